@@ -1,0 +1,31 @@
+# pool_monitor: build with PGXS, e.g. make PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config
+
+MODULE_big = pool_monitor
+OBJS = src/ask.o src/declarations.o src/functions.o src/guc.o src/listen.o \
+	src/loader.o src/pool_monitor.o src/recycler.o src/refusals.o src/result.o \
+	src/rules.o src/sampler.o src/scan.o src/session.o src/shmem.o src/tally.o \
+	src/views.o src/worker.o
+PM_HEADERS = src/ask.h src/compat.h src/declarations.h src/guc.h src/listen.h \
+	src/loader.h src/recycler.h src/refusals.h src/result.h src/rules.h \
+	src/sampler.h src/scan.h src/session.h src/shmem.h src/tally.h src/worker.h
+
+EXTENSION = pool_monitor
+# the one place that says the version is the control file
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/pool_monitor.control)
+DATA = src/sql/pool_monitor--1.0.sql
+
+REGRESS = declarations views rights
+REGRESS_OPTS = --inputdir=$(srcdir)
+
+PG_CPPFLAGS = -DPM_VERSION='"$(EXTVERSION)"'
+# all warnings but those that PostgreSQL's own headers and habits raise
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers
+PG_CFLAGS += $(shell printf 'int main(void){return 0;}' | $(CC) -Werror -Wclobbered -x c -fsyntax-only - 2>/dev/null && echo -Wno-clobbered)
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Debian's PostgreSQL is built without dependency tracking
+$(OBJS): $(PM_HEADERS) Makefile

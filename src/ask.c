@@ -1,0 +1,147 @@
+/*
+ * ask.c
+ *		Asking one session to end itself, and getting its answer.
+ *
+ * The protocol is drawn in shmem.h beside PmRequestState; the answer is given
+ * in session.c. A question is a PmAsk: put by pm_ask(), then polled by
+ * pm_ask_settled() until it is answered, or withdrawn by pm_ask_withdraw().
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "ask.h"
+#include "utils/timestamp.h"
+
+/* A question older than this was abandoned by an asker that died. */
+#define ABANDONED_AFTER	(10 * USECS_PER_SEC)
+
+void
+pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules)
+{
+	memset(ask, 0, sizeof(*ask));
+	ask->session = *session;
+	ask->pool = pool;
+	ask->min_idle = rules->pools[pool].recycle_grace;
+}
+
+/* For qsort: the oldest session first. */
+int
+pm_ask_compare_age(const void *a, const void *b)
+{
+	TimestampTz left = ((const PmAsk *) a)->session.backend_start;
+	TimestampTz right = ((const PmAsk *) b)->session.backend_start;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Is the slot still this session's? Sure only while ask_lock is held. */
+static bool
+slot_is(PmSlot *slot, const PmSession *session)
+{
+	if (pg_atomic_read_u32(&slot->pid) != (uint32) session->pid)
+		return false;
+	pg_read_barrier();
+	return slot->backend_start == session->backend_start;
+}
+
+/* Caller holds ask_lock. May the question be put, given the slot's last one? */
+static bool
+may_ask(const PmSlot *slot, uint64 request, const PmSession *session, TimestampTz now)
+{
+	switch (PM_REQUEST_STATE(request))
+	{
+		case PM_REQUEST_ASKED:
+			return now - slot->asked_at > ABANDONED_AFTER || now < slot->asked_at;
+		case PM_REQUEST_RETIRING:
+			return slot->asked_backend_start != session->backend_start;
+		case PM_REQUEST_NONE:
+		case PM_REQUEST_DECLINED:
+			return true;
+	}
+	return false;				/* keep the compiler quiet */
+}
+
+/* Caller holds ask_lock exclusively, so the signalled process is the session's. */
+static PmReason
+put_question(PmAsk *ask, PmSlot *slot, TimestampTz now)
+{
+	uint64		request = pg_atomic_read_u64(&slot->request);
+	uint64		ticket;
+
+	if (!slot_is(slot, &ask->session))
+		return PM_REASON_GONE;
+	if (!may_ask(slot, request, &ask->session, now))
+		return PM_REASON_ASKED_ALREADY;
+
+	slot->asked_backend_start = ask->session.backend_start;
+	slot->asked_min_idle = ask->min_idle;
+	slot->asked_at = now;
+	pg_write_barrier();
+	ticket = pg_atomic_add_fetch_u64(&pm_shared->ticket, 1);
+	if (!pg_atomic_compare_exchange_u64(&slot->request, &request,
+										PM_REQUEST(ticket, PM_REQUEST_ASKED, PM_REASON_NONE)))
+		return PM_REASON_ASKED_ALREADY;
+	ask->ticket = ticket;
+	kill(ask->session.pid, SIGUSR2);
+	return PM_REASON_NONE;
+}
+
+/* Asks the session to end itself. Takes ask_lock; raises nothing. */
+void
+pm_ask(PmAsk *ask)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	LWLockAcquire(pm_shared->ask_lock, LW_EXCLUSIVE);
+	ask->reason = put_question(ask, &pm_shared->slots[ask->session.index], now);
+	LWLockRelease(pm_shared->ask_lock);
+	ask->answered = ask->reason != PM_REASON_NONE;
+}
+
+/*
+ * Is there an answer, and if it was yes, has the session given up its slot? No
+ * lock. An answer that another question has overwritten was a decline or a
+ * withdrawal that this asker made itself.
+ */
+bool
+pm_ask_settled(PmAsk *ask)
+{
+	PmSlot	   *slot = &pm_shared->slots[ask->session.index];
+
+	if (!ask->answered)
+	{
+		uint64		request = pg_atomic_read_u64(&slot->request);
+
+		if (PM_REQUEST_TICKET(request) != ask->ticket)
+		{
+			ask->answered = true;
+			ask->reason = PM_REASON_NO_ANSWER;
+		}
+		else if (PM_REQUEST_STATE(request) != PM_REQUEST_ASKED)
+		{
+			ask->answered = true;
+			ask->retired = PM_REQUEST_STATE(request) == PM_REQUEST_RETIRING;
+			ask->reason = PM_REQUEST_REASON(request);
+		}
+	}
+	return ask->answered && !(ask->retired && slot_is(slot, &ask->session));
+}
+
+/* Takes the question back; the answer counts if it came first. Takes no lock. */
+void
+pm_ask_withdraw(PmAsk *ask)
+{
+	uint64		request = PM_REQUEST(ask->ticket, PM_REQUEST_ASKED, PM_REASON_NONE);
+
+	if (ask->answered)
+		return;
+	if (pg_atomic_compare_exchange_u64(&pm_shared->slots[ask->session.index].request, &request,
+									   PM_REQUEST(0, PM_REQUEST_NONE, PM_REASON_NONE)))
+	{
+		ask->answered = true;
+		ask->reason = PM_REASON_NO_ANSWER;
+	}
+	else
+		(void) pm_ask_settled(ask);
+}

@@ -1,0 +1,29 @@
+/*
+ * ask.h
+ *		Asking one session to end itself.
+ */
+#ifndef PM_ASK_H
+#define PM_ASK_H
+
+#include "scan.h"
+#include "shmem.h"
+
+/* One session that is asked, and what came of it. */
+typedef struct PmAsk
+{
+	PmSession	session;
+	int			pool;			/* index in the asker's rules */
+	int64		min_idle;		/* us; the pool's recycle_grace */
+	uint64		ticket;			/* 0: not asked */
+	bool		answered;
+	bool		retired;
+	PmReason	reason;			/* where it was not retired */
+} PmAsk;
+
+extern void pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules);
+extern void pm_ask(PmAsk *ask);
+extern bool pm_ask_settled(PmAsk *ask);
+extern void pm_ask_withdraw(PmAsk *ask);
+extern int	pm_ask_compare_age(const void *a, const void *b);
+
+#endif							/* PM_ASK_H */

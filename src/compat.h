@@ -1,0 +1,94 @@
+/*
+ * compat.h
+ *		Differences between the supported servers, PostgreSQL 15 to 19.
+ *
+ * The only file that asks for PG_VERSION_NUM. What is here has the newest
+ * server's shape, so that dropping a major is a deletion. Includes
+ * postgres.h's world only; postgres.h itself comes first in the .c file.
+ */
+#ifndef PM_COMPAT_H
+#define PM_COMPAT_H
+
+#include "miscadmin.h"
+#include "postmaster/postmaster.h"
+#include "storage/proc.h"
+#include "utils/backend_status.h"
+#include "utils/wait_event.h"
+
+#if PG_VERSION_NUM < 150000
+#error "pool_monitor needs PostgreSQL 15 or later"
+#endif
+
+/*
+ * The index of this process in the backend status array and in our slots,
+ * -1 when it has none.
+ */
+static inline int
+pm_my_index(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyBackendId == InvalidBackendId ? -1 : MyBackendId - 1;
+#endif
+}
+
+/* Connection slots that ordinary roles cannot use. */
+static inline int
+pm_reserved_connections(void)
+{
+#if PG_VERSION_NUM >= 160000
+	return SuperuserReservedConnections + ReservedConnections;
+#else
+	return ReservedBackends;
+#endif
+}
+
+/* Is the entry's process still authenticating? Before 18 it has no entry. */
+static inline bool
+pm_state_is_starting(BackendState state)
+{
+#if PG_VERSION_NUM >= 180000
+	return state == STATE_STARTING;
+#else
+	(void) state;
+	return false;
+#endif
+}
+
+/*
+ * Does this process hold a lock of the main lock table? Without a transaction
+ * that can only be a session-level one. Reads memory only: async-signal-safe.
+ */
+static inline bool
+pm_holds_lock(void)
+{
+	for (int i = 0; i < NUM_LOCK_PARTITIONS; i++)
+	{
+#if PG_VERSION_NUM >= 160000
+		if (!dlist_is_empty(&MyProc->myProcLocks[i]))
+			return true;
+#else
+		if (!SHMQueueEmpty(&MyProc->myProcLocks[i]))
+			return true;
+#endif
+	}
+	return false;
+}
+
+/*
+ * A wait event under our own name where the server can register one (17 and
+ * later), "Extension" before that. Allocates and locks: not for handlers.
+ */
+static inline uint32
+pm_wait_event(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	(void) name;
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+#endif							/* PM_COMPAT_H */

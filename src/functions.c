@@ -1,0 +1,292 @@
+/*
+ * functions.c
+ *		SQL functions that act: recycle(), reload(); and version().
+ */
+#include "postgres.h"
+
+#include "ask.h"
+#include "catalog/pg_authid.h"
+#include "compat.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "recycler.h"
+#include "result.h"
+#include "storage/latch.h"
+#include "tally.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define ANSWER_TIMEOUT	(2 * USECS_PER_SEC) /* of all sessions together */
+#define ANSWER_INTERVAL	1		/* ms; between two looks */
+#define RELOAD_TIMEOUT	(10 * USECS_PER_SEC)
+#define RELOAD_INTERVAL	10		/* ms */
+
+/* Sleeps for ms milliseconds, or until something wakes this process. */
+static void
+nap(const char *wait_event, long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+					 pm_wait_event(wait_event));
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* ---- recycle() ---- */
+
+typedef struct Candidate
+{
+	PmAsk		ask;
+	bool		visible;
+	bool		asked;
+	PmReason	keep;			/* why it is not asked */
+} Candidate;
+
+static int
+find_pool(const PmRules *rules, const char *name)
+{
+	for (int i = 0; i < rules->npools; i++)
+	{
+		if (strcmp(rules->pools[i].name, name) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("there is no declared pool \"%s\"", name),
+			 errhint("See pool_monitor.budgets for the pools that are loaded.")));
+}
+
+/* Every over-age session of the pool, or of all pools when it is -1. */
+static int
+find_over_age(PmTally *tally, int pool, Candidate **candidates)
+{
+	PmScan		scan;
+	PmSession	session;
+	int			room = 64;
+	int			found = 0;
+
+	*candidates = palloc(sizeof(Candidate) * room);
+	pm_scan_begin(&scan);
+	while (pm_scan_next(&scan, &session))
+	{
+		PmClass    *class = pm_tally_class(tally, &session);
+		PmFlags		flags = pm_tally_flags(tally, class, &session);
+		Candidate  *candidate;
+
+		if (!flags.over_age || (pool >= 0 && class->pool != pool))
+			continue;
+		if (found == room)
+		{
+			room *= 2;
+			*candidates = repalloc_huge(*candidates, sizeof(Candidate) * room);
+		}
+		candidate = &(*candidates)[found++];
+		pm_ask_init(&candidate->ask, &session, class->pool, tally->rules);
+		candidate->visible = pm_may_see(session.userid);
+		candidate->asked = false;
+		candidate->keep = pm_keep_reason(tally, class, &session, &flags, false);
+	}
+	qsort(*candidates, found, sizeof(Candidate), pm_ask_compare_age);
+	return found;
+}
+
+static bool
+all_settled(Candidate *candidates, int n)
+{
+	bool		settled = true;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (candidates[i].asked && !pm_ask_settled(&candidates[i].ask))
+			settled = false;
+	}
+	return settled;
+}
+
+static void
+withdraw_all(Candidate *candidates, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (candidates[i].asked)
+			pm_ask_withdraw(&candidates[i].ask);
+	}
+}
+
+/* No question outlives this call, however it ends. */
+static void
+ask_and_wait(Candidate *candidates, int n)
+{
+	TimestampTz deadline;
+
+	PG_TRY();
+	{
+		for (int i = 0; i < n; i++)
+		{
+			if (candidates[i].keep == PM_REASON_NONE)
+			{
+				candidates[i].asked = true;
+				pm_ask(&candidates[i].ask);
+			}
+		}
+		deadline = GetCurrentTimestamp() + ANSWER_TIMEOUT;
+		while (!all_settled(candidates, n) && GetCurrentTimestamp() < deadline)
+			nap("PoolMonitorRecycle", ANSWER_INTERVAL);
+	}
+	PG_FINALLY();
+	{
+		withdraw_all(candidates, n);
+	}
+	PG_END_TRY();
+}
+
+static void
+put_candidate(ReturnSetInfo *result, const Candidate *candidate, const PmTally *tally, bool dry_run)
+{
+	const PmAsk *ask = &candidate->ask;
+	const PmSession *session = &ask->session;
+	bool		idle = session->state == PM_STATE_IDLE;
+	PmRow		row = {0};
+
+	pm_put_int(&row, session->pid);
+	pm_put_time(&row, candidate->visible ? session->backend_start : 0);
+	pm_put_text(&row, tally->rules->pools[ask->pool].name);
+	pm_put_text(&row, session->application_name);
+	pm_put_since(&row, candidate->visible ? session->backend_start : 0, tally->now);
+	pm_put_since(&row, candidate->visible && idle ? session->state_change : 0, tally->now);
+	if (candidate->keep != PM_REASON_NONE)
+	{
+		pm_put_text(&row, "kept");
+		pm_put_text(&row, candidate->visible ? pm_reason_text(candidate->keep) : NULL);
+	}
+	else if (dry_run)
+	{
+		pm_put_text(&row, "would_retire");
+		pm_put_null(&row);
+	}
+	else
+	{
+		pm_put_text(&row, ask->retired ? "retired" : "declined");
+		pm_put_text(&row, ask->retired ? NULL : pm_reason_text(ask->reason));
+	}
+	pm_put_row(result, &row);
+}
+
+/* The whole of it is on record: the server log says who asked, and for what. */
+static void
+log_retired(const Candidate *candidates, int n)
+{
+	int			retired = 0;
+	int			declined = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (candidates[i].asked && candidates[i].ask.retired)
+			retired++;
+		else if (candidates[i].asked)
+			declined++;
+	}
+	if (retired + declined > 0)
+		ereport(LOG_SERVER_ONLY,
+				(errmsg("pool_monitor.recycle() called by role \"%s\": stale sessions retired: %d, declined: %d",
+						GetUserNameFromId(GetUserId(), false), retired, declined)));
+}
+
+PG_FUNCTION_INFO_V1(pm_recycle);
+
+/*
+ * recycle(pool text, dry_run bool). Whether the caller may act at all is the
+ * rule of pg_terminate_backend(); superusers' sessions are never retired, by
+ * anybody.
+ */
+Datum
+pm_recycle(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+	Candidate  *candidates;
+	PmTally		tally;
+	int			pool = -1;
+	int			n;
+
+	pm_require_preload();
+	if (!dry_run && !has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to retire sessions"),
+				 errhint("recycle(dry_run => false) needs the privileges of the role pg_signal_backend.")));
+	InitMaterializedSRF(fcinfo, 0);
+
+	pm_tally_begin(&tally);
+	if (!PG_ARGISNULL(0))
+		pool = find_pool(tally.rules, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	n = find_over_age(&tally, pool, &candidates);
+	if (!dry_run)
+	{
+		ask_and_wait(candidates, n);
+		log_retired(candidates, n);
+	}
+	for (int i = 0; i < n; i++)
+		put_candidate(result, &candidates[i], &tally, dry_run);
+	return (Datum) 0;
+}
+
+/* ---- reload() ---- */
+
+static bool
+load_finished(uint64 ticket, PmLoadResult *load_result, int *declared, char *message)
+{
+	bool		finished;
+
+	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	finished = pm_shared->load_done >= ticket;
+	*load_result = pm_shared->load_result;
+	*declared = Min(pm_shared->load_declared, pm_max_pools);
+	strlcpy(message, pm_shared->load_message, PM_LOAD_MESSAGE_LEN);
+	LWLockRelease(pm_shared->lock);
+	return finished;
+}
+
+PG_FUNCTION_INFO_V1(pm_reload);
+
+/*
+ * Reads the declarations again, as they are committed, and waits for it: the
+ * number of pools in force, or the reason why not as an error.
+ */
+Datum
+pm_reload(PG_FUNCTION_ARGS)
+{
+	TimestampTz deadline = GetCurrentTimestamp() + RELOAD_TIMEOUT;
+	uint64		ticket;
+	PmLoadResult load_result;
+	int			declared;
+	char		message[PM_LOAD_MESSAGE_LEN];
+
+	pm_require_preload();
+	ticket = pg_atomic_add_fetch_u64(&pm_shared->load_requested, 1);
+	pm_wake_worker();
+	while (!load_finished(ticket, &load_result, &declared, message))
+	{
+		if (GetCurrentTimestamp() >= deadline)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the declared pools were not loaded within %d seconds", (int) (RELOAD_TIMEOUT / USECS_PER_SEC)),
+					 errhint("The load was asked for and will be done. Look into the server log for what keeps the worker \"pool_monitor\" or its loader.")));
+		nap("PoolMonitorReload", RELOAD_INTERVAL);
+	}
+	if (load_result != PM_LOAD_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not load the declared pools: %s", message),
+				 errhint("%s", pm_load_hint(load_result))));
+	PG_RETURN_INT32(declared);
+}
+
+PG_FUNCTION_INFO_V1(pm_version);
+
+Datum
+pm_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(PM_VERSION));
+}

@@ -1,0 +1,134 @@
+/*
+ * guc.c
+ *		Settings, their ranges and check hooks.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "guc.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#define DEFAULT_DATABASE			"postgres"
+#define DEFAULT_SAMPLE_INTERVAL		1000
+#define MIN_SAMPLE_INTERVAL			10
+#define MAX_SAMPLE_INTERVAL			60000
+#define DEFAULT_RECYCLE_INTERVAL	30000
+#define MIN_RECYCLE_INTERVAL		100
+#define MAX_RECYCLE_INTERVAL		86400000
+#define DEFAULT_RECYCLE_MARGIN		10
+#define MAX_RECYCLE_MARGIN			1000
+#define DEFAULT_HEADROOM			20
+#define MAX_HEADROOM				90
+#define DEFAULT_CONNECTION_BUDGET	(-1)
+#define MAX_CONNECTION_BUDGET		262143	/* MAX_BACKENDS */
+#define DEFAULT_MAX_POOLS			64
+#define MAX_MAX_POOLS				1000
+
+char	   *pm_database = NULL;
+int			pm_sample_interval = DEFAULT_SAMPLE_INTERVAL;
+bool		pm_recycle_enabled = true;
+int			pm_recycle_interval = DEFAULT_RECYCLE_INTERVAL;
+int			pm_recycle_margin = DEFAULT_RECYCLE_MARGIN;
+char	   *pm_protected_roles = NULL;
+int			pm_headroom_percent = DEFAULT_HEADROOM;
+int			pm_connection_budget = DEFAULT_CONNECTION_BUDGET;
+int			pm_max_pools = DEFAULT_MAX_POOLS;
+
+static bool
+check_database(char **newval, void **extra, GucSource source)
+{
+	if ((*newval)[0] == '\0' || strlen(*newval) >= NAMEDATALEN)
+	{
+		GUC_check_errdetail("\"pool_monitor.database\" must be the name of a database, 1 to %d bytes long.",
+							NAMEDATALEN - 1);
+		return false;
+	}
+	return true;
+}
+
+static bool
+check_protected_roles(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *names;
+	bool		ok = SplitIdentifierString(copy, ',', &names);
+
+	if (!ok)
+		GUC_check_errdetail("\"pool_monitor.protected_roles\" must be a list of role names, separated by commas.");
+	list_free(names);
+	pfree(copy);
+	return ok;
+}
+
+/* 0 must not come to mean "everything is over budget". */
+static bool
+check_connection_budget(int *newval, void **extra, GucSource source)
+{
+	if (*newval == 0)
+	{
+		GUC_check_errdetail("\"pool_monitor.connection_budget\" must be 1 or more, or -1 for the usable connections less \"pool_monitor.headroom_percent\".");
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Called from _PG_init. PGC_POSTMASTER settings exist only where the library
+ * was preloaded: a session that loads it later may not define them, and has
+ * no use for them.
+ */
+void
+pm_guc_define(void)
+{
+	DefineCustomStringVariable("pool_monitor.database",
+							   "Database whose pool_monitor.pools declares the pools.",
+							   NULL, &pm_database, DEFAULT_DATABASE,
+							   PGC_SIGHUP, 0, check_database, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.sample_interval",
+							"Time between two samples of peaks and statuses.",
+							NULL, &pm_sample_interval, DEFAULT_SAMPLE_INTERVAL,
+							MIN_SAMPLE_INTERVAL, MAX_SAMPLE_INTERVAL,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("pool_monitor.recycle_enabled",
+							 "Allows stale sessions to be retired; off stops all retirement, whatever the pools' recycle_mode.",
+							 NULL, &pm_recycle_enabled, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.recycle_interval",
+							"Time between two scheduled clean-ups.",
+							NULL, &pm_recycle_interval, DEFAULT_RECYCLE_INTERVAL,
+							MIN_RECYCLE_INTERVAL, MAX_RECYCLE_INTERVAL,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.recycle_margin",
+							"How far over its pool's pool_recycle a session must be to be stale, in percent of pool_recycle.",
+							NULL, &pm_recycle_margin, DEFAULT_RECYCLE_MARGIN,
+							0, MAX_RECYCLE_MARGIN,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pool_monitor.protected_roles",
+							   "Roles whose sessions are never retired.",
+							   NULL, &pm_protected_roles, "",
+							   PGC_SIGHUP, GUC_LIST_INPUT, check_protected_roles, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.headroom_percent",
+							"Share of the usable connections to keep free when connection_budget is -1, in percent.",
+							NULL, &pm_headroom_percent, DEFAULT_HEADROOM,
+							0, MAX_HEADROOM,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.connection_budget",
+							"Connections that all applications together may hold; -1 for the usable ones less headroom_percent.",
+							NULL, &pm_connection_budget, DEFAULT_CONNECTION_BUDGET,
+							-1, MAX_CONNECTION_BUDGET,
+							PGC_SIGHUP, 0, check_connection_budget, NULL, NULL);
+
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	DefineCustomIntVariable("pool_monitor.max_pools",
+							"Number of declared pools that shared memory has room for.",
+							NULL, &pm_max_pools, DEFAULT_MAX_POOLS,
+							1, MAX_MAX_POOLS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("pool_monitor");
+}

@@ -1,0 +1,20 @@
+/*
+ * guc.h
+ *		The settings, pool_monitor.*; ranges and defaults are in guc.c.
+ */
+#ifndef PM_GUC_H
+#define PM_GUC_H
+
+extern char *pm_database;		/* where the declarations are read */
+extern int	pm_sample_interval; /* ms */
+extern bool pm_recycle_enabled; /* the kill switch */
+extern int	pm_recycle_interval;	/* ms */
+extern int	pm_recycle_margin;	/* percent of pool_recycle */
+extern char *pm_protected_roles;	/* list of role names */
+extern int	pm_headroom_percent;
+extern int	pm_connection_budget;	/* -1: usable less headroom */
+extern int	pm_max_pools;
+
+extern void pm_guc_define(void);
+
+#endif							/* PM_GUC_H */

@@ -1,0 +1,36 @@
+/*
+ * pool_monitor.c
+ *		Module magic and start-up: wires the other files to the server.
+ */
+#include "postgres.h"
+
+#include "declarations.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "refusals.h"
+#include "session.h"
+#include "shmem.h"
+#include "worker.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+/*
+ * Without shared_preload_libraries the settings exist and the functions that
+ * need no shared memory work; nothing is hooked.
+ */
+void
+_PG_init(void)
+{
+	pm_guc_define();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	pm_shmem_install();
+	pm_session_install();
+	pm_refusals_install();
+	pm_declarations_install();
+	pm_worker_register();
+}

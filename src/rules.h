@@ -1,0 +1,95 @@
+/*
+ * rules.h
+ *		A compiled declaration, what identifies a session, and the rules that
+ *		connect the two. Pure: no lock, no allocation, no I/O, no error.
+ */
+#ifndef PM_RULES_H
+#define PM_RULES_H
+
+#include "datatype/timestamp.h"
+
+#define PM_NAME_LEN		64		/* a name with its terminating zero */
+#define PM_PATTERN_LEN	256		/* a LIKE pattern with its terminating zero */
+
+/* An IP address; family 0 is a Unix-domain socket, else 4 or 6. */
+typedef struct PmAddr
+{
+	uint8		family;
+	uint8		bytes[16];
+} PmAddr;
+
+typedef enum PmRecycleMode
+{
+	PM_RECYCLE_OFF,
+	PM_RECYCLE_REPORT,
+	PM_RECYCLE_TERMINATE
+} PmRecycleMode;
+
+/* One row of pool_monitor.pools. Times are in microseconds. */
+typedef struct PmPool
+{
+	char		name[PM_NAME_LEN];
+	/* LIKE patterns; one that has no say is empty with its any_ flag set */
+	char		application_name[PM_PATTERN_LEN];
+	char		datname[PM_PATTERN_LEN];
+	char		usename[PM_PATTERN_LEN];
+	bool		any_application_name;
+	bool		any_datname;
+	bool		any_usename;
+	bool		any_client_addr;
+	PmAddr		network;
+	int			network_bits;
+	int			base;
+	int			ceiling;		/* -1: unbounded */
+	int			budget;			/* explicit, else the ceiling; -1: none */
+	bool		grows_from_zero;	/* pool_size = 0: nothing is overflow */
+	int64		pool_recycle;	/* -1: never */
+	int64		idle_limit;
+	int64		leak_threshold;
+	int64		recycle_grace;
+	PmRecycleMode recycle_mode;
+} PmPool;
+
+/* What a declaration can ask of a session. A NULL name matches "any" only. */
+typedef struct PmIdentity
+{
+	const char *application_name;
+	const char *datname;
+	const char *usename;
+	PmAddr		client_addr;
+} PmIdentity;
+
+/* Ordered from good to bad: a pool has the worst that holds. */
+typedef enum PmStatus
+{
+	PM_STATUS_OK,
+	PM_STATUS_OVERFLOW,
+	PM_STATUS_EXHAUSTED,
+	PM_STATUS_OVER
+} PmStatus;
+
+typedef enum PmServerStatus
+{
+	PM_SERVER_OK,
+	PM_SERVER_OVERCOMMITTED,
+	PM_SERVER_OVER
+} PmServerStatus;
+
+/* What the declarations add up to; -1 is unbounded. */
+typedef struct PmDeclared
+{
+	int64		base;
+	int64		ceiling;
+} PmDeclared;
+
+extern bool pm_like(const char *pattern, const char *string);
+extern bool pm_in_network(const PmAddr *network, int bits, const PmAddr *addr);
+extern int	pm_match(const PmPool *pools, int npools, const PmIdentity *who);
+extern int	pm_overflow(const PmPool *pool, int connections);
+extern PmStatus pm_pool_status(const PmPool *pool, int connections, int busy);
+extern PmDeclared pm_declared(const PmPool *pools, int npools);
+extern PmServerStatus pm_server_status(const PmDeclared *declared, int connection_budget, int connections);
+extern const char *pm_status_name(PmStatus status);
+extern const char *pm_server_status_name(PmServerStatus status);
+
+#endif							/* PM_RULES_H */

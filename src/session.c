@@ -1,0 +1,277 @@
+/*
+ * session.c
+ *		What a client backend does for pool_monitor: claims its slot when it is
+ *		authenticated, answers the recycler, gives the slot up when it exits.
+ *
+ * Retirement
+ * ----------
+ * pg_terminate_backend() on a session that a query listed as idle races with
+ * the client's next statement. Only the backend itself knows whether it is at
+ * rest at this very instant. So the recycler asks: it writes a request into the
+ * slot and sends SIGUSR2, which client backends otherwise ignore; the handler
+ * decides, in the backend, and either declines with its reason or ends the
+ * session on the server's own path, by SIGTERM to itself.
+ *
+ * At rest means that the backend sleeps in the wait for the first byte of the
+ * client's next message and that no such byte has arrived. The handler reads:
+ *
+ *	st_state is idle, no transaction	no statement has begun, none is open
+ *	wait event is ClientRead			we sleep in the wait itself, so no recv()
+ *										is half done and nothing allocates
+ *	pq_is_reading_msg(), and libpq's	a message that was read already is not
+ *	buffer empty						ours to drop
+ *	OpenSSL holds nothing back			nor a part of a TLS record
+ *	MSG_PEEK on the socket finds none	nothing has come in since the wait began
+ *	MessageContext holds no more than	the rest of a message is not awaited: a
+ *	its empty message buffer			message over 1 kB, the ones that come in
+ *										pieces, has its space allocated first
+ *
+ * What is left is the client's own half of the race: bytes that are still on
+ * their way when the session ends. No server can see those. They meet a closed
+ * connection, as after any idle time-out; no statement has begun.
+ *
+ * Everything the handler touches is memory of its own process, its slot, or an
+ * async-signal-safe system call (recv, kill, clock_gettime). It takes no lock,
+ * allocates nothing, raises nothing, logs nothing.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "common/hashfn.h"
+#include "compat.h"
+#include "libpq/auth.h"
+#include "libpq/libpq-be.h"
+#include "libpq/libpq.h"
+#include "libpq/pqsignal.h"
+#include "listen.h"
+#include "nodes/memnodes.h"
+#include "replication/walsender.h"
+#include "session.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/*
+ * More than this in MessageContext is a message under way: the context's
+ * header and the 1 kB that every message buffer begins with come to well
+ * below it, and the next larger buffer alone is 2 kB.
+ */
+#define EMPTY_MESSAGE_CONTEXT 2048
+
+static PmSlot *my_slot = NULL;
+static ClientAuthentication_hook_type prev_ClientAuthentication_hook = NULL;
+
+/* Handler only: waiting for the rest of a message that has begun? */
+static bool
+message_under_way(void)
+{
+	MemoryContextCounters used = {0};
+
+	MessageContext->methods->stats(MessageContext, NULL, NULL, &used, false);
+	return used.totalspace - used.freespace > EMPTY_MESSAGE_CONTEXT;
+}
+
+/* Handler only: has the client sent anything, or gone away? */
+static bool
+socket_has_data(void)
+{
+	char		byte;
+	ssize_t		got = recv(MyProcPort->sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+/* Handler only: has any part of the client's next message come in? */
+static bool
+input_begun(void)
+{
+	if (pq_buffer_has_data() || message_under_way())
+		return true;
+#ifdef USE_OPENSSL
+	/* a part of a TLS record, or a record not yet handed on */
+	if (MyProcPort->ssl_in_use && SSL_has_pending(MyProcPort->ssl))
+		return true;
+#endif
+	return socket_has_data();
+}
+
+/* Handler only: why this session must go on, PM_REASON_NONE if it may end. */
+static PmReason
+reason_to_stay(void)
+{
+	if (my_slot->asked_backend_start != MyStartTimestamp)
+		return PM_REASON_OTHER_SESSION;
+	if (IsTransactionOrTransactionBlock())
+		return PM_REASON_IN_TRANSACTION;
+	if (MyBEEntry->st_state == STATE_DISABLED || MyBEEntry->st_state == STATE_UNDEFINED)
+		return PM_REASON_STATE_UNKNOWN;
+	if (MyBEEntry->st_state != STATE_IDLE)
+		return PM_REASON_BUSY;
+	if (MyProc->wait_event_info != WAIT_EVENT_CLIENT_READ || !pq_is_reading_msg())
+		return PM_REASON_MESSAGE;
+	if (input_begun())
+		return PM_REASON_MESSAGE;
+	if (GetCurrentTimestamp() - MyBEEntry->st_state_start_timestamp < my_slot->asked_min_idle)
+		return PM_REASON_GRACE;
+	if (pm_holds_lock())
+		return PM_REASON_SESSION_LOCK;
+	if (OidIsValid(MyProc->tempNamespaceId))
+		return PM_REASON_TEMP_SCHEMA;
+	if (pm_listening)
+		return PM_REASON_LISTENING;
+	return PM_REASON_NONE;
+}
+
+/*
+ * SIGUSR2. A signal that finds no request for us is not the recycler's, or
+ * comes late; it means nothing.
+ */
+static void
+answer_request(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	if (my_slot != NULL && !proc_exit_inprogress)
+	{
+		uint64		request = pg_atomic_read_u64(&my_slot->request);
+
+		if (PM_REQUEST_STATE(request) == PM_REQUEST_ASKED)
+		{
+			PmReason	reason = reason_to_stay();
+			PmRequestState answer = reason == PM_REASON_NONE ? PM_REQUEST_RETIRING : PM_REQUEST_DECLINED;
+
+			/* fails when the asker has withdrawn: then we go on */
+			if (pg_atomic_compare_exchange_u64(&my_slot->request, &request,
+											   PM_REQUEST(PM_REQUEST_TICKET(request), answer, reason)) &&
+				answer == PM_REQUEST_RETIRING)
+				kill(MyProcPid, SIGTERM);
+		}
+	}
+	errno = save_errno;
+}
+
+/*
+ * before_shmem_exit, not on_proc_exit: an LWLock needs a PGPROC. The lock keeps
+ * the process in existence while an asker that found it here signals it; its
+ * holder never waits.
+ */
+static void
+release_slot(int code, Datum arg)
+{
+	PmSlot	   *slot = my_slot;
+	uint64		request;
+
+	if (slot == NULL)
+		return;
+	LWLockAcquire(pm_shared->ask_lock, LW_SHARED);
+	my_slot = NULL;
+	pg_atomic_write_u32(&slot->pid, 0);
+	request = pg_atomic_read_u64(&slot->request);
+	if (PM_REQUEST_STATE(request) == PM_REQUEST_ASKED)
+		(void) pg_atomic_compare_exchange_u64(&slot->request, &request,
+											  PM_REQUEST(PM_REQUEST_TICKET(request), PM_REQUEST_DECLINED, PM_REASON_GONE));
+	LWLockRelease(pm_shared->ask_lock);
+}
+
+static uint64
+names_identity(const char *datname, const char *usename)
+{
+	return hash_bytes_extended((const unsigned char *) datname, strlen(datname),
+							   hash_bytes_extended((const unsigned char *) usename, strlen(usename), 0));
+}
+
+/*
+ * Takes no lock: the slot at our index has no other writer while its pid is 0,
+ * which the former owner's release saw to. A slot found claimed was left by a
+ * process that died without its exit callbacks; the server restarts itself then.
+ */
+static void
+claim_slot(Port *port)
+{
+	PmSlot	   *slot = &pm_shared->slots[pm_my_index()];
+
+	slot->backend_start = MyStartTimestamp;
+	strlcpy(slot->datname, port->database_name, NAMEDATALEN);
+	strlcpy(slot->usename, port->user_name, NAMEDATALEN);
+	slot->identity = names_identity(slot->datname, slot->usename);
+	pg_write_barrier();
+	pg_atomic_write_u32(&slot->pid, (uint32) MyProcPid);
+
+	my_slot = slot;
+	before_shmem_exit(release_slot, (Datum) 0);
+	pqsignal(SIGUSR2, answer_request);
+}
+
+/*
+ * Runs for failures too, and with sslmode=prefer perhaps twice for one login.
+ * Fails open: whatever is missing, the login goes on without a slot.
+ */
+static void
+on_authentication(Port *port, int status)
+{
+	if (prev_ClientAuthentication_hook)
+		prev_ClientAuthentication_hook(port, status);
+
+	if (status != STATUS_OK || my_slot != NULL || pm_shared == NULL || am_walsender)
+		return;
+	if (port->database_name == NULL || port->user_name == NULL)
+		return;
+	if (MyProc == NULL || pm_my_index() < 0 || pm_my_index() >= MaxBackends)
+		return;
+	claim_slot(port);
+}
+
+void
+pm_session_install(void)
+{
+	prev_ClientAuthentication_hook = ClientAuthentication_hook;
+	ClientAuthentication_hook = on_authentication;
+	pm_listen_install();
+}
+
+/* The slot of this very session, NULL if it has none (any more). */
+static PmSlot *
+slot_of(const PmSession *session)
+{
+	PmSlot	   *slot;
+
+	if (pm_shared == NULL)
+		return NULL;
+	slot = &pm_shared->slots[session->index];
+	if (pg_atomic_read_u32(&slot->pid) != (uint32) session->pid)
+		return NULL;
+	pg_read_barrier();
+	return slot->backend_start == session->backend_start ? slot : NULL;
+}
+
+/*
+ * The names that the session logged in with, into buffers of NAMEDATALEN.
+ * False, and no names, when it has no slot. No lock; see PmSlot.
+ */
+bool
+pm_slot_names(const PmSession *session, char *datname, char *usename)
+{
+	PmSlot	   *slot = slot_of(session);
+
+	if (slot == NULL)
+		return false;
+	strlcpy(datname, slot->datname, NAMEDATALEN);
+	strlcpy(usename, slot->usename, NAMEDATALEN);
+	pg_read_barrier();
+	return slot_of(session) != NULL;
+}
+
+/* A number that is equal for equal names; 0 when the session has no slot. */
+uint64
+pm_slot_identity(const PmSession *session)
+{
+	PmSlot	   *slot = slot_of(session);
+	uint64		identity = slot ? slot->identity : 0;
+
+	pg_read_barrier();
+	return slot_of(session) ? identity : 0;
+}

@@ -1,0 +1,16 @@
+/*
+ * session.h
+ *		A client backend's slot: claim, release, and the question whether the
+ *		session may be retired.
+ */
+#ifndef PM_SESSION_H
+#define PM_SESSION_H
+
+#include "scan.h"
+#include "shmem.h"
+
+extern void pm_session_install(void);
+extern bool pm_slot_names(const PmSession *session, char *datname, char *usename);
+extern uint64 pm_slot_identity(const PmSession *session);
+
+#endif							/* PM_SESSION_H */

@@ -1,0 +1,259 @@
+/*
+ * shmem.c
+ *		Sizes, request and start-up of the shared memory, and the
+ *		declarations in it.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "shmem.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/memutils.h"
+
+#define TRANCHE "pool_monitor"
+#define NUM_LOCKS 2
+
+PmShared   *pm_shared = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static Size
+shared_size(void)
+{
+	Size		size = MAXALIGN(sizeof(PmShared));
+
+	size = add_size(size, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPool))));
+	size = add_size(size, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPoolState))));
+	size = add_size(size, MAXALIGN(mul_size(MaxBackends, sizeof(PmSlot))));
+	return size;
+}
+
+static void
+request_shared_memory(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(shared_size());
+	RequestNamedLWLockTranche(TRANCHE, NUM_LOCKS);
+}
+
+static void
+initialize_shared_memory(PmShared *shared)
+{
+	LWLockPadded *locks = GetNamedLWLockTranche(TRANCHE);
+	char	   *at = (char *) shared + MAXALIGN(sizeof(PmShared));
+
+	memset(shared, 0, shared_size());
+	shared->lock = &locks[0].lock;
+	shared->ask_lock = &locks[1].lock;
+	shared->pools = (PmPool *) at;
+	at += MAXALIGN(pm_max_pools * sizeof(PmPool));
+	shared->states = (PmPoolState *) at;
+	at += MAXALIGN(pm_max_pools * sizeof(PmPoolState));
+	shared->slots = (PmSlot *) at;
+
+	pg_atomic_init_u64(&shared->worker_latch, 0);
+	pg_atomic_init_u64(&shared->generation, 1);
+	pg_atomic_init_u64(&shared->load_requested, 1); /* load at start-up */
+	pg_atomic_init_u64(&shared->refused, 0);
+	pg_atomic_init_u64(&shared->ticket, 0);
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		pg_atomic_init_u32(&shared->slots[i].pid, 0);
+		pg_atomic_init_u64(&shared->slots[i].request, 0);
+	}
+}
+
+/* Runs in the postmaster, at start and again in each crash restart. */
+static void
+start_shared_memory(void)
+{
+	bool		found;
+	PmShared   *shared;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("pool_monitor", shared_size(), &found);
+	if (!found)
+		initialize_shared_memory(shared);
+	LWLockRelease(AddinShmemInitLock);
+	pm_shared = shared;
+}
+
+void
+pm_shmem_install(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shared_memory;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_shared_memory;
+}
+
+void
+pm_require_preload(void)
+{
+	if (pm_shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pool_monitor must be loaded via \"shared_preload_libraries\""),
+				 errhint("Add pool_monitor to \"shared_preload_libraries\" in postgresql.conf and restart the server.")));
+}
+
+/* In the words of the views; also in src/sql's comment on sessions. */
+const char *
+pm_reason_text(PmReason reason)
+{
+	static const char *const text[PM_NUM_REASONS] = {
+		[PM_REASON_NONE] = NULL,
+		[PM_REASON_NO_POOL] = "in no declared pool",
+		[PM_REASON_DISABLED] = "pool_monitor.recycle_enabled is off",
+		[PM_REASON_MODE_OFF] = "recycle_mode is off",
+		[PM_REASON_MODE_REPORT] = "recycle_mode is report",
+		[PM_REASON_NEVER] = "pool_recycle is not set",
+		[PM_REASON_NOT_OVER_AGE] = "not over age",
+		[PM_REASON_MARGIN] = "over age by less than recycle_margin",
+		[PM_REASON_STATE_UNKNOWN] = "state unknown",
+		[PM_REASON_BUSY] = "busy",
+		[PM_REASON_IN_TRANSACTION] = "in a transaction",
+		[PM_REASON_GRACE] = "idle for less than recycle_grace",
+		[PM_REASON_CALLER] = "the calling session",
+		[PM_REASON_SUPERUSER] = "superuser",
+		[PM_REASON_PROTECTED] = "protected role",
+		[PM_REASON_OTHER_SESSION] = "another session by now",
+		[PM_REASON_MESSAGE] = "message from the client waiting",
+		[PM_REASON_SESSION_LOCK] = "session-level lock",
+		[PM_REASON_TEMP_SCHEMA] = "temporary schema",
+		[PM_REASON_LISTENING] = "listening",
+		[PM_REASON_NO_SLOT] = "unknown to pool_monitor",
+		[PM_REASON_GONE] = "ended meanwhile",
+		[PM_REASON_ASKED_ALREADY] = "being asked already",
+		[PM_REASON_NO_ANSWER] = "no answer",
+		[PM_REASON_CAP] = "left for a later cycle",
+	};
+
+	return text[reason];
+}
+
+static void
+copy_rules(PmRules *rules)
+{
+	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	rules->generation = pg_atomic_read_u64(&pm_shared->generation);
+	rules->npools = pm_shared->npools;
+	memcpy(rules->pools, pm_shared->pools, rules->npools * sizeof(PmPool));
+	LWLockRelease(pm_shared->lock);
+}
+
+/*
+ * This process's copy of the declarations, fetched again when they changed.
+ * Takes lock, but only then. Raises out of memory only.
+ */
+const PmRules *
+pm_rules_current(void)
+{
+	static PmRules rules = {0};
+
+	if (pm_shared == NULL)
+		return &rules;
+	if (rules.pools == NULL)
+		rules.pools = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(PmPool));
+	if (rules.generation != pg_atomic_read_u64(&pm_shared->generation))
+	{
+		copy_rules(&rules);
+		rules.by_client_addr = false;
+		for (int i = 0; i < rules.npools; i++)
+			rules.by_client_addr |= !rules.pools[i].any_client_addr;
+	}
+	return &rules;
+}
+
+/*
+ * Copies what the sampler remembers of each of these pools; false, and nothing
+ * copied, when the declarations have changed since. Takes lock.
+ */
+bool
+pm_states_copy(const PmRules *rules, PmPoolState *states)
+{
+	bool		current;
+
+	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	current = rules->generation == pg_atomic_read_u64(&pm_shared->generation);
+	if (current)
+		memcpy(states, pm_shared->states, rules->npools * sizeof(PmPoolState));
+	LWLockRelease(pm_shared->lock);
+	return current;
+}
+
+/*
+ * Puts npools <= max_pools declarations in force; false when they are in force
+ * already. A pool that had a state, by name, keeps it. Pools must be zeroed
+ * where unset, because they are compared as memory. Takes lock.
+ */
+bool
+pm_rules_publish(const PmPool *pools, int npools)
+{
+	PmPoolState *states = palloc0(npools * sizeof(PmPoolState) + 1);
+	bool		changed;
+
+	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	changed = npools != pm_shared->npools ||
+		memcmp(pools, pm_shared->pools, npools * sizeof(PmPool)) != 0;
+	if (changed)
+	{
+		for (int i = 0; i < npools; i++)
+		{
+			for (int old = 0; old < pm_shared->npools; old++)
+			{
+				if (strcmp(pools[i].name, pm_shared->pools[old].name) == 0)
+					states[i] = pm_shared->states[old];
+			}
+		}
+		memcpy(pm_shared->pools, pools, npools * sizeof(PmPool));
+		memcpy(pm_shared->states, states, npools * sizeof(PmPoolState));
+		pm_shared->npools = npools;
+		pg_atomic_fetch_add_u64(&pm_shared->generation, 1);
+	}
+	LWLockRelease(pm_shared->lock);
+	pfree(states);
+	return changed;
+}
+
+/* What to do about a load that failed. */
+const char *
+pm_load_hint(PmLoadResult result)
+{
+	switch (result)
+	{
+		case PM_LOAD_NO_DATABASE:
+			return "Set \"pool_monitor.database\" to the database in which the pools are declared.";
+		case PM_LOAD_NO_EXTENSION:
+			return "Run CREATE EXTENSION pool_monitor in that database, or set \"pool_monitor.database\" to the one that has it.";
+		case PM_LOAD_NO_WORKER_SLOT:
+			return "Raise \"max_worker_processes\" and restart the server.";
+		default:
+			return "Look for an earlier message of the loader; pool_monitor keeps trying.";
+	}
+}
+
+/* SetLatch on a latch whose worker is gone is harmless: PGPROCs stay. */
+void
+pm_wake_worker(void)
+{
+	Latch	   *latch = (Latch *) (uintptr_t) pg_atomic_read_u64(&pm_shared->worker_latch);
+
+	if (latch != NULL)
+		SetLatch(latch);
+}
+
+/* Asks the worker to read the declarations again. Cannot fail, takes no lock. */
+void
+pm_request_load(void)
+{
+	pg_atomic_fetch_add_u64(&pm_shared->load_requested, 1);
+	pm_wake_worker();
+}

@@ -1,0 +1,198 @@
+/*
+ * shmem.h
+ *		What lives in shared memory, and who may touch it how.
+ *
+ * Locks (both in the tranche "pool_monitor"; never taken together):
+ *
+ *	lock		protects what PmShared marks with it. Held for a memcpy, a few
+ *				comparisons; never across a call that can wait or raise.
+ *	ask_lock	EXCLUSIVE: to check that a slot is still the vetted session's and
+ *				to signal its process. SHARED: by an exiting backend, to give its
+ *				slot up. So a process that is signalled under it exists, and is
+ *				the one that claimed the slot. Held for a check and one kill().
+ */
+#ifndef PM_SHMEM_H
+#define PM_SHMEM_H
+
+#include "port/atomics.h"
+#include "rules.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+/*
+ * The question whether one session may be retired, in PmSlot.request:
+ *
+ *	 NONE, or an answer that was given
+ *		  |      ^
+ *		  |      | withdraw [asker]
+ *		  | ask  |
+ *		  v [asker]            yes [handler]
+ *		 ASKED --------------------------------> RETIRING
+ *		  |     no [handler], gone [release]
+ *		  +------------------------------------> DECLINED
+ *
+ * The word holds the asker's ticket, the state and the reason of a decline, so
+ * that each move is one compare-and-exchange, and an answer is never taken for
+ * the answer to another question. [asker] is the recycler in the worker or a
+ * backend in recycle(); it moves to ASKED under ask_lock only, from ASKED only
+ * when that question was abandoned, and never while the same session is
+ * RETIRING. [handler] is the SIGUSR2 handler of the slot's own backend,
+ * [release] its exit. An answer stays for its asker to read, also after the
+ * session is gone and the slot belongs to another.
+ */
+typedef enum PmRequestState
+{
+	PM_REQUEST_NONE,
+	PM_REQUEST_ASKED,
+	PM_REQUEST_RETIRING,
+	PM_REQUEST_DECLINED
+} PmRequestState;
+
+#define PM_REQUEST(ticket, state, reason) \
+	(((uint64) (ticket) << 16) | ((uint64) (state) << 8) | (uint64) (reason))
+#define PM_REQUEST_TICKET(word)	((word) >> 16)
+#define PM_REQUEST_STATE(word)	((PmRequestState) (((word) >> 8) & 0xFF))
+#define PM_REQUEST_REASON(word)	((PmReason) ((word) & 0xFF))
+
+/*
+ * Why a session is not retired. Up to PM_REASON_PROTECTED the asker finds out
+ * from outside; then come the backend's own answers; then what became of the
+ * question. Texts: pm_reason_text().
+ */
+typedef enum PmReason
+{
+	PM_REASON_NONE,				/* nothing speaks against it */
+	PM_REASON_NO_POOL,
+	PM_REASON_DISABLED,
+	PM_REASON_MODE_OFF,
+	PM_REASON_MODE_REPORT,
+	PM_REASON_NEVER,
+	PM_REASON_NOT_OVER_AGE,
+	PM_REASON_MARGIN,
+	PM_REASON_STATE_UNKNOWN,
+	PM_REASON_BUSY,
+	PM_REASON_IN_TRANSACTION,
+	PM_REASON_GRACE,
+	PM_REASON_CALLER,
+	PM_REASON_SUPERUSER,
+	PM_REASON_PROTECTED,
+	/* the backend's own */
+	PM_REASON_OTHER_SESSION,
+	PM_REASON_MESSAGE,
+	PM_REASON_SESSION_LOCK,
+	PM_REASON_TEMP_SCHEMA,
+	PM_REASON_LISTENING,
+	/* about the question */
+	PM_REASON_NO_SLOT,
+	PM_REASON_GONE,
+	PM_REASON_ASKED_ALREADY,
+	PM_REASON_NO_ANSWER,
+	PM_REASON_CAP
+} PmReason;
+
+#define PM_NUM_REASONS (PM_REASON_CAP + 1)
+
+/*
+ * One for each possible backend, at its index in the backend status array.
+ * Claimed by a client backend once it is authenticated, given up when it
+ * exits; see session.c. Everything but request and the asked_ fields has the
+ * backend as its only writer and does not change while pid is set. Readers in
+ * other processes check pid and backend_start after a read barrier, again
+ * after copying.
+ */
+typedef struct PmSlot
+{
+	pg_atomic_uint32 pid;		/* 0: free. Set last, cleared first */
+	TimestampTz backend_start;	/* as in the backend status entry */
+	uint64		identity;		/* hash of the two names */
+	char		datname[NAMEDATALEN];	/* as the client logged in */
+	char		usename[NAMEDATALEN];
+
+	pg_atomic_uint64 request;	/* PM_REQUEST(), the picture above */
+	/* written by the asker under ask_lock before request becomes ASKED */
+	TimestampTz asked_backend_start;
+	int64		asked_min_idle; /* us that the session must have been idle */
+	TimestampTz asked_at;
+} PmSlot;
+
+/* What the sampler remembers of a pool; protected by lock. */
+typedef struct PmPoolState
+{
+	int			peak_connections;
+	TimestampTz peak_at;		/* 0: never seen a connection */
+	PmStatus	status;
+	TimestampTz status_since;	/* 0: not sampled yet */
+} PmPoolState;
+
+/* How the last load of the declarations ended. */
+typedef enum PmLoadResult
+{
+	PM_LOAD_NEVER,
+	PM_LOAD_OK,
+	PM_LOAD_NO_DATABASE,
+	PM_LOAD_NO_EXTENSION,
+	PM_LOAD_NO_WORKER_SLOT,
+	PM_LOAD_FAILED
+} PmLoadResult;
+
+#define PM_LOAD_MESSAGE_LEN 256
+
+typedef struct PmShared
+{
+	LWLock	   *lock;
+	LWLock	   *ask_lock;
+
+	/* atomics: no lock */
+	pg_atomic_uint64 worker_latch;	/* a Latch *, 0 while no worker runs */
+	pg_atomic_uint64 generation;	/* moves when pools changes */
+	pg_atomic_uint64 load_requested;	/* tickets for the loader */
+	pg_atomic_uint64 refused;	/* logins refused with SQLSTATE 53300 */
+	pg_atomic_uint64 ticket;	/* last one given to a retire request */
+
+	/* protected by lock */
+	uint64		load_done;		/* highest ticket dealt with */
+	PmLoadResult load_result;
+	int			load_declared;	/* rows in the table at the last good load */
+	Oid			load_database;	/* where the last good load read, or invalid */
+	char		load_message[PM_LOAD_MESSAGE_LEN];	/* when it failed */
+
+	int			npools;
+	int			peak_connections;	/* of the server */
+	TimestampTz peak_at;
+
+	/* protected by lock: max_pools of each, in matching order */
+	PmPool	   *pools;
+	PmPoolState *states;
+
+	/* each slot has its own rules, see there */
+	PmSlot	   *slots;			/* MaxBackends */
+} PmShared;
+
+/* NULL where the library was not preloaded */
+extern PmShared *pm_shared;
+
+extern void pm_shmem_install(void);
+extern void pm_require_preload(void);
+extern const char *pm_reason_text(PmReason reason);
+
+/*
+ * The declarations as this process last saw them. Valid until the next call
+ * of pm_rules_current(); npools is 0 where the library was not preloaded.
+ */
+typedef struct PmRules
+{
+	uint64		generation;
+	int			npools;
+	bool		by_client_addr; /* does any pool ask for an address? */
+	PmPool	   *pools;
+} PmRules;
+
+extern const PmRules *pm_rules_current(void);
+extern bool pm_states_copy(const PmRules *rules, PmPoolState *states);
+extern bool pm_rules_publish(const PmPool *pools, int npools);
+
+extern const char *pm_load_hint(PmLoadResult result);
+extern void pm_request_load(void);
+extern void pm_wake_worker(void);
+
+#endif							/* PM_SHMEM_H */

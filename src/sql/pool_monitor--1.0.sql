@@ -1,0 +1,344 @@
+/* src/sql/pool_monitor--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION pool_monitor" to load this file. \quit
+
+GRANT USAGE ON SCHEMA pool_monitor TO PUBLIC;
+COMMENT ON SCHEMA pool_monitor IS
+'declared connection pools against the sessions the server really has';
+
+--
+-- Declarations
+--
+
+/*
+ * A bad value is refused by a constraint whose name is the message: it names
+ * the column and its range. Base and ceiling saturate instead of overflowing,
+ * so that the constraint is what speaks. 262143 is the most connections that
+ * any PostgreSQL server can have.
+ */
+CREATE TABLE pool_monitor.pools (
+	name text PRIMARY KEY,
+	priority int NOT NULL DEFAULT 100,
+	application_name text DEFAULT '%',
+	datname text,
+	usename text,
+	client_addr cidr,
+	servers int NOT NULL DEFAULT 1,
+	workers int NOT NULL DEFAULT 1,
+	pool_size int NOT NULL DEFAULT 5,
+	max_overflow int NOT NULL DEFAULT 10,
+	pool_timeout interval NOT NULL DEFAULT interval '30 seconds',
+	pool_recycle interval DEFAULT interval '1 hour',
+	pre_ping bool NOT NULL DEFAULT true,
+	echo_pool bool NOT NULL DEFAULT false,
+	idle_limit interval NOT NULL DEFAULT interval '10 minutes',
+	leak_threshold interval NOT NULL DEFAULT interval '5 minutes',
+	budget int,
+	recycle_mode text NOT NULL DEFAULT 'report',
+	recycle_grace interval NOT NULL DEFAULT interval '1 minute',
+	description text,
+	base int GENERATED ALWAYS AS (
+		least(servers::numeric * workers::numeric * pool_size::numeric, 2147483647::numeric)::int
+	) STORED,
+	ceiling int GENERATED ALWAYS AS (
+		CASE WHEN pool_size = 0 OR max_overflow = -1 THEN NULL
+			ELSE least(servers::numeric * workers::numeric * (pool_size::numeric + max_overflow::numeric), 2147483647::numeric)::int
+		END
+	) STORED,
+	CONSTRAINT "name must be 1 to 63 bytes, none a control character"
+		CHECK (octet_length(name) BETWEEN 1 AND 63 AND name !~ '[[:cntrl:]]'),
+	CONSTRAINT "name must not begin with a parenthesis"
+		CHECK (left(name, 1) <> '('),
+	CONSTRAINT "priority must be between 0 and 1000000"
+		CHECK (priority BETWEEN 0 AND 1000000),
+	CONSTRAINT "application_name must be at most 255 bytes"
+		CHECK (octet_length(application_name) <= 255),
+	CONSTRAINT "application_name must be printable ASCII, others as _ or %"
+		CHECK (application_name ~ '^[\x20-\x7e]*$'),
+	CONSTRAINT "application_name must not end in a lone backslash"
+		CHECK (application_name !~ '(^|[^\\])(\\\\)*\\$'),
+	CONSTRAINT "datname must be at most 255 bytes"
+		CHECK (octet_length(datname) <= 255),
+	CONSTRAINT "datname must not end in a lone backslash"
+		CHECK (datname !~ '(^|[^\\])(\\\\)*\\$'),
+	CONSTRAINT "usename must be at most 255 bytes"
+		CHECK (octet_length(usename) <= 255),
+	CONSTRAINT "usename must not end in a lone backslash"
+		CHECK (usename !~ '(^|[^\\])(\\\\)*\\$'),
+	CONSTRAINT "servers must be between 1 and 10000"
+		CHECK (servers BETWEEN 1 AND 10000),
+	CONSTRAINT "workers must be between 1 and 10000"
+		CHECK (workers BETWEEN 1 AND 10000),
+	CONSTRAINT "pool_size must be between 0 (unbounded) and 100000"
+		CHECK (pool_size BETWEEN 0 AND 100000),
+	CONSTRAINT "max_overflow must be between -1 (unbounded) and 100000"
+		CHECK (max_overflow BETWEEN -1 AND 100000),
+	CONSTRAINT "servers * workers * pool_size must be at most 262143"
+		CHECK (base <= 262143),
+	CONSTRAINT "workers * (pool_size + max_overflow) must be at most 262143"
+		CHECK (ceiling <= 262143),
+	CONSTRAINT "pool_timeout must be between 0 and 1 day"
+		CHECK (pool_timeout BETWEEN interval '0' AND interval '1 day'),
+	CONSTRAINT "pool_recycle must be NULL (never), or 1 second to 365 days"
+		CHECK (pool_recycle BETWEEN interval '1 second' AND interval '365 days'),
+	CONSTRAINT "idle_limit must be between 1 second and 365 days"
+		CHECK (idle_limit BETWEEN interval '1 second' AND interval '365 days'),
+	CONSTRAINT "leak_threshold must be between 1 second and 365 days"
+		CHECK (leak_threshold BETWEEN interval '1 second' AND interval '365 days'),
+	CONSTRAINT "budget must be NULL (the ceiling), or 1 to 262143"
+		CHECK (budget BETWEEN 1 AND 262143),
+	CONSTRAINT "recycle_mode must be off, report or terminate"
+		CHECK (recycle_mode IN ('off', 'report', 'terminate')),
+	CONSTRAINT "recycle_grace must be between 0 and 1 day"
+		CHECK (recycle_grace BETWEEN interval '0' AND interval '1 day')
+);
+
+SELECT pg_catalog.pg_extension_config_dump('pool_monitor.pools', '');
+
+COMMENT ON TABLE pool_monitor.pools IS
+'The declared pools, one row each. In force from the commit of a change on, in the database that pool_monitor.database names and in no other. A session belongs to the first pool that matches, lowest priority first, then by name.';
+COMMENT ON COLUMN pool_monitor.pools.name IS 'name of the pool, in every view and message';
+COMMENT ON COLUMN pool_monitor.pools.priority IS 'matching order, lowest first; equal ones by name (in byte order)';
+COMMENT ON COLUMN pool_monitor.pools.application_name IS 'LIKE pattern for application_name, which PostgreSQL keeps in printable ASCII; NULL: any';
+COMMENT ON COLUMN pool_monitor.pools.datname IS 'LIKE pattern for the database name the session logged in with; NULL: any';
+COMMENT ON COLUMN pool_monitor.pools.usename IS 'LIKE pattern for the role name the session logged in with; NULL: any';
+COMMENT ON COLUMN pool_monitor.pools.client_addr IS 'network the client must be in; NULL: any, and the only choice that a Unix-domain socket matches';
+COMMENT ON COLUMN pool_monitor.pools.servers IS 'application servers that run this pool';
+COMMENT ON COLUMN pool_monitor.pools.workers IS 'processes on each application server, each with a pool of its own';
+COMMENT ON COLUMN pool_monitor.pools.pool_size IS 'connections that each process keeps open; 0: without bound, as in SQLAlchemy';
+COMMENT ON COLUMN pool_monitor.pools.max_overflow IS 'connections that each process may open above pool_size; -1: without bound';
+COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS 'how long a checkout waits for a connection before it fails';
+COMMENT ON COLUMN pool_monitor.pools.pool_recycle IS 'age from which the client replaces a connection at its next checkout; NULL: never';
+COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connection before it uses it?';
+COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'wish to have this pool''s connects, disconnects and retirements in the server log; declared already, not yet acted upon';
+COMMENT ON COLUMN pool_monitor.pools.idle_limit IS 'an idle session is flagged idle_over_limit after this time';
+COMMENT ON COLUMN pool_monitor.pools.leak_threshold IS 'a session is flagged leak_suspect when it has been in one transaction for longer';
+COMMENT ON COLUMN pool_monitor.pools.budget IS 'connections that the pool may hold; NULL: the ceiling';
+COMMENT ON COLUMN pool_monitor.pools.recycle_mode IS 'off: never retire a session of this pool; report: flag stale ones, retire only when asked by hand; terminate: retire stale ones on schedule';
+COMMENT ON COLUMN pool_monitor.pools.recycle_grace IS 'how long an over-age session must have been idle to be stale';
+COMMENT ON COLUMN pool_monitor.pools.description IS 'free text';
+COMMENT ON COLUMN pool_monitor.pools.base IS 'servers * workers * pool_size: connections the pool keeps open at rest';
+COMMENT ON COLUMN pool_monitor.pools.ceiling IS 'servers * workers * (pool_size + max_overflow): the most it can open; NULL: unbounded';
+
+CREATE FUNCTION pool_monitor.pools_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'pm_pools_changed';
+COMMENT ON FUNCTION pool_monitor.pools_changed() IS
+'trigger of pool_monitor.pools: has the declarations loaded when the transaction commits';
+
+CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools
+	FOR EACH ROW EXECUTE FUNCTION pool_monitor.pools_changed();
+CREATE TRIGGER pools_counted AFTER INSERT ON pool_monitor.pools
+	FOR EACH STATEMENT EXECUTE FUNCTION pool_monitor.pools_changed();
+CREATE TRIGGER pools_truncated AFTER TRUNCATE ON pool_monitor.pools
+	FOR EACH STATEMENT EXECUTE FUNCTION pool_monitor.pools_changed();
+-- also for rows that arrive by logical replication
+ALTER TABLE pool_monitor.pools ENABLE ALWAYS TRIGGER pools_changed;
+ALTER TABLE pool_monitor.pools ENABLE ALWAYS TRIGGER pools_counted;
+ALTER TABLE pool_monitor.pools ENABLE ALWAYS TRIGGER pools_truncated;
+
+--
+-- Live views
+--
+
+CREATE FUNCTION pool_monitor.budgets(
+	OUT pool text, OUT base bigint, OUT ceiling bigint, OUT budget bigint,
+	OUT connections int, OUT active int, OUT idle int,
+	OUT idle_in_transaction int, OUT idle_in_transaction_aborted int, OUT busy int,
+	OUT overflow int, OUT over_budget int,
+	OUT peak_connections int, OUT peak_at timestamptz,
+	OUT stale int, OUT idle_over_limit int, OUT leak_suspects int,
+	OUT oldest interval, OUT longest_idle interval,
+	OUT status text, OUT status_since timestamptz
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
+	AS 'MODULE_PATHNAME', 'pm_budgets';
+COMMENT ON FUNCTION pool_monitor.budgets() IS 'behind the view pool_monitor.budgets';
+
+CREATE VIEW pool_monitor.budgets AS
+	SELECT b.pool, b.base, b.ceiling, b.budget, b.connections, b.active, b.idle,
+		b.idle_in_transaction, b.idle_in_transaction_aborted, b.busy,
+		b.overflow, b.over_budget,
+		pg_catalog.round(100.0 * b.connections::numeric / b.budget::numeric, 1) AS utilization,
+		b.peak_connections, b.peak_at, b.stale, b.idle_over_limit, b.leak_suspects,
+		b.oldest, b.longest_idle, b.status, b.status_since
+	FROM pool_monitor.budgets() AS b;
+
+COMMENT ON VIEW pool_monitor.budgets IS
+'Each declared pool that is in force, against the sessions it has at this moment. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.budgets.pool IS 'name of the pool';
+COMMENT ON COLUMN pool_monitor.budgets.base IS 'servers * workers * pool_size: connections the pool keeps open at rest';
+COMMENT ON COLUMN pool_monitor.budgets.ceiling IS 'servers * workers * (pool_size + max_overflow): the most it can open; NULL: unbounded';
+COMMENT ON COLUMN pool_monitor.budgets.budget IS 'connections it may hold: the declared budget, else the ceiling; NULL: no limit';
+COMMENT ON COLUMN pool_monitor.budgets.connections IS 'sessions it has now';
+COMMENT ON COLUMN pool_monitor.budgets.active IS 'of these, executing a statement';
+COMMENT ON COLUMN pool_monitor.budgets.idle IS 'of these, waiting for the client, in no transaction';
+COMMENT ON COLUMN pool_monitor.budgets.idle_in_transaction IS 'of these, in a transaction, waiting for the client';
+COMMENT ON COLUMN pool_monitor.budgets.idle_in_transaction_aborted IS 'of these, in a failed transaction, waiting for the client';
+COMMENT ON COLUMN pool_monitor.budgets.busy IS 'active, or idle in a transaction: certainly checked out of the client''s pool, so a lower bound of what is';
+COMMENT ON COLUMN pool_monitor.budgets.overflow IS 'connections above base; 0 where pool_size is 0';
+COMMENT ON COLUMN pool_monitor.budgets.over_budget IS 'connections above budget; 0 where there is no limit';
+COMMENT ON COLUMN pool_monitor.budgets.utilization IS 'connections in percent of budget; NULL where there is no limit';
+COMMENT ON COLUMN pool_monitor.budgets.peak_connections IS 'most connections seen by the sampler, or by this query, since the server started';
+COMMENT ON COLUMN pool_monitor.budgets.peak_at IS 'when that was; NULL: there was no connection yet';
+COMMENT ON COLUMN pool_monitor.budgets.stale IS 'sessions older than pool_recycle by recycle_margin and idle for recycle_grace';
+COMMENT ON COLUMN pool_monitor.budgets.idle_over_limit IS 'sessions idle for longer than idle_limit';
+COMMENT ON COLUMN pool_monitor.budgets.leak_suspects IS 'sessions in one transaction for longer than leak_threshold';
+COMMENT ON COLUMN pool_monitor.budgets.oldest IS 'age of the oldest session; NULL: none';
+COMMENT ON COLUMN pool_monitor.budgets.longest_idle IS 'longest time that a session has been idle; NULL: none is';
+COMMENT ON COLUMN pool_monitor.budgets.status IS 'the worst that holds: ok; overflow (connections above base); exhausted (busy >= ceiling); over (connections above budget)';
+COMMENT ON COLUMN pool_monitor.budgets.status_since IS 'when the sampler first saw this status, to sample_interval; the moment of the query when it has not seen it yet';
+
+CREATE FUNCTION pool_monitor.applications(
+	OUT application_name text, OUT datname name, OUT usename name, OUT pool text,
+	OUT connections int, OUT active int, OUT idle int,
+	OUT idle_in_transaction int, OUT idle_in_transaction_aborted int, OUT busy int,
+	OUT stale int, OUT idle_over_limit int, OUT leak_suspects int,
+	OUT client_hosts int, OUT oldest interval, OUT longest_idle interval
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 50
+	AS 'MODULE_PATHNAME', 'pm_applications';
+COMMENT ON FUNCTION pool_monitor.applications() IS 'behind the view pool_monitor.applications';
+
+CREATE VIEW pool_monitor.applications AS
+	SELECT a.application_name, a.datname, a.usename, a.pool, a.connections,
+		a.active, a.idle, a.idle_in_transaction, a.idle_in_transaction_aborted, a.busy,
+		a.stale, a.idle_over_limit, a.leak_suspects, a.client_hosts,
+		a.oldest, a.longest_idle
+	FROM pool_monitor.applications() AS a;
+
+COMMENT ON VIEW pool_monitor.applications IS
+'The client sessions of this moment by application_name, database and role (and pool, where pools are told apart by address). Without shared_preload_libraries pool is NULL. Of other roles'' sessions only pg_read_all_stats sees more than connections; the rest is NULL.';
+COMMENT ON COLUMN pool_monitor.applications.application_name IS 'as the client set it; may be empty';
+COMMENT ON COLUMN pool_monitor.applications.datname IS 'database';
+COMMENT ON COLUMN pool_monitor.applications.usename IS 'role that logged in';
+COMMENT ON COLUMN pool_monitor.applications.pool IS 'declared pool; NULL: discovered, none matches (or it was chosen by an address that the caller may not see)';
+COMMENT ON COLUMN pool_monitor.applications.connections IS 'sessions now';
+COMMENT ON COLUMN pool_monitor.applications.active IS 'of these, executing a statement';
+COMMENT ON COLUMN pool_monitor.applications.idle IS 'of these, waiting for the client, in no transaction';
+COMMENT ON COLUMN pool_monitor.applications.idle_in_transaction IS 'of these, in a transaction, waiting for the client';
+COMMENT ON COLUMN pool_monitor.applications.idle_in_transaction_aborted IS 'of these, in a failed transaction, waiting for the client';
+COMMENT ON COLUMN pool_monitor.applications.busy IS 'active, or idle in a transaction';
+COMMENT ON COLUMN pool_monitor.applications.stale IS 'older than the pool''s pool_recycle by recycle_margin and idle for recycle_grace; 0 where there is no pool';
+COMMENT ON COLUMN pool_monitor.applications.idle_over_limit IS 'idle for longer than the pool''s idle_limit; 0 where there is no pool';
+COMMENT ON COLUMN pool_monitor.applications.leak_suspects IS 'in one transaction for longer than the pool''s leak_threshold; 0 where there is no pool';
+COMMENT ON COLUMN pool_monitor.applications.client_hosts IS 'different client addresses; all Unix-domain sockets together count as one';
+COMMENT ON COLUMN pool_monitor.applications.oldest IS 'age of the oldest session';
+COMMENT ON COLUMN pool_monitor.applications.longest_idle IS 'longest time that a session has been idle; NULL: none is';
+
+CREATE FUNCTION pool_monitor.sessions(
+	OUT pid int, OUT backend_start timestamptz, OUT pool text,
+	OUT application_name text, OUT datname name, OUT usename name,
+	OUT client_addr inet, OUT state text, OUT age interval, OUT idle_for interval,
+	OUT xact_age interval, OUT over_age bool, OUT stale bool,
+	OUT idle_over_limit bool, OUT leak_suspect bool, OUT keep_reason text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
+	AS 'MODULE_PATHNAME', 'pm_sessions';
+COMMENT ON FUNCTION pool_monitor.sessions() IS 'behind the view pool_monitor.sessions';
+
+CREATE VIEW pool_monitor.sessions AS
+	SELECT s.pid, s.backend_start, s.pool, s.application_name, s.datname, s.usename,
+		s.client_addr, s.state, s.age, s.idle_for, s.xact_age, s.over_age, s.stale,
+		s.idle_over_limit, s.leak_suspect, s.keep_reason
+	FROM pool_monitor.sessions() AS s;
+
+COMMENT ON VIEW pool_monitor.sessions IS
+'The client sessions of this moment. Without shared_preload_libraries all are in no pool. Of other roles'' sessions only pg_read_all_stats sees more than pid, names and pool; the rest is NULL.';
+COMMENT ON COLUMN pool_monitor.sessions.pid IS 'process ID of the backend';
+COMMENT ON COLUMN pool_monitor.sessions.backend_start IS 'when it started; with pid, this identifies a session';
+COMMENT ON COLUMN pool_monitor.sessions.pool IS 'declared pool; NULL: none matches (or it was chosen by an address that the caller may not see)';
+COMMENT ON COLUMN pool_monitor.sessions.application_name IS 'as the client set it; may be empty';
+COMMENT ON COLUMN pool_monitor.sessions.datname IS 'database';
+COMMENT ON COLUMN pool_monitor.sessions.usename IS 'role that logged in';
+COMMENT ON COLUMN pool_monitor.sessions.client_addr IS 'NULL: Unix-domain socket';
+COMMENT ON COLUMN pool_monitor.sessions.state IS 'active, idle, idle in transaction, idle in transaction (aborted); NULL: unknown (track_activities is off)';
+COMMENT ON COLUMN pool_monitor.sessions.age IS 'time since backend_start';
+COMMENT ON COLUMN pool_monitor.sessions.idle_for IS 'how long it has been idle; NULL: it is not';
+COMMENT ON COLUMN pool_monitor.sessions.xact_age IS 'how long its transaction has been open; NULL: none is';
+COMMENT ON COLUMN pool_monitor.sessions.over_age IS 'older than its pool''s pool_recycle; false in no pool';
+COMMENT ON COLUMN pool_monitor.sessions.stale IS 'over age by recycle_margin, and idle for recycle_grace; false in no pool';
+COMMENT ON COLUMN pool_monitor.sessions.idle_over_limit IS 'idle for longer than its pool''s idle_limit; false in no pool';
+COMMENT ON COLUMN pool_monitor.sessions.leak_suspect IS 'in one transaction for longer than its pool''s leak_threshold; false in no pool';
+COMMENT ON COLUMN pool_monitor.sessions.keep_reason IS 'why the scheduled clean-up would not ask it to end itself; NULL: it would. The backend may still decline, for reasons that only it knows (a message that is coming in, a session-level lock, a temporary schema, LISTEN)';
+
+CREATE FUNCTION pool_monitor.server(
+	OUT max_connections int, OUT reserved int, OUT usable int,
+	OUT headroom_percent int, OUT connection_budget int,
+	OUT declared_base bigint, OUT declared_ceiling bigint,
+	OUT connections int, OUT undeclared int, OUT available int,
+	OUT peak_connections int, OUT peak_at timestamptz,
+	OUT refused bigint, OUT status text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1
+	AS 'MODULE_PATHNAME', 'pm_server';
+COMMENT ON FUNCTION pool_monitor.server() IS 'behind the view pool_monitor.server';
+
+CREATE VIEW pool_monitor.server AS
+	SELECT s.max_connections, s.reserved, s.usable, s.headroom_percent, s.connection_budget,
+		s.declared_base, s.declared_ceiling, s.connections, s.undeclared, s.available,
+		s.peak_connections, s.peak_at, s.refused, s.status
+	FROM pool_monitor.server() AS s;
+
+COMMENT ON VIEW pool_monitor.server IS
+'The whole server, one row. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.server.max_connections IS 'the server''s setting';
+COMMENT ON COLUMN pool_monitor.server.reserved IS 'superuser_reserved_connections, and from PostgreSQL 16 on reserved_connections';
+COMMENT ON COLUMN pool_monitor.server.usable IS 'max_connections less reserved: what ordinary roles can have';
+COMMENT ON COLUMN pool_monitor.server.headroom_percent IS 'share of usable that is kept free; NULL: the setting connection_budget says it directly';
+COMMENT ON COLUMN pool_monitor.server.connection_budget IS 'connections that all applications together may hold';
+COMMENT ON COLUMN pool_monitor.server.declared_base IS 'sum of the declared pools'' base';
+COMMENT ON COLUMN pool_monitor.server.declared_ceiling IS 'sum of the declared pools'' ceilings, an unbounded pool with its budget; NULL: one has neither';
+COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now; those still authenticating are not counted';
+COMMENT ON COLUMN pool_monitor.server.undeclared IS 'of these, in no declared pool';
+COMMENT ON COLUMN pool_monitor.server.available IS 'usable less connections';
+COMMENT ON COLUMN pool_monitor.server.peak_connections IS 'most connections seen by the sampler, or by this query, since the server started';
+COMMENT ON COLUMN pool_monitor.server.peak_at IS 'when that was';
+COMMENT ON COLUMN pool_monitor.server.refused IS 'logins refused since the server started because no connection slot was free (SQLSTATE 53300 without the limits of single roles and databases)';
+COMMENT ON COLUMN pool_monitor.server.status IS 'the worst that holds: ok; overcommitted (declared_ceiling above connection_budget, or unbounded); over (connections above connection_budget)';
+
+--
+-- Functions that act
+--
+
+CREATE FUNCTION pool_monitor.recycle(
+	OUT pid int, OUT backend_start timestamptz, INOUT pool text DEFAULT NULL,
+	dry_run bool DEFAULT true,
+	OUT application_name text, OUT age interval, OUT idle_for interval,
+	OUT action text, OUT reason text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10
+	AS 'MODULE_PATHNAME', 'pm_recycle';
+COMMENT ON FUNCTION pool_monitor.recycle(text, bool) IS
+'Lists the over-age sessions of a pool (NULL: of all), oldest first, with what would happen to each (would_retire, or kept with the reason); with dry_run => false asks the stale ones to end themselves and waits up to 2 seconds for the answers (retired, or declined with the reason). Leaves pools with recycle_mode off alone, and acts on report and terminate alike. Acting needs the privileges of pg_signal_backend; superusers'' sessions are never retired. Raises an error when the pool is not declared.';
+
+CREATE FUNCTION pool_monitor.reload() RETURNS int
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pm_reload';
+COMMENT ON FUNCTION pool_monitor.reload() IS
+'Loads the declared pools, as they are committed, and waits up to 10 seconds for it. Returns the number of pools in force; raises an error that says why when they cannot be loaded. Never necessary after a committed change.';
+
+CREATE FUNCTION pool_monitor.version() RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pm_version';
+COMMENT ON FUNCTION pool_monitor.version() IS 'version of the library that serves this session';
+
+--
+-- Rights
+--
+-- applications, sessions and version are for everybody, and show of other
+-- roles' sessions what pg_stat_activity shows. The rest is for those who may
+-- read all statistics; what acts, for those who may end sessions.
+--
+
+REVOKE ALL ON FUNCTION pool_monitor.pools_changed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.budgets() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.server() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.recycle(text, bool) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.reload() FROM PUBLIC;
+
+GRANT SELECT ON pool_monitor.applications, pool_monitor.sessions TO PUBLIC;
+GRANT SELECT ON pool_monitor.pools, pool_monitor.budgets, pool_monitor.server TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.budgets() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.server() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.recycle(text, bool) TO pg_read_all_stats, pg_signal_backend;

@@ -1,0 +1,211 @@
+/*
+ * tally.c
+ *		Sorts sessions into classes and pools, flags and counts them.
+ *
+ * Matching a session against every declaration costs a few LIKEs for each
+ * pool. Sessions with equal names (and address, where a declaration asks for
+ * it) always get the same answer, so it is looked up once per class: thousands
+ * of sessions of one application cost one match and a hash probe each.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "guc.h"
+#include "session.h"
+#include "tally.h"
+#include "utils/timestamp.h"
+
+typedef struct ClassEntry
+{
+	const PmClassKey *key;
+	PmClass    *class;
+	uint32		hash;
+	char		status;
+} ClassEntry;
+
+static uint32
+key_hash(const PmClassKey *key)
+{
+	uint32		hash = hash_bytes((const unsigned char *) key->application_name,
+								  strlen(key->application_name));
+
+	hash = hash_combine(hash, murmurhash32(key->datid ^ (uint32) key->identity));
+	hash = hash_combine(hash, murmurhash32(key->userid));
+	if (key->client_addr.family != 0)
+		hash = hash_combine(hash, hash_bytes(key->client_addr.bytes, sizeof(key->client_addr.bytes)));
+	return hash;
+}
+
+static bool
+key_equal(const PmClassKey *a, const PmClassKey *b)
+{
+	return a->datid == b->datid &&
+		a->userid == b->userid &&
+		a->identity == b->identity &&
+		memcmp(&a->client_addr, &b->client_addr, sizeof(PmAddr)) == 0 &&
+		strcmp(a->application_name, b->application_name) == 0;
+}
+
+#define SH_PREFIX classes
+#define SH_ELEMENT_TYPE ClassEntry
+#define SH_KEY_TYPE const PmClassKey *
+#define SH_KEY key
+#define SH_HASH_KEY(table, k) key_hash(k)
+#define SH_EQUAL(table, a, b) key_equal(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(table, entry) (entry)->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* Allocates in the current memory context. May take the lock of the rules. */
+void
+pm_tally_begin(PmTally *tally)
+{
+	tally->now = GetCurrentTimestamp();
+	tally->rules = pm_rules_current();
+	tally->classes = classes_create(CurrentMemoryContext, 64, NULL);
+}
+
+void
+pm_tally_end(PmTally *tally)
+{
+	classes_destroy(tally->classes);
+}
+
+static int
+match(const PmRules *rules, const PmSession *session)
+{
+	char		datname[NAMEDATALEN];
+	char		usename[NAMEDATALEN];
+	bool		named = pm_slot_names(session, datname, usename);
+	PmIdentity	who = {
+		.application_name = session->application_name,
+		.datname = named ? datname : NULL,
+		.usename = named ? usename : NULL,
+		.client_addr = session->client_addr,
+	};
+
+	return pm_match(rules->pools, rules->npools, &who);
+}
+
+static PmClass *
+create_class(const PmTally *tally, const PmClassKey *key, const PmSession *session)
+{
+	PmClass    *class = palloc0(sizeof(PmClass));
+
+	class->key = *key;
+	strlcpy(class->application_name, key->application_name, NAMEDATALEN);
+	class->key.application_name = class->application_name;
+	class->pool = match(tally->rules, session);
+	return class;
+}
+
+/* The session's class; lives as long as the tally's memory context. */
+PmClass *
+pm_tally_class(PmTally *tally, const PmSession *session)
+{
+	bool		found;
+	ClassEntry *entry;
+	PmClassKey	key = {
+		.application_name = session->application_name,
+		.datid = session->datid,
+		.userid = session->userid,
+		.identity = pm_slot_identity(session),
+	};
+
+	if (tally->rules->by_client_addr)
+		key.client_addr = session->client_addr;
+
+	entry = classes_insert(tally->classes, &key, &found);
+	if (!found)
+	{
+		entry->class = create_class(tally, &key, session);
+		entry->key = &entry->class->key;
+	}
+	return entry->class;
+}
+
+/* Never negative: clocks are set back, and the scan is not the clock's instant. */
+int64
+pm_elapsed(TimestampTz since, TimestampTz now)
+{
+	return Max(now - since, 0);
+}
+
+/* How long the session has been idle, -1 when it is not. */
+int64
+pm_idle_for(const PmSession *session, TimestampTz now)
+{
+	return session->state == PM_STATE_IDLE ? pm_elapsed(session->state_change, now) : -1;
+}
+
+/* A session in no pool has no flags. */
+PmFlags
+pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *session)
+{
+	PmFlags		flags = {0};
+	const PmPool *pool;
+	int64		idle_for = pm_idle_for(session, tally->now);
+
+	if (class->pool < 0)
+		return flags;
+	pool = &tally->rules->pools[class->pool];
+
+	if (pool->pool_recycle >= 0)
+	{
+		int64		age = pm_elapsed(session->backend_start, tally->now);
+
+		flags.over_age = age > pool->pool_recycle;
+		flags.over_margin = age - pool->pool_recycle > pool->pool_recycle / 100.0 * pm_recycle_margin;
+		flags.stale = flags.over_age && flags.over_margin &&
+			idle_for >= pool->recycle_grace;
+	}
+	flags.idle_over_limit = idle_for > pool->idle_limit;
+	flags.leak_suspect = session->xact_start != 0 &&
+		pm_elapsed(session->xact_start, tally->now) > pool->leak_threshold;
+	return flags;
+}
+
+static void
+note_earlier(TimestampTz *earliest, TimestampTz at)
+{
+	if (*earliest == 0 || at < *earliest)
+		*earliest = at;
+}
+
+void
+pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags)
+{
+	counts->connections++;
+	switch (session->state)
+	{
+		case PM_STATE_IDLE:
+			counts->idle++;
+			note_earlier(&counts->longest_idle, session->state_change);
+			break;
+		case PM_STATE_ACTIVE:
+			counts->active++;
+			break;
+		case PM_STATE_IDLE_IN_TRANSACTION:
+			counts->idle_in_transaction++;
+			break;
+		case PM_STATE_IDLE_IN_TRANSACTION_ABORTED:
+			counts->idle_in_transaction_aborted++;
+			break;
+		case PM_STATE_UNKNOWN:
+			break;
+	}
+	counts->stale += flags->stale;
+	counts->idle_over_limit += flags->idle_over_limit;
+	counts->leak_suspects += flags->leak_suspect;
+	note_earlier(&counts->oldest, session->backend_start);
+}
+
+/* Certainly checked out of the client's pool; a lower bound of what is. */
+int
+pm_busy(const PmCounts *counts)
+{
+	return counts->active + counts->idle_in_transaction + counts->idle_in_transaction_aborted;
+}

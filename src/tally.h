@@ -1,0 +1,75 @@
+/*
+ * tally.h
+ *		One pass over the sessions: which pool each belongs to, what is to be
+ *		said of it, and how many there are of each kind.
+ */
+#ifndef PM_TALLY_H
+#define PM_TALLY_H
+
+#include "scan.h"
+#include "shmem.h"
+
+typedef struct PmCounts
+{
+	int			connections;
+	int			active;
+	int			idle;
+	int			idle_in_transaction;
+	int			idle_in_transaction_aborted;
+	int			stale;
+	int			idle_over_limit;
+	int			leak_suspects;
+	TimestampTz oldest;			/* smallest backend_start; 0: no session */
+	TimestampTz longest_idle;	/* smallest state_change of an idle one; 0: none */
+} PmCounts;
+
+/* What its pool's declaration says of a session at one moment. */
+typedef struct PmFlags
+{
+	bool		over_age;
+	bool		over_margin;	/* over age by recycle_margin too */
+	bool		stale;
+	bool		idle_over_limit;
+	bool		leak_suspect;
+} PmFlags;
+
+/* All that a declaration, or a row of "applications", can tell apart. */
+typedef struct PmClassKey
+{
+	const char *application_name;
+	Oid			datid;
+	Oid			userid;
+	uint64		identity;		/* pm_slot_identity() */
+	PmAddr		client_addr;	/* zero unless a declaration asks for one */
+} PmClassKey;
+
+typedef struct PmClass
+{
+	PmClassKey	key;
+	char		application_name[NAMEDATALEN];
+	int			pool;			/* index in rules, -1: none */
+	bool		role_known;		/* recycler.c: role_reason is filled in */
+	PmReason	role_reason;	/* why the role's sessions are never retired */
+	void	   *extra;			/* the caller's own, NULL at first */
+} PmClass;
+
+struct classes_hash;
+
+typedef struct PmTally
+{
+	TimestampTz now;
+	const PmRules *rules;
+	struct classes_hash *classes;
+} PmTally;
+
+extern void pm_tally_begin(PmTally *tally);
+extern PmClass *pm_tally_class(PmTally *tally, const PmSession *session);
+extern PmFlags pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *session);
+extern void pm_tally_end(PmTally *tally);
+
+extern void pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags);
+extern int	pm_busy(const PmCounts *counts);
+extern int64 pm_elapsed(TimestampTz since, TimestampTz now);
+extern int64 pm_idle_for(const PmSession *session, TimestampTz now);
+
+#endif							/* PM_TALLY_H */

@@ -1,0 +1,140 @@
+/*
+ * worker.c
+ *		The background worker: its loop, and nothing else.
+ *
+ * It connects to no database: it reads the backend status array and shared
+ * memory, and looks up shared catalogs in transactions of an instant. An ERROR
+ * ends it with exit code 1 and the postmaster starts it again after
+ * RESTART_SECONDS; what must last is in shared memory. It runs on a hot
+ * standby too. Times come from the monotonic clock, so a clock that is set
+ * neither stops nor hurries the sampling.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "libpq/pqsignal.h"
+#include "loader.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "recycler.h"
+#include "sampler.h"
+#include "shmem.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "worker.h"
+
+#define RESTART_SECONDS		5
+#define LOADER_INTERVAL		1000	/* ms; how often pm_loader_tick() wants to be called */
+#define ANSWER_INTERVAL		10		/* ms; between two looks at answers */
+
+static int64
+monotonic_ms(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MILLISEC(now);
+}
+
+static void
+forget_latch(int code, Datum arg)
+{
+	pg_atomic_write_u64(&pm_shared->worker_latch, 0);
+}
+
+static void
+start(void)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	before_shmem_exit(forget_latch, (Datum) 0);
+	pg_atomic_write_u64(&pm_shared->worker_latch, (uint64) (uintptr_t) MyLatch);
+}
+
+static void
+reload_settings(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	pm_request_load();
+}
+
+/*
+ * Is it time? Then *next moves on by the interval, from now if that was missed.
+ * A shorter interval, after a reload, takes effect at once.
+ */
+static bool
+due(int64 *next, int interval, int64 now)
+{
+	*next = Min(*next, now + interval);
+	if (now < *next)
+		return false;
+	*next = Max(*next + interval, now + 1);
+	return true;
+}
+
+void
+pm_worker_main(Datum arg)
+{
+	MemoryContext tick;
+	int64		next_sample = 0;
+	int64		next_recycle;
+	uint32		wait_event;
+
+	start();
+	wait_event = pm_wait_event("PoolMonitorMain");
+	next_recycle = monotonic_ms() + pm_recycle_interval;
+	tick = AllocSetContextCreate(TopMemoryContext, "pool_monitor tick", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(tick);
+
+	for (;;)
+	{
+		int64		now;
+		int64		timeout;
+
+		CHECK_FOR_INTERRUPTS();
+		reload_settings();
+		pm_loader_tick();
+
+		now = monotonic_ms();
+		if (due(&next_sample, pm_sample_interval, now))
+			pm_sample();
+		if (due(&next_recycle, pm_recycle_interval, now))
+			pm_recycler_start();
+
+		timeout = pm_recycler_collect() ? ANSWER_INTERVAL : LOADER_INTERVAL;
+		timeout = Min(timeout, Min(next_sample, next_recycle) - monotonic_ms());
+		MemoryContextSwitchTo(tick);
+		MemoryContextReset(tick);
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (long) Max(timeout, 0), wait_event);
+		ResetLatch(MyLatch);
+	}
+}
+
+void
+pm_worker_register(void)
+{
+	BackgroundWorker worker = {0};
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	worker.bgw_restart_time = RESTART_SECONDS;
+	strlcpy(worker.bgw_library_name, "pool_monitor", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "pm_worker_main", sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "pool_monitor", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "pool_monitor", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
