@@ -16,6 +16,8 @@ DATA = src/sql/pool_monitor--1.0.sql
 
 REGRESS = declarations views rights
 REGRESS_OPTS = --inputdir=$(srcdir)
+# needs the library preloaded, so only "make test" runs it
+PM_ISOLATION = declarations
 
 PG_CPPFLAGS = -DPM_VERSION='"$(EXTVERSION)"'
 # all warnings but those that PostgreSQL's own headers and habits raise
@@ -23,9 +25,24 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers
 PG_CFLAGS += $(shell printf 'int main(void){return 0;}' | $(CC) -Werror -Wclobbered -x c -fsyntax-only - 2>/dev/null && echo -Wno-clobbered)
 
-PG_CONFIG ?= pg_config
+PG_CONFIG ?= $(shell ls -d /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -V | tail -n 1 | grep . || echo pg_config)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Debian's PostgreSQL is built without dependency tracking
 $(OBJS): $(PM_HEADERS) Makefile
+
+.PHONY: demo test bench format
+
+# These three do all their own set-up, also of this Makefile's server packages.
+demo:
+	test/demo/run
+
+test:
+	test/run
+
+bench:
+	bench/run
+
+format:
+	test/format

@@ -22,7 +22,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "shmem.h"
-#include "utils/fmgrprotos.h"
+#include "utils/rel.h"
 
 static bool changed = false;	/* in this transaction */
 static bool warned = false;		/* likewise, of the wrong place */
@@ -93,20 +93,35 @@ warn_of_place(void)
 				 errhint("Declare the pools there, or change \"pool_monitor.database\".")));
 }
 
-static void
-warn_of_number(void)
+/* As the table's owner: whoever may insert need not be allowed to read. */
+static int64
+count_declared(Oid owner)
 {
 	int64		declared;
 	bool		isnull;
+	Oid			save_user;
+	int			save_context;
 
-	if (pm_shared == NULL)
-		return;
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(owner, save_context | SECURITY_RESTRICTED_OPERATION);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute("SELECT pg_catalog.count(*) FROM pool_monitor.pools", true, 1) != SPI_OK_SELECT)
+	if (SPI_execute("SELECT pg_catalog.count(*) FROM pool_monitor.pools", false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not count pool_monitor.pools");
 	declared = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
+	SetUserIdAndSecContext(save_user, save_context);
+	return declared;
+}
+
+static void
+warn_of_number(Oid owner)
+{
+	int64		declared;
+
+	if (pm_shared == NULL)
+		return;
+	declared = count_declared(owner);
 	if (declared > pm_max_pools)
 		ereport(WARNING,
 				(errmsg("%lld pools are declared, but there is room for %d: the last ones in matching order have no effect",
@@ -133,7 +148,7 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 		TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 	{
 		if (changed)
-			warn_of_number();
+			warn_of_number(trigger->tg_relation->rd_rel->relowner);
 	}
 	else
 	{

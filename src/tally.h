@@ -20,7 +20,8 @@ typedef struct PmCounts
 	int			idle_over_limit;
 	int			leak_suspects;
 	TimestampTz oldest;			/* smallest backend_start; 0: no session */
-	TimestampTz longest_idle;	/* smallest state_change of an idle one; 0: none */
+	TimestampTz longest_idle;	/* smallest state_change of an idle one; 0:
+								 * none */
 } PmCounts;
 
 /* What its pool's declaration says of a session at one moment. */

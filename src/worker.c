@@ -30,8 +30,9 @@
 #include "worker.h"
 
 #define RESTART_SECONDS		5
-#define LOADER_INTERVAL		1000	/* ms; how often pm_loader_tick() wants to be called */
-#define ANSWER_INTERVAL		10		/* ms; between two looks at answers */
+#define LOADER_INTERVAL		1000	/* ms; how often pm_loader_tick() wants to
+									 * be called */
+#define ANSWER_INTERVAL		10	/* ms; between two looks at answers */
 
 static int64
 monotonic_ms(void)

@@ -1,0 +1,152 @@
+# What the TAP tests share: a private server with pool_monitor preloaded, and
+# real clients that hold sessions.
+package PoolMonitor;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use FindBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_server wait_for wait_for_log log_count declare python);
+
+# Debian's own: what apt installs is seen by it, and not by another one on PATH.
+sub python
+{
+	return -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
+}
+
+# A started server with the extension in database postgres, and more settings.
+sub new_server
+{
+	my ($name, $conf, %param) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(%{ $param{init} || {} });
+	$node->append_conf('postgresql.conf', <<EOC);
+shared_preload_libraries = 'pool_monitor'
+pool_monitor.sample_interval = 50ms
+max_connections = 40
+log_min_messages = log
+log_statement = none
+EOC
+	$node->append_conf('postgresql.conf', $conf) if $conf;
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION pool_monitor')
+		unless $param{no_extension};
+	return $node;
+}
+
+# Declares pools and waits until they are in force.
+sub declare
+{
+	my ($node, $sql) = @_;
+	$node->safe_psql('postgres', $sql);
+	$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+	return;
+}
+
+# Waits until the query's result is what is expected ("t" if not given).
+sub wait_for
+{
+	my ($node, $query, $what, $expected) = @_;
+	ok($node->poll_query_until('postgres', $query, $expected // 't'), $what);
+	return;
+}
+
+sub log_text
+{
+	my ($node, $from) = @_;
+	return substr(slurp_file($node->logfile), $from // 0);
+}
+
+# How often the pattern stands in the server log from an offset on.
+sub log_count
+{
+	my ($node, $pattern, $from) = @_;
+	my $text = log_text($node, $from);
+	my $n = () = $text =~ /$pattern/g;
+	return $n;
+}
+
+sub wait_for_log
+{
+	my ($node, $pattern, $what, $from) = @_;
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		if (log_text($node, $from) =~ $pattern)
+		{
+			pass($what);
+			return;
+		}
+		select(undef, undef, undef, 0.1);
+	}
+	fail($what);
+	diag('the server log: ' . log_text($node, $from));
+	return;
+}
+
+# Sessions of a real client: test/clients/holder.py. Its commands are answered
+# with one line each.
+package PoolMonitor::Holder;
+
+use strict;
+use warnings FATAL => 'all';
+use IPC::Open2;
+
+sub new
+{
+	my ($class, $node, %param) = @_;
+	my $dsn = sprintf("host=%s port=%s dbname=%s", $param{host} // $node->host, $node->port,
+		$param{dbname} // 'postgres');
+	my $self = bless {}, $class;
+
+	$dsn .= " user=$param{user}" if $param{user};
+	$dsn .= " $param{dsn}" if $param{dsn};
+	$self->{pid} = open2(
+		$self->{out}, $self->{in}, PoolMonitor::python(), "$FindBin::RealBin/../clients/holder.py",
+		$dsn, $param{application_name} // 'holder', $param{sessions} // 1);
+	my $ready = $self->answer;
+	die "holder: $ready" unless $ready eq 'ready';
+	return $self;
+}
+
+sub answer
+{
+	my ($self) = @_;
+	my $line;
+
+	local $SIG{ALRM} = sub { die "no answer from the client\n" };
+	alarm $PostgreSQL::Test::Utils::timeout_default;
+	$line = readline $self->{out};
+	alarm 0;
+	die "the client ended\n" unless defined $line;
+	chomp $line;
+	return $line;
+}
+
+# do('sql 0 SELECT 1') and so on; see holder.py.
+sub do
+{
+	my ($self, $command) = @_;
+	print { $self->{in} } "$command\n";
+	$self->{in}->flush;
+	return $self->answer;
+}
+
+sub close
+{
+	my ($self) = @_;
+	return unless $self->{pid};
+	close $self->{in};
+	waitpid $self->{pid}, 0;
+	delete $self->{pid};
+	return;
+}
+
+sub DESTROY { my ($self) = @_; local $?; $self->close; return; }
+
+1;
