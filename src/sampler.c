@@ -11,11 +11,12 @@
 #include "sampler.h"
 #include "tally.h"
 
-/* A pool that changed between good (ok, overflow) and bad, for the log. */
+/* A change of status that belongs in the log. */
 typedef struct Change
 {
 	const PmPool *pool;
-	PmStatus	status;
+	PmStatus	from;
+	PmStatus	to;
 	PmCounts	counts;
 } Change;
 
@@ -25,25 +26,26 @@ is_bad(PmStatus status)
 	return status == PM_STATUS_EXHAUSTED || status == PM_STATUS_OVER;
 }
 
-/* Caller holds lock. Does this change of status belong in the log? */
+/* Caller holds lock. Fills in change and returns true if the log is to have it. */
 static bool
-store_pool(PmPoolState *state, const PmPool *pool, const PmCounts *counts, TimestampTz now)
+store_pool(PmPoolState *state, const PmPool *pool, const PmCounts *counts,
+		   TimestampTz now, Change *change)
 {
-	PmStatus	status = pm_pool_status(pool, counts->connections, pm_busy(counts));
-	bool		notable = false;
+	change->pool = pool;
+	change->from = state->status;
+	change->to = pm_pool_status(pool, counts->connections, pm_busy(counts));
+	change->counts = *counts;
 
 	if (counts->connections > state->peak_connections)
 	{
 		state->peak_connections = counts->connections;
 		state->peak_at = now;
 	}
-	if (state->status_since == 0 || state->status != status)
-	{
-		notable = is_bad(status) || is_bad(state->status);
-		state->status = status;
-		state->status_since = now;
-	}
-	return notable;
+	if (state->status_since != 0 && change->from == change->to)
+		return false;
+	state->status = change->to;
+	state->status_since = now;
+	return is_bad(change->from) || is_bad(change->to);
 }
 
 /* Returns the number of changes put into changes[]. */
@@ -57,15 +59,9 @@ store(const PmTally *tally, const PmCounts *pools, int connections, Change *chan
 	{
 		for (int i = 0; i < tally->rules->npools; i++)
 		{
-			const PmPool *pool = &tally->rules->pools[i];
-
-			if (store_pool(&pm_shared->states[i], pool, &pools[i], tally->now))
-			{
-				changes[nchanges].pool = pool;
-				changes[nchanges].status = pm_shared->states[i].status;
-				changes[nchanges].counts = pools[i];
+			if (store_pool(&pm_shared->states[i], &tally->rules->pools[i], &pools[i],
+						   tally->now, &changes[nchanges]))
 				nchanges++;
-			}
 		}
 	}
 	if (connections > pm_shared->peak_connections)
@@ -82,19 +78,24 @@ log_change(const Change *change)
 {
 	const PmPool *pool = change->pool;
 	int			connections = change->counts.connections;
+	int			busy = pm_busy(&change->counts);
 
-	if (change->status == PM_STATUS_OVER)
+	if (change->to == PM_STATUS_OVER)
 		ereport(LOG,
-				(errmsg("pool \"%s\" is over its budget: %d connections, %d more than its budget of %d",
-						pool->name, connections, connections - pool->budget, pool->budget)));
-	else if (change->status == PM_STATUS_EXHAUSTED)
+				(errmsg("pool \"%s\" is over its budget: connections %d, budget %d",
+						pool->name, connections, pool->budget)));
+	else if (change->to == PM_STATUS_EXHAUSTED)
 		ereport(LOG,
-				(errmsg("pool \"%s\" is exhausted: %d connections busy of %d that it can open",
-						pool->name, pm_busy(&change->counts), pool->ceiling)));
+				(errmsg("pool \"%s\" is exhausted: busy %d, ceiling %d",
+						pool->name, busy, pool->ceiling)));
+	else if (change->from == PM_STATUS_OVER)
+		ereport(LOG,
+				(errmsg("pool \"%s\" is no longer over its budget: connections %d, busy %d",
+						pool->name, connections, busy)));
 	else
 		ereport(LOG,
-				(errmsg("pool \"%s\" is neither exhausted nor over its budget any more: %d connections, %d busy",
-						pool->name, connections, pm_busy(&change->counts))));
+				(errmsg("pool \"%s\" is no longer exhausted: connections %d, busy %d",
+						pool->name, connections, busy)));
 }
 
 /* Allocates in the current memory context, which the worker resets. */
@@ -111,7 +112,7 @@ pm_sample(void)
 
 	pm_tally_begin(&tally);
 	pools = palloc0(sizeof(PmCounts) * (tally.rules->npools + 1));
-	changes = palloc0(sizeof(Change) * (tally.rules->npools + 1));
+	changes = palloc(sizeof(Change) * (tally.rules->npools + 1));
 
 	pm_scan_begin(&scan);
 	while (pm_scan_next(&scan, &session))

@@ -190,6 +190,40 @@ pm_states_copy(const PmRules *rules, PmPoolState *states)
 }
 
 /*
+ * Whoever counts more connections than the peak so far raises it: the sampler
+ * is not the only one who looks. Both take lock.
+ */
+void
+pm_raise_pool_peak(const PmRules *rules, int pool, int connections, TimestampTz now)
+{
+	PmPoolState *state = &pm_shared->states[pool];
+
+	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	if (rules->generation == pg_atomic_read_u64(&pm_shared->generation) &&
+		connections > state->peak_connections)
+	{
+		state->peak_connections = connections;
+		state->peak_at = now;
+	}
+	LWLockRelease(pm_shared->lock);
+}
+
+/* Gives back the peak as it is then. */
+void
+pm_raise_server_peak(int connections, TimestampTz now, int *peak, TimestampTz *peak_at)
+{
+	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	if (connections > pm_shared->peak_connections)
+	{
+		pm_shared->peak_connections = connections;
+		pm_shared->peak_at = now;
+	}
+	*peak = pm_shared->peak_connections;
+	*peak_at = pm_shared->peak_at;
+	LWLockRelease(pm_shared->lock);
+}
+
+/*
  * Puts npools <= max_pools declarations in force; false when they are in force
  * already. A pool that had a state, by name, keeps it. Pools must be zeroed
  * where unset, because they are compared as memory. Takes lock.

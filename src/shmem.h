@@ -189,6 +189,8 @@ typedef struct PmRules
 
 extern const PmRules *pm_rules_current(void);
 extern bool pm_states_copy(const PmRules *rules, PmPoolState *states);
+extern void pm_raise_pool_peak(const PmRules *rules, int pool, int connections, TimestampTz now);
+extern void pm_raise_server_peak(int connections, TimestampTz now, int *peak, TimestampTz *peak_at);
 extern bool pm_rules_publish(const PmPool *pools, int npools);
 
 extern const char *pm_load_hint(PmLoadResult result);

@@ -141,6 +141,18 @@ pm_idle_for(const PmSession *session, TimestampTz now)
 	return session->state == PM_STATE_IDLE ? pm_elapsed(session->state_change, now) : -1;
 }
 
+/*
+ * Since when the session has been in its transaction, 0 when it is in none. The
+ * server forgets when a failed one began: that one is counted from its failure.
+ */
+TimestampTz
+pm_xact_since(const PmSession *session)
+{
+	if (session->state == PM_STATE_IDLE_IN_TRANSACTION_ABORTED)
+		return session->state_change;
+	return session->xact_start;
+}
+
 /* A session in no pool has no flags. */
 PmFlags
 pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *session)
@@ -148,6 +160,7 @@ pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *sess
 	PmFlags		flags = {0};
 	const PmPool *pool;
 	int64		idle_for = pm_idle_for(session, tally->now);
+	TimestampTz xact_since = pm_xact_since(session);
 
 	if (class->pool < 0)
 		return flags;
@@ -163,8 +176,8 @@ pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *sess
 			idle_for >= pool->recycle_grace;
 	}
 	flags.idle_over_limit = idle_for > pool->idle_limit;
-	flags.leak_suspect = session->xact_start != 0 &&
-		pm_elapsed(session->xact_start, tally->now) > pool->leak_threshold;
+	flags.leak_suspect = xact_since != 0 &&
+		pm_elapsed(xact_since, tally->now) > pool->leak_threshold;
 	return flags;
 }
 

@@ -71,6 +71,7 @@ extern void pm_tally_end(PmTally *tally);
 extern void pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags);
 extern int	pm_busy(const PmCounts *counts);
 extern int64 pm_elapsed(TimestampTz since, TimestampTz now);
+extern TimestampTz pm_xact_since(const PmSession *session);
 extern int64 pm_idle_for(const PmSession *session, TimestampTz now);
 
 #endif							/* PM_TALLY_H */

@@ -109,7 +109,11 @@ pm_budgets(PG_FUNCTION_ARGS)
 	} while (!pm_states_copy(tally.rules, states));
 
 	for (int i = 0; i < tally.rules->npools; i++)
+	{
+		if (pools[i].connections > states[i].peak_connections)
+			pm_raise_pool_peak(tally.rules, i, pools[i].connections, tally.now);
 		put_budget(result, &tally.rules->pools[i], &pools[i], &states[i], tally.now);
+	}
 	return (Datum) 0;
 }
 
@@ -293,7 +297,7 @@ put_details(PmRow *row, const PmTally *tally, PmClass *class, const PmSession *s
 	pm_put_text(row, state_name(session->state));
 	pm_put_since(row, session->backend_start, tally->now);
 	pm_put_since(row, idle ? session->state_change : 0, tally->now);
-	pm_put_since(row, session->xact_start, tally->now);
+	pm_put_since(row, pm_xact_since(session), tally->now);
 	pm_put_bool(row, flags.over_age);
 	pm_put_bool(row, flags.stale);
 	pm_put_bool(row, flags.idle_over_limit);
@@ -415,15 +419,7 @@ pm_server(PG_FUNCTION_ARGS)
 	count_server(&connections, &undeclared, &tally);
 	declared = pm_declared(tally.rules->pools, tally.rules->npools);
 
-	LWLockAcquire(pm_shared->lock, LW_SHARED);
-	peak = pm_shared->peak_connections;
-	peak_at = pm_shared->peak_at;
-	LWLockRelease(pm_shared->lock);
-	if (connections > peak)
-	{
-		peak = connections;
-		peak_at = tally.now;
-	}
+	pm_raise_server_peak(connections, tally.now, &peak, &peak_at);
 
 	pm_put_int(&row, MaxConnections);
 	pm_put_int(&row, reserved);

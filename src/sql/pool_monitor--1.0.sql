@@ -179,7 +179,7 @@ COMMENT ON COLUMN pool_monitor.budgets.busy IS 'active, or idle in a transaction
 COMMENT ON COLUMN pool_monitor.budgets.overflow IS 'connections above base; 0 where pool_size is 0';
 COMMENT ON COLUMN pool_monitor.budgets.over_budget IS 'connections above budget; 0 where there is no limit';
 COMMENT ON COLUMN pool_monitor.budgets.utilization IS 'connections in percent of budget; NULL where there is no limit';
-COMMENT ON COLUMN pool_monitor.budgets.peak_connections IS 'most connections seen by the sampler, or by this query, since the server started';
+COMMENT ON COLUMN pool_monitor.budgets.peak_connections IS 'most connections that the sampler, or any query of this view, has seen since the server started';
 COMMENT ON COLUMN pool_monitor.budgets.peak_at IS 'when that was; NULL: there was no connection yet';
 COMMENT ON COLUMN pool_monitor.budgets.stale IS 'sessions older than pool_recycle by recycle_margin and idle for recycle_grace';
 COMMENT ON COLUMN pool_monitor.budgets.idle_over_limit IS 'sessions idle for longer than idle_limit';
@@ -255,7 +255,7 @@ COMMENT ON COLUMN pool_monitor.sessions.client_addr IS 'NULL: Unix-domain socket
 COMMENT ON COLUMN pool_monitor.sessions.state IS 'active, idle, idle in transaction, idle in transaction (aborted); NULL: unknown (track_activities is off)';
 COMMENT ON COLUMN pool_monitor.sessions.age IS 'time since backend_start';
 COMMENT ON COLUMN pool_monitor.sessions.idle_for IS 'how long it has been idle; NULL: it is not';
-COMMENT ON COLUMN pool_monitor.sessions.xact_age IS 'how long its transaction has been open; NULL: none is';
+COMMENT ON COLUMN pool_monitor.sessions.xact_age IS 'how long its transaction has been open, a failed one since it failed; NULL: none is';
 COMMENT ON COLUMN pool_monitor.sessions.over_age IS 'older than its pool''s pool_recycle; false in no pool';
 COMMENT ON COLUMN pool_monitor.sessions.stale IS 'over age by recycle_margin, and idle for recycle_grace; false in no pool';
 COMMENT ON COLUMN pool_monitor.sessions.idle_over_limit IS 'idle for longer than its pool''s idle_limit; false in no pool';
@@ -292,7 +292,7 @@ COMMENT ON COLUMN pool_monitor.server.declared_ceiling IS 'sum of the declared p
 COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now; those still authenticating are not counted';
 COMMENT ON COLUMN pool_monitor.server.undeclared IS 'of these, in no declared pool';
 COMMENT ON COLUMN pool_monitor.server.available IS 'usable less connections';
-COMMENT ON COLUMN pool_monitor.server.peak_connections IS 'most connections seen by the sampler, or by this query, since the server started';
+COMMENT ON COLUMN pool_monitor.server.peak_connections IS 'most connections that the sampler, or any query of this view, has seen since the server started';
 COMMENT ON COLUMN pool_monitor.server.peak_at IS 'when that was';
 COMMENT ON COLUMN pool_monitor.server.refused IS 'logins refused since the server started because no connection slot was free (SQLSTATE 53300 without the limits of single roles and databases)';
 COMMENT ON COLUMN pool_monitor.server.status IS 'the worst that holds: ok; overcommitted (declared_ceiling above connection_budget, or unbounded); over (connections above connection_budget)';

@@ -6,7 +6,8 @@ Says "ready" when all sessions are open. Then reads commands, one a line, and
 answers each with one line:
 
   sql N STATEMENT   runs it in session N: the first value, "ok" without a result,
-                    or "error SQLSTATE"
+                    or "error SQLSTATE" ("error MESSAGE" where the client
+                    library knows no SQLSTATE, because the session is gone)
   all STATEMENT     in every session: "ok", or "error SQLSTATE" of the last error
   busy N            starts pg_sleep in sessions 0 to N-1, and waits until the
                     server shows them as active
@@ -77,7 +78,7 @@ class Holder:
         try:
             return session.run(statement)
         except psycopg2.Error as error:
-            return f"error {error.pgcode}"
+            return f"error {error.pgcode or ' '.join(str(error).split())}"
 
     def all(self, statement):
         answers = [self.attempt(s, statement) for s in self.sessions]
