@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# What test/run, test/demo/run and bench/run share: choosing the server, building
+# and installing from a copy, and becoming an ordinary user. Sourced from the
+# top of the tree.
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Runs a command as the user who may run a server, with HOME in the scratch
+# folder. As root that is TEST_USER, postgres if not set.
+drop() {
+	if [ "$(id -u)" -eq 0 ]; then
+		runuser -u "${TEST_USER:-postgres}" -- env HOME="$scratch" "$@"
+	else
+		env "$@"
+	fi
+}
+
+# Sets PG_CONFIG, bindir, pgxs.
+choose_server() {
+	: "${PG_CONFIG:=$(for d in /usr/lib/postgresql/*/bin/pg_config; do [ -x "$d" ] && echo "$d"; done | sort -V | tail -n 1)}"
+	[ -n "$PG_CONFIG" ] || PG_CONFIG=$(command -v pg_config)
+	export PG_CONFIG
+	bindir=$("$PG_CONFIG" --bindir)
+	pgxs=$(realpath "$(dirname "$("$PG_CONFIG" --pgxs)")/../..")
+	export bindir pgxs
+}
+
+# Debian's own Python: the one that sees what apt installs.
+choose_python() {
+	if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else command -v python3; fi
+}
+
+# make_scratch PREFIX: a folder that the ordinary user can use, in $scratch.
+make_scratch() {
+	scratch=$(mktemp -d "/tmp/$1.XXXXXX")
+	chmod 755 "$scratch"
+}
+
+# Copies the tree to $scratch/tree, so that the tree stays clean and objects for
+# different majors never mix, builds there without a warning, and installs.
+build_and_install() {
+	local tree=$scratch/tree
+	mkdir "$tree"
+	cp -r Makefile META.json pool_monitor.control README.md src sql expected test "$tree/" || return 1
+	find "$tree" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +
+	if ! make -s -j 2 -C "$tree" PG_CONFIG="$PG_CONFIG" COPT=-Werror >"$scratch/build.log" 2>&1; then
+		cat "$scratch/build.log"
+		echo "the build failed" >&2
+		return 1
+	fi
+	cat "$scratch/build.log"
+	if ! as_root make -s -C "$tree" PG_CONFIG="$PG_CONFIG" install >"$scratch/install.log" 2>&1; then
+		cat "$scratch/install.log"
+		echo "the installation failed" >&2
+		return 1
+	fi
+	if [ "$(id -u)" -eq 0 ]; then chown -R "${TEST_USER:-postgres}" "$scratch"; fi
+}
