@@ -28,7 +28,8 @@ typedef struct PmSession
 	TimestampTz xact_start;		/* 0: none */
 	TimestampTz state_change;	/* 0: unknown */
 	PmAddr		client_addr;
-	char		application_name[NAMEDATALEN];
+	uint64		name_hash;		/* of application_name */
+	char		application_name[NAMEDATALEN];	/* zero to its end */
 } PmSession;
 
 /* A running scan; on the stack of the caller. */

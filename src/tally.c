@@ -23,27 +23,26 @@ typedef struct ClassEntry
 	char		status;
 } ClassEntry;
 
-static uint32
+/* The name is hashed already; roles and databases of one application are few. */
+static inline uint32
 key_hash(const PmClassKey *key)
 {
-	uint32		hash = hash_bytes((const unsigned char *) key->application_name,
-								  strlen(key->application_name));
+	uint64		hash = key->name_hash ^ key->identity ^ ((uint64) key->datid << 32 | key->userid);
 
-	hash = hash_combine(hash, murmurhash32(key->datid ^ (uint32) key->identity));
-	hash = hash_combine(hash, murmurhash32(key->userid));
 	if (key->client_addr.family != 0)
-		hash = hash_combine(hash, hash_bytes(key->client_addr.bytes, sizeof(key->client_addr.bytes)));
-	return hash;
+		hash ^= hash_bytes(key->client_addr.bytes, sizeof(key->client_addr.bytes));
+	return (uint32) murmurhash32((uint32) (hash ^ (hash >> 32)));
 }
 
-static bool
+static inline bool
 key_equal(const PmClassKey *a, const PmClassKey *b)
 {
-	return a->datid == b->datid &&
+	return a->name_hash == b->name_hash &&
+		a->datid == b->datid &&
 		a->userid == b->userid &&
 		a->identity == b->identity &&
 		memcmp(&a->client_addr, &b->client_addr, sizeof(PmAddr)) == 0 &&
-		strcmp(a->application_name, b->application_name) == 0;
+		memcmp(a->application_name, b->application_name, NAMEDATALEN) == 0;
 }
 
 #define SH_PREFIX classes
@@ -96,7 +95,7 @@ create_class(const PmTally *tally, const PmClassKey *key, const PmSession *sessi
 	PmClass    *class = palloc0(sizeof(PmClass));
 
 	class->key = *key;
-	strlcpy(class->application_name, key->application_name, NAMEDATALEN);
+	memcpy(class->application_name, key->application_name, NAMEDATALEN);
 	class->key.application_name = class->application_name;
 	class->pool = match(tally->rules, session);
 	return class;
@@ -110,6 +109,7 @@ pm_tally_class(PmTally *tally, const PmSession *session)
 	ClassEntry *entry;
 	PmClassKey	key = {
 		.application_name = session->application_name,
+		.name_hash = session->name_hash,
 		.datid = session->datid,
 		.userid = session->userid,
 		.identity = pm_slot_identity(session),
@@ -118,11 +118,13 @@ pm_tally_class(PmTally *tally, const PmSession *session)
 	if (tally->rules->by_client_addr)
 		key.client_addr = session->client_addr;
 
-	entry = classes_insert(tally->classes, &key, &found);
-	if (!found)
+	entry = classes_lookup(tally->classes, &key);
+	if (entry == NULL)
 	{
-		entry->class = create_class(tally, &key, session);
-		entry->key = &entry->class->key;
+		PmClass    *class = create_class(tally, &key, session);
+
+		entry = classes_insert(tally->classes, &class->key, &found);
+		entry->class = class;
 	}
 	return entry->class;
 }
@@ -171,9 +173,9 @@ pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *sess
 		int64		age = pm_elapsed(session->backend_start, tally->now);
 
 		flags.over_age = age > pool->pool_recycle;
-		flags.over_margin = age - pool->pool_recycle > pool->pool_recycle / 100.0 * pm_recycle_margin;
-		flags.stale = flags.over_age && flags.over_margin &&
-			idle_for >= pool->recycle_grace;
+		flags.over_margin = flags.over_age &&
+			age - pool->pool_recycle > pool->pool_recycle / 100.0 * pm_recycle_margin;
+		flags.stale = flags.over_margin && idle_for >= pool->recycle_grace;
 	}
 	flags.idle_over_limit = idle_for > pool->idle_limit;
 	flags.leak_suspect = xact_since != 0 &&

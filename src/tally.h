@@ -37,7 +37,8 @@ typedef struct PmFlags
 /* All that a declaration, or a row of "applications", can tell apart. */
 typedef struct PmClassKey
 {
-	const char *application_name;
+	const char *application_name;	/* NAMEDATALEN, zero to its end */
+	uint64		name_hash;
 	Oid			datid;
 	Oid			userid;
 	uint64		identity;		/* pm_slot_identity() */

@@ -8,7 +8,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = new_server('declarations', "pool_monitor.max_pools = 5\nmax_prepared_transactions = 2\n");
+my $node =
+  new_server('declarations', "pool_monitor.max_pools = 5\nmax_prepared_transactions = 2\n");
 my $pools = "SELECT string_agg(pool, ',' ORDER BY pool) FROM pool_monitor.budgets";
 
 # at commit
@@ -22,49 +23,71 @@ $node->safe_psql('postgres', "INSERT INTO pool_monitor.pools (name) VALUES ('two
 wait_for($node, $pools, 'another INSERT', 'one,two');
 $node->safe_psql('postgres', "DELETE FROM pool_monitor.pools WHERE name = 'one'");
 wait_for($node, $pools, 'a DELETE', 'two');
-$node->safe_psql('postgres', "SET session_replication_role = replica; INSERT INTO pool_monitor.pools (name) VALUES ('replicated')");
+$node->safe_psql('postgres',
+	"SET session_replication_role = replica; INSERT INTO pool_monitor.pools (name) VALUES ('replicated')"
+);
 wait_for($node, $pools, 'also where ordinary triggers do not fire', 'replicated,two');
 $node->safe_psql('postgres', 'TRUNCATE pool_monitor.pools');
 wait_for($node, "SELECT count(*) FROM pool_monitor.budgets", 'a TRUNCATE', '0');
 
 # rolled back: the loader is not even asked
 my $offset = -s $node->logfile;
-$node->safe_psql('postgres', "BEGIN; INSERT INTO pool_monitor.pools (name) VALUES ('never'); ROLLBACK");
+$node->safe_psql('postgres',
+	"BEGIN; INSERT INTO pool_monitor.pools (name) VALUES ('never'); ROLLBACK");
 $node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
-is(log_count($node, 'loaded \d+ declared', $offset), 0, 'a change that is rolled back loads nothing');
+is(log_count($node, 'loaded \d+ declared', $offset),
+	0, 'a change that is rolled back loads nothing');
 
 # cannot be prepared
 my ($rc, $out, $err) = $node->psql('postgres',
 	"BEGIN; INSERT INTO pool_monitor.pools (name) VALUES ('prepared'); PREPARE TRANSACTION 'p'");
-like($err, qr/cannot PREPARE a transaction that has changed pool_monitor.pools/, 'PREPARE TRANSACTION is refused');
+like(
+	$err,
+	qr/cannot PREPARE a transaction that has changed pool_monitor.pools/,
+	'PREPARE TRANSACTION is refused'
+);
 $node->safe_psql('postgres', "BEGIN; SELECT 1; PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p'");
 
 # at start-up
-$node->safe_psql('postgres', "INSERT INTO pool_monitor.pools (name, application_name) VALUES ('kept', 'kept')");
+$node->safe_psql('postgres',
+	"INSERT INTO pool_monitor.pools (name, application_name) VALUES ('kept', 'kept')");
 wait_for($node, $pools, 'one more', 'kept');
 $node->restart;
 wait_for($node, $pools, 'loaded at start-up', 'kept');
 
 # more than there is room for
 ($rc, $out, $err) = $node->psql('postgres',
-	"INSERT INTO pool_monitor.pools (name, priority) SELECT 'pool ' || i, 200 + i FROM generate_series(1, 5) i");
+	"INSERT INTO pool_monitor.pools (name, priority) SELECT 'pool ' || i, 200 + i FROM generate_series(1, 5) i"
+);
 is($rc, 0, 'a sixth pool is accepted');
-like($err, qr/WARNING:  6 pools are declared, but there is room for 5.*HINT:  Raise "pool_monitor.max_pools"/s,
-	'with a warning that says what to change');
-wait_for($node, $pools, 'the first five in matching order are in force', 'kept,pool 1,pool 2,pool 3,pool 4');
+like(
+	$err,
+	qr/WARNING:  6 pools are declared, but there is room for 5.*HINT:  Raise "pool_monitor.max_pools"/s,
+	'with a warning that says what to change'
+);
+wait_for(
+	$node, $pools,
+	'the first five in matching order are in force',
+	'kept,pool 1,pool 2,pool 3,pool 4'
+);
 wait_for_log($node, qr/6 pools are declared, but there is room for 5/, 'and the log says so');
-is($node->safe_psql('postgres', 'SELECT pool_monitor.reload()'), '5', 'reload() counts what is in force');
+is($node->safe_psql('postgres', 'SELECT pool_monitor.reload()'),
+	'5', 'reload() counts what is in force');
 $node->safe_psql('postgres', "DELETE FROM pool_monitor.pools WHERE name LIKE 'pool %'");
 wait_for($node, $pools, 'room again', 'kept');
 
 # in another database
-$node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
+$node->safe_psql('postgres',  'CREATE DATABASE elsewhere');
 $node->safe_psql('elsewhere', 'CREATE EXTENSION pool_monitor');
-($rc, $out, $err) = $node->psql('elsewhere', "INSERT INTO pool_monitor.pools (name) SELECT 'there ' || i FROM generate_series(1, 3) i");
-like($err, qr/WARNING:  pools declared in database "elsewhere" have no effect.*DETAIL:  Declarations are read from database "postgres" only/s,
-	'a declaration elsewhere is warned of');
+($rc, $out, $err) = $node->psql('elsewhere',
+	"INSERT INTO pool_monitor.pools (name) SELECT 'there ' || i FROM generate_series(1, 3) i");
+like(
+	$err,
+	qr/WARNING:  pools declared in database "elsewhere" have no effect.*DETAIL:  Declarations are read from database "postgres" only/s,
+	'a declaration elsewhere is warned of'
+);
 my $warnings = () = $err =~ /WARNING/g;
-is($warnings, 1, 'once, not for every row');
+is($warnings,                             1,      'once, not for every row');
 is($node->safe_psql('elsewhere', $pools), 'kept', 'but the views show the whole server from there');
 $node->append_conf('postgresql.conf', "pool_monitor.database = 'elsewhere'\n");
 $node->reload;
@@ -74,27 +97,53 @@ wait_for($node, $pools, 'until the setting points there', 'there 1,there 2,there
 $offset = -s $node->logfile;
 $node->append_conf('postgresql.conf', "pool_monitor.database = 'nowhere'\n");
 $node->reload;
-wait_for_log($node, qr/could not load the declared pools: there is no database "nowhere" that accepts connections.*HINT:  Set "pool_monitor.database"/s,
-	'a missing database is logged', $offset);
+wait_for_log(
+	$node,
+	qr/could not load the declared pools: there is no database "nowhere" that accepts connections.*HINT:  Set "pool_monitor.database"/s,
+	'a missing database is logged',
+	$offset
+);
 ($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()');
-like($err, qr/ERROR:  could not load the declared pools: there is no database "nowhere"/, 'reload() says it too');
+like(
+	$err,
+	qr/ERROR:  could not load the declared pools: there is no database "nowhere"/,
+	'reload() says it too'
+);
 $node->psql('postgres', 'SELECT pool_monitor.reload()') for 1 .. 3;
-is(log_count($node, 'LOG:  pool_monitor could not load', $offset), 1, 'once, however often it is tried');
-is($node->safe_psql('postgres', $pools), 'there 1,there 2,there 3', 'what was loaded stays in force');
+is(log_count($node, 'LOG:  pool_monitor could not load', $offset),
+	1, 'once, however often it is tried');
+is(
+	$node->safe_psql('postgres', $pools),
+	'there 1,there 2,there 3',
+	'what was loaded stays in force'
+);
 
 $offset = -s $node->logfile;
 $node->safe_psql('postgres', 'CREATE DATABASE nowhere');
 ($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()');
-like($err, qr/database "nowhere" has no extension pool_monitor.*HINT:  Run CREATE EXTENSION/s, 'a database without the extension');
+like(
+	$err,
+	qr/database "nowhere" has no extension pool_monitor.*HINT:  Run CREATE EXTENSION/s,
+	'a database without the extension'
+);
 wait_for_log($node, qr/database "nowhere" has no extension pool_monitor/, 'is logged', $offset);
-is($node->safe_psql('postgres', $pools), 'there 1,there 2,there 3', 'what was loaded stays in force');
+is(
+	$node->safe_psql('postgres', $pools),
+	'there 1,there 2,there 3',
+	'what was loaded stays in force'
+);
 $node->safe_psql('nowhere', 'CREATE EXTENSION pool_monitor');
-wait_for($node, "SELECT count(*) FROM pool_monitor.budgets", 'creating it there loads at once', '0');
+wait_for($node, "SELECT count(*) FROM pool_monitor.budgets", 'creating it there loads at once',
+	'0');
 $node->append_conf('postgresql.conf', "pool_monitor.database = 'elsewhere'\n");
 $node->reload;
 wait_for($node, $pools, 'and back', 'there 1,there 2,there 3');
 $node->safe_psql('elsewhere', 'DROP EXTENSION pool_monitor');
-wait_for($node, "SELECT count(*) FROM pool_monitor.budgets", 'dropping the extension drops its declarations', '0');
+wait_for(
+	$node,
+	"SELECT count(*) FROM pool_monitor.budgets",
+	'dropping the extension drops its declarations', '0'
+);
 $node->append_conf('postgresql.conf', "pool_monitor.database = 'postgres'\n");
 $node->reload;
 wait_for($node, $pools, 'the first ones again', 'kept');
@@ -111,14 +160,20 @@ $node->reload;
 wait_for($node, $pools, 'and the first ones again', 'kept');
 
 # no free worker slot
-$node->append_conf('postgresql.conf', "max_worker_processes = 2\nmax_logical_replication_workers = 1\n");
+$node->append_conf('postgresql.conf',
+	"max_worker_processes = 2\nmax_logical_replication_workers = 1\n");
 $offset = -s $node->logfile;
 $node->restart;
-wait_for_log($node, qr/could not load the declared pools: there is no free background worker slot.*HINT:  Raise "max_worker_processes"/s,
-	'no free worker slot is logged', $offset);
+wait_for_log(
+	$node,
+	qr/could not load the declared pools: there is no free background worker slot.*HINT:  Raise "max_worker_processes"/s,
+	'no free worker slot is logged',
+	$offset
+);
 ($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()');
 like($err, qr/no free background worker slot/, 'and said by reload()');
-is($node->safe_psql('postgres', 'SELECT connections, undeclared FROM pool_monitor.server'), '1|1', 'sampling goes on');
+is($node->safe_psql('postgres', 'SELECT connections, undeclared FROM pool_monitor.server'),
+	'1|1', 'sampling goes on');
 is(log_count($node, 'no free background worker slot.*HINT', $offset) <= 1, 1, 'logged once');
 $node->append_conf('postgresql.conf', "max_worker_processes = 8\n");
 $node->restart;
@@ -126,10 +181,13 @@ wait_for($node, $pools, 'with one, they load', 'kept');
 
 # dump and restore
 my $dump = $node->basedir . '/dump.sql';
-command_ok([ 'pg_dump', '-f', $dump, '-d', $node->connstr('postgres') ], 'pg_dump');
+command_ok(['pg_dump', '-f', $dump, '-d', $node->connstr('postgres')], 'pg_dump');
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
-$node->command_ok([ 'psql', '-v', 'ON_ERROR_STOP=1', '-q', '-f', $dump, '-d', $node->connstr('restored') ], 'restore');
-is($node->safe_psql('restored', 'SELECT name, base FROM pool_monitor.pools'), 'kept|5', 'the declarations are in the dump');
+$node->command_ok(
+	['psql', '-v', 'ON_ERROR_STOP=1', '-q', '-f', $dump, '-d', $node->connstr('restored')],
+	'restore');
+is($node->safe_psql('restored', 'SELECT name, base FROM pool_monitor.pools'),
+	'kept|5', 'the declarations are in the dump');
 
 # matching
 declare($node, <<'EOS');
@@ -142,31 +200,42 @@ INSERT INTO pool_monitor.pools (name, priority, application_name, datname, usena
 	('e rest', 30, 'rest', 'else%', NULL, NULL);
 CREATE ROLE app_reader LOGIN; CREATE DATABASE elsewhere2;
 EOS
+
 sub pool_of
 {
 	my (%param) = @_;
-	my $holder = PoolMonitor::Holder->new($node, %param);
-	my $pid = $holder->do('pid 0');
-	return $node->safe_psql('postgres', "SELECT coalesce(pool, '-') FROM pool_monitor.sessions WHERE pid = $pid");
+	my $holder  = PoolMonitor::Holder->new($node, %param);
+	my $pid     = $holder->do('pid 0');
+	return $node->safe_psql('postgres',
+		"SELECT coalesce(pool, '-') FROM pool_monitor.sessions WHERE pid = $pid");
 }
-is(pool_of(application_name => '100%'), 'b percent', 'an escaped % is itself');
-is(pool_of(application_name => '1000'), '-', 'and nothing else');
-is(pool_of(application_name => 'ems_worker 3'), 'c ems', 'a prefix');
-is(pool_of(application_name => 'emsXworker'), 'c ems', '_ is any character');
-is(pool_of(application_name => 'ems_worker', user => 'app_reader'), 'c ems', 'the lower priority wins');
+is(pool_of(application_name => '100%'),         'b percent', 'an escaped % is itself');
+is(pool_of(application_name => '1000'),         '-',         'and nothing else');
+is(pool_of(application_name => 'ems_worker 3'), 'c ems',     'a prefix');
+is(pool_of(application_name => 'emsXworker'),   'c ems',     '_ is any character');
+is(pool_of(application_name => 'ems_worker', user => 'app_reader'),
+	'c ems', 'the lower priority wins');
 is(pool_of(application_name => 'other', user => 'app_reader'), 'd role', 'a role and a database');
 is(pool_of(application_name => '', user => 'app_reader'), 'd role', 'an empty application_name');
-is(pool_of(application_name => 'rest'), '-', 'another database');
+is(pool_of(application_name => 'rest'),                   '-',      'another database');
 is(pool_of(application_name => 'rest', dbname => 'elsewhere2'), 'e rest', 'a database pattern');
 
-my $mover = PoolMonitor::Holder->new($node, application_name => 'rest', dbname => 'elsewhere2');
+my $mover     = PoolMonitor::Holder->new($node, application_name => 'rest', dbname => 'elsewhere2');
 my $mover_pid = $mover->do('pid 0');
 my $mover_pool = "SELECT coalesce(pool, '-') FROM pool_monitor.sessions WHERE pid = $mover_pid";
 is($node->safe_psql('postgres', $mover_pool), 'e rest', 'a session in its pool');
 $mover->do("sql 0 SET application_name = 'ems-worker'");
-is($node->safe_psql('postgres', $mover_pool), 'c ems', 'moves when it changes its application_name');
-is($node->safe_psql('postgres', "SELECT connections FROM pool_monitor.budgets WHERE pool = 'e rest'"), '0', 'and is counted there only');
-declare($node, "UPDATE pool_monitor.pools SET application_name = 'ems-%', priority = 5 WHERE name = 'e rest'");
+is($node->safe_psql('postgres', $mover_pool), 'c ems',
+	'moves when it changes its application_name');
+is(
+	$node->safe_psql(
+		'postgres', "SELECT connections FROM pool_monitor.budgets WHERE pool = 'e rest'"
+	),
+	'0',
+	'and is counted there only'
+);
+declare($node,
+	"UPDATE pool_monitor.pools SET application_name = 'ems-%', priority = 5 WHERE name = 'e rest'");
 is($node->safe_psql('postgres', $mover_pool), 'e rest', 'and when the declarations change');
 $mover->close;
 
@@ -174,29 +243,63 @@ $mover->close;
 my $renamed = PoolMonitor::Holder->new($node, application_name => 'other', user => 'app_reader');
 my $renamed_pid = $renamed->do('pid 0');
 $node->safe_psql('postgres', 'ALTER ROLE app_reader RENAME TO zoe');
-is($node->safe_psql('postgres', "SELECT pool, usename FROM pool_monitor.sessions WHERE pid = $renamed_pid"),
-	'd role|zoe', 'matched by the name it logged in with, shown by the one it has');
+is(
+	$node->safe_psql(
+		'postgres', "SELECT pool, usename FROM pool_monitor.sessions WHERE pid = $renamed_pid"
+	),
+	'd role|zoe',
+	'matched by the name it logged in with, shown by the one it has'
+);
 $renamed->close;
 
 # TCP clients and networks
 my $tcp = new_server('tcp', "listen_addresses = '127.0.0.1'\n");
 $tcp->append_conf('pg_hba.conf', "host all all 127.0.0.0/8 trust\n");
 $tcp->reload;
-declare($tcp, "INSERT INTO pool_monitor.pools (name, priority, client_addr) VALUES
-	('host', 1, '127.0.0.1'), ('network', 2, '127.0.0.0/9'), ('other', 3, '10.0.0.0/8'), ('v6', 4, '::/0')");
-my $near = PoolMonitor::Holder->new($tcp, host => '127.0.0.1', application_name => 'near');
+declare(
+	$tcp, "INSERT INTO pool_monitor.pools (name, priority, client_addr) VALUES
+	('host', 1, '127.0.0.1'), ('network', 2, '127.0.0.0/9'), ('other', 3, '10.0.0.0/8'), ('v6', 4, '::/0')"
+);
+my $near   = PoolMonitor::Holder->new($tcp, host => '127.0.0.1', application_name => 'near');
 my $socket = PoolMonitor::Holder->new($tcp, application_name => 'socket');
-is($tcp->safe_psql('postgres', "SELECT pool, client_addr FROM pool_monitor.sessions WHERE application_name = 'near'"),
-	'host|127.0.0.1', 'a host');
-is($tcp->safe_psql('postgres', "SELECT pool IS NULL, client_addr IS NULL FROM pool_monitor.sessions WHERE application_name = 'socket'"),
-	't|t', 'a Unix-domain socket is in no network');
+is(
+	$tcp->safe_psql(
+		'postgres',
+		"SELECT pool, client_addr FROM pool_monitor.sessions WHERE application_name = 'near'"
+	),
+	'host|127.0.0.1',
+	'a host'
+);
+is(
+	$tcp->safe_psql(
+		'postgres',
+		"SELECT pool IS NULL, client_addr IS NULL FROM pool_monitor.sessions WHERE application_name = 'socket'"
+	),
+	't|t',
+	'a Unix-domain socket is in no network'
+);
 declare($tcp, "DELETE FROM pool_monitor.pools WHERE name = 'host'");
-is($tcp->safe_psql('postgres', "SELECT pool FROM pool_monitor.sessions WHERE application_name = 'near'"), 'network', 'a network that is no whole number of bytes');
+is(
+	$tcp->safe_psql(
+		'postgres', "SELECT pool FROM pool_monitor.sessions WHERE application_name = 'near'"
+	),
+	'network',
+	'a network that is no whole number of bytes'
+);
 $tcp->safe_psql('postgres', 'CREATE ROLE curious LOGIN');
-is($tcp->safe_psql('postgres', "SET ROLE curious; SELECT count(pool) FROM pool_monitor.sessions"),
-	'0', 'a pool that was chosen by address is hidden with the address');
-is($tcp->safe_psql('postgres', "SET ROLE curious; SELECT count(*), count(pool) FROM pool_monitor.applications WHERE application_name = 'near'"),
-	'1|0', 'also where sessions are grouped');
+is(
+	$tcp->safe_psql('postgres', "SET ROLE curious; SELECT count(pool) FROM pool_monitor.sessions"),
+	'0',
+	'a pool that was chosen by address is hidden with the address'
+);
+is(
+	$tcp->safe_psql(
+		'postgres',
+		"SET ROLE curious; SELECT count(*), count(pool) FROM pool_monitor.applications WHERE application_name = 'near'"
+	),
+	'1|0',
+	'also where sessions are grouped'
+);
 $near->close;
 $socket->close;
 

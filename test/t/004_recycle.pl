@@ -6,27 +6,42 @@ use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('recycle', "pool_monitor.recycle_interval = 1h\nmax_connections = 60\nlog_error_verbosity = verbose\n");
+my $node = new_server('recycle',
+	"pool_monitor.recycle_interval = 1h\nmax_connections = 60\nlog_error_verbosity = verbose\n");
 $node->safe_psql('postgres', <<'EOS');
 CREATE ROLE app LOGIN; CREATE ROLE guarded LOGIN; CREATE ROLE boss LOGIN SUPERUSER;
 CREATE ROLE cleaner LOGIN IN ROLE pg_signal_backend;
 CREATE ROLE watcher LOGIN IN ROLE pg_read_all_stats;
 GRANT CREATE, TEMPORARY ON DATABASE postgres TO app;
 EOS
-declare($node, "INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, pool_recycle, recycle_grace)
-	VALUES ('app', 'app', 20, 0, '1 s', '100 ms')");
+declare(
+	$node,
+	"INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, pool_recycle, recycle_grace)
+	VALUES ('app', 'app', 20, 0, '1 s', '100 ms')"
+);
 
 sub holder { return PoolMonitor::Holder->new($node, application_name => 'app', user => 'app', @_) }
-sub stale { my ($n) = @_; wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'app'", "$n stale", $n); }
-sub actions { return $node->safe_psql('postgres', "SELECT action || coalesce(': ' || reason, ''), count(*) FROM pool_monitor.recycle($_[0]) GROUP BY 1 ORDER BY 1") }
+
+sub stale
+{
+	my ($n) = @_;
+	wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'app'", "$n stale", $n);
+}
+
+sub actions
+{
+	return $node->safe_psql('postgres',
+		"SELECT action || coalesce(': ' || reason, ''), count(*) FROM pool_monitor.recycle($_[0]) GROUP BY 1 ORDER BY 1"
+	);
+}
 
 # a dry run touches nothing
 is(actions(''), '', 'nobody to list');
 my $plain = holder(sessions => 3);
 stale(3);
-is(actions(''), 'would_retire|3', 'a dry run');
-is(actions("'app'"), 'would_retire|3', 'of one pool');
-is($plain->do('all SELECT 1'), 'ok', 'touched nothing');
+is(actions(''),                'would_retire|3', 'a dry run');
+is(actions("'app'"),           'would_retire|3', 'of one pool');
+is($plain->do('all SELECT 1'), 'ok',             'touched nothing');
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT * FROM pool_monitor.recycle('no such')");
 like($err, qr/ERROR:  there is no declared pool "no such"/, 'a pool that is not declared');
 
@@ -34,26 +49,36 @@ like($err, qr/ERROR:  there is no declared pool "no such"/, 'a pool that is not 
 stale(3);
 my $offset = -s $node->logfile;
 is(actions('dry_run => false'), 'retired|3', 'retired by hand');
-is($node->safe_psql('postgres', "SELECT connections FROM pool_monitor.budgets WHERE pool = 'app'"), '0', 'and gone');
+is(
+	$node->safe_psql('postgres', "SELECT connections FROM pool_monitor.budgets WHERE pool = 'app'"),
+	'0',
+	'and gone'
+);
 like($plain->do('all SELECT 1'), qr/^error/, 'the client notices');
-is(log_count($node, 'FATAL: +57P01: +terminating connection', $offset), 3, 'what it was sent is 57P01, thrice');
-wait_for_log($node, qr/pool_monitor.recycle\(\) called by role "\w+": stale sessions retired: 3, declined: 0/, 'it is in the log', $offset);
+is(log_count($node, 'FATAL: +57P01: +terminating connection', $offset),
+	3, 'what it was sent is 57P01, thrice');
+wait_for_log(
+	$node,
+	qr/pool_monitor.recycle\(\) called by role "\w+": stale sessions retired: 3, declined: 0/,
+	'it is in the log', $offset
+);
 $plain->close;
 
 # what the backend alone can know
 my %pin = (
-	'session-level lock' => [ 'SELECT pg_advisory_lock(1)', 'SELECT pg_advisory_unlock(1)' ],
-	'temporary schema' => [ 'CREATE TEMP TABLE t (i int)', undef ],
-	'listening' => [ 'LISTEN c', 'UNLISTEN *' ]);
+	'session-level lock' => ['SELECT pg_advisory_lock(1)',  'SELECT pg_advisory_unlock(1)'],
+	'temporary schema'   => ['CREATE TEMP TABLE t (i int)', undef],
+	'listening'          => ['LISTEN c',                    'UNLISTEN *']
+);
 foreach my $reason (sort keys %pin)
 {
-	my ($take, $release) = @{ $pin{$reason} };
+	my ($take, $release) = @{$pin{$reason}};
 	my $pinned = holder();
 	$pinned->do("sql 0 $take");
 	stale(1);
-	is(actions(''), 'would_retire|1', "$reason: cannot be seen from outside");
+	is(actions(''),                 'would_retire|1',      "$reason: cannot be seen from outside");
 	is(actions('dry_run => false'), "declined: $reason|1", "$reason: declined");
-	is($pinned->do('sql 0 SELECT 42'), '42', "$reason: the session goes on");
+	is($pinned->do('sql 0 SELECT 42'), '42',               "$reason: the session goes on");
 	if ($release)
 	{
 		$pinned->do("sql 0 $release");
@@ -61,7 +86,8 @@ foreach my $reason (sort keys %pin)
 		is(actions('dry_run => false'), 'retired|1', "$reason: released, and retired");
 	}
 	$pinned->close;
-	wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'app'", 'none left', '0');
+	wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'app'",
+		'none left', '0');
 }
 
 # LISTEN that is undone only in part, or in a subtransaction, still counts
@@ -93,34 +119,74 @@ my $mixed = holder(sessions => 4);
 $mixed->do('sql 1 BEGIN');
 $mixed->do('sql 2 BEGIN');
 $mixed->do('sql 2 SELECT 1/0');
-my $boss = holder(user => 'boss');
+my $boss    = holder(user => 'boss');
 my $guarded = holder(user => 'guarded');
 $node->append_conf('postgresql.conf', "pool_monitor.protected_roles = 'nobody, guarded'\n");
 $node->reload;
-wait_for($node, "SELECT current_setting('pool_monitor.protected_roles') = 'nobody, guarded'", 'protected_roles is set');
+wait_for(
+	$node,
+	"SELECT current_setting('pool_monitor.protected_roles') = 'nobody, guarded'",
+	'protected_roles is set'
+);
 $mixed->do('busy 1');
 stale(3);
-wait_for($node, "SELECT count(*) FROM pool_monitor.sessions WHERE over_age AND age > '1.2 s'", 'all are old enough', '6');
-is(actions(''), "kept: busy|1\nkept: in a transaction|2\nkept: protected role|1\nkept: superuser|1\nwould_retire|1", 'each with its reason');
-is(actions('dry_run => false'), "kept: busy|1\nkept: in a transaction|2\nkept: protected role|1\nkept: superuser|1\nretired|1", 'and so they are treated');
-is($node->safe_psql('postgres', "SELECT string_agg(keep_reason, ',' ORDER BY keep_reason) FROM pool_monitor.sessions WHERE pool = 'app'"),
-	'busy,in a transaction,in a transaction,protected role,superuser', 'sessions says the same');
+wait_for(
+	$node,
+	"SELECT count(*) FROM pool_monitor.sessions WHERE over_age AND age > '1.2 s'",
+	'all are old enough', '6'
+);
+is(
+	actions(''),
+	"kept: busy|1\nkept: in a transaction|2\nkept: protected role|1\nkept: superuser|1\nwould_retire|1",
+	'each with its reason'
+);
+is(
+	actions('dry_run => false'),
+	"kept: busy|1\nkept: in a transaction|2\nkept: protected role|1\nkept: superuser|1\nretired|1",
+	'and so they are treated'
+);
+is(
+	$node->safe_psql(
+		'postgres',
+		"SELECT string_agg(keep_reason, ',' ORDER BY keep_reason) FROM pool_monitor.sessions WHERE pool = 'app'"
+	),
+	'busy,in a transaction,in a transaction,protected role,superuser',
+	'sessions says the same'
+);
 $mixed->do('free');
 $mixed->close;
 $boss->close;
 $guarded->close;
 
 # nobody retires himself
-is($node->safe_psql('postgres', "SET application_name = 'app'; SELECT pg_sleep(1.3); SELECT action, reason FROM pool_monitor.recycle(dry_run => false) WHERE pid = pg_backend_pid()"),
-	"\nkept|the calling session", 'the caller is kept');
+is(
+	$node->safe_psql(
+		'postgres',
+		"SET application_name = 'app'; SELECT pg_sleep(1.3); SELECT action, reason FROM pool_monitor.recycle(dry_run => false) WHERE pid = pg_backend_pid()"
+	),
+	"\nkept|the calling session",
+	'the caller is kept'
+);
 
 # age, margin and grace
 my $young = holder();
 declare($node, "UPDATE pool_monitor.pools SET pool_recycle = '1 h'");
-is($node->safe_psql('postgres', "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'"), 'not over age', 'not over age');
+is(
+	$node->safe_psql(
+		'postgres', "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'"
+	),
+	'not over age',
+	'not over age'
+);
 is(actions(''), '', 'recycle() lists those that are over age');
 declare($node, "UPDATE pool_monitor.pools SET pool_recycle = NULL");
-is($node->safe_psql('postgres', "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'"), 'pool_recycle is not set', 'never');
+is(
+	$node->safe_psql(
+		'postgres', "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'"
+	),
+	'pool_recycle is not set',
+	'never'
+);
 $node->append_conf('postgresql.conf', "pool_monitor.recycle_margin = 1000\n");
 $node->reload;
 declare($node, "UPDATE pool_monitor.pools SET pool_recycle = '1 s'");
@@ -129,35 +195,85 @@ is(actions(''), 'kept: over age by less than recycle_margin|1', 'but not by the 
 $node->append_conf('postgresql.conf', "pool_monitor.recycle_margin = 0\n");
 $node->reload;
 declare($node, "UPDATE pool_monitor.pools SET recycle_grace = '1 h'");
-wait_for($node, "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'", 'not idle for long enough', 'idle for less than recycle_grace');
+wait_for(
+	$node,
+	"SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'",
+	'not idle for long enough',
+	'idle for less than recycle_grace'
+);
 declare($node, "UPDATE pool_monitor.pools SET recycle_grace = '0', recycle_mode = 'off'");
 is(actions('dry_run => false'), 'kept: recycle_mode is off|1', 'a pool that is left alone');
-is($node->safe_psql('postgres', "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'"), 'recycle_mode is off', 'and why');
+is(
+	$node->safe_psql(
+		'postgres', "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'"
+	),
+	'recycle_mode is off',
+	'and why'
+);
 declare($node, "UPDATE pool_monitor.pools SET recycle_mode = 'report'");
-is($node->safe_psql('postgres', "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'"), 'recycle_mode is report', 'report: not on schedule');
+is(
+	$node->safe_psql(
+		'postgres', "SELECT keep_reason FROM pool_monitor.sessions WHERE pool = 'app'"
+	),
+	'recycle_mode is report',
+	'report: not on schedule'
+);
 
 # rights
 foreach my $role ('watcher', 'app')
 {
-	($rc, $out, $err) = $node->psql('postgres', 'SELECT * FROM pool_monitor.recycle(dry_run => false)', extra_params => [ '-U', $role ]);
+	($rc, $out, $err) = $node->psql(
+		'postgres',
+		'SELECT * FROM pool_monitor.recycle(dry_run => false)',
+		extra_params => ['-U', $role]
+	);
 	like($err, qr/permission denied/, "$role may not retire");
 }
-is($node->safe_psql('postgres', 'SELECT action, age IS NULL, backend_start IS NULL, pool FROM pool_monitor.recycle()', extra_params => [ '-U', 'cleaner' ]), 'would_retire|t|t|app', 'without pg_read_all_stats no details');
-is($node->safe_psql('postgres', 'SELECT action, age IS NULL FROM pool_monitor.recycle()', extra_params => [ '-U', 'watcher' ]), 'would_retire|f', 'pg_read_all_stats may look');
+is(
+	$node->safe_psql(
+		'postgres',
+		'SELECT action, age IS NULL, backend_start IS NULL, pool FROM pool_monitor.recycle()',
+		extra_params => ['-U', 'cleaner']
+	),
+	'would_retire|t|t|app',
+	'without pg_read_all_stats no details'
+);
+is(
+	$node->safe_psql(
+		'postgres',
+		'SELECT action, age IS NULL FROM pool_monitor.recycle()',
+		extra_params => ['-U', 'watcher']
+	),
+	'would_retire|f',
+	'pg_read_all_stats may look'
+);
 
 # the kill switch stops all of it
 $node->append_conf('postgresql.conf', "pool_monitor.recycle_enabled = off\n");
 $node->reload;
-wait_for($node, "SELECT action || reason FROM pool_monitor.recycle(dry_run => false)", 'the kill switch', 'keptpool_monitor.recycle_enabled is off');
+wait_for(
+	$node,
+	"SELECT action || reason FROM pool_monitor.recycle(dry_run => false)",
+	'the kill switch',
+	'keptpool_monitor.recycle_enabled is off'
+);
 $node->append_conf('postgresql.conf', "pool_monitor.recycle_enabled = on\n");
 $node->reload;
 wait_for($node, "SELECT action FROM pool_monitor.recycle()", 'back on', 'would_retire');
-is($node->safe_psql('postgres', 'SELECT action FROM pool_monitor.recycle(dry_run => false)', extra_params => [ '-U', 'cleaner' ]), 'retired', 'pg_signal_backend is enough to act');
+is(
+	$node->safe_psql(
+		'postgres',
+		'SELECT action FROM pool_monitor.recycle(dry_run => false)',
+		extra_params => ['-U', 'cleaner']
+	),
+	'retired',
+	'pg_signal_backend is enough to act'
+);
 $young->close;
 
 # a backend that does not answer holds nobody up, and is not retired later
 my $stopped = holder();
-my $pid = $stopped->do('pid 0');
+my $pid     = $stopped->do('pid 0');
 stale(1);
 kill 'STOP', $pid;
 is(actions('dry_run => false'), 'declined: no answer|1', 'a stopped process: no answer');
@@ -171,38 +287,67 @@ $pid = $asked->do('pid 0');
 stale(1);
 
 # on schedule
-declare($node, "UPDATE pool_monitor.pools SET pool_size = 4, recycle_mode = 'report', pool_recycle = '1 s', recycle_grace = '100 ms'");
+declare($node,
+	"UPDATE pool_monitor.pools SET pool_size = 4, recycle_mode = 'report', pool_recycle = '1 s', recycle_grace = '100 ms'"
+);
 my $scheduled = holder(sessions => 3);
 $scheduled->do('sql 2 CREATE TEMP TABLE t (i int)');
 stale(4);
 $node->append_conf('postgresql.conf', "pool_monitor.recycle_interval = 100ms\n");
 $node->reload;
 $offset = -s $node->logfile;
-wait_for($node, "SELECT setting = '100' FROM pg_settings WHERE name = 'pool_monitor.recycle_interval'", 'every 100 ms');
+wait_for($node,
+	"SELECT setting = '100' FROM pg_settings WHERE name = 'pool_monitor.recycle_interval'",
+	'every 100 ms');
 $node->safe_psql('postgres', 'SELECT pg_sleep(0.5)');
-is($node->safe_psql('postgres', "SELECT stale FROM pool_monitor.budgets"), '4', 'recycle_mode report: none retired');
+is($node->safe_psql('postgres', "SELECT stale FROM pool_monitor.budgets"),
+	'4', 'recycle_mode report: none retired');
 declare($node, "UPDATE pool_monitor.pools SET recycle_mode = 'terminate'");
-wait_for($node, "SELECT connections FROM pool_monitor.budgets", 'recycle_mode terminate: all but one retired', '1');
+wait_for(
+	$node,
+	"SELECT connections FROM pool_monitor.budgets",
+	'recycle_mode terminate: all but one retired', '1'
+);
 is($scheduled->do('sql 2 SELECT 42'), '42', 'the one with a temporary table goes on');
-wait_for_log($node, qr/pool "app": stale sessions retired: 1\n/, 'retired one at a time, as fast as the pool would replace them itself', $offset);
+wait_for_log(
+	$node,
+	qr/pool "app": stale sessions retired: 1\n/,
+	'retired one at a time, as fast as the pool would replace them itself', $offset
+);
 stale(1);
-wait_for_log($node, qr/pool "app": stale sessions retired: 0, declined: 1 temporary schema/, 'the decline is in the log', $offset);
+wait_for_log(
+	$node,
+	qr/pool "app": stale sessions retired: 0, declined: 1 temporary schema/,
+	'the decline is in the log', $offset
+);
 $node->safe_psql('postgres', 'SELECT pg_sleep(0.5)');
-cmp_ok(log_count($node, 'retired: 0, declined: 1 temporary schema', $offset), '<=', 2, 'not in every cycle');
+cmp_ok(log_count($node, 'retired: 0, declined: 1 temporary schema', $offset),
+	'<=', 2, 'not in every cycle');
 $scheduled->close;
 $asked->close;
 
 # superusers and protected roles are looked up by a worker that has no database
-$boss = holder(user => 'boss');
+$boss    = holder(user => 'boss');
 $guarded = holder(user => 'guarded');
 my $other = holder();
-wait_for($node, "SELECT string_agg(keep_reason, ',' ORDER BY keep_reason) FROM pool_monitor.sessions WHERE pool = 'app'", 'retired all but the superuser and the protected role', 'protected role,superuser');
-is($boss->do('sql 0 SELECT 42'), '42', 'the superuser goes on');
+wait_for(
+	$node,
+	"SELECT string_agg(keep_reason, ',' ORDER BY keep_reason) FROM pool_monitor.sessions WHERE pool = 'app'",
+	'retired all but the superuser and the protected role',
+	'protected role,superuser'
+);
+is($boss->do('sql 0 SELECT 42'),    '42', 'the superuser goes on');
 is($guarded->do('sql 0 SELECT 42'), '42', 'the protected role goes on');
 $_->close foreach ($boss, $guarded, $other);
 
 # worker and caller ask at the same time
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool_monitor'"), '1', 'the worker is there');
+is(
+	$node->safe_psql(
+		'postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool_monitor'"
+	),
+	'1',
+	'the worker is there'
+);
 $node->stop;
 done_testing();

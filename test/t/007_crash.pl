@@ -8,16 +8,26 @@ use Test::More;
 
 my $node = new_server('crash', "restart_after_crash = on\n");
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
-declare($node, "INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace) VALUES ('app', 'app', '1 s', '0')");
+declare($node,
+	"INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace) VALUES ('app', 'app', '1 s', '0')"
+);
 
 sub check
 {
 	my ($what) = @_;
-	ok($node->poll_query_until('postgres', "SELECT pool FROM pool_monitor.budgets", 'app'), "$what: declarations are loaded again");
-	is($node->safe_psql('postgres', 'SELECT connections FROM pool_monitor.budgets'), '0', "$what: no ghost session is counted");
-	my $app = PoolMonitor::Holder->new($node, application_name => 'app', user => 'app', sessions => 3);
-	is($node->safe_psql('postgres', 'SELECT connections FROM pool_monitor.budgets'), '3', "$what: new ones are");
-	wait_for($node, "SELECT action, count(*) FROM pool_monitor.recycle(dry_run => false) GROUP BY 1", "$what: and can be retired", 'retired|3');
+	ok($node->poll_query_until('postgres', "SELECT pool FROM pool_monitor.budgets", 'app'),
+		"$what: declarations are loaded again");
+	is($node->safe_psql('postgres', 'SELECT connections FROM pool_monitor.budgets'),
+		'0', "$what: no ghost session is counted");
+	my $app =
+	  PoolMonitor::Holder->new($node, application_name => 'app', user => 'app', sessions => 3);
+	is($node->safe_psql('postgres', 'SELECT connections FROM pool_monitor.budgets'),
+		'3', "$what: new ones are");
+	wait_for(
+		$node,
+		"SELECT action, count(*) FROM pool_monitor.recycle(dry_run => false) GROUP BY 1",
+		"$what: and can be retired", 'retired|3'
+	);
 	$app->close;
 	return;
 }
@@ -25,13 +35,23 @@ sub check
 my $app = PoolMonitor::Holder->new($node, application_name => 'app', user => 'app', sessions => 5);
 my $offset = -s $node->logfile;
 kill 'KILL', $app->do('pid 2');
-wait_for_log($node, qr/all server processes terminated; reinitializing.*ready to accept connections/s, 'a client backend is killed: the server restarts', $offset);
+wait_for_log(
+	$node,
+	qr/all server processes terminated; reinitializing.*ready to accept connections/s,
+	'a client backend is killed: the server restarts', $offset
+);
 $app->close;
 check('after a killed client');
 
 $offset = -s $node->logfile;
-kill 'KILL', $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
-wait_for_log($node, qr/all server processes terminated; reinitializing.*ready to accept connections/s, 'the worker is killed: the server restarts', $offset);
+kill 'KILL',
+  $node->safe_psql('postgres',
+	"SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
+wait_for_log(
+	$node,
+	qr/all server processes terminated; reinitializing.*ready to accept connections/s,
+	'the worker is killed: the server restarts', $offset
+);
 check('after a killed worker');
 
 # immediate shutdown
