@@ -70,26 +70,41 @@ copy_address(PmAddr *to, const volatile SockAddr *from)
 	}
 }
 
-/*
- * Terminates the name, clears what an earlier, longer one left behind it, so
- * that equal names are equal memory, and hashes it. A word at a time: this runs
- * for every session of every scan, and names are short.
- */
-static uint64
-normalize_name(char *name)
+/* Is any byte of the word zero? */
+static inline bool
+has_zero_byte(uint64 word)
 {
-	size_t		length = strnlen(name, NAMEDATALEN - 1);
-	uint64		hash = length;
+	return ((word - UINT64CONST(0x0101010101010101)) & ~word &
+			UINT64CONST(0x8080808080808080)) != 0;
+}
 
-	memset(name + length, 0, NAMEDATALEN - length);
-	for (size_t i = 0; i < length; i += sizeof(uint64))
+static inline uint64
+mix(uint64 hash, uint64 value)
+{
+	hash = (hash ^ value) * UINT64CONST(0x9E3779B97F4A7C15);
+	return hash ^ (hash >> 32);
+}
+
+/*
+ * Hashes a name, whole words first. Not hash_bytes(): this runs for every
+ * session of every scan, and is most of what a scan could save.
+ */
+static inline uint64
+hash_name(const char *name)
+{
+	uint64		hash = 0;
+	int			i = 0;
+	uint64		word;
+
+	for (; i < NAMEDATALEN; i += sizeof(word))
 	{
-		uint64		word;
-
 		memcpy(&word, name + i, sizeof(word));
-		hash = (hash ^ word) * UINT64CONST(0x9E3779B97F4A7C15);
-		hash ^= hash >> 32;
+		if (has_zero_byte(word))
+			break;
+		hash = mix(hash, word);
 	}
+	for (; i < NAMEDATALEN && name[i] != '\0'; i++)
+		hash = mix(hash, (unsigned char) name[i]);
 	return hash;
 }
 
@@ -127,7 +142,8 @@ read_entry(volatile PgBackendStatus *entry, PmSession *session)
 		{
 			if (!wanted || pm_state_is_starting(state))
 				return false;
-			session->name_hash = normalize_name(session->application_name);
+			session->application_name[NAMEDATALEN - 1] = '\0';
+			session->name_hash = hash_name(session->application_name);
 			session->state = session_state(state);
 			return true;
 		}
@@ -159,7 +175,10 @@ pm_scan_next(PmScan *scan, PmSession *session)
 
 		/* entries lie too far apart for the processor to foresee */
 		if (index + PREFETCH_DISTANCE < MaxBackends)
+		{
 			__builtin_prefetch((const void *) &first[index + PREFETCH_DISTANCE]);
+			__builtin_prefetch((const void *) &first[index + PREFETCH_DISTANCE].st_state);
+		}
 
 		/* one cache line tells that an entry is free */
 		if (first[index].st_procpid <= 0)

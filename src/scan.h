@@ -29,7 +29,7 @@ typedef struct PmSession
 	TimestampTz state_change;	/* 0: unknown */
 	PmAddr		client_addr;
 	uint64		name_hash;		/* of application_name */
-	char		application_name[NAMEDATALEN];	/* zero to its end */
+	char		application_name[NAMEDATALEN];
 } PmSession;
 
 /* A running scan; on the stack of the caller. */

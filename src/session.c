@@ -62,6 +62,8 @@
  */
 #define EMPTY_MESSAGE_CONTEXT 2048
 
+#define PREFETCH_DISTANCE 8		/* slots */
+
 static PmSlot *my_slot = NULL;
 static ClientAuthentication_hook_type prev_ClientAuthentication_hook = NULL;
 
@@ -271,6 +273,10 @@ pm_slot_identity(const PmSession *session)
 {
 	PmSlot	   *slot = slot_of(session);
 	uint64		identity = slot ? slot->identity : 0;
+
+	/* a scan comes by in order */
+	if (slot != NULL && session->index + PREFETCH_DISTANCE < MaxBackends)
+		__builtin_prefetch(slot + PREFETCH_DISTANCE);
 
 	pg_read_barrier();
 	return slot_of(session) ? identity : 0;

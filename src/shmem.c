@@ -166,8 +166,12 @@ pm_rules_current(void)
 	{
 		copy_rules(&rules);
 		rules.by_client_addr = false;
+		rules.by_login = false;
 		for (int i = 0; i < rules.npools; i++)
+		{
 			rules.by_client_addr |= !rules.pools[i].any_client_addr;
+			rules.by_login |= !rules.pools[i].any_datname || !rules.pools[i].any_usename;
+		}
 	}
 	return &rules;
 }

@@ -184,6 +184,7 @@ typedef struct PmRules
 	uint64		generation;
 	int			npools;
 	bool		by_client_addr; /* does any pool ask for an address? */
+	bool		by_login;		/* for a database or role? */
 	PmPool	   *pools;
 } PmRules;
 

@@ -5,7 +5,9 @@
  * Matching a session against every declaration costs a few LIKEs for each
  * pool. Sessions with equal names (and address, where a declaration asks for
  * it) always get the same answer, so it is looked up once per class: thousands
- * of sessions of one application cost one match and a hash probe each.
+ * of sessions of one application cost one match and a hash probe each. With
+ * thousands of sessions the rest is waiting for memory, so a session's slot is
+ * not even looked at unless a declaration asks for a database or a role.
  */
 #include "postgres.h"
 
@@ -42,7 +44,7 @@ key_equal(const PmClassKey *a, const PmClassKey *b)
 		a->userid == b->userid &&
 		a->identity == b->identity &&
 		memcmp(&a->client_addr, &b->client_addr, sizeof(PmAddr)) == 0 &&
-		memcmp(a->application_name, b->application_name, NAMEDATALEN) == 0;
+		strcmp(a->application_name, b->application_name) == 0;
 }
 
 #define SH_PREFIX classes
@@ -95,7 +97,7 @@ create_class(const PmTally *tally, const PmClassKey *key, const PmSession *sessi
 	PmClass    *class = palloc0(sizeof(PmClass));
 
 	class->key = *key;
-	memcpy(class->application_name, key->application_name, NAMEDATALEN);
+	strlcpy(class->application_name, key->application_name, NAMEDATALEN);
 	class->key.application_name = class->application_name;
 	class->pool = match(tally->rules, session);
 	return class;
@@ -112,9 +114,10 @@ pm_tally_class(PmTally *tally, const PmSession *session)
 		.name_hash = session->name_hash,
 		.datid = session->datid,
 		.userid = session->userid,
-		.identity = pm_slot_identity(session),
 	};
 
+	if (tally->rules->by_login)
+		key.identity = pm_slot_identity(session);
 	if (tally->rules->by_client_addr)
 		key.client_addr = session->client_addr;
 
@@ -127,32 +130,6 @@ pm_tally_class(PmTally *tally, const PmSession *session)
 		entry->class = class;
 	}
 	return entry->class;
-}
-
-/* Never negative: clocks are set back, and the scan is not the clock's instant. */
-int64
-pm_elapsed(TimestampTz since, TimestampTz now)
-{
-	return Max(now - since, 0);
-}
-
-/* How long the session has been idle, -1 when it is not. */
-int64
-pm_idle_for(const PmSession *session, TimestampTz now)
-{
-	return session->state == PM_STATE_IDLE ? pm_elapsed(session->state_change, now) : -1;
-}
-
-/*
- * Since when the session has been in its transaction, 0 when it is in none. The
- * server forgets when a failed one began: that one is counted from its failure.
- */
-TimestampTz
-pm_xact_since(const PmSession *session)
-{
-	if (session->state == PM_STATE_IDLE_IN_TRANSACTION_ABORTED)
-		return session->state_change;
-	return session->xact_start;
 }
 
 /* A session in no pool has no flags. */
@@ -216,11 +193,4 @@ pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags)
 	counts->idle_over_limit += flags->idle_over_limit;
 	counts->leak_suspects += flags->leak_suspect;
 	note_earlier(&counts->oldest, session->backend_start);
-}
-
-/* Certainly checked out of the client's pool; a lower bound of what is. */
-int
-pm_busy(const PmCounts *counts)
-{
-	return counts->active + counts->idle_in_transaction + counts->idle_in_transaction_aborted;
 }

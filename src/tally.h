@@ -37,11 +37,11 @@ typedef struct PmFlags
 /* All that a declaration, or a row of "applications", can tell apart. */
 typedef struct PmClassKey
 {
-	const char *application_name;	/* NAMEDATALEN, zero to its end */
+	const char *application_name;
 	uint64		name_hash;
 	Oid			datid;
 	Oid			userid;
-	uint64		identity;		/* pm_slot_identity() */
+	uint64		identity;		/* pm_slot_identity(); 0 unless asked for */
 	PmAddr		client_addr;	/* zero unless a declaration asks for one */
 } PmClassKey;
 
@@ -70,9 +70,38 @@ extern PmFlags pm_tally_flags(const PmTally *tally, const PmClass *class, const 
 extern void pm_tally_end(PmTally *tally);
 
 extern void pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags);
-extern int	pm_busy(const PmCounts *counts);
-extern int64 pm_elapsed(TimestampTz since, TimestampTz now);
-extern TimestampTz pm_xact_since(const PmSession *session);
-extern int64 pm_idle_for(const PmSession *session, TimestampTz now);
+
+/* Never negative: clocks are set back, and the scan is not the clock's instant. */
+static inline int64
+pm_elapsed(TimestampTz since, TimestampTz now)
+{
+	return Max(now - since, 0);
+}
+
+/* How long the session has been idle, -1 when it is not. */
+static inline int64
+pm_idle_for(const PmSession *session, TimestampTz now)
+{
+	return session->state == PM_STATE_IDLE ? pm_elapsed(session->state_change, now) : -1;
+}
+
+/*
+ * Since when the session has been in its transaction, 0 when it is in none. The
+ * server forgets when a failed one began: that one is counted from its failure.
+ */
+static inline TimestampTz
+pm_xact_since(const PmSession *session)
+{
+	if (session->state == PM_STATE_IDLE_IN_TRANSACTION_ABORTED)
+		return session->state_change;
+	return session->xact_start;
+}
+
+/* Certainly checked out of the client's pool; a lower bound of what is. */
+static inline int
+pm_busy(const PmCounts *counts)
+{
+	return counts->active + counts->idle_in_transaction + counts->idle_in_transaction_aborted;
+}
 
 #endif							/* PM_TALLY_H */

@@ -193,7 +193,8 @@ count_host(HTAB *hosts, Application *application, const PmAddr *addr)
 	HostKey		key;
 	bool		found;
 
-	if (application->hosts > 0 && memcmp(&application->last_host, addr, sizeof(*addr)) == 0)
+	if (application->hosts > 0 && application->last_host.family == addr->family &&
+		(addr->family == 0 || memcmp(&application->last_host, addr, sizeof(*addr)) == 0))
 		return;
 	application->last_host = *addr;
 	memset(&key, 0, sizeof(key));
