@@ -19,7 +19,7 @@ while ($readme =~ /<!-- test: (\w+) -->\n```sql\n(.*?)```/gs)
 	$n++;
 	$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
 }
-is($n,                        5,  'all examples were found');
+is($n,                        4,  'all examples were found');
 is(() = $readme =~ /```sql/g, $n, 'and there is no other one');
 is(
 	$node->safe_psql(
