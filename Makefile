@@ -32,14 +32,17 @@ include $(PGXS)
 # Debian's PostgreSQL is built without dependency tracking
 $(OBJS): $(PM_HEADERS) Makefile
 
-.PHONY: demo test bench format
+.PHONY: demo test matrix bench format
 
-# These three do all their own set-up, also of this Makefile's server packages.
+# These do all their own set-up, also of this Makefile's server packages.
 demo:
 	test/demo/run
 
 test:
 	test/run
+
+matrix:
+	test/matrix
 
 bench:
 	bench/run

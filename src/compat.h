@@ -9,6 +9,7 @@
 #ifndef PM_COMPAT_H
 #define PM_COMPAT_H
 
+#include "libpq/libpq.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
 #include "storage/proc.h"
@@ -74,6 +75,17 @@ pm_holds_lock(void)
 #endif
 	}
 	return false;
+}
+
+/* Bytes from the client that libpq has read and not handed on. */
+static inline bool
+pm_input_buffered(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return pq_buffer_remaining_data() > 0;
+#else
+	return pq_buffer_has_data();
+#endif
 }
 
 /*

@@ -9,6 +9,6 @@
 extern void pm_loader_tick(void);
 
 /* The short-lived process. */
-extern PGDLLEXPORT void pm_loader_main(Datum arg) pg_attribute_noreturn();
+extern PGDLLEXPORT void pm_loader_main(Datum arg);
 
 #endif							/* PM_LOADER_H */

@@ -91,7 +91,7 @@ socket_has_data(void)
 static bool
 input_begun(void)
 {
-	if (pq_buffer_has_data() || message_under_way())
+	if (pm_input_buffered() || message_under_way())
 		return true;
 #ifdef USE_OPENSSL
 	/* a part of a TLS record, or a record not yet handed on */

@@ -6,6 +6,6 @@
 #define PM_WORKER_H
 
 extern void pm_worker_register(void);
-extern PGDLLEXPORT void pm_worker_main(Datum arg) pg_attribute_noreturn();
+extern PGDLLEXPORT void pm_worker_main(Datum arg);
 
 #endif							/* PM_WORKER_H */

@@ -15,11 +15,12 @@ $node->safe_psql('postgres',
 
 sub refused { return $node->safe_psql('postgres', 'SELECT refused FROM pool_monitor.server') }
 
+# With -c, because psql may be gone before a test could write to its input.
 sub try_login
 {
 	my ($user, $db) = @_;
-	my ($rc, $out, $err) =
-	  $node->psql($db // 'postgres', 'SELECT 1', extra_params => ['-U', $user]);
+	my $dsn = $node->connstr($db // 'postgres') . " user=$user";
+	my ($out, $err) = run_command(['psql', '-X', '-d', $dsn, '-c', 'SELECT 1']);
 	return $err;
 }
 
