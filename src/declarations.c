@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "shmem.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 static bool changed = false;	/* in this transaction */

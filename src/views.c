@@ -15,6 +15,7 @@
 #include "tally.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 /* ---- budgets ---- */
