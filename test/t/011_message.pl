@@ -1,0 +1,130 @@
+# A session whose client's next message has begun to come in is not at rest,
+# though the server shows it as idle: in the socket, in part of a message, in
+# part of a TLS record. Needs a client that sends in pieces.
+use strict;
+use warnings FATAL => 'all';
+use IPC::Open2;
+use PoolMonitor;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node =
+  new_server('message', "pool_monitor.recycle_interval = 1h\nlisten_addresses = '127.0.0.1'\n");
+$node->append_conf('pg_hba.conf', "host all all 127.0.0.0/8 trust\n");
+system_or_bail('openssl', 'req', '-new', '-x509', '-days', '2', '-nodes', '-subj', '/CN=localhost',
+	'-keyout', $node->data_dir . '/server.key',
+	'-out',    $node->data_dir . '/server.crt');
+chmod 0600, $node->data_dir . '/server.key';
+$node->append_conf('postgresql.conf', "ssl = on\n");
+$node->restart;
+$node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
+declare($node,
+	"INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace) VALUES ('pieces', 'pieces', '1 s', '0')"
+);
+
+sub start_client
+{
+	my ($host, $how, $keep_back, $padding) = @_;
+	my ($out, $in);
+	my $pid = open2($out, $in, python(), "$FindBin::RealBin/../clients/pieces.py",
+		$host, $node->port, 'app', $how, $keep_back, $padding);
+	my $line = readline $out;
+	my ($backend) = $line =~ /^pid (\d+)/ or die "no session: $line";
+	return {pid => $pid, in => $in, out => $out, backend => $backend};
+}
+
+sub talk
+{
+	my ($client, $what) = @_;
+	print {$client->{in}} "$what\n";
+	$client->{in}->flush;
+	my $line = readline $client->{out};
+	chomp $line;
+	return $line;
+}
+
+sub leave
+{
+	my ($client) = @_;
+	close $client->{in};
+	waitpid $client->{pid}, 0;
+	wait_for($node, 'SELECT connections FROM pool_monitor.budgets', 'it is gone', '0');
+	return;
+}
+
+my $recycle =
+  "SELECT action || coalesce(': ' || reason, '') FROM pool_monitor.recycle(dry_run => false)";
+
+# Waits until the backend has read all that was sent, and waits for more.
+sub wait_until_read
+{
+	my ($client) = @_;
+	wait_for(
+		$node,
+		"SELECT state = 'idle' AND wait_event = 'ClientRead' FROM pg_stat_activity WHERE pid = $client->{backend}",
+		'the server shows it as idle'
+	);
+	foreach (1 .. 1000)
+	{
+		my $queued = 0;
+		if (open my $file, '-|', 'ss', '-H', '-x', '-t', '-n', '-p')
+		{
+			while (<$file>) { $queued = 1 if /pid=$client->{backend},/ && (split)[2] > 0 }
+			close $file;
+		}
+		return unless $queued;
+		select undef, undef, undef, 0.01;
+	}
+	return;
+}
+
+foreach my $case (
+	['a message over 1 kB in part',                        $node->host, 'plain', 100,   4000],
+	['a message over 1 kB in part, but for its last byte', $node->host, 'plain', 1,     2000],
+	['a message over 8 kB in part',                        $node->host, 'plain', 10000, 30000],
+	['a message over 1 kB in part, by TCP',                '127.0.0.1', 'plain', 100,   4000],
+	['a part of a TLS record',                             '127.0.0.1', 'tls',   20,    100],
+	['the first bytes of a TLS record',                    '127.0.0.1', 'tls',   130,   100]
+  )
+{
+	my ($what, @how) = @$case;
+	my $client = start_client(@how);
+	wait_for($node, 'SELECT stale FROM pool_monitor.budgets', "$what: stale", '1');
+	is(talk($client, 'first'), 'sent', "$what: sent");
+	wait_until_read($client);
+	is(
+		$node->safe_psql('postgres', $recycle),
+		'declined: message from the client waiting',
+		"$what: declined"
+	);
+	is(talk($client, 'rest'), '42', "$what: the statement runs");
+	wait_for($node, $recycle, "$what: retired when it is at rest again", 'retired');
+	leave($client);
+}
+
+# In the socket: the backend is stopped, so that it cannot read what comes.
+foreach my $how (['127.0.0.1', 'plain'], [$node->host, 'plain'], ['127.0.0.1', 'tls'])
+{
+	my $client = start_client(@$how, 0, 10);
+	wait_for($node, 'SELECT stale FROM pool_monitor.budgets', "@$how: stale", '1');
+	kill 'STOP', $client->{backend};
+	is(talk($client, 'first'), 'sent', "@$how: sent to a stopped backend");
+	my $asking = $node->background_psql('postgres');
+	$asking->query_until(qr/asking/, "\\echo asking\n$recycle;\n");
+	wait_for(
+		$node,
+		"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE query LIKE '%recycle(dry_run => false)%' AND pid <> pg_backend_pid()",
+		'it is being asked'
+	);
+	kill 'CONT', $client->{backend};
+	like(
+		$asking->query('SELECT 1'),
+		qr/declined: (message from the client waiting|busy)/,
+		"@$how: declined"
+	);
+	$asking->quit;
+	is(talk($client, 'rest'), '42', "@$how: the statement runs");
+	leave($client);
+}
+is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
+done_testing();
