@@ -5,7 +5,7 @@ OBJS = src/ask.o src/declarations.o src/functions.o src/guc.o src/listen.o \
 	src/loader.o src/pool_monitor.o src/recycler.o src/refusals.o src/result.o \
 	src/rules.o src/sampler.o src/scan.o src/session.o src/shmem.o src/tally.o \
 	src/views.o src/worker.o
-PM_HEADERS = src/ask.h src/compat.h src/declarations.h src/guc.h src/listen.h \
+PM_HEADERS = src/ask.h src/clock.h src/compat.h src/declarations.h src/guc.h src/listen.h \
 	src/loader.h src/recycler.h src/refusals.h src/result.h src/rules.h \
 	src/sampler.h src/scan.h src/session.h src/shmem.h src/tally.h src/worker.h
 

@@ -11,10 +11,7 @@
 #include <signal.h>
 
 #include "ask.h"
-#include "utils/timestamp.h"
-
-/* A question older than this was abandoned by an asker that died. */
-#define ABANDONED_AFTER	(10 * USECS_PER_SEC)
+#include "clock.h"
 
 void
 pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules)
@@ -47,12 +44,12 @@ slot_is(PmSlot *slot, const PmSession *session)
 
 /* Caller holds ask_lock. May the question be put, given the slot's last one? */
 static bool
-may_ask(const PmSlot *slot, uint64 request, const PmSession *session, TimestampTz now)
+may_ask(const PmSlot *slot, uint64 request, const PmSession *session, int64 now)
 {
 	switch (PM_REQUEST_STATE(request))
 	{
 		case PM_REQUEST_ASKED:
-			return now - slot->asked_at > ABANDONED_AFTER || now < slot->asked_at;
+			return now - slot->asked_at > PM_ABANDONED_AFTER;
 		case PM_REQUEST_RETIRING:
 			return slot->asked_backend_start != session->backend_start;
 		case PM_REQUEST_NONE:
@@ -64,7 +61,7 @@ may_ask(const PmSlot *slot, uint64 request, const PmSession *session, TimestampT
 
 /* Caller holds ask_lock exclusively, so the signalled process is the session's. */
 static PmReason
-put_question(PmAsk *ask, PmSlot *slot, TimestampTz now)
+put_question(PmAsk *ask, PmSlot *slot, int64 now)
 {
 	uint64		request = pg_atomic_read_u64(&slot->request);
 	uint64		ticket;
@@ -91,7 +88,7 @@ put_question(PmAsk *ask, PmSlot *slot, TimestampTz now)
 void
 pm_ask(PmAsk *ask)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64		now = pm_monotonic_ms();
 
 	LWLockAcquire(pm_shared->ask_lock, LW_EXCLUSIVE);
 	ask->reason = put_question(ask, &pm_shared->slots[ask->session.index], now);
@@ -101,8 +98,8 @@ pm_ask(PmAsk *ask)
 
 /*
  * Is there an answer, and if it was yes, has the session given up its slot? No
- * lock. An answer that another question has overwritten was a decline or a
- * withdrawal that this asker made itself.
+ * lock. An answer may have been overwritten by another asker's question before
+ * it was read: then all that is known is whether the session is still there.
  */
 bool
 pm_ask_settled(PmAsk *ask)
@@ -116,7 +113,7 @@ pm_ask_settled(PmAsk *ask)
 		if (PM_REQUEST_TICKET(request) != ask->ticket)
 		{
 			ask->answered = true;
-			ask->reason = PM_REASON_NO_ANSWER;
+			ask->reason = slot_is(slot, &ask->session) ? PM_REASON_NO_ANSWER : PM_REASON_GONE;
 		}
 		else if (PM_REQUEST_STATE(request) != PM_REQUEST_ASKED)
 		{

@@ -12,6 +12,7 @@
 #include "libpq/libpq.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
+#include "replication/slot.h"
 #include "storage/proc.h"
 #include "utils/backend_status.h"
 #include "utils/wait_event.h"
@@ -73,6 +74,23 @@ pm_holds_lock(void)
 		if (!SHMQueueEmpty(&MyProc->myProcLocks[i]))
 			return true;
 #endif
+	}
+	return false;
+}
+
+/*
+ * Does this process own a temporary replication slot, or use any? Reads shared
+ * memory without a lock: only this process sets or clears its own mark.
+ */
+static inline bool
+pm_owns_replication_slot(void)
+{
+	if (ReplicationSlotCtl == NULL)
+		return false;
+	for (int i = 0; i < max_replication_slots; i++)
+	{
+		if (ReplicationSlotCtl->replication_slots[i].active_pid == MyProcPid)
+			return true;
 	}
 	return false;
 }

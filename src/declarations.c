@@ -10,9 +10,12 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -24,8 +27,10 @@
 #include "shmem.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 static bool changed = false;	/* in this transaction */
+static bool maybe_changed = false;	/* likewise: an extension was created */
 static bool warned = false;		/* likewise, of the wrong place */
 static object_access_hook_type prev_object_access_hook = NULL;
 
@@ -45,12 +50,13 @@ at_transaction_end(XactEvent event, void *arg)
 						 errmsg("cannot PREPARE a transaction that has changed pool_monitor.pools")));
 			break;
 		case XACT_EVENT_COMMIT:
-			if (changed && pm_shared != NULL)
+			if ((changed || maybe_changed) && pm_shared != NULL)
 				pm_request_load();
-			changed = warned = false;
+			changed = maybe_changed = warned = false;
 			break;
 		case XACT_EVENT_ABORT:
-			changed = warned = false;
+		case XACT_EVENT_PREPARE:
+			changed = maybe_changed = warned = false;
 			break;
 		default:
 			break;
@@ -58,7 +64,7 @@ at_transaction_end(XactEvent event, void *arg)
 }
 
 static void
-note_change(void)
+note(bool *what)
 {
 	static bool registered = false;
 
@@ -67,7 +73,7 @@ note_change(void)
 		RegisterXactCallback(at_transaction_end, NULL);
 		registered = true;
 	}
-	changed = true;
+	*what = true;
 }
 
 /* Declarations are allowed anywhere, but have no effect everywhere: say so. */
@@ -89,7 +95,7 @@ warn_of_place(void)
 	here = get_database_name(MyDatabaseId);
 	if (here == NULL || strcmp(here, pm_database) != 0)
 		ereport(WARNING,
-				(errmsg("pools declared in database \"%s\" have no effect", here ? here : "?"),
+				(errmsg("changes of pools in database \"%s\" have no effect", here ? here : "?"),
 				 errdetail("Declarations are read from database \"%s\" only.", pm_database),
 				 errhint("Declare the pools there, or change \"pool_monitor.database\".")));
 }
@@ -130,6 +136,32 @@ warn_of_number(Oid owner)
 				 errhint("Raise \"pool_monitor.max_pools\" and restart the server.")));
 }
 
+PG_FUNCTION_INFO_V1(pm_check_schema);
+
+/*
+ * For the install script: CREATE EXTENSION takes a schema pool_monitor that
+ * exists, and its owner could replace what the extension puts there.
+ */
+Datum
+pm_check_schema(PG_FUNCTION_ARGS)
+{
+	Oid			schema = get_namespace_oid("pool_monitor", false);
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	if (!superuser_arg(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("schema \"pool_monitor\" exists already and belongs to role \"%s\"",
+						GetUserNameFromId(owner, false)),
+				 errhint("Rename or drop that schema first.")));
+	PG_RETURN_VOID();
+}
+
 PG_FUNCTION_INFO_V1(pm_pools_changed);
 
 /*
@@ -153,7 +185,7 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		note_change();
+		note(&changed);
 		warn_of_place();
 	}
 	return PointerGetDatum(NULL);
@@ -161,7 +193,9 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 
 /*
  * The new extension's row is not visible yet when it is created, so its name
- * cannot be asked: any creation counts. A load in vain is harmless.
+ * cannot be asked: any creation counts, but keeps nobody from PREPARE. A load in
+ * vain is harmless; one that is missed after COMMIT PREPARED comes with the next
+ * try, because a database without the extension is tried again and again.
  */
 static void
 watch_objects(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
@@ -172,13 +206,13 @@ watch_objects(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 	if (classId != ExtensionRelationId)
 		return;
 	if (access == OAT_POST_CREATE)
-		note_change();
+		note(&maybe_changed);
 	else if (access == OAT_DROP)
 	{
 		char	   *name = get_extension_name(objectId);
 
 		if (name != NULL && strcmp(name, "pool_monitor") == 0)
-			note_change();
+			note(&changed);
 	}
 }
 

@@ -6,6 +6,7 @@
 
 #include "ask.h"
 #include "catalog/pg_authid.h"
+#include "clock.h"
 #include "compat.h"
 #include "guc.h"
 #include "miscadmin.h"
@@ -18,10 +19,10 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#define ANSWER_TIMEOUT	(2 * USECS_PER_SEC) /* of all sessions together */
+#define ANSWER_TIMEOUT	2000	/* ms; of all sessions together */
 #define ANSWER_INTERVAL	1		/* ms; between two looks */
-#define RELOAD_TIMEOUT	(10 * USECS_PER_SEC)
-#define RELOAD_INTERVAL	10		/* ms */
+#define LOAD_TIMEOUT	10000	/* ms */
+#define LOAD_INTERVAL	10		/* ms */
 
 /* Sleeps for ms milliseconds, or until something wakes this process. */
 static void
@@ -31,6 +32,54 @@ nap(const char *wait_event, long ms)
 					 pm_wait_event(wait_event));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+}
+
+/* ---- waiting for the declarations ---- */
+
+typedef struct LoadOutcome
+{
+	PmLoadResult result;
+	int			in_force;
+	char		message[PM_LOAD_MESSAGE_LEN];
+}			LoadOutcome;
+
+static bool
+load_finished(uint64 ticket, LoadOutcome * outcome)
+{
+	bool		finished;
+
+	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	finished = pm_shared->load_done >= ticket;
+	outcome->result = pm_shared->load_result;
+	outcome->in_force = Min(pm_shared->load_declared, pm_max_pools);
+	strlcpy(outcome->message, pm_shared->load_message, PM_LOAD_MESSAGE_LEN);
+	LWLockRelease(pm_shared->lock);
+	return finished;
+}
+
+/*
+ * Waits until the load with this ticket is done; raises an error when it failed
+ * or takes too long.
+ */
+static void
+wait_for_load(uint64 ticket, LoadOutcome * outcome)
+{
+	int64		deadline = pm_monotonic_ms() + LOAD_TIMEOUT;
+
+	while (!load_finished(ticket, outcome))
+	{
+		if (pm_monotonic_ms() >= deadline)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the declared pools were not loaded within %d seconds", LOAD_TIMEOUT / 1000),
+					 errhint("The load was asked for and will be done. Look into the server log for what keeps the worker \"pool_monitor\" or its loader.")));
+		nap("PoolMonitorReload", LOAD_INTERVAL);
+	}
+	if (outcome->result != PM_LOAD_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not load the declared pools: %s", outcome->message),
+				 errhint("%s", pm_load_hint(outcome->result))));
 }
 
 /* ---- recycle() ---- */
@@ -118,7 +167,7 @@ withdraw_all(Candidate *candidates, int n)
 static void
 ask_and_wait(Candidate *candidates, int n)
 {
-	TimestampTz deadline;
+	int64		deadline;
 
 	PG_TRY();
 	{
@@ -130,8 +179,8 @@ ask_and_wait(Candidate *candidates, int n)
 				pm_ask(&candidates[i].ask);
 			}
 		}
-		deadline = GetCurrentTimestamp() + ANSWER_TIMEOUT;
-		while (!all_settled(candidates, n) && GetCurrentTimestamp() < deadline)
+		deadline = pm_monotonic_ms() + ANSWER_TIMEOUT;
+		while (!all_settled(candidates, n) && pm_monotonic_ms() < deadline)
 			nap("PoolMonitorRecycle", ANSWER_INTERVAL);
 	}
 	PG_FINALLY();
@@ -151,14 +200,15 @@ put_candidate(ReturnSetInfo *result, const Candidate *candidate, const PmTally *
 
 	pm_put_int(&row, session->pid);
 	pm_put_time(&row, candidate->visible ? session->backend_start : 0);
-	pm_put_text(&row, tally->rules->pools[ask->pool].name);
+	pm_put_text(&row, candidate->visible || !tally->rules->by_client_addr ?
+				tally->rules->pools[ask->pool].name : NULL);
 	pm_put_text(&row, session->application_name);
 	pm_put_since(&row, candidate->visible ? session->backend_start : 0, tally->now);
 	pm_put_since(&row, candidate->visible && idle ? session->state_change : 0, tally->now);
 	if (candidate->keep != PM_REASON_NONE)
 	{
 		pm_put_text(&row, "kept");
-		pm_put_text(&row, candidate->visible ? pm_reason_text(candidate->keep) : NULL);
+		pm_put_text(&row, pm_reason_text(candidate->keep));
 	}
 	else if (dry_run)
 	{
@@ -206,6 +256,7 @@ pm_recycle(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
 	Candidate  *candidates;
+	LoadOutcome outcome;
 	PmTally		tally;
 	int			pool = -1;
 	int			n;
@@ -218,6 +269,8 @@ pm_recycle(PG_FUNCTION_ARGS)
 				 errhint("recycle(dry_run => false) needs the privileges of the role pg_signal_backend.")));
 	InitMaterializedSRF(fcinfo, 0);
 
+	/* never by rules that are out of date: who just said "off" means it */
+	wait_for_load(pg_atomic_read_u64(&pm_shared->load_requested), &outcome);
 	pm_tally_begin(&tally);
 	if (!PG_ARGISNULL(0))
 		pool = find_pool(tally.rules, text_to_cstring(PG_GETARG_TEXT_PP(0)));
@@ -228,25 +281,15 @@ pm_recycle(PG_FUNCTION_ARGS)
 		log_retired(candidates, n);
 	}
 	for (int i = 0; i < n; i++)
-		put_candidate(result, &candidates[i], &tally, dry_run);
+	{
+		/* that a session is over age at all is not for everybody to see */
+		if (candidates[i].visible || candidates[i].asked)
+			put_candidate(result, &candidates[i], &tally, dry_run);
+	}
 	return (Datum) 0;
 }
 
 /* ---- reload() ---- */
-
-static bool
-load_finished(uint64 ticket, PmLoadResult *load_result, int *declared, char *message)
-{
-	bool		finished;
-
-	LWLockAcquire(pm_shared->lock, LW_SHARED);
-	finished = pm_shared->load_done >= ticket;
-	*load_result = pm_shared->load_result;
-	*declared = Min(pm_shared->load_declared, pm_max_pools);
-	strlcpy(message, pm_shared->load_message, PM_LOAD_MESSAGE_LEN);
-	LWLockRelease(pm_shared->lock);
-	return finished;
-}
 
 PG_FUNCTION_INFO_V1(pm_reload);
 
@@ -257,31 +300,17 @@ PG_FUNCTION_INFO_V1(pm_reload);
 Datum
 pm_reload(PG_FUNCTION_ARGS)
 {
-	TimestampTz deadline = GetCurrentTimestamp() + RELOAD_TIMEOUT;
+	LoadOutcome outcome;
 	uint64		ticket;
-	PmLoadResult load_result;
-	int			declared;
-	char		message[PM_LOAD_MESSAGE_LEN];
 
 	pm_require_preload();
 	ticket = pg_atomic_add_fetch_u64(&pm_shared->load_requested, 1);
 	pm_wake_worker();
-	while (!load_finished(ticket, &load_result, &declared, message))
-	{
-		if (GetCurrentTimestamp() >= deadline)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("the declared pools were not loaded within %d seconds", (int) (RELOAD_TIMEOUT / USECS_PER_SEC)),
-					 errhint("The load was asked for and will be done. Look into the server log for what keeps the worker \"pool_monitor\" or its loader.")));
-		nap("PoolMonitorReload", RELOAD_INTERVAL);
-	}
-	if (load_result != PM_LOAD_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("could not load the declared pools: %s", message),
-				 errhint("%s", pm_load_hint(load_result))));
-	PG_RETURN_INT32(declared);
+	wait_for_load(ticket, &outcome);
+	PG_RETURN_INT32(outcome.in_force);
 }
+
+/* ---- version() ---- */
 
 PG_FUNCTION_INFO_V1(pm_version);
 

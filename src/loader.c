@@ -25,12 +25,14 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "commands/extension.h"
+#include "clock.h"
 #include "compat.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
 #include "guc.h"
 #include "loader.h"
 #include "postmaster/bgworker.h"
@@ -41,19 +43,19 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#define RETRY_INTERVAL		(10 * USECS_PER_SEC)
-#define STANDBY_INTERVAL	(10 * USECS_PER_SEC)
+#define RETRY_INTERVAL		10000	/* ms */
+#define STANDBY_INTERVAL	10000	/* ms */
 #define LOCK_TIMEOUT		"10s"
 
 /* The worker's own; lost and begun anew with it. */
 static BackgroundWorkerHandle *loader = NULL;
 static uint64 loading;			/* the ticket that the loader deals with */
-static TimestampTz retry_at = 0;
-static TimestampTz last_start = 0;
+static int64 retry_at = 0;		/* ms, pm_monotonic_ms(); 0: not wanted */
+static int64 last_start = 0;
 static bool was_standby = false;
 static PmLoadResult logged_result = PM_LOAD_NEVER;
 static char logged_message[PM_LOAD_MESSAGE_LEN] = "";
@@ -62,9 +64,12 @@ static char logged_message[PM_LOAD_MESSAGE_LEN] = "";
 static void
 set_result(uint64 ticket, PmLoadResult result, const char *message)
 {
+	int			length = pg_mbcliplen(message, strlen(message), PM_LOAD_MESSAGE_LEN - 1);
+
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
 	pm_shared->load_result = result;
-	strlcpy(pm_shared->load_message, message, PM_LOAD_MESSAGE_LEN);
+	memcpy(pm_shared->load_message, message, length);
+	pm_shared->load_message[length] = '\0';
 	pm_shared->load_done = Max(pm_shared->load_done, ticket);
 	LWLockRelease(pm_shared->lock);
 }
@@ -80,6 +85,7 @@ log_result(PmLoadResult result, const char *message)
 	if (result != PM_LOAD_OK)
 		ereport(LOG,
 				(errmsg("pool_monitor could not load the declared pools: %s", message),
+				 errdetail("What was loaded before stays in force; no session is retired until a load succeeds."),
 				 errhint("%s", pm_load_hint(result))));
 }
 
@@ -87,7 +93,7 @@ static void
 finish(PmLoadResult result, const char *message)
 {
 	log_result(result, message);
-	retry_at = result == PM_LOAD_OK ? 0 : GetCurrentTimestamp() + RETRY_INTERVAL;
+	retry_at = result == PM_LOAD_OK ? 0 : pm_monotonic_ms() + RETRY_INTERVAL;
 }
 
 static void
@@ -105,11 +111,13 @@ fail(PmLoadResult result, const char *message)
 static Oid
 find_database(const char *name)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	Oid			found = InvalidOid;
 	Relation	rel;
 	TableScanDesc scan;
 	HeapTuple	tuple;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	rel = table_open(DatabaseRelationId, AccessShareLock);
@@ -125,6 +133,7 @@ find_database(const char *name)
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
 	return found;
 }
 
@@ -136,8 +145,9 @@ start_loader(void)
 	MemoryContext old;
 	bool		started;
 
-	loading = pg_atomic_read_u64(&pm_shared->load_requested);
-	last_start = GetCurrentTimestamp();
+	/* a ticket of its own, so that an earlier outcome is not taken for its */
+	loading = pg_atomic_add_fetch_u64(&pm_shared->load_requested, 1);
+	last_start = pm_monotonic_ms();
 	database = find_database(pm_database);
 	if (!OidIsValid(database))
 	{
@@ -194,7 +204,7 @@ check_loader(void)
 }
 
 static bool
-load_wanted(TimestampTz now)
+load_wanted(int64 now)
 {
 	bool		standby = RecoveryInProgress();
 	bool		promoted = was_standby && !standby;
@@ -216,7 +226,7 @@ pm_loader_tick(void)
 {
 	if (loader != NULL)
 		check_loader();
-	if (loader == NULL && load_wanted(GetCurrentTimestamp()))
+	if (loader == NULL && load_wanted(pm_monotonic_ms()))
 		start_loader();
 }
 
@@ -303,29 +313,23 @@ compile_pool(PmPool *pool, HeapTuple tuple, TupleDesc desc)
 #undef VALUE
 }
 
-/* The table that declares, or invalid when the extension is not here. */
-static Oid
-find_table(void)
+/*
+ * The table that declares, opened and locked, or NULL when the extension is not
+ * here. Only the extension's own table counts, whatever has its name.
+ */
+static Relation
+open_table(void)
 {
-	Oid			schema;
+	Oid			extension = get_extension_oid("pool_monitor", true);
+	Oid			schema = get_namespace_oid("pool_monitor", true);
+	Oid			table;
 
-	if (!OidIsValid(get_extension_oid("pool_monitor", true)))
-		return InvalidOid;
-	schema = get_namespace_oid("pool_monitor", true);
-	return OidIsValid(schema) ? get_relname_relid("pools", schema) : InvalidOid;
-}
-
-static Oid
-table_owner(Oid table)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", table);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
+	if (!OidIsValid(extension) || !OidIsValid(schema))
+		return NULL;
+	table = get_relname_relid("pools", schema);
+	if (!OidIsValid(table) || getExtensionOfObject(RelationRelationId, table) != extension)
+		return NULL;
+	return try_table_open(table, AccessShareLock);
 }
 
 /*
@@ -333,7 +337,7 @@ table_owner(Oid table)
  * owner attached to it runs with more rights than his.
  */
 static PmPool *
-read_table(Oid table, int *npools, int *declared)
+read_table(Relation table, int *npools, int *declared)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	PmPool	   *pools = palloc0(sizeof(PmPool) * pm_max_pools);
@@ -341,7 +345,7 @@ read_table(Oid table, int *npools, int *declared)
 	int			save_context;
 
 	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(table_owner(table), save_context | SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(table->rd_rel->relowner, save_context | SECURITY_RESTRICTED_OPERATION);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute(declarations_query, true, 0) != SPI_OK_SELECT)
@@ -364,8 +368,8 @@ publish(const PmPool *pools, int npools, int declared)
 	if (!pm_rules_publish(pools, npools))
 		return;
 	ereport(LOG,
-			(errmsg("pool_monitor loaded %d declared pools from database \"%s\"",
-					npools, pm_database)));
+			(errmsg("pool_monitor loaded the declared pools from database \"%s\": %d",
+					pm_database, npools)));
 	if (declared > npools)
 		ereport(LOG,
 				(errmsg("%d pools are declared, but there is room for %d: the last ones in matching order have no effect",
@@ -395,17 +399,24 @@ no_table(uint64 ticket)
 static void
 load(uint64 ticket)
 {
-	Oid			table;
+	Relation	table;
 	PmPool	   *pools;
 	int			npools;
 	int			declared;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+
+	/*
+	 * first the lock, then the snapshot: who made us wait has changed the
+	 * table
+	 */
+	table = open_table();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	table = find_table();
-	if (OidIsValid(table))
+	if (table != NULL)
 	{
 		pools = read_table(table, &npools, &declared);
+		table_close(table, AccessShareLock);
 		publish(pools, npools, declared);
 		LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
 		pm_shared->load_declared = declared;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "clock.h"
 #include "common/hashfn.h"
 #include "guc.h"
 #include "lib/stringinfo.h"
@@ -18,7 +19,7 @@
 #include "utils/varlena.h"
 
 /* The worker waits this long for the answers of one cycle. */
-#define ANSWER_TIMEOUT	(2 * USECS_PER_SEC)
+#define ANSWER_TIMEOUT	2000	/* ms */
 
 static bool
 is_protected(Oid userid)
@@ -113,7 +114,7 @@ static PmAsk *asks = NULL;
 static int	nasks = 0;
 static char (*pool_names)[PM_NAME_LEN] = NULL;
 static int	npool_names = 0;
-static TimestampTz deadline = 0;
+static int64 deadline = 0;		/* ms, pm_monotonic_ms() */
 
 /*
  * How many sessions of the pool one cycle may retire: as many as the pool would
@@ -214,7 +215,7 @@ any_pool_terminates(void)
 void
 pm_recycler_start(void)
 {
-	MemoryContext old;
+	MemoryContext caller = CurrentMemoryContext;
 
 	if (nasks > 0 || !pm_recycle_enabled || !any_pool_terminates())
 		return;
@@ -222,15 +223,16 @@ pm_recycler_start(void)
 		cycle_context = AllocSetContextCreate(TopMemoryContext, "pool_monitor recycler",
 											  ALLOCSET_DEFAULT_SIZES);
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	old = MemoryContextSwitchTo(cycle_context);
+	MemoryContextSwitchTo(cycle_context);
 	choose_sessions();
-	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
 
 	for (int i = 0; i < nasks; i++)
 		pm_ask(&asks[i]);
-	deadline = GetCurrentTimestamp() + ANSWER_TIMEOUT;
+	deadline = pm_monotonic_ms() + ANSWER_TIMEOUT;
 	if (nasks == 0)
 		MemoryContextReset(cycle_context);
 }
@@ -270,10 +272,11 @@ describe_declines(int pool, int *retired)
 static void
 log_pool(int pool)
 {
-	static uint32 *last = NULL; /* hash of each pool's last declines */
+	static uint32 *last = NULL; /* hash of each pool's name and last declines */
 	int			retired;
 	char	   *declines = describe_declines(pool, &retired);
-	uint32		hash = hash_bytes((unsigned char *) declines, strlen(declines));
+	uint32		hash = hash_combine(hash_bytes((unsigned char *) declines, strlen(declines)),
+									hash_bytes((unsigned char *) pool_names[pool], strlen(pool_names[pool])));
 	bool		news;
 
 	if (last == NULL)
@@ -298,7 +301,7 @@ log_pool(int pool)
 bool
 pm_recycler_collect(void)
 {
-	bool		late = GetCurrentTimestamp() >= deadline;
+	bool		late = pm_monotonic_ms() >= deadline;
 	bool		settled = true;
 
 	if (nasks == 0)

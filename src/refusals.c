@@ -14,6 +14,7 @@
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "refusals.h"
+#include "replication/walsender.h"
 #include "shmem.h"
 #include "storage/pg_shmem.h"
 #include "utils/elog.h"
@@ -22,7 +23,7 @@ static emit_log_hook_type prev_emit_log_hook = NULL;
 
 /*
  * A role's or a database's own CONNECTION LIMIT has the same SQLSTATE; the
- * server is not out of slots then.
+ * server is not out of slots then. Walsenders have slots of their own.
  */
 static bool
 out_of_slots(const ErrorData *edata)
@@ -37,7 +38,7 @@ out_of_slots(const ErrorData *edata)
 static void
 count_refusal(ErrorData *edata)
 {
-	if (out_of_slots(edata) && MyProcPort != NULL && pm_shared != NULL && UsedShmemSegAddr != NULL)
+	if (out_of_slots(edata) && !am_walsender && MyProcPort != NULL && pm_shared != NULL && UsedShmemSegAddr != NULL)
 		pg_atomic_fetch_add_u64(&pm_shared->refused, 1);
 
 	if (prev_emit_log_hook)

@@ -26,9 +26,12 @@
  *	its empty message buffer			message over 1 kB, the ones that come in
  *										pieces, has its space allocated first
  *
- * What is left is the client's own half of the race: bytes that are still on
- * their way when the session ends. No server can see those. They meet a closed
- * connection, as after any idle time-out; no statement has begun.
+ * What is left: bytes that are still on their way when the session ends, which
+ * no server can see, and the first piece of a message of up to 1 kB that comes in
+ * two pieces, which leaves no trace that another module could read. (Client
+ * libraries send such a message in one piece; a network path may still cut it.)
+ * The rest meets a closed connection, as after any idle time-out; no statement
+ * has begun.
  *
  * Everything the handler touches is memory of its own process, its slot, or an
  * async-signal-safe system call (recv, kill, clock_gettime). It takes no lock,
@@ -40,7 +43,8 @@
 #include <sys/socket.h>
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
+#include "access/xlog.h"
+#include "clock.h"
 #include "common/hashfn.h"
 #include "compat.h"
 #include "libpq/auth.h"
@@ -107,6 +111,8 @@ reason_to_stay(void)
 {
 	if (my_slot->asked_backend_start != MyStartTimestamp)
 		return PM_REASON_OTHER_SESSION;
+	if (pm_monotonic_ms() - my_slot->asked_at > PM_ABANDONED_AFTER)
+		return PM_REASON_LATE;
 	if (IsTransactionOrTransactionBlock())
 		return PM_REASON_IN_TRANSACTION;
 	if (MyBEEntry->st_state == STATE_DISABLED || MyBEEntry->st_state == STATE_UNDEFINED)
@@ -114,7 +120,7 @@ reason_to_stay(void)
 	if (MyBEEntry->st_state != STATE_IDLE)
 		return PM_REASON_BUSY;
 	if (MyProc->wait_event_info != WAIT_EVENT_CLIENT_READ || !pq_is_reading_msg())
-		return PM_REASON_MESSAGE;
+		return PM_REASON_NOT_WAITING;
 	if (input_begun())
 		return PM_REASON_MESSAGE;
 	if (GetCurrentTimestamp() - MyBEEntry->st_state_start_timestamp < my_slot->asked_min_idle)
@@ -125,6 +131,10 @@ reason_to_stay(void)
 		return PM_REASON_TEMP_SCHEMA;
 	if (pm_listening)
 		return PM_REASON_LISTENING;
+	if (get_backup_status() == SESSION_BACKUP_RUNNING)
+		return PM_REASON_BACKUP;
+	if (pm_owns_replication_slot())
+		return PM_REASON_REPLICATION_SLOT;
 	return PM_REASON_NONE;
 }
 

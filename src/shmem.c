@@ -125,15 +125,18 @@ pm_reason_text(PmReason reason)
 		[PM_REASON_SUPERUSER] = "superuser",
 		[PM_REASON_PROTECTED] = "protected role",
 		[PM_REASON_OTHER_SESSION] = "another session by now",
+		[PM_REASON_LATE] = "asked too long ago",
+		[PM_REASON_NOT_WAITING] = "not yet waiting for the client",
 		[PM_REASON_MESSAGE] = "message from the client waiting",
 		[PM_REASON_SESSION_LOCK] = "session-level lock",
 		[PM_REASON_TEMP_SCHEMA] = "temporary schema",
 		[PM_REASON_LISTENING] = "listening",
+		[PM_REASON_BACKUP] = "backup in progress",
+		[PM_REASON_REPLICATION_SLOT] = "temporary replication slot",
 		[PM_REASON_NO_SLOT] = "unknown to pool_monitor",
 		[PM_REASON_GONE] = "ended meanwhile",
 		[PM_REASON_ASKED_ALREADY] = "being asked already",
 		[PM_REASON_NO_ANSWER] = "no answer",
-		[PM_REASON_CAP] = "left for a later cycle",
 	};
 
 	return text[reason];
@@ -227,37 +230,55 @@ pm_raise_server_peak(int connections, TimestampTz now, int *peak, TimestampTz *p
 	LWLockRelease(pm_shared->lock);
 }
 
+static int
+find_pool(const char *name)
+{
+	for (int i = 0; i < pm_shared->npools; i++)
+	{
+		if (strcmp(pm_shared->pools[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
 /*
  * Puts npools <= max_pools declarations in force; false when they are in force
  * already. A pool that had a state, by name, keeps it. Pools must be zeroed
- * where unset, because they are compared as memory. Takes lock.
+ * where unset, because they are compared as memory. Takes lock. Only for the
+ * loader.
  */
 bool
 pm_rules_publish(const PmPool *pools, int npools)
 {
-	PmPoolState *states = palloc0(npools * sizeof(PmPoolState) + 1);
+	PmPoolState *states = palloc0((npools + 1) * sizeof(PmPoolState));
+	int		   *former = palloc((npools + 1) * sizeof(int));
 	bool		changed;
+
+	/* the loader alone writes these, and there is one loader at a time */
+	for (int i = 0; i < npools; i++)
+		former[i] = find_pool(pools[i].name);
 
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
 	changed = npools != pm_shared->npools ||
-		memcmp(pools, pm_shared->pools, npools * sizeof(PmPool)) != 0;
-	if (changed)
+		(npools > 0 && memcmp(pools, pm_shared->pools, npools * sizeof(PmPool)) != 0);
+	if (changed && npools > 0)
 	{
 		for (int i = 0; i < npools; i++)
 		{
-			for (int old = 0; old < pm_shared->npools; old++)
-			{
-				if (strcmp(pools[i].name, pm_shared->pools[old].name) == 0)
-					states[i] = pm_shared->states[old];
-			}
+			if (former[i] >= 0)
+				states[i] = pm_shared->states[former[i]];
 		}
 		memcpy(pm_shared->pools, pools, npools * sizeof(PmPool));
 		memcpy(pm_shared->states, states, npools * sizeof(PmPoolState));
+	}
+	if (changed)
+	{
 		pm_shared->npools = npools;
 		pg_atomic_fetch_add_u64(&pm_shared->generation, 1);
 	}
 	LWLockRelease(pm_shared->lock);
 	pfree(states);
+	pfree(former);
 	return changed;
 }
 
@@ -274,8 +295,25 @@ pm_load_hint(PmLoadResult result)
 		case PM_LOAD_NO_WORKER_SLOT:
 			return "Raise \"max_worker_processes\" and restart the server.";
 		default:
-			return "Look for an earlier message of the loader; pool_monitor keeps trying.";
+			return "pool_monitor tries again every 10 seconds.";
 	}
+}
+
+/* Takes lock. */
+PmLoadState
+pm_load_state(void)
+{
+	bool		done;
+	PmLoadResult result;
+
+	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	done = pm_shared->load_done >= pg_atomic_read_u64(&pm_shared->load_requested);
+	result = pm_shared->load_result;
+	LWLockRelease(pm_shared->lock);
+
+	if (!done)
+		return PM_DECLARATIONS_PENDING;
+	return result == PM_LOAD_OK ? PM_DECLARATIONS_CURRENT : PM_DECLARATIONS_FAILED;
 }
 
 /* SetLatch on a latch whose worker is gone is harmless: PGPROCs stay. */

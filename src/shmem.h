@@ -48,6 +48,9 @@ typedef enum PmRequestState
 	PM_REQUEST_DECLINED
 } PmRequestState;
 
+/* ms; a question older than this was abandoned by an asker that died */
+#define PM_ABANDONED_AFTER 10000
+
 #define PM_REQUEST(ticket, state, reason) \
 	(((uint64) (ticket) << 16) | ((uint64) (state) << 8) | (uint64) (reason))
 #define PM_REQUEST_TICKET(word)	((word) >> 16)
@@ -78,19 +81,22 @@ typedef enum PmReason
 	PM_REASON_PROTECTED,
 	/* the backend's own */
 	PM_REASON_OTHER_SESSION,
+	PM_REASON_LATE,
+	PM_REASON_NOT_WAITING,
 	PM_REASON_MESSAGE,
 	PM_REASON_SESSION_LOCK,
 	PM_REASON_TEMP_SCHEMA,
 	PM_REASON_LISTENING,
+	PM_REASON_BACKUP,
+	PM_REASON_REPLICATION_SLOT,
 	/* about the question */
 	PM_REASON_NO_SLOT,
 	PM_REASON_GONE,
 	PM_REASON_ASKED_ALREADY,
-	PM_REASON_NO_ANSWER,
-	PM_REASON_CAP
+	PM_REASON_NO_ANSWER
 } PmReason;
 
-#define PM_NUM_REASONS (PM_REASON_CAP + 1)
+#define PM_NUM_REASONS (PM_REASON_NO_ANSWER + 1)
 
 /*
  * One for each possible backend, at its index in the backend status array.
@@ -112,7 +118,7 @@ typedef struct PmSlot
 	/* written by the asker under ask_lock before request becomes ASKED */
 	TimestampTz asked_backend_start;
 	int64		asked_min_idle; /* us that the session must have been idle */
-	TimestampTz asked_at;
+	int64		asked_at;		/* ms, pm_monotonic_ms() */
 } PmSlot;
 
 /* What the sampler remembers of a pool; protected by lock. */
@@ -194,6 +200,18 @@ extern void pm_raise_pool_peak(const PmRules *rules, int pool, int connections, 
 extern void pm_raise_server_peak(int connections, TimestampTz now, int *peak, TimestampTz *peak_at);
 extern bool pm_rules_publish(const PmPool *pools, int npools);
 
+/*
+ * Are the declarations in force those that are committed? If not, either a load
+ * is under way (PENDING) or the last one failed, and nothing may be retired.
+ */
+typedef enum PmLoadState
+{
+	PM_DECLARATIONS_CURRENT,
+	PM_DECLARATIONS_PENDING,
+	PM_DECLARATIONS_FAILED
+}			PmLoadState;
+
+extern PmLoadState pm_load_state(void);
 extern const char *pm_load_hint(PmLoadResult result);
 extern void pm_request_load(void);
 extern void pm_wake_worker(void);

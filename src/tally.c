@@ -75,39 +75,62 @@ pm_tally_end(PmTally *tally)
 	classes_destroy(tally->classes);
 }
 
-static int
-match(const PmRules *rules, const PmSession *session)
-{
-	char		datname[NAMEDATALEN];
-	char		usename[NAMEDATALEN];
-	bool		named = pm_slot_names(session, datname, usename);
-	PmIdentity	who = {
-		.application_name = session->application_name,
-		.datname = named ? datname : NULL,
-		.usename = named ? usename : NULL,
-		.client_addr = session->client_addr,
-	};
-
-	return pm_match(rules->pools, rules->npools, &who);
-}
-
 static PmClass *
-create_class(const PmTally *tally, const PmClassKey *key, const PmSession *session)
+create_class(const PmTally *tally, const PmClassKey *key, const PmSession *session,
+			 const char *datname, const char *usename)
 {
 	PmClass    *class = palloc0(sizeof(PmClass));
+	PmIdentity	who = {
+		.application_name = key->application_name,
+		.datname = datname,
+		.usename = usename,
+		.client_addr = session->client_addr,
+	};
 
 	class->key = *key;
 	strlcpy(class->application_name, key->application_name, NAMEDATALEN);
 	class->key.application_name = class->application_name;
-	class->pool = match(tally->rules, session);
+	class->pool = pm_match(tally->rules->pools, tally->rules->npools, &who);
 	return class;
+}
+
+/*
+ * A class that was not met before. The session may have ended since it was
+ * scanned: then its names are not to be had, and it must not speak for the
+ * living ones that have them; it goes to the class without names.
+ */
+static PmClass *
+new_class(PmTally *tally, PmClassKey *key, const PmSession *session)
+{
+	char		datname[NAMEDATALEN];
+	char		usename[NAMEDATALEN];
+	bool		named = tally->rules->by_login && pm_slot_names(session, datname, usename);
+	ClassEntry *entry;
+	bool		found;
+
+	if (!named && key->identity != 0)
+	{
+		key->identity = 0;
+		entry = classes_lookup(tally->classes, key);
+		if (entry != NULL)
+			return entry->class;
+	}
+	else
+	{
+		PmClass    *class = create_class(tally, key, session,
+										 named ? datname : NULL, named ? usename : NULL);
+
+		entry = classes_insert(tally->classes, &class->key, &found);
+		entry->class = class;
+		return class;
+	}
+	return new_class(tally, key, session);
 }
 
 /* The session's class; lives as long as the tally's memory context. */
 PmClass *
 pm_tally_class(PmTally *tally, const PmSession *session)
 {
-	bool		found;
 	ClassEntry *entry;
 	PmClassKey	key = {
 		.application_name = session->application_name,
@@ -122,14 +145,7 @@ pm_tally_class(PmTally *tally, const PmSession *session)
 		key.client_addr = session->client_addr;
 
 	entry = classes_lookup(tally->classes, &key);
-	if (entry == NULL)
-	{
-		PmClass    *class = create_class(tally, &key, session);
-
-		entry = classes_insert(tally->classes, &class->key, &found);
-		entry->class = class;
-	}
-	return entry->class;
+	return entry != NULL ? entry->class : new_class(tally, &key, session);
 }
 
 /* A session in no pool has no flags. */

@@ -11,12 +11,12 @@
  */
 #include "postgres.h"
 
+#include "clock.h"
 #include "compat.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
 #include "loader.h"
 #include "pgstat.h"
-#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "recycler.h"
@@ -33,15 +33,6 @@
 #define LOADER_INTERVAL		1000	/* ms; how often pm_loader_tick() wants to
 									 * be called */
 #define ANSWER_INTERVAL		10	/* ms; between two looks at answers */
-
-static int64
-monotonic_ms(void)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MILLISEC(now);
-}
 
 static void
 forget_latch(int code, Datum arg)
@@ -91,34 +82,39 @@ pm_worker_main(Datum arg)
 	MemoryContext tick;
 	int64		next_sample = 0;
 	int64		next_recycle;
+	bool		recycle = false;
 	uint32		wait_event;
 
 	start();
 	wait_event = pm_wait_event("PoolMonitorMain");
-	next_recycle = monotonic_ms() + pm_recycle_interval;
+	next_recycle = pm_monotonic_ms() + pm_recycle_interval;
 	tick = AllocSetContextCreate(TopMemoryContext, "pool_monitor tick", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(tick);
 
 	for (;;)
 	{
 		int64		now;
 		int64		timeout;
 
+		MemoryContextSwitchTo(tick);
+		MemoryContextReset(tick);
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
 		pm_loader_tick();
 
-		now = monotonic_ms();
+		now = pm_monotonic_ms();
 		if (due(&next_sample, pm_sample_interval, now))
 			pm_sample();
-		if (due(&next_recycle, pm_recycle_interval, now))
+		recycle |= due(&next_recycle, pm_recycle_interval, now);
+
+		/* by rules that are out of date nobody is retired: wait for the load */
+		if (recycle && pm_load_state() == PM_DECLARATIONS_CURRENT)
+		{
 			pm_recycler_start();
+			recycle = false;
+		}
 
 		timeout = pm_recycler_collect() ? ANSWER_INTERVAL : LOADER_INTERVAL;
-		timeout = Min(timeout, Min(next_sample, next_recycle) - monotonic_ms());
-		MemoryContextSwitchTo(tick);
-		MemoryContextReset(tick);
-
+		timeout = Min(timeout, Min(next_sample, next_recycle) - pm_monotonic_ms());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(timeout, 0), wait_event);
 		ResetLatch(MyLatch);

@@ -3,6 +3,12 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pool_monitor" to load this file. \quit
 
+-- a schema that was there before must not be somebody else's
+CREATE FUNCTION pool_monitor.check_schema() RETURNS void
+	LANGUAGE c AS 'MODULE_PATHNAME', 'pm_check_schema';
+SELECT pool_monitor.check_schema();
+DROP FUNCTION pool_monitor.check_schema();
+
 GRANT USAGE ON SCHEMA pool_monitor TO PUBLIC;
 COMMENT ON SCHEMA pool_monitor IS
 'declared connection pools against the sessions the server really has';
@@ -46,8 +52,8 @@ CREATE TABLE pool_monitor.pools (
 			ELSE least(servers::numeric * workers::numeric * (pool_size::numeric + max_overflow::numeric), 2147483647::numeric)::int
 		END
 	) STORED,
-	CONSTRAINT "name must be 1 to 63 bytes, none a control character"
-		CHECK (octet_length(name) BETWEEN 1 AND 63 AND name !~ '[[:cntrl:]]'),
+	CONSTRAINT "name must be 1 to 63 printable ASCII characters"
+		CHECK (name ~ '^[\x20-\x7e]{1,63}$'),
 	CONSTRAINT "name must not begin with a parenthesis"
 		CHECK (left(name, 1) <> '('),
 	CONSTRAINT "priority must be between 0 and 1000000"
@@ -76,7 +82,7 @@ CREATE TABLE pool_monitor.pools (
 		CHECK (max_overflow BETWEEN -1 AND 100000),
 	CONSTRAINT "servers * workers * pool_size must be at most 262143"
 		CHECK (base <= 262143),
-	CONSTRAINT "workers * (pool_size + max_overflow) must be at most 262143"
+	CONSTRAINT "servers * workers * (size + overflow) must be at most 262143"
 		CHECK (ceiling <= 262143),
 	CONSTRAINT "pool_timeout must be between 0 and 1 day"
 		CHECK (pool_timeout BETWEEN interval '0' AND interval '1 day'),
@@ -108,10 +114,10 @@ COMMENT ON COLUMN pool_monitor.pools.servers IS 'application servers that run th
 COMMENT ON COLUMN pool_monitor.pools.workers IS 'processes on each application server, each with a pool of its own';
 COMMENT ON COLUMN pool_monitor.pools.pool_size IS 'connections that each process keeps open; 0: without bound, as in SQLAlchemy';
 COMMENT ON COLUMN pool_monitor.pools.max_overflow IS 'connections that each process may open above pool_size; -1: without bound';
-COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS 'how long a checkout waits for a connection before it fails';
+COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS 'how long a checkout waits for a connection before it fails; declared for the record, nothing depends on it yet';
 COMMENT ON COLUMN pool_monitor.pools.pool_recycle IS 'age from which the client replaces a connection at its next checkout; NULL: never';
-COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connection before it uses it?';
-COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'wish to have this pool''s connects, disconnects and retirements in the server log; declared already, not yet acted upon';
+COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connection before it uses it? Declared for the record, nothing depends on it yet';
+COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'wish to have this pool''s connects, disconnects and retirements in the server log; nothing depends on it yet';
 COMMENT ON COLUMN pool_monitor.pools.idle_limit IS 'an idle session is flagged idle_over_limit after this time';
 COMMENT ON COLUMN pool_monitor.pools.leak_threshold IS 'a session is flagged leak_suspect when it has been in one transaction for longer';
 COMMENT ON COLUMN pool_monitor.pools.budget IS 'connections that the pool may hold; NULL: the ceiling';
@@ -310,7 +316,7 @@ CREATE FUNCTION pool_monitor.recycle(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'pm_recycle';
 COMMENT ON FUNCTION pool_monitor.recycle(text, bool) IS
-'Lists the over-age sessions of a pool (NULL: of all), oldest first, with what would happen to each (would_retire, or kept with the reason); with dry_run => false asks the stale ones to end themselves and waits up to 2 seconds for the answers (retired, or declined with the reason). Leaves pools with recycle_mode off alone, and acts on report and terminate alike. Acting needs the privileges of pg_signal_backend; superusers'' sessions are never retired. Raises an error when the pool is not declared.';
+'Lists the over-age sessions of a pool (NULL: of all) that the caller may see, oldest first, with what would happen to each (would_retire, that is, would be asked and may still decline; or kept with the reason); with dry_run => false asks the stale ones to end themselves and waits up to 2 seconds for the answers (retired, or declined with the reason). Leaves pools with recycle_mode off alone, and acts on report and terminate alike. Acting needs the privileges of pg_signal_backend; superusers'' sessions are never retired. Waits for a change of the declarations that is being loaded. Raises an error when the pool is not declared, or the declarations could not be loaded.';
 
 CREATE FUNCTION pool_monitor.reload() RETURNS int
 	LANGUAGE c VOLATILE PARALLEL UNSAFE

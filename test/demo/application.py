@@ -5,6 +5,7 @@ when what was asked for is done.
 """
 
 import multiprocessing
+import signal
 import threading
 import time
 
@@ -92,7 +93,10 @@ class Worker:
 
     def run(self):
         while True:
-            verb, *args = self.pipe.recv()
+            try:
+                verb, *args = self.pipe.recv()
+            except EOFError:
+                return
             if verb == "quit":
                 self.engine.dispose()
                 self.pipe.send(None)
@@ -101,6 +105,8 @@ class Worker:
 
 
 def _main(*args):
+    # an interrupted demo ends its workers by closing their pipes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Worker(*args).run()
 
 

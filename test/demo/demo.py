@@ -150,7 +150,10 @@ class Demo:
         statements = sum(c[0] for c in counts)
         errors = sum(c[1] for c in counts)
         self.show(BUDGETS)
-        print(f"  retired by the server: {self.retired()}")
+        print(
+            f"  retired by the server: {self.retired()}; the others the application replaced itself,"
+            " at their next checkout"
+        )
         print(f"  statements of the application meanwhile: {statements}, errors: {errors}")
         self.expect("all 18 stale sessions gone", gone, True)
         self.expect("errors", errors, 0)
@@ -217,4 +220,7 @@ class Demo:
         return 1 if self.failed else 0
 
 
-sys.exit(Demo(sys.argv[1], sys.argv[2]).run())
+try:
+    sys.exit(Demo(sys.argv[1], sys.argv[2]).run())
+except KeyboardInterrupt:
+    sys.exit(130)

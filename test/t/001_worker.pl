@@ -172,6 +172,27 @@ $app->do('open 6');
 wait_for_log($node, qr/pool "app" is over its budget/, 'and it samples', $offset);
 $app->close;
 
+# its memory does not grow, however often it loads and samples many applications
+sub worker_memory
+{
+	my $from = -s $node->logfile;
+	$node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts(pid) FROM ($worker) w");
+	wait_for_log(
+		$node,
+		qr/TopMemoryContext: .* (\d+) used.*Grand total/s,
+		'the worker tells of its memory', $from
+	);
+	my ($used) = PoolMonitor::log_text($node, $from) =~ /TopMemoryContext: .* (\d+) used/;
+	return $used;
+}
+my $many = PoolMonitor::Holder->new($node, application_name => 'many', sessions => 20);
+$many->do("sql $_ SET application_name = 'many $_'") foreach 0 .. 19;
+$node->safe_psql('postgres', 'SELECT pool_monitor.reload()') for 1 .. 10;
+my $before = worker_memory();
+$node->safe_psql('postgres', 'SELECT pool_monitor.reload() FROM generate_series(1, 100)');
+cmp_ok(worker_memory() - $before, '<', 4096, 'a hundred loads and samples leave nothing behind');
+$many->close;
+
 # it stops with the server, and the server does not wait for it
 $node->stop('fast');
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');

@@ -30,13 +30,24 @@ wait_for($node, $pools, 'also where ordinary triggers do not fire', 'replicated,
 $node->safe_psql('postgres', 'TRUNCATE pool_monitor.pools');
 wait_for($node, "SELECT count(*) FROM pool_monitor.budgets", 'a TRUNCATE', '0');
 
-# rolled back: the loader is not even asked
-my $offset = -s $node->logfile;
-$node->safe_psql('postgres',
-	"BEGIN; INSERT INTO pool_monitor.pools (name) VALUES ('never'); ROLLBACK");
+# rolled back: the loader is not even asked. The postmaster logs at debug1 when
+# it starts one; the commit that follows has it started once.
+$node->append_conf('postgresql.conf', "log_min_messages = debug1\n");
+$node->reload;
 $node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
-is(log_count($node, 'loaded \d+ declared', $offset),
-	0, 'a change that is rolled back loads nothing');
+my $offset = -s $node->logfile;
+my $starts = 'starting background worker process "pool_monitor loader"';
+$node->safe_psql('postgres',
+	"BEGIN; INSERT INTO pool_monitor.pools (name) VALUES ('never'); ROLLBACK")
+  for 1 .. 3;
+$node->safe_psql('postgres', "INSERT INTO pool_monitor.pools (name) VALUES ('once')");
+wait_for($node, $pools, 'the commit that follows is loaded', 'once');
+is(log_count($node, $starts, $offset),
+	1, 'by the first load since: a change that is rolled back asks for none');
+$node->safe_psql('postgres', 'DELETE FROM pool_monitor.pools');
+$node->append_conf('postgresql.conf', "log_min_messages = log\n");
+$node->reload;
+$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
 
 # cannot be prepared
 my ($rc, $out, $err) = $node->psql('postgres',
@@ -47,6 +58,10 @@ like(
 	'PREPARE TRANSACTION is refused'
 );
 $node->safe_psql('postgres', "BEGIN; SELECT 1; PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p'");
+
+($rc, $out, $err) = $node->psql('postgres',
+	"BEGIN; CREATE EXTENSION pageinspect; PREPARE TRANSACTION 'p'; ROLLBACK PREPARED 'p'");
+unlike($err, qr/pool_monitor/, 'of pool_monitor.pools only: another extension can be prepared');
 
 # at start-up
 $node->safe_psql('postgres',
@@ -83,7 +98,7 @@ $node->safe_psql('elsewhere', 'CREATE EXTENSION pool_monitor');
 	"INSERT INTO pool_monitor.pools (name) SELECT 'there ' || i FROM generate_series(1, 3) i");
 like(
 	$err,
-	qr/WARNING:  pools declared in database "elsewhere" have no effect.*DETAIL:  Declarations are read from database "postgres" only/s,
+	qr/WARNING:  changes of pools in database "elsewhere" have no effect.*DETAIL:  Declarations are read from database "postgres" only/s,
 	'a declaration elsewhere is warned of'
 );
 my $warnings = () = $err =~ /WARNING/g;
@@ -174,10 +189,69 @@ wait_for_log(
 like($err, qr/no free background worker slot/, 'and said by reload()');
 is($node->safe_psql('postgres', 'SELECT connections, undeclared FROM pool_monitor.server'),
 	'1|1', 'sampling goes on');
-is(log_count($node, 'no free background worker slot.*HINT', $offset) <= 1, 1, 'logged once');
+($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()') for 1 .. 3;
+is(log_count($node, 'LOG:  pool_monitor could not load', $offset), 1, 'logged once by the worker');
 $node->append_conf('postgresql.conf', "max_worker_processes = 8\n");
 $node->restart;
 wait_for($node, $pools, 'with one, they load', 'kept');
+
+# a loader that dies, and one that must wait
+$offset = -s $node->logfile;
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK TABLE pool_monitor.pools IN ACCESS EXCLUSIVE MODE');
+$node->reload;
+my $loader =
+  "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor loader' AND wait_event_type = 'Lock'";
+wait_for($node, "SELECT count(*) FROM ($loader) l", 'a loader waits for the table', '1');
+is($node->safe_psql('postgres', $pools), 'kept', 'the views do not');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(($loader))");
+wait_for_log(
+	$node,
+	qr/could not load the declared pools: the loader ended before it was done/,
+	'it is ended: logged', $offset
+);
+($rc, $out, $err) = $node->psql('postgres', 'SELECT * FROM pool_monitor.recycle()');
+like(
+	$err,
+	qr/could not load the declared pools|were not loaded within/,
+	'nothing is retired by rules that may be out of date'
+);
+$locker->query_safe("INSERT INTO pool_monitor.pools (name) VALUES ('later'); COMMIT");
+wait_for($node, $pools, 'tried again when the lock is gone, and the change is seen', 'kept,later');
+$locker->quit;
+$node->safe_psql('postgres', "DELETE FROM pool_monitor.pools WHERE name = 'later'");
+wait_for($node, $pools, 'as before', 'kept');
+
+# a failed load stops the clean-up, not the views
+$node->safe_psql('postgres', "ALTER SYSTEM SET pool_monitor.database = 'gone'");
+$node->reload;
+wait_for_log(
+	$node,
+	qr/no database "gone".*DETAIL:  What was loaded before stays in force; no session is retired until a load succeeds/s,
+	'a failed load',
+	$offset
+);
+($rc, $out, $err) = $node->psql('postgres', 'SELECT * FROM pool_monitor.recycle(dry_run => false)');
+like(
+	$err,
+	qr/ERROR:  could not load the declared pools: there is no database "gone"/,
+	'recycle() refuses'
+);
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET pool_monitor.database');
+$node->reload;
+wait_for($node, "SELECT pool_monitor.reload()", 'and back', '1');
+
+# a schema of somebody else's, and a table that only has the name
+$node->safe_psql('postgres',
+	'CREATE ROLE squatter; CREATE DATABASE squatted; GRANT CREATE ON DATABASE squatted TO squatter'
+);
+$node->safe_psql('squatted', 'SET ROLE squatter; CREATE SCHEMA pool_monitor');
+($rc, $out, $err) = $node->psql('squatted', 'CREATE EXTENSION pool_monitor');
+like(
+	$err,
+	qr/schema "pool_monitor" exists already and belongs to role "squatter".*HINT:  Rename or drop that schema first/s,
+	'a schema of another role is refused'
+);
 
 # dump and restore
 my $dump = $node->basedir . '/dump.sql';
