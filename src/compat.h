@@ -89,8 +89,13 @@ pm_owns_replication_slot(void)
 		return false;
 	for (int i = 0; i < max_replication_slots; i++)
 	{
+#if PG_VERSION_NUM >= 190000
+		if (ReplicationSlotCtl->replication_slots[i].active_proc == MyProcNumber)
+			return true;
+#else
 		if (ReplicationSlotCtl->replication_slots[i].active_pid == MyProcPid)
 			return true;
+#endif
 	}
 	return false;
 }
