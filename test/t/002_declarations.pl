@@ -313,6 +313,45 @@ declare($node,
 is($node->safe_psql('postgres', $mover_pool), 'e rest', 'and when the declarations change');
 $mover->close;
 
+# the same as SQL's LIKE, for every pattern and every name
+my @names = (
+	'',    'a', 'b', 'ab', 'aab', 'abc', 'aXbXc', 'ems-1', 'ems-12', 'EMS-1', '%', '_', '\\', 'a%b',
+	'a_b', 'a\\b', ' ', 'aaaaaaaaab'
+);
+my @patterns = (
+	'',      '%',     '%%',        '_',     '__',   'a',     'a%',    '%a',
+	'%a%',   'a%b',   'a_b',       'a%b%c', '%b%c', 'a_%',   '_%_',   '%_',
+	'ems-_', 'ems-%', '\\%',       '\\_',   '\\\\', 'a\\%b', 'a\\_b', 'a\\\\b',
+	'%\\%%', '%\\_%', 'a%a%a%a%b', '%aab',  '%ab%ab'
+);
+my $like = PoolMonitor::Holder->new($node, application_name => 'like', sessions => scalar @names);
+foreach my $i (0 .. $#names)
+{
+	$like->do("sql $i SET application_name = '$names[$i]'");
+}
+my $pids = join ',', map { $like->do("pid $_") } 0 .. $#names;
+my @different;
+foreach my $pattern (@patterns)
+{
+	declare($node,
+		"DELETE FROM pool_monitor.pools; INSERT INTO pool_monitor.pools (name, application_name) VALUES ('like', '$pattern')"
+	);
+	push @different, "\"$pattern\": $_"
+	  foreach split /\n/,
+	  $node->safe_psql('postgres',
+		"SELECT '\"' || application_name || '\"' FROM pool_monitor.sessions WHERE pid IN ($pids) AND (pool IS NOT NULL) <> (application_name LIKE '$pattern')"
+	  );
+}
+is("@different", '', 'LIKE and pool_monitor agree on ' . @names * @patterns . ' pairs');
+$like->close;
+
+# "_" is one character, also where that is two bytes
+$node->safe_psql('postgres', "CREATE ROLE \"caf\xc3\xa9\" LOGIN");
+declare($node,
+	"DELETE FROM pool_monitor.pools; INSERT INTO pool_monitor.pools (name, application_name, usename) VALUES ('one', NULL, 'caf_'), ('d role', NULL, 'app_r%')"
+);
+is(pool_of(application_name => 'x', user => "caf\xc3\xa9"), 'one', 'one character of two bytes');
+
 # a role that is renamed while it is logged in keeps its pool
 my $renamed = PoolMonitor::Holder->new($node, application_name => 'other', user => 'app_reader');
 my $renamed_pid = $renamed->do('pid 0');
