@@ -26,8 +26,12 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 PG_CFLAGS += $(shell printf 'int main(void){return 0;}' | $(CC) -Werror -Wclobbered -x c -fsyntax-only - 2>/dev/null && echo -Wno-clobbered)
 
 PG_CONFIG ?= $(shell ls -d /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -V | tail -n 1 | grep . || echo pg_config)
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
 include $(PGXS)
+else ifneq ($(filter-out demo test matrix bench format,$(or $(MAKECMDGOALS),all)),)
+$(error no server headers for "$(PG_CONFIG)": install the development package of your server (Debian: postgresql-server-dev-NN and libkrb5-dev), or set PG_CONFIG)
+endif
 
 # Debian's PostgreSQL is built without dependency tracking
 $(OBJS): $(PM_HEADERS) Makefile
