@@ -18,6 +18,7 @@ typedef struct PmAsk
 	bool		answered;
 	bool		retired;
 	PmReason	reason;			/* where it was not retired */
+	bool		counted;		/* for the asker's own use */
 } PmAsk;
 
 extern void pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules);

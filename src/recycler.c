@@ -108,12 +108,20 @@ pm_keep_reason(const PmTally *tally, PmClass *class, const PmSession *session,
 
 /* ---- the scheduled clean-up, in the worker ---- */
 
+/* One pool's part in the cycle; by its index when the cycle began. */
+typedef struct CyclePool
+{
+	char		name[PM_NAME_LEN];	/* the declarations may change meanwhile */
+	int			allowance;		/* how many may be retired */
+	int			taken;			/* asked, and not declined */
+} CyclePool;
+
 /* The cycle under way, in cycle_context, which is empty between cycles. */
 static MemoryContext cycle_context = NULL;
-static PmAsk *asks = NULL;
+static PmAsk *asks = NULL;		/* all candidates, the oldest first */
 static int	nasks = 0;
-static char (*pool_names)[PM_NAME_LEN] = NULL;
-static int	npool_names = 0;
+static CyclePool *cycle_pools = NULL;
+static int	ncycle_pools = 0;
 static int64 deadline = 0;		/* ms, pm_monotonic_ms() */
 
 /*
@@ -156,30 +164,16 @@ find_candidates(PmTally *tally)
 	}
 }
 
-/* Leaves the oldest of each pool, as many as it is allowed. */
 static void
-apply_allowances(const PmRules *rules)
+prepare_pools(const PmRules *rules)
 {
-	int		   *taken = palloc0(sizeof(int) * (rules->npools + 1));
-	int			kept = 0;
-
-	qsort(asks, nasks, sizeof(PmAsk), pm_ask_compare_age);
-	for (int i = 0; i < nasks; i++)
+	ncycle_pools = rules->npools;
+	cycle_pools = palloc0(sizeof(CyclePool) * (ncycle_pools + 1));
+	for (int i = 0; i < ncycle_pools; i++)
 	{
-		if (taken[asks[i].pool]++ < cycle_allowance(&rules->pools[asks[i].pool]))
-			asks[kept++] = asks[i];
+		strlcpy(cycle_pools[i].name, rules->pools[i].name, PM_NAME_LEN);
+		cycle_pools[i].allowance = cycle_allowance(&rules->pools[i]);
 	}
-	nasks = kept;
-}
-
-/* The declarations may change before the answers are in: keep the names. */
-static void
-keep_names(const PmRules *rules)
-{
-	npool_names = rules->npools;
-	pool_names = palloc(npool_names * PM_NAME_LEN);
-	for (int i = 0; i < npool_names; i++)
-		strlcpy(pool_names[i], rules->pools[i].name, PM_NAME_LEN);
 }
 
 static void
@@ -189,10 +183,34 @@ choose_sessions(void)
 
 	pm_tally_begin(&tally);
 	find_candidates(&tally);
-	apply_allowances(tally.rules);
-	if (nasks > 0)
-		keep_names(tally.rules);
+	qsort(asks, nasks, sizeof(PmAsk), pm_ask_compare_age);
+	prepare_pools(tally.rules);
 	pm_tally_end(&tally);
+}
+
+static bool
+is_asked(const PmAsk *ask)
+{
+	return ask->ticket != 0 || ask->answered;
+}
+
+/*
+ * Asks the oldest that were not asked yet, as far as their pools' allowances go.
+ * A decline gives its place to the next one, so that a pinned session does not
+ * stand in the way of its whole pool.
+ */
+static void
+ask_more(void)
+{
+	for (int i = 0; i < nasks; i++)
+	{
+		CyclePool  *pool = &cycle_pools[asks[i].pool];
+
+		if (is_asked(&asks[i]) || pool->taken >= pool->allowance)
+			continue;
+		pm_ask(&asks[i]);
+		pool->taken++;
+	}
 }
 
 static bool
@@ -230,8 +248,7 @@ pm_recycler_start(void)
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
 
-	for (int i = 0; i < nasks; i++)
-		pm_ask(&asks[i]);
+	ask_more();
 	deadline = pm_monotonic_ms() + ANSWER_TIMEOUT;
 	if (nasks == 0)
 		MemoryContextReset(cycle_context);
@@ -247,7 +264,7 @@ describe_declines(int pool, int *retired)
 	*retired = 0;
 	for (int i = 0; i < nasks; i++)
 	{
-		if (asks[i].pool != pool)
+		if (asks[i].pool != pool || !is_asked(&asks[i]))
 			continue;
 		if (asks[i].retired)
 			(*retired)++;
@@ -276,7 +293,7 @@ log_pool(int pool)
 	int			retired;
 	char	   *declines = describe_declines(pool, &retired);
 	uint32		hash = hash_combine(hash_bytes((unsigned char *) declines, strlen(declines)),
-									hash_bytes((unsigned char *) pool_names[pool], strlen(pool_names[pool])));
+									hash_bytes((unsigned char *) cycle_pools[pool].name, strlen(cycle_pools[pool].name)));
 	bool		news;
 
 	if (last == NULL)
@@ -287,35 +304,72 @@ log_pool(int pool)
 		return;
 	if (declines[0] == '\0')
 		ereport(LOG,
-				(errmsg("pool \"%s\": stale sessions retired: %d", pool_names[pool], retired)));
+				(errmsg("pool \"%s\": stale sessions retired: %d", cycle_pools[pool].name, retired)));
 	else
 		ereport(LOG,
 				(errmsg("pool \"%s\": stale sessions retired: %d, declined: %s",
-						pool_names[pool], retired, declines)));
+						cycle_pools[pool].name, retired, declines)));
+}
+
+/* Counts the answers that have come; false when some are still to come. */
+static bool
+look_for_answers(bool late)
+{
+	bool		settled = true;
+
+	for (int i = 0; i < nasks; i++)
+	{
+		CyclePool  *pool = &cycle_pools[asks[i].pool];
+
+		if (!is_asked(&asks[i]) || asks[i].counted)
+			continue;
+		if (late)
+			pm_ask_withdraw(&asks[i]);
+		if (!pm_ask_settled(&asks[i]) && !late)
+		{
+			settled = false;
+			continue;
+		}
+		asks[i].counted = true;
+		if (!asks[i].retired)
+			pool->taken--;
+	}
+	return settled;
+}
+
+static bool
+any_to_ask(void)
+{
+	for (int i = 0; i < nasks; i++)
+	{
+		if (!is_asked(&asks[i]) &&
+			cycle_pools[asks[i].pool].taken < cycle_pools[asks[i].pool].allowance)
+			return true;
+	}
+	return false;
 }
 
 /*
- * Looks for answers; at the deadline takes back what has none. True while a
- * cycle is under way: call again soon.
+ * Looks for answers and asks further sessions in place of those that declined;
+ * at the deadline takes back what has no answer. True while a cycle is under
+ * way: call again soon.
  */
 bool
 pm_recycler_collect(void)
 {
 	bool		late = pm_monotonic_ms() >= deadline;
-	bool		settled = true;
+	bool		settled;
 
 	if (nasks == 0)
 		return false;
-	for (int i = 0; i < nasks; i++)
+	settled = look_for_answers(late);
+	if (!late && (!settled || any_to_ask()))
 	{
-		if (late)
-			pm_ask_withdraw(&asks[i]);
-		settled &= pm_ask_settled(&asks[i]) || late;
-	}
-	if (!settled)
+		ask_more();
 		return true;
+	}
 
-	for (int pool = 0; pool < npool_names; pool++)
+	for (int pool = 0; pool < ncycle_pools; pool++)
 		log_pool(pool);
 	nasks = 0;
 	MemoryContextReset(cycle_context);
