@@ -89,6 +89,8 @@ pm_owns_replication_slot(void)
 		return false;
 	for (int i = 0; i < max_replication_slots; i++)
 	{
+		if (!ReplicationSlotCtl->replication_slots[i].in_use)
+			continue;
 #if PG_VERSION_NUM >= 190000
 		if (ReplicationSlotCtl->replication_slots[i].active_proc == MyProcNumber)
 			return true;

@@ -10,12 +10,9 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_extension.h"
-#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -27,7 +24,6 @@
 #include "shmem.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 static bool changed = false;	/* in this transaction */
 static bool maybe_changed = false;	/* likewise: an extension was created */
@@ -140,25 +136,29 @@ PG_FUNCTION_INFO_V1(pm_check_schema);
 
 /*
  * For the install script: CREATE EXTENSION takes a schema pool_monitor that
- * exists, and its owner could replace what the extension puts there.
+ * exists (pg_dump relies on it), but what somebody else has put there must not
+ * be mixed with what the extension trusts. All that is in a schema depends on it;
+ * so do the extension itself and this function.
  */
 Datum
 pm_check_schema(PG_FUNCTION_ARGS)
 {
-	Oid			schema = get_namespace_oid("pool_monitor", false);
-	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", schema);
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	ReleaseSysCache(tuple);
-	if (!superuser_arg(owner))
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute("SELECT 1 FROM pg_catalog.pg_depend d"
+					" WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+					" AND d.refobjid = 'pool_monitor'::pg_catalog.regnamespace"
+					" AND d.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass"
+					" AND NOT (d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+					" AND d.objid = 'pool_monitor.check_schema()'::pg_catalog.regprocedure)",
+					true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look into schema pool_monitor");
+	if (SPI_processed > 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("schema \"pool_monitor\" exists already and belongs to role \"%s\"",
-						GetUserNameFromId(owner, false)),
-				 errhint("Rename or drop that schema first.")));
+				(errcode(ERRCODE_DUPLICATE_SCHEMA),
+				 errmsg("schema \"pool_monitor\" exists already and is not empty"),
+				 errhint("Rename that schema, or drop what is in it, first.")));
+	SPI_finish();
 	PG_RETURN_VOID();
 }
 

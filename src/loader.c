@@ -60,17 +60,20 @@ static bool was_standby = false;
 static PmLoadResult logged_result = PM_LOAD_NEVER;
 static char logged_message[PM_LOAD_MESSAGE_LEN] = "";
 
-/* Takes lock. A message is cut to fit. */
+/* Takes lock. A message is cut to fit; a later load's outcome is kept. */
 static void
 set_result(uint64 ticket, PmLoadResult result, const char *message)
 {
 	int			length = pg_mbcliplen(message, strlen(message), PM_LOAD_MESSAGE_LEN - 1);
 
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	pm_shared->load_result = result;
-	memcpy(pm_shared->load_message, message, length);
-	pm_shared->load_message[length] = '\0';
-	pm_shared->load_done = Max(pm_shared->load_done, ticket);
+	if (ticket >= pm_shared->load_done)
+	{
+		pm_shared->load_result = result;
+		memcpy(pm_shared->load_message, message, length);
+		pm_shared->load_message[length] = '\0';
+		pm_shared->load_done = ticket;
+	}
 	LWLockRelease(pm_shared->lock);
 }
 
@@ -363,9 +366,9 @@ read_table(Relation table, int *npools, int *declared)
 }
 
 static void
-publish(const PmPool *pools, int npools, int declared)
+publish(uint64 ticket, const PmPool *pools, int npools, int declared)
 {
-	if (!pm_rules_publish(pools, npools))
+	if (!pm_rules_publish(ticket, pools, npools, declared, MyDatabaseId))
 		return;
 	ereport(LOG,
 			(errmsg("pool_monitor loaded the declared pools from database \"%s\": %d",
@@ -391,8 +394,10 @@ no_table(uint64 ticket)
 	was_here = pm_shared->load_database == MyDatabaseId;
 	LWLockRelease(pm_shared->lock);
 	if (was_here)
-		publish(NULL, 0, 0);
+		publish(ticket, NULL, 0, 0);
 	set_result(ticket, PM_LOAD_NO_EXTENSION,
+			   OidIsValid(get_extension_oid("pool_monitor", true)) ?
+			   psprintf("in database \"%s\" no table pool_monitor.pools belongs to the extension", pm_database) :
 			   psprintf("database \"%s\" has no extension pool_monitor", pm_database));
 }
 
@@ -417,12 +422,7 @@ load(uint64 ticket)
 	{
 		pools = read_table(table, &npools, &declared);
 		table_close(table, AccessShareLock);
-		publish(pools, npools, declared);
-		LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-		pm_shared->load_declared = declared;
-		pm_shared->load_database = MyDatabaseId;
-		LWLockRelease(pm_shared->lock);
-		set_result(ticket, PM_LOAD_OK, "");
+		publish(ticket, pools, npools, declared);
 	}
 	else
 		no_table(ticket);

@@ -26,7 +26,7 @@ shared_size(void)
 	Size		size = MAXALIGN(sizeof(PmShared));
 
 	size = add_size(size, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPool))));
-	size = add_size(size, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPoolState))));
+	size = add_size(size, MAXALIGN(mul_size(2 * pm_max_pools, sizeof(PmPoolState))));
 	size = add_size(size, MAXALIGN(mul_size(MaxBackends, sizeof(PmSlot))));
 	return size;
 }
@@ -52,7 +52,7 @@ initialize_shared_memory(PmShared *shared)
 	shared->pools = (PmPool *) at;
 	at += MAXALIGN(pm_max_pools * sizeof(PmPool));
 	shared->states = (PmPoolState *) at;
-	at += MAXALIGN(pm_max_pools * sizeof(PmPoolState));
+	at += MAXALIGN(2 * pm_max_pools * sizeof(PmPoolState));
 	shared->slots = (PmSlot *) at;
 
 	pg_atomic_init_u64(&shared->worker_latch, 0);
@@ -230,6 +230,7 @@ pm_raise_server_peak(int connections, TimestampTz now, int *peak, TimestampTz *p
 	LWLockRelease(pm_shared->lock);
 }
 
+/* Caller holds lock. */
 static int
 find_pool(const char *name)
 {
@@ -241,44 +242,58 @@ find_pool(const char *name)
 	return -1;
 }
 
+/* Caller holds lock. */
+static void
+replace_pools(const PmPool *pools, int npools)
+{
+	PmPoolState *states = pm_shared->states;
+
+	/*
+	 * the former states, aside: pools is about to overwrite what they belong
+	 * to
+	 */
+	memcpy(states + pm_max_pools, states, pm_shared->npools * sizeof(PmPoolState));
+	for (int i = 0; i < npools; i++)
+	{
+		int			former = find_pool(pools[i].name);
+
+		if (former >= 0)
+			states[i] = states[pm_max_pools + former];
+		else
+			memset(&states[i], 0, sizeof(PmPoolState));
+	}
+	if (npools > 0)
+		memcpy(pm_shared->pools, pools, npools * sizeof(PmPool));
+	pm_shared->npools = npools;
+	pg_atomic_fetch_add_u64(&pm_shared->generation, 1);
+}
+
 /*
- * Puts npools <= max_pools declarations in force; false when they are in force
- * already. A pool that had a state, by name, keeps it. Pools must be zeroed
- * where unset, because they are compared as memory. Takes lock. Only for the
- * loader.
+ * Puts npools <= max_pools declarations in force, as the outcome of the load with
+ * this ticket; does nothing when a later one was faster (a loader outlives a
+ * worker that ends, and may meet the next worker's). True when that changed
+ * anything. A pool that had a state, by name, keeps it. Pools must be zeroed
+ * where unset, because they are compared as memory. Takes lock.
  */
 bool
-pm_rules_publish(const PmPool *pools, int npools)
+pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database)
 {
-	PmPoolState *states = palloc0((npools + 1) * sizeof(PmPoolState));
-	int		   *former = palloc((npools + 1) * sizeof(int));
-	bool		changed;
-
-	/* the loader alone writes these, and there is one loader at a time */
-	for (int i = 0; i < npools; i++)
-		former[i] = find_pool(pools[i].name);
+	bool		changed = false;
 
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	changed = npools != pm_shared->npools ||
-		(npools > 0 && memcmp(pools, pm_shared->pools, npools * sizeof(PmPool)) != 0);
-	if (changed && npools > 0)
+	if (ticket >= pm_shared->load_done)
 	{
-		for (int i = 0; i < npools; i++)
-		{
-			if (former[i] >= 0)
-				states[i] = pm_shared->states[former[i]];
-		}
-		memcpy(pm_shared->pools, pools, npools * sizeof(PmPool));
-		memcpy(pm_shared->states, states, npools * sizeof(PmPoolState));
-	}
-	if (changed)
-	{
-		pm_shared->npools = npools;
-		pg_atomic_fetch_add_u64(&pm_shared->generation, 1);
+		changed = npools != pm_shared->npools ||
+			(npools > 0 && memcmp(pools, pm_shared->pools, npools * sizeof(PmPool)) != 0);
+		if (changed)
+			replace_pools(pools, npools);
+		pm_shared->load_done = ticket;
+		pm_shared->load_result = PM_LOAD_OK;
+		pm_shared->load_message[0] = '\0';
+		pm_shared->load_declared = declared;
+		pm_shared->load_database = database;
 	}
 	LWLockRelease(pm_shared->lock);
-	pfree(states);
-	pfree(former);
 	return changed;
 }
 
@@ -301,13 +316,13 @@ pm_load_hint(PmLoadResult result)
 
 /* Takes lock. */
 PmLoadState
-pm_load_state(void)
+pm_load_state(uint64 ticket)
 {
 	bool		done;
 	PmLoadResult result;
 
 	LWLockAcquire(pm_shared->lock, LW_SHARED);
-	done = pm_shared->load_done >= pg_atomic_read_u64(&pm_shared->load_requested);
+	done = pm_shared->load_done >= ticket;
 	result = pm_shared->load_result;
 	LWLockRelease(pm_shared->lock);
 

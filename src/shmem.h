@@ -166,9 +166,9 @@ typedef struct PmShared
 	int			peak_connections;	/* of the server */
 	TimestampTz peak_at;
 
-	/* protected by lock: max_pools of each, in matching order */
+	/* protected by lock: max_pools, in matching order */
 	PmPool	   *pools;
-	PmPoolState *states;
+	PmPoolState *states;		/* and as many again, for replace_pools() */
 
 	/* each slot has its own rules, see there */
 	PmSlot	   *slots;			/* MaxBackends */
@@ -198,11 +198,12 @@ extern const PmRules *pm_rules_current(void);
 extern bool pm_states_copy(const PmRules *rules, PmPoolState *states);
 extern void pm_raise_pool_peak(const PmRules *rules, int pool, int connections, TimestampTz now);
 extern void pm_raise_server_peak(int connections, TimestampTz now, int *peak, TimestampTz *peak_at);
-extern bool pm_rules_publish(const PmPool *pools, int npools);
+extern bool pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database);
 
 /*
- * Are the declarations in force those that are committed? If not, either a load
- * is under way (PENDING) or the last one failed, and nothing may be retired.
+ * Are the declarations in force at least those that were committed when this
+ * ticket was the last one? If not, either a load is to come (PENDING) or the last
+ * one failed, and nothing may be retired.
  */
 typedef enum PmLoadState
 {
@@ -211,7 +212,7 @@ typedef enum PmLoadState
 	PM_DECLARATIONS_FAILED
 }			PmLoadState;
 
-extern PmLoadState pm_load_state(void);
+extern PmLoadState pm_load_state(uint64 ticket);
 extern const char *pm_load_hint(PmLoadResult result);
 extern void pm_request_load(void);
 extern void pm_wake_worker(void);

@@ -82,7 +82,7 @@ pm_worker_main(Datum arg)
 	MemoryContext tick;
 	int64		next_sample = 0;
 	int64		next_recycle;
-	bool		recycle = false;
+	uint64		recycle_ticket = 0; /* a clean-up waits for this load; 0: none */
 	uint32		wait_event;
 
 	start();
@@ -99,19 +99,23 @@ pm_worker_main(Datum arg)
 		MemoryContextReset(tick);
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
-		pm_loader_tick();
 
+		/*
+		 * Nobody is retired by declarations that are out of date: a clean-up
+		 * that is due waits for what had been asked for by then, and no
+		 * longer. Looked at before the next load can begin.
+		 */
 		now = pm_monotonic_ms();
+		if (due(&next_recycle, pm_recycle_interval, now) && recycle_ticket == 0)
+			recycle_ticket = pg_atomic_read_u64(&pm_shared->load_requested);
+		if (recycle_ticket != 0 && pm_load_state(recycle_ticket) == PM_DECLARATIONS_CURRENT)
+		{
+			recycle_ticket = 0;
+			pm_recycler_start();
+		}
+		pm_loader_tick();
 		if (due(&next_sample, pm_sample_interval, now))
 			pm_sample();
-		recycle |= due(&next_recycle, pm_recycle_interval, now);
-
-		/* by rules that are out of date nobody is retired: wait for the load */
-		if (recycle && pm_load_state() == PM_DECLARATIONS_CURRENT)
-		{
-			pm_recycler_start();
-			recycle = false;
-		}
 
 		timeout = pm_recycler_collect() ? ANSWER_INTERVAL : LOADER_INTERVAL;
 		timeout = Min(timeout, Min(next_sample, next_recycle) - pm_monotonic_ms());

@@ -9,7 +9,8 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $node =
-  new_server('declarations', "pool_monitor.max_pools = 5\nmax_prepared_transactions = 2\n");
+  new_server('declarations',
+	"pool_monitor.max_pools = 5\nmax_prepared_transactions = 2\nlog_min_messages = debug1\n");
 my $pools = "SELECT string_agg(pool, ',' ORDER BY pool) FROM pool_monitor.budgets";
 
 # at commit
@@ -32,9 +33,6 @@ wait_for($node, "SELECT count(*) FROM pool_monitor.budgets", 'a TRUNCATE', '0');
 
 # rolled back: the loader is not even asked. The postmaster logs at debug1 when
 # it starts one; the commit that follows has it started once.
-$node->append_conf('postgresql.conf', "log_min_messages = debug1\n");
-$node->reload;
-$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
 my $offset = -s $node->logfile;
 my $starts = 'starting background worker process "pool_monitor loader"';
 $node->safe_psql('postgres',
@@ -45,9 +43,7 @@ wait_for($node, $pools, 'the commit that follows is loaded', 'once');
 is(log_count($node, $starts, $offset),
 	1, 'by the first load since: a change that is rolled back asks for none');
 $node->safe_psql('postgres', 'DELETE FROM pool_monitor.pools');
-$node->append_conf('postgresql.conf', "log_min_messages = log\n");
-$node->reload;
-$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+wait_for($node, "SELECT count(*) FROM pool_monitor.budgets", 'as before', '0');
 
 # cannot be prepared
 my ($rc, $out, $err) = $node->psql('postgres',
@@ -241,27 +237,40 @@ $node->safe_psql('postgres', 'ALTER SYSTEM RESET pool_monitor.database');
 $node->reload;
 wait_for($node, "SELECT pool_monitor.reload()", 'and back', '1');
 
-# a schema of somebody else's, and a table that only has the name
+# a schema in which there is something already
 $node->safe_psql('postgres',
 	'CREATE ROLE squatter; CREATE DATABASE squatted; GRANT CREATE ON DATABASE squatted TO squatter'
 );
-$node->safe_psql('squatted', 'SET ROLE squatter; CREATE SCHEMA pool_monitor');
+$node->safe_psql('squatted',
+	'SET ROLE squatter; CREATE SCHEMA pool_monitor; CREATE TABLE pool_monitor.mine ()');
 ($rc, $out, $err) = $node->psql('squatted', 'CREATE EXTENSION pool_monitor');
 like(
 	$err,
-	qr/schema "pool_monitor" exists already and belongs to role "squatter".*HINT:  Rename or drop that schema first/s,
-	'a schema of another role is refused'
+	qr/schema "pool_monitor" exists already and is not empty.*HINT:  Rename that schema/s,
+	'a schema that is not empty is refused'
 );
 
 # dump and restore
 my $dump = $node->basedir . '/dump.sql';
 command_ok(['pg_dump', '-f', $dump, '-d', $node->connstr('postgres')], 'pg_dump');
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
+
 $node->command_ok(
 	['psql', '-v', 'ON_ERROR_STOP=1', '-q', '-f', $dump, '-d', $node->connstr('restored')],
 	'restore');
 is($node->safe_psql('restored', 'SELECT name, base FROM pool_monitor.pools'),
 	'kept|5', 'the declarations are in the dump');
+
+# a table that only has the name of the one that declares
+$node->safe_psql('postgres', 'ALTER EXTENSION pool_monitor DROP TABLE pool_monitor.pools');
+($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()');
+like(
+	$err,
+	qr/in database "postgres" no table pool_monitor.pools belongs to the extension/,
+	'a table that is not of the extension is not read'
+);
+$node->safe_psql('postgres', 'ALTER EXTENSION pool_monitor ADD TABLE pool_monitor.pools');
+is($node->safe_psql('postgres', 'SELECT pool_monitor.reload()'), '1', 'and one that is, is');
 
 # matching
 declare($node, <<'EOS');
