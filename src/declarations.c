@@ -138,7 +138,8 @@ PG_FUNCTION_INFO_V1(pm_check_schema);
  * For the install script: CREATE EXTENSION takes a schema pool_monitor that
  * exists (pg_dump relies on it), but what somebody else has put there must not
  * be mixed with what the extension trusts. All that is in a schema depends on it;
- * so do the extension itself and this function.
+ * so do the extension itself and this function. That schema is in search_path, so
+ * every operator says where it comes from.
  */
 Datum
 pm_check_schema(PG_FUNCTION_ARGS)
@@ -146,11 +147,11 @@ pm_check_schema(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute("SELECT 1 FROM pg_catalog.pg_depend d"
-					" WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
-					" AND d.refobjid = 'pool_monitor'::pg_catalog.regnamespace"
-					" AND d.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass"
-					" AND NOT (d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
-					" AND d.objid = 'pool_monitor.check_schema()'::pg_catalog.regprocedure)",
+					" WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid"
+					" AND d.refobjid OPERATOR(pg_catalog.=) 'pool_monitor'::pg_catalog.regnamespace::pg_catalog.oid"
+					" AND d.classid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid"
+					" AND NOT (d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid"
+					" AND d.objid OPERATOR(pg_catalog.=) 'pool_monitor.check_schema()'::pg_catalog.regprocedure::pg_catalog.oid)",
 					true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look into schema pool_monitor");
 	if (SPI_processed > 0)

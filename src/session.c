@@ -33,7 +33,10 @@
  * The rest meets a closed connection, as after any idle time-out; no statement
  * has begun.
  *
- * Everything the handler touches is memory of its own process, its slot, or an
+ * A session at rest still stays when it owns what would be lost with it; those
+ * checks are plain reads too. Everything the handler touches is memory of its own
+ * process (some of it through functions of the server and OpenSSL that only
+ * read), shared memory that this process alone writes for itself, or an
  * async-signal-safe system call (recv, kill, clock_gettime). It takes no lock,
  * allocates nothing, raises nothing, logs nothing.
  */

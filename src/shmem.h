@@ -5,7 +5,9 @@
  * Locks (both in the tranche "pool_monitor"; never taken together):
  *
  *	lock		protects what PmShared marks with it. Held for a memcpy, a few
- *				comparisons; never across a call that can wait or raise.
+ *				comparisons (when changed declarations are put in force, of each
+ *				new name with the old ones); never across a call that can wait or
+ *				raise.
  *	ask_lock	EXCLUSIVE: to check that a slot is still the vetted session's and
  *				to signal its process. SHARED: by an exiting backend, to give its
  *				slot up. So a process that is signalled under it exists, and is

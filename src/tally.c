@@ -104,8 +104,9 @@ new_class(PmTally *tally, PmClassKey *key, const PmSession *session)
 {
 	char		datname[NAMEDATALEN];
 	char		usename[NAMEDATALEN];
-	bool		named = tally->rules->by_login && pm_slot_names(session, datname, usename);
+	bool		named = key->identity != 0 && pm_slot_names(session, datname, usename);
 	ClassEntry *entry;
+	PmClass    *class;
 	bool		found;
 
 	if (!named && key->identity != 0)
@@ -115,16 +116,10 @@ new_class(PmTally *tally, PmClassKey *key, const PmSession *session)
 		if (entry != NULL)
 			return entry->class;
 	}
-	else
-	{
-		PmClass    *class = create_class(tally, key, session,
-										 named ? datname : NULL, named ? usename : NULL);
-
-		entry = classes_insert(tally->classes, &class->key, &found);
-		entry->class = class;
-		return class;
-	}
-	return new_class(tally, key, session);
+	class = create_class(tally, key, session, named ? datname : NULL, named ? usename : NULL);
+	entry = classes_insert(tally->classes, &class->key, &found);
+	entry->class = class;
+	return class;
 }
 
 /* The session's class; lives as long as the tally's memory context. */
