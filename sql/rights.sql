@@ -26,6 +26,10 @@ SELECT connections > 0 AS connections,
 FROM pool_monitor.applications WHERE application_name = current_setting('application_name');
 SELECT * FROM pool_monitor.budgets;
 SELECT * FROM pool_monitor.server;
+SELECT * FROM pool_monitor.pool_stats;
+SELECT * FROM pool_monitor.history;
+SELECT * FROM pool_monitor.events;
+SELECT pool_monitor.reset();
 SELECT * FROM pool_monitor.pools;
 INSERT INTO pool_monitor.pools (name) VALUES ('mine');
 SELECT * FROM pool_monitor.recycle();

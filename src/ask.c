@@ -12,6 +12,7 @@
 
 #include "ask.h"
 #include "clock.h"
+#include "utils/timestamp.h"
 
 void
 pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules)
@@ -19,6 +20,8 @@ pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules
 	memset(ask, 0, sizeof(*ask));
 	ask->session = *session;
 	ask->pool = pool;
+	ask->account = rules->accounts[pool];
+	strlcpy(ask->pool_name, rules->pools[pool].name, PM_NAME_LEN);
 	ask->min_idle = rules->pools[pool].recycle_grace;
 }
 
@@ -141,4 +144,101 @@ pm_ask_withdraw(PmAsk *ask)
 	}
 	else
 		(void) pm_ask_settled(ask);
+}
+
+/* Did the session say no, or nothing at all? Not so if it ended by itself. */
+bool
+pm_ask_was_declined(const PmAsk *ask)
+{
+	return ask->answered && !ask->retired &&
+		ask->reason != PM_REASON_GONE && ask->reason != PM_REASON_ASKED_ALREADY;
+}
+
+/* ---- events ---- */
+
+/* A session at a time up to here; what is more is told in one event. */
+#define SINGLE_EVENTS	20
+
+/* A printable ASCII string as JSON, without its quotes. */
+static char *
+json_escape(char *to, const char *from)
+{
+	char	   *at = to;
+
+	for (; *from != '\0'; from++)
+	{
+		if (*from == '"' || *from == '\\')
+			*at++ = '\\';
+		*at++ = (unsigned char) *from < ' ' ? '?' : *from;
+	}
+	*at = '\0';
+	return to;
+}
+
+static double
+seconds(TimestampTz since, TimestampTz now)
+{
+	return Max(now - since, 0) / 1000000.0;
+}
+
+static void
+record_one(const PmAsk *ask, const char *by)
+{
+	const PmSession *session = &ask->session;
+	TimestampTz now = GetCurrentTimestamp();
+	char		name[2 * NAMEDATALEN];
+	char		reason[80] = "";
+
+	if (!ask->retired)
+		snprintf(reason, sizeof(reason), ", \"reason\": \"%s\"", pm_reason_text(ask->reason));
+	pm_event(ask->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, ask->pool_name, false, session->pid,
+			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"age\": %.3f, \"idle\": %.3f, \"by\": \"%s\"%s}",
+			 json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
+			 seconds(session->backend_start, now), seconds(session->state_change, now), by, reason);
+}
+
+static void
+record_rest(const PmAsk *const *asks, int n, const char *by)
+{
+	bool	   *told = palloc0(n * sizeof(bool));
+
+	for (int i = 0; i < n; i++)
+	{
+		int			same = 0;
+
+		for (int j = i; j < n; j++)
+		{
+			if (told[j] || asks[j]->pool != asks[i]->pool || asks[j]->retired != asks[i]->retired)
+				continue;
+			told[j] = true;
+			same++;
+		}
+		if (same > 0)
+			pm_event(asks[i]->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, asks[i]->pool_name, false, 0,
+					 "{\"further_sessions\": %d, \"by\": \"%s\"}", same, by);
+	}
+	pfree(told);
+}
+
+/*
+ * Events for those that were retired, and with declines for those that were not:
+ * one for each session, and one for each pool for what is more than
+ * SINGLE_EVENTS. by is ASCII.
+ */
+void
+pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by)
+{
+	const PmAsk **wanted = palloc(Max(n, 1) * sizeof(PmAsk *));
+	int			nwanted = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (asks[i]->retired || (declines && pm_ask_was_declined(asks[i])))
+			wanted[nwanted++] = asks[i];
+	}
+	for (int i = 0; i < Min(nwanted, SINGLE_EVENTS); i++)
+		record_one(wanted[i], by);
+	if (nwanted > SINGLE_EVENTS)
+		record_rest(wanted + SINGLE_EVENTS, nwanted - SINGLE_EVENTS, by);
+	pfree(wanted);
 }

@@ -13,6 +13,8 @@ typedef struct PmAsk
 {
 	PmSession	session;
 	int			pool;			/* index in the asker's rules */
+	int			account;		/* the pool's */
+	char		pool_name[PM_NAME_LEN];
 	int64		min_idle;		/* us; the pool's recycle_grace */
 	uint64		ticket;			/* 0: not asked */
 	bool		answered;
@@ -25,6 +27,8 @@ extern void pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const Pm
 extern void pm_ask(PmAsk *ask);
 extern bool pm_ask_settled(PmAsk *ask);
 extern void pm_ask_withdraw(PmAsk *ask);
+extern bool pm_ask_was_declined(const PmAsk *ask);
+extern void pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by);
 extern int	pm_ask_compare_age(const void *a, const void *b);
 
 #endif							/* PM_ASK_H */

@@ -223,20 +223,28 @@ put_candidate(ReturnSetInfo *result, const Candidate *candidate, const PmTally *
 	pm_put_row(result, &row);
 }
 
-/* The whole of it is on record: the server log says who asked, and for what. */
+/* The whole of it is on record; the server log says who asked. */
 static void
-log_retired(const Candidate *candidates, int n)
+record_answers(const Candidate *candidates, int n)
 {
+	const PmAsk **asked = palloc(Max(n, 1) * sizeof(PmAsk *));
+	int			nasked = 0;
 	int			retired = 0;
 	int			declined = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (candidates[i].asked && candidates[i].ask.retired)
+		if (!candidates[i].asked)
+			continue;
+		asked[nasked++] = &candidates[i].ask;
+		if (candidates[i].ask.retired)
 			retired++;
-		else if (candidates[i].asked)
+		else
 			declined++;
+		if (pm_ask_was_declined(&candidates[i].ask))
+			pm_account_add(candidates[i].ask.account, PM_DECLINED, 1);
 	}
+	pm_asks_record(asked, nasked, true, "recycle()");
 	if (retired + declined > 0)
 		ereport(LOG_SERVER_ONLY,
 				(errmsg("pool_monitor.recycle() called by role \"%s\": stale sessions retired: %d, declined: %d",
@@ -278,7 +286,7 @@ pm_recycle(PG_FUNCTION_ARGS)
 	if (!dry_run)
 	{
 		ask_and_wait(candidates, n);
-		log_retired(candidates, n);
+		record_answers(candidates, n);
 	}
 	for (int i = 0; i < n; i++)
 	{

@@ -6,6 +6,7 @@
 
 #include <limits.h>
 
+#include "compat.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -27,6 +28,20 @@
 #define MAX_CONNECTION_BUDGET		262143	/* MAX_BACKENDS */
 #define DEFAULT_MAX_POOLS			64
 #define MAX_MAX_POOLS				1000
+#define DEFAULT_MAX_APPLICATIONS	100
+#define MAX_MAX_APPLICATIONS		10000
+#define DEFAULT_MAX_EVENTS			1000
+#define MIN_MAX_EVENTS				10
+#define MAX_MAX_EVENTS				1000000
+#define DEFAULT_HISTORY_MINUTES		1440	/* a day */
+#define MIN_HISTORY_MINUTES			10
+#define MAX_HISTORY_MINUTES			44640	/* 31 days */
+#define DEFAULT_HISTORY_HOURS		720 /* 30 days */
+#define MIN_HISTORY_HOURS			2
+#define MAX_HISTORY_HOURS			17568	/* 2 years */
+#define DEFAULT_SAVE_INTERVAL		300
+#define MIN_SAVE_INTERVAL			1
+#define MAX_SAVE_INTERVAL			86400
 
 char	   *pm_database = NULL;
 int			pm_sample_interval = DEFAULT_SAMPLE_INTERVAL;
@@ -37,6 +52,12 @@ char	   *pm_protected_roles = NULL;
 int			pm_headroom_percent = DEFAULT_HEADROOM;
 int			pm_connection_budget = DEFAULT_CONNECTION_BUDGET;
 int			pm_max_pools = DEFAULT_MAX_POOLS;
+int			pm_max_applications = DEFAULT_MAX_APPLICATIONS;
+int			pm_max_events = DEFAULT_MAX_EVENTS;
+int			pm_history_minutes = DEFAULT_HISTORY_MINUTES;
+int			pm_history_hours = DEFAULT_HISTORY_HOURS;
+int			pm_save_interval = DEFAULT_SAVE_INTERVAL;
+bool		pm_notify_events = true;
 
 static bool
 check_database(char **newval, void **extra, GucSource source)
@@ -74,6 +95,53 @@ check_connection_budget(int *newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+/* What shared memory is made for; called only while there is none yet. */
+static void
+define_sizes(void)
+{
+	DefineCustomIntVariable("pool_monitor.max_pools",
+							"Number of declared pools that shared memory has room for.",
+							NULL, &pm_max_pools, DEFAULT_MAX_POOLS,
+							1, MAX_MAX_POOLS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.max_applications",
+							"Number of discovered applications that are counted each for itself.",
+							NULL, &pm_max_applications, DEFAULT_MAX_APPLICATIONS,
+							1, MAX_MAX_APPLICATIONS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.max_events",
+							"Number of events that are kept.",
+							NULL, &pm_max_events, DEFAULT_MAX_EVENTS,
+							MIN_MAX_EVENTS, MAX_MAX_EVENTS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.history_minutes",
+							"Length of the history by the minute, in minutes.",
+							NULL, &pm_history_minutes, DEFAULT_HISTORY_MINUTES,
+							MIN_HISTORY_MINUTES, MAX_HISTORY_MINUTES,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.history_hours",
+							"Length of the history by the hour, in hours.",
+							NULL, &pm_history_hours, DEFAULT_HISTORY_HOURS,
+							MIN_HISTORY_HOURS, MAX_HISTORY_HOURS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+}
+
+/* Connections that ordinary roles can have. */
+int
+pm_usable_connections(void)
+{
+	return Max(MaxConnections - pm_reserved_connections(), 0);
+}
+
+/* Connections that all applications together may hold. */
+int
+pm_server_budget(void)
+{
+	if (pm_connection_budget > 0)
+		return pm_connection_budget;
+	return (int) ((int64) pm_usable_connections() * (100 - pm_headroom_percent) / 100);
 }
 
 /*
@@ -122,13 +190,18 @@ pm_guc_define(void)
 							-1, MAX_CONNECTION_BUDGET,
 							PGC_SIGHUP, 0, check_connection_budget, NULL, NULL);
 
+	DefineCustomBoolVariable("pool_monitor.notify_events",
+							 "Tells those who LISTEN pool_monitor of events, in the database of the declarations.",
+							 NULL, &pm_notify_events, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.save_interval",
+							"Time between two times that the statistics are written to a file.",
+							NULL, &pm_save_interval, DEFAULT_SAVE_INTERVAL,
+							MIN_SAVE_INTERVAL, MAX_SAVE_INTERVAL,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+
 	if (!process_shared_preload_libraries_in_progress)
 		return;
-
-	DefineCustomIntVariable("pool_monitor.max_pools",
-							"Number of declared pools that shared memory has room for.",
-							NULL, &pm_max_pools, DEFAULT_MAX_POOLS,
-							1, MAX_MAX_POOLS,
-							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	define_sizes();
 	MarkGUCPrefixReserved("pool_monitor");
 }

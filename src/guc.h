@@ -14,7 +14,15 @@ extern char *pm_protected_roles;	/* list of role names */
 extern int	pm_headroom_percent;
 extern int	pm_connection_budget;	/* -1: usable less headroom */
 extern int	pm_max_pools;
+extern int	pm_max_applications;
+extern int	pm_max_events;
+extern int	pm_history_minutes;
+extern int	pm_history_hours;
+extern int	pm_save_interval;	/* s */
+extern bool pm_notify_events;
 
+extern int	pm_usable_connections(void);
+extern int	pm_server_budget(void);
 extern void pm_guc_define(void);
 
 #endif							/* PM_GUC_H */

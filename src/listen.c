@@ -13,8 +13,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "compat.h"
 #include "listen.h"
 #include "nodes/parsenodes.h"
+#include "shmem.h"
 #include "tcop/utility.h"
 
 volatile sig_atomic_t pm_listening = false;
@@ -23,11 +25,25 @@ static bool stops_at_commit = false;
 static bool callback_registered = false;
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
 
+/* In the slot too, so that the worker knows whether anybody listens. */
+static void
+set_listening(bool listening)
+{
+	PmSlot	   *slot;
+
+	pm_listening = listening;
+	if (pm_shared == NULL || pm_my_index() < 0)
+		return;
+	slot = &pm_shared->slots[pm_my_index()];
+	if (pg_atomic_read_u32(&slot->pid) == (uint32) MyProcPid)
+		pg_atomic_write_u32(&slot->listening, listening);
+}
+
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT && stops_at_commit)
-		pm_listening = false;
+		set_listening(false);
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		stops_at_commit = false;
 }
@@ -35,7 +51,7 @@ at_transaction_end(XactEvent event, void *arg)
 static void
 note_listen(void)
 {
-	pm_listening = true;
+	set_listening(true);
 	stops_at_commit = false;
 }
 

@@ -243,7 +243,7 @@ static const char *const declarations_query =
 " (EXTRACT(EPOCH FROM idle_limit) * 1000000)::bigint::text,"
 " (EXTRACT(EPOCH FROM leak_threshold) * 1000000)::bigint::text,"
 " (EXTRACT(EPOCH FROM recycle_grace) * 1000000)::bigint::text,"
-" recycle_mode"
+" recycle_mode, echo_pool::text"
 " FROM pool_monitor.pools ORDER BY priority, name COLLATE pg_catalog.\"C\"";
 
 /* Columns of the query above. */
@@ -253,7 +253,7 @@ enum
 	COL_NETWORK, COL_NETWORK_BITS,
 	COL_BASE, COL_CEILING, COL_BUDGET, COL_GROWS_FROM_ZERO,
 	COL_POOL_RECYCLE, COL_IDLE_LIMIT, COL_LEAK_THRESHOLD, COL_RECYCLE_GRACE,
-	COL_RECYCLE_MODE
+	COL_RECYCLE_MODE, COL_ECHO_POOL
 };
 
 /* A pattern that is NULL or "%" has no say. */
@@ -313,6 +313,7 @@ compile_pool(PmPool *pool, HeapTuple tuple, TupleDesc desc)
 	pool->leak_threshold = to_number(VALUE(COL_LEAK_THRESHOLD), 0);
 	pool->recycle_grace = to_number(VALUE(COL_RECYCLE_GRACE), 0);
 	pool->recycle_mode = to_mode(VALUE(COL_RECYCLE_MODE));
+	pool->echo = strcmp(VALUE(COL_ECHO_POOL), "true") == 0;
 #undef VALUE
 }
 
@@ -373,6 +374,8 @@ publish(uint64 ticket, const PmPool *pools, int npools, int declared)
 	ereport(LOG,
 			(errmsg("pool_monitor loaded the declared pools from database \"%s\": %d",
 					pm_database, npools)));
+	pm_event(PM_EVENT_DECLARATIONS_LOADED, NULL, false, 0,
+			 "{\"declared\": %d, \"in_force\": %d}", declared, npools);
 	if (declared > npools)
 		ereport(LOG,
 				(errmsg("%d pools are declared, but there is room for %d: the last ones in matching order have no effect",

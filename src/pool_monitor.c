@@ -7,8 +7,8 @@
 #include "declarations.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "logins.h"
 #include "miscadmin.h"
-#include "refusals.h"
 #include "session.h"
 #include "shmem.h"
 #include "worker.h"
@@ -30,7 +30,7 @@ _PG_init(void)
 
 	pm_shmem_install();
 	pm_session_install();
-	pm_refusals_install();
+	pm_logins_install();
 	pm_declarations_install();
 	pm_worker_register();
 }

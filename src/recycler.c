@@ -281,6 +281,22 @@ describe_declines(int pool, int *retired)
 	return text.data;
 }
 
+/* Events for those of the pool that were asked. */
+static void
+record_pool(int pool, bool declines)
+{
+	const PmAsk **asked = palloc(nasks * sizeof(PmAsk *));
+	int			nasked = 0;
+
+	for (int i = 0; i < nasks; i++)
+	{
+		if (asks[i].pool == pool && is_asked(&asks[i]))
+			asked[nasked++] = &asks[i];
+	}
+	pm_asks_record(asked, nasked, declines, "schedule");
+	pfree(asked);
+}
+
 /*
  * One line for a pool with something new to say. Declines alone are repeated
  * only when their number or reasons change: a pinned session stays pinned for
@@ -294,14 +310,15 @@ log_pool(int pool)
 	char	   *declines = describe_declines(pool, &retired);
 	uint32		hash = hash_combine(hash_bytes((unsigned char *) declines, strlen(declines)),
 									hash_bytes((unsigned char *) cycle_pools[pool].name, strlen(cycle_pools[pool].name)));
-	bool		news;
+	bool		new_declines;
 
 	if (last == NULL)
 		last = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * pm_max_pools);
-	news = retired > 0 || (declines[0] != '\0' && last[pool] != hash);
+	new_declines = declines[0] != '\0' && last[pool] != hash;
 	last[pool] = hash;
-	if (!news)
+	if (retired == 0 && !new_declines)
 		return;
+	record_pool(pool, new_declines);
 	if (declines[0] == '\0')
 		ereport(LOG,
 				(errmsg("pool \"%s\": stale sessions retired: %d", cycle_pools[pool].name, retired)));
@@ -331,6 +348,8 @@ look_for_answers(bool late)
 			continue;
 		}
 		asks[i].counted = true;
+		if (pm_ask_was_declined(&asks[i]))
+			pm_account_add(asks[i].account, PM_DECLINED, 1);
 		if (!asks[i].retired)
 			pool->taken--;
 	}

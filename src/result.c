@@ -92,6 +92,22 @@ pm_put_since(PmRow *row, TimestampTz since, TimestampTz now)
 										TimestampTzGetDatum(since)));
 }
 
+/* An interval in seconds and less, not in days; negative becomes NULL. */
+void
+pm_put_duration(PmRow *row, int64 us)
+{
+	Interval   *interval;
+
+	if (us < 0)
+	{
+		pm_put_null(row);
+		return;
+	}
+	interval = palloc0(sizeof(Interval));
+	interval->time = us;
+	pm_put(row, IntervalPGetDatum(interval));
+}
+
 /* An inet; NULL for a Unix-domain socket. */
 void
 pm_put_addr(PmRow *row, const PmAddr *addr)

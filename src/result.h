@@ -10,7 +10,7 @@
 #include "funcapi.h"
 #include "rules.h"
 
-#define PM_MAX_COLUMNS 24
+#define PM_MAX_COLUMNS 32
 
 typedef struct PmRow
 {
@@ -28,6 +28,7 @@ extern void pm_put_text(PmRow *row, const char *value);
 extern void pm_put_name(PmRow *row, const char *value);
 extern void pm_put_time(PmRow *row, TimestampTz value);
 extern void pm_put_since(PmRow *row, TimestampTz since, TimestampTz now);
+extern void pm_put_duration(PmRow *row, int64 us);
 extern void pm_put_addr(PmRow *row, const PmAddr *addr);
 extern void pm_put_row(ReturnSetInfo *result, PmRow *row);
 

@@ -48,6 +48,7 @@ typedef struct PmPool
 	int64		leak_threshold;
 	int64		recycle_grace;
 	PmRecycleMode recycle_mode;
+	bool		echo;			/* log its connects and disconnects */
 } PmPool;
 
 /* What a declaration can ask of a session. A NULL name matches "any" only. */

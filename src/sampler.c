@@ -1,15 +1,33 @@
 /*
  * sampler.c
- *		One tick: counts the sessions and keeps each pool's peak and status.
+ *		One tick: counts the sessions, brings the accounts up to date, keeps each
+ *		pool's status, feeds the history, and tells of what has changed.
  *
- * The counting goes without a lock. lock is taken once, to store the outcome;
- * if the declarations changed in between, the tick is dropped and the next one
- * counts anew. Log lines are written after the lock is released.
+ * The counting goes without a lock but those of the sheets that have something
+ * new. lock is taken once, to store the statuses; if the declarations changed
+ * in between, that part is dropped and the next tick counts anew. Log lines and
+ * events are written after the lock is released.
  */
 #include "postgres.h"
 
+#include "bursts.h"
+#include "clock.h"
+#include "events.h"
+#include "guc.h"
+#include "history.h"
+#include "ledger.h"
 #include "sampler.h"
 #include "tally.h"
+
+/* What one tick has counted. */
+typedef struct Sample
+{
+	PmTally		tally;
+	PmOpen		open;
+	PmCounts   *pools;			/* npools */
+	PmCounts	undeclared;
+	PmCounts	server;
+} Sample;
 
 /* A change of status that belongs in the log. */
 typedef struct Change
@@ -36,11 +54,6 @@ store_pool(PmPoolState *state, const PmPool *pool, const PmCounts *counts,
 	change->to = pm_pool_status(pool, counts->connections, pm_busy(counts));
 	change->counts = *counts;
 
-	if (counts->connections > state->peak_connections)
-	{
-		state->peak_connections = counts->connections;
-		state->peak_at = now;
-	}
 	if (state->status_since != 0 && change->from == change->to)
 		return false;
 	state->status = change->to;
@@ -48,27 +61,26 @@ store_pool(PmPoolState *state, const PmPool *pool, const PmCounts *counts,
 	return is_bad(change->from) || is_bad(change->to);
 }
 
-/* Returns the number of changes put into changes[]. */
+/* Returns the number of changes put into changes[]; -1: the declarations changed. */
 static int
-store(const PmTally *tally, const PmCounts *pools, int connections, Change *changes)
+store(const Sample *sample, Change *changes)
 {
+	const PmRules *rules = sample->tally.rules;
 	int			nchanges = 0;
 
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	if (pg_atomic_read_u64(&pm_shared->generation) == tally->rules->generation)
+	if (pg_atomic_read_u64(&pm_shared->generation) == rules->generation)
 	{
-		for (int i = 0; i < tally->rules->npools; i++)
+		for (int i = 0; i < rules->npools; i++)
 		{
-			if (store_pool(&pm_shared->states[i], &tally->rules->pools[i], &pools[i],
-						   tally->now, &changes[nchanges]))
+			if (store_pool(&pm_shared->states[i], &rules->pools[i], &sample->pools[i],
+						   sample->tally.now, &changes[nchanges]))
 				nchanges++;
 		}
 	}
-	if (connections > pm_shared->peak_connections)
-	{
-		pm_shared->peak_connections = connections;
-		pm_shared->peak_at = tally->now;
-	}
+	else
+		nchanges = -1;
+	pm_accounts_free_closed(pm_monotonic_ms());
 	LWLockRelease(pm_shared->lock);
 	return nchanges;
 }
@@ -98,35 +110,112 @@ log_change(const Change *change)
 						pool->name, connections, busy)));
 }
 
-/* Allocates in the current memory context, which the worker resets. */
-void
-pm_sample(void)
+static void
+record_change(const Change *change)
 {
-	PmTally		tally;
+	const char *name = change->pool->name;
+	int			connections = change->counts.connections;
+	int			busy = pm_busy(&change->counts);
+
+	if (change->from == PM_STATUS_OVER)
+		pm_event(PM_EVENT_BACK_IN_BUDGET, name, false, 0,
+				 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
+	if (change->from == PM_STATUS_EXHAUSTED && change->to != PM_STATUS_OVER)
+		pm_event(PM_EVENT_NO_LONGER_EXHAUSTED, name, false, 0,
+				 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
+	if (change->to == PM_STATUS_OVER)
+		pm_event(PM_EVENT_OVER_BUDGET, name, false, 0,
+				 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
+	if (change->to == PM_STATUS_EXHAUSTED)
+		pm_event(PM_EVENT_EXHAUSTED, name, false, 0,
+				 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
+}
+
+static void
+count_sessions(Sample *sample)
+{
 	PmScan		scan;
 	PmSession	session;
-	PmCounts   *pools;
-	Change	   *changes;
-	int			connections = 0;
-	int			nchanges;
-
-	pm_tally_begin(&tally);
-	pools = palloc0(sizeof(PmCounts) * (tally.rules->npools + 1));
-	changes = palloc(sizeof(Change) * (tally.rules->npools + 1));
 
 	pm_scan_begin(&scan);
 	while (pm_scan_next(&scan, &session))
 	{
-		PmClass    *class = pm_tally_class(&tally, &session);
+		PmClass    *class = pm_tally_class(&sample->tally, &session);
 		PmFlags		flags = {0};
 
-		connections++;
-		if (class->pool >= 0)
-			pm_count(&pools[class->pool], &session, &flags);
+		pm_count(class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, &session, &flags);
+		pm_count(&sample->server, &session, &flags);
+		(void) pm_settle(&sample->tally, class, &session, &sample->open);
+	}
+}
+
+static void
+feed_history(const Sample *sample)
+{
+	const PmRules *rules = sample->tally.rules;
+	PmSeen	   *pools = palloc0(sizeof(PmSeen) * (rules->npools + 1));
+	PmSeen		undeclared = {.busy = pm_busy(&sample->undeclared)};
+	PmSeen		server = {.busy = pm_busy(&sample->server)};
+	int			connections = sample->server.connections;
+
+	for (int i = 0; i < rules->npools; i++)
+	{
+		const PmCounts *counts = &sample->pools[i];
+
+		pools[i].busy = pm_busy(counts);
+		pools[i].status = pm_pool_status(&rules->pools[i], counts->connections, pools[i].busy);
+		pools[i].overflow = pm_overflow(&rules->pools[i], counts->connections) > 0;
 	}
 
-	nchanges = store(&tally, pools, connections, changes);
+	/*
+	 * the server is over when it exceeds the budget of all, exhausted when
+	 * full
+	 */
+	if (connections > pm_server_budget())
+		server.status = PM_STATUS_OVER;
+	if (connections >= pm_usable_connections())
+		server.status = PM_STATUS_EXHAUSTED;
+	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, sample->tally.now);
+}
+
+/* Said once for each server start: from then on "(other)" is somebody. */
+static void
+tell_of_full_applications(void)
+{
+	if (pm_shared->applications_full ||
+		pg_atomic_read_u64(&pm_shared->accounts[pm_other_account()].counters[PM_CONNECTS]) == 0)
+		return;
+	pm_shared->applications_full = true;
+	pm_event(PM_EVENT_APPLICATIONS_FULL, NULL, false, 0, "{\"max_applications\": %d}", pm_max_applications);
+	ereport(LOG,
+			(errmsg("pool_monitor has seen more than %d undeclared applications: the others are counted together as \"(other)\"",
+					pm_max_applications),
+			 errhint("Declare pools for them, or raise \"pool_monitor.max_applications\" and restart the server. pool_monitor.reset() makes room by forgetting the applications that have no sessions.")));
+}
+
+/* Allocates in the current memory context, which the worker resets. */
+void
+pm_sample(void)
+{
+	Sample		sample = {0};
+	Change	   *changes;
+	int			nchanges;
+
+	pm_tally_begin(&sample.tally);
+	pm_open_init(&sample.open);
+	sample.pools = palloc0(sizeof(PmCounts) * (sample.tally.rules->npools + 1));
+	changes = palloc(sizeof(Change) * (sample.tally.rules->npools + 1));
+
+	count_sessions(&sample);
+	nchanges = store(&sample, changes);
 	for (int i = 0; i < nchanges; i++)
+	{
 		log_change(&changes[i]);
-	pm_tally_end(&tally);
+		record_change(&changes[i]);
+	}
+	if (nchanges >= 0)
+		feed_history(&sample);
+	pm_bursts_tick(sample.tally.rules);
+	tell_of_full_applications();
+	pm_tally_end(&sample.tally);
 }

@@ -52,8 +52,9 @@ session_state(BackendState state)
 	}
 }
 
-static void
-copy_address(PmAddr *to, const volatile SockAddr *from)
+/* Async-signal-safe. */
+void
+pm_copy_address(PmAddr *to, const volatile SockAddr *from)
 {
 	const struct sockaddr_storage *addr = (const struct sockaddr_storage *) &from->addr;
 
@@ -133,7 +134,7 @@ read_entry(volatile PgBackendStatus *entry, PmSession *session)
 			session->backend_start = entry->st_proc_start_timestamp;
 			session->xact_start = entry->st_xact_start_timestamp;
 			session->state_change = entry->st_state_start_timestamp;
-			copy_address(&session->client_addr, &entry->st_clientaddr);
+			pm_copy_address(&session->client_addr, &entry->st_clientaddr);
 			memcpy(session->application_name, (const char *) entry->st_appname, NAMEDATALEN);
 		}
 		pgstat_end_read_activity(entry, after);

@@ -5,6 +5,7 @@
 #ifndef PM_SCAN_H
 #define PM_SCAN_H
 
+#include "libpq/pqcomm.h"
 #include "rules.h"
 
 typedef enum PmSessionState
@@ -38,6 +39,7 @@ typedef struct PmScan
 	int			next;
 } PmScan;
 
+extern void pm_copy_address(PmAddr *to, const volatile SockAddr *from);
 extern void pm_scan_begin(PmScan *scan);
 extern bool pm_scan_next(PmScan *scan, PmSession *session);
 

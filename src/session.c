@@ -1,7 +1,13 @@
 /*
  * session.c
  *		What a client backend does for pool_monitor: claims its slot when it is
- *		authenticated, answers the recycler, gives the slot up when it exits.
+ *		authenticated, enters its account when its session begins, answers the
+ *		recycler, leaves its account and gives the slot up when it exits.
+ *
+ * Authentication is not yet a session: the database may be missing, the role
+ * over its limit. The first moment at which all of that has succeeded, and
+ * application_name has its value from wherever, is the commit of the login's own
+ * transaction.
  *
  * Retirement
  * ----------
@@ -50,12 +56,15 @@
 #include "clock.h"
 #include "common/hashfn.h"
 #include "compat.h"
+#include "holds.h"
 #include "libpq/auth.h"
 #include "libpq/libpq-be.h"
 #include "libpq/libpq.h"
 #include "libpq/pqsignal.h"
 #include "listen.h"
+#include "logins.h"
 #include "nodes/memnodes.h"
+#include "pgstat.h"
 #include "replication/walsender.h"
 #include "session.h"
 #include "storage/ipc.h"
@@ -72,7 +81,14 @@
 #define PREFETCH_DISTANCE 8		/* slots */
 
 static PmSlot *my_slot = NULL;
+static uint32 transactions_before = 0;	/* on our sheet, of others' */
 static ClientAuthentication_hook_type prev_ClientAuthentication_hook = NULL;
+
+static PmSheet *
+my_sheet(void)
+{
+	return &pm_shared->sheets[my_slot - pm_shared->slots];
+}
 
 /* Handler only: waiting for the rest of a message that has begun? */
 static bool
@@ -169,8 +185,108 @@ answer_request(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
+/* ---- the session's account ---- */
+
+/* The account that this session belongs to now, by its names of now. */
+static int
+my_account(bool *echo)
+{
+	PmIdentity	who = {
+		.application_name = MyBEEntry->st_appname,
+		.datname = my_slot->datname,
+		.usename = my_slot->usename,
+	};
+
+	pm_copy_address(&who.client_addr, &MyBEEntry->st_clientaddr);
+	return pm_account_of(&who, echo);
+}
+
 /*
- * before_shmem_exit, not on_proc_exit: an LWLock needs a PGPROC. The lock keeps
+ * The login's own transaction has committed: authenticated, admitted, set up.
+ * Runs in the commit; takes the lock of its sheet, whose holders never wait.
+ */
+static void
+begin_session(void)
+{
+	PmSheet    *sheet = my_sheet();
+	bool		echo;
+	int			account = my_account(&echo);
+
+	pm_sheet_begin(sheet, account);
+	pm_login_stage = PM_LOGIN_BEGUN;
+	pm_holds_begin(sheet);
+	transactions_before = sheet->transactions;
+	if (echo)
+		ereport(LOG,
+				(errmsg("pool \"%s\": session began: application \"%s\", database \"%s\", role \"%s\"",
+						pm_shared->accounts[account].name, MyBEEntry->st_appname,
+						my_slot->datname, my_slot->usename),
+				 errhidestmt(true)));
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (my_slot == NULL ||
+		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
+		return;
+	if (pm_login_stage == PM_LOGIN_BEGUN)
+		pm_hold_end();
+	else if (event == XACT_EVENT_COMMIT && OidIsValid(MyDatabaseId))
+		begin_session();
+}
+
+static PmCounter
+how_it_ends(void)
+{
+	uint64		request = pg_atomic_read_u64(&my_slot->request);
+
+	if (PM_REQUEST_STATE(request) == PM_REQUEST_RETIRING &&
+		my_slot->asked_backend_start == MyStartTimestamp)
+		return PM_RETIRED;
+	switch (pgStatSessionEndCause)
+	{
+		case DISCONNECT_CLIENT_EOF:
+			return PM_ENDED_ABANDONED;
+		case DISCONNECT_FATAL:
+			return pm_connection_was_lost() ? PM_ENDED_ABANDONED : PM_ENDED_FATAL;
+		case DISCONNECT_KILLED:
+			return PM_ENDED_KILLED;
+		default:
+			return PM_ENDED_CLIENT;
+	}
+}
+
+static void
+end_session(void)
+{
+	static const char *const words[PM_NUM_COUNTERS] = {
+		[PM_RETIRED] = "retired",
+		[PM_ENDED_ABANDONED] = "abandoned by the client",
+		[PM_ENDED_FATAL] = "by an error",
+		[PM_ENDED_KILLED] = "terminated",
+		[PM_ENDED_CLIENT] = "by the client",
+	};
+	PmSheet    *sheet = my_sheet();
+	int64		lifetime = GetCurrentTimestamp() - MyStartTimestamp;
+	PmCounter	how = how_it_ends();
+	bool		echo;
+	int			account = my_account(&echo);
+
+	pm_holds_finish();
+	account = pm_sheet_end(sheet, account, how, lifetime);
+	if (echo)
+		ereport(LOG,
+				(errmsg("pool \"%s\": session ended: %s, after %.3f s and %u transactions",
+						pm_shared->accounts[account].name, words[how], Max(lifetime, 0) / 1000000.0,
+						sheet->transactions - transactions_before),
+				 errhidestmt(true)));
+}
+
+/* ---- the slot ---- */
+
+/*
+ * before_shmem_exit, not on_proc_exit: an LWLock needs a PGPROC. ask_lock keeps
  * the process in existence while an asker that found it here signals it; its
  * holder never waits.
  */
@@ -182,8 +298,13 @@ release_slot(int code, Datum arg)
 
 	if (slot == NULL)
 		return;
+	if (pm_login_stage == PM_LOGIN_BEGUN)
+		end_session();
+	else
+		pm_login_ended();
 	LWLockAcquire(pm_shared->ask_lock, LW_SHARED);
 	my_slot = NULL;
+	pg_atomic_write_u32(&slot->listening, 0);
 	pg_atomic_write_u32(&slot->pid, 0);
 	request = pg_atomic_read_u64(&slot->request);
 	if (PM_REQUEST_STATE(request) == PM_REQUEST_ASKED)
@@ -217,6 +338,7 @@ claim_slot(Port *port)
 	pg_atomic_write_u32(&slot->pid, (uint32) MyProcPid);
 
 	my_slot = slot;
+	RegisterXactCallback(at_transaction_end, NULL);
 	before_shmem_exit(release_slot, (Datum) 0);
 	pqsignal(SIGUSR2, answer_request);
 }
@@ -231,8 +353,11 @@ on_authentication(Port *port, int status)
 	if (prev_ClientAuthentication_hook)
 		prev_ClientAuthentication_hook(port, status);
 
+	if (status != STATUS_OK && status != STATUS_EOF)
+		pm_login_failed(PM_AUTH_FAILURES);
 	if (status != STATUS_OK || my_slot != NULL || pm_shared == NULL || am_walsender)
 		return;
+	pm_login_stage = PM_LOGIN_AUTHENTICATED;
 	if (port->database_name == NULL || port->user_name == NULL)
 		return;
 	if (MyProc == NULL || pm_my_index() < 0 || pm_my_index() >= MaxBackends)
@@ -246,6 +371,7 @@ pm_session_install(void)
 	prev_ClientAuthentication_hook = ClientAuthentication_hook;
 	ClientAuthentication_hook = on_authentication;
 	pm_listen_install();
+	pm_holds_install();
 }
 
 /* The slot of this very session, NULL if it has none (any more). */
@@ -261,6 +387,13 @@ slot_of(const PmSession *session)
 		return NULL;
 	pg_read_barrier();
 	return slot->backend_start == session->backend_start ? slot : NULL;
+}
+
+/* Is it still there, and has a slot? Sure only while nothing can end it. */
+bool
+pm_slot_is(const PmSession *session)
+{
+	return slot_of(session) != NULL;
 }
 
 /*

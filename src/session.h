@@ -10,6 +10,7 @@
 #include "shmem.h"
 
 extern void pm_session_install(void);
+extern bool pm_slot_is(const PmSession *session);
 extern bool pm_slot_names(const PmSession *session, char *datname, char *usename);
 extern uint64 pm_slot_identity(const PmSession *session);
 

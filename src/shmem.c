@@ -7,13 +7,15 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "ledger.h"
 #include "shmem.h"
+#include "statfile.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 
 #define TRANCHE "pool_monitor"
-#define NUM_LOCKS 2
+#define NUM_LOCKS 4
 
 PmShared   *pm_shared = NULL;
 
@@ -26,9 +28,13 @@ shared_size(void)
 	Size		size = MAXALIGN(sizeof(PmShared));
 
 	size = add_size(size, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPool))));
+	size = add_size(size, MAXALIGN(mul_size(2 * pm_max_pools, sizeof(int))));
 	size = add_size(size, MAXALIGN(mul_size(2 * pm_max_pools, sizeof(PmPoolState))));
 	size = add_size(size, MAXALIGN(mul_size(MaxBackends, sizeof(PmSlot))));
-	return size;
+	size = add_size(size, MAXALIGN(mul_size(MaxBackends, sizeof(PmSheet))));
+	size = add_size(size, MAXALIGN(pm_accounts_size()));
+	size = add_size(size, MAXALIGN(pm_history_size()));
+	return add_size(size, MAXALIGN(pm_events_size()));
 }
 
 static void
@@ -49,21 +55,38 @@ initialize_shared_memory(PmShared *shared)
 	memset(shared, 0, shared_size());
 	shared->lock = &locks[0].lock;
 	shared->ask_lock = &locks[1].lock;
+	shared->history_lock = &locks[2].lock;
+	shared->events_lock = &locks[3].lock;
 	shared->pools = (PmPool *) at;
 	at += MAXALIGN(pm_max_pools * sizeof(PmPool));
+	shared->pool_accounts = (int *) at;
+	shared->new_accounts = shared->pool_accounts + pm_max_pools;
+	at += MAXALIGN(2 * pm_max_pools * sizeof(int));
 	shared->states = (PmPoolState *) at;
 	at += MAXALIGN(2 * pm_max_pools * sizeof(PmPoolState));
 	shared->slots = (PmSlot *) at;
+	at += MAXALIGN(MaxBackends * sizeof(PmSlot));
+	shared->sheets = (PmSheet *) at;
+	at += MAXALIGN(MaxBackends * sizeof(PmSheet));
+	pm_accounts_init(at);
+	at += MAXALIGN(pm_accounts_size());
+	shared->history = (PmHistory *) at;
+	pm_history_init(at);
+	at += MAXALIGN(pm_history_size());
+	shared->events = (PmEvents *) at;
+	pm_events_init(shared->events);
 
 	pg_atomic_init_u64(&shared->worker_latch, 0);
 	pg_atomic_init_u64(&shared->generation, 1);
 	pg_atomic_init_u64(&shared->load_requested, 1); /* load at start-up */
-	pg_atomic_init_u64(&shared->refused, 0);
 	pg_atomic_init_u64(&shared->ticket, 0);
+	pg_atomic_init_u32(&shared->rules_seq, 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{
 		pg_atomic_init_u32(&shared->slots[i].pid, 0);
+		pg_atomic_init_u32(&shared->slots[i].listening, 0);
 		pg_atomic_init_u64(&shared->slots[i].request, 0);
+		pm_sheet_init(&shared->sheets[i], shared->lock->tranche);
 	}
 }
 
@@ -79,10 +102,11 @@ start_shared_memory(void)
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	shared = ShmemInitStruct("pool_monitor", shared_size(), &found);
+	pm_shared = shared;
 	if (!found)
 		initialize_shared_memory(shared);
 	LWLockRelease(AddinShmemInitLock);
-	pm_shared = shared;
+	pm_statfile_at_exit();
 }
 
 void
@@ -149,6 +173,7 @@ copy_rules(PmRules *rules)
 	rules->generation = pg_atomic_read_u64(&pm_shared->generation);
 	rules->npools = pm_shared->npools;
 	memcpy(rules->pools, pm_shared->pools, rules->npools * sizeof(PmPool));
+	memcpy(rules->accounts, pm_shared->pool_accounts, rules->npools * sizeof(int));
 	LWLockRelease(pm_shared->lock);
 }
 
@@ -163,6 +188,8 @@ pm_rules_current(void)
 
 	if (pm_shared == NULL)
 		return &rules;
+	if (rules.accounts == NULL)
+		rules.accounts = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(int));
 	if (rules.pools == NULL)
 		rules.pools = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(PmPool));
 	if (rules.generation != pg_atomic_read_u64(&pm_shared->generation))
@@ -196,40 +223,6 @@ pm_states_copy(const PmRules *rules, PmPoolState *states)
 	return current;
 }
 
-/*
- * Whoever counts more connections than the peak so far raises it: the sampler
- * is not the only one who looks. Both take lock.
- */
-void
-pm_raise_pool_peak(const PmRules *rules, int pool, int connections, TimestampTz now)
-{
-	PmPoolState *state = &pm_shared->states[pool];
-
-	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	if (rules->generation == pg_atomic_read_u64(&pm_shared->generation) &&
-		connections > state->peak_connections)
-	{
-		state->peak_connections = connections;
-		state->peak_at = now;
-	}
-	LWLockRelease(pm_shared->lock);
-}
-
-/* Gives back the peak as it is then. */
-void
-pm_raise_server_peak(int connections, TimestampTz now, int *peak, TimestampTz *peak_at)
-{
-	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	if (connections > pm_shared->peak_connections)
-	{
-		pm_shared->peak_connections = connections;
-		pm_shared->peak_at = now;
-	}
-	*peak = pm_shared->peak_connections;
-	*peak_at = pm_shared->peak_at;
-	LWLockRelease(pm_shared->lock);
-}
-
 /* Caller holds lock. */
 static int
 find_pool(const char *name)
@@ -242,9 +235,31 @@ find_pool(const char *name)
 	return -1;
 }
 
+/*
+ * Gives each pool its account; those that have one keep it. in_use has one
+ * place for each account. Caller holds lock.
+ */
+static void
+assign_accounts(const PmPool *pools, int npools, bool *in_use)
+{
+	memset(in_use, 0, pm_num_accounts() * sizeof(bool));
+	for (int i = 0; i < npools; i++)
+	{
+		int			former = find_pool(pools[i].name);
+
+		if (former >= 0)
+			in_use[pm_shared->pool_accounts[former]] = true;
+	}
+	for (int i = 0; i < npools; i++)
+	{
+		pm_shared->new_accounts[i] = pm_account_for_pool(pools[i].name, in_use);
+		in_use[pm_shared->new_accounts[i]] = true;
+	}
+}
+
 /* Caller holds lock. */
 static void
-replace_pools(const PmPool *pools, int npools)
+replace_pools(const PmPool *pools, int npools, bool *in_use)
 {
 	PmPoolState *states = pm_shared->states;
 
@@ -262,9 +277,18 @@ replace_pools(const PmPool *pools, int npools)
 		else
 			memset(&states[i], 0, sizeof(PmPoolState));
 	}
+	assign_accounts(pools, npools, in_use);
+
+	pg_atomic_fetch_add_u32(&pm_shared->rules_seq, 1);
+	pg_write_barrier();
 	if (npools > 0)
+	{
 		memcpy(pm_shared->pools, pools, npools * sizeof(PmPool));
+		memcpy(pm_shared->pool_accounts, pm_shared->new_accounts, npools * sizeof(int));
+	}
 	pm_shared->npools = npools;
+	pg_write_barrier();
+	pg_atomic_fetch_add_u32(&pm_shared->rules_seq, 1);
 	pg_atomic_fetch_add_u64(&pm_shared->generation, 1);
 }
 
@@ -279,6 +303,7 @@ bool
 pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database)
 {
 	bool		changed = false;
+	bool	   *in_use = palloc(pm_num_accounts() * sizeof(bool));
 
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
 	if (ticket >= pm_shared->load_done)
@@ -286,7 +311,7 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		changed = npools != pm_shared->npools ||
 			(npools > 0 && memcmp(pools, pm_shared->pools, npools * sizeof(PmPool)) != 0);
 		if (changed)
-			replace_pools(pools, npools);
+			replace_pools(pools, npools, in_use);
 		pm_shared->load_done = ticket;
 		pm_shared->load_result = PM_LOAD_OK;
 		pm_shared->load_message[0] = '\0';
@@ -294,6 +319,7 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		pm_shared->load_database = database;
 	}
 	LWLockRelease(pm_shared->lock);
+	pfree(in_use);
 	return changed;
 }
 

@@ -2,12 +2,17 @@
  * shmem.h
  *		What lives in shared memory, and who may touch it how.
  *
- * Locks (both in the tranche "pool_monitor"; never taken together):
+ * Locks (all in the tranche "pool_monitor"; never two of them together, but
+ * that a sheet's lock may be taken under ask_lock):
  *
  *	lock		protects what PmShared marks with it. Held for a memcpy, a few
  *				comparisons (when changed declarations are put in force, of each
  *				new name with the old ones); never across a call that can wait or
  *				raise.
+ *	history_lock	protects PmHistory. Held for one tick's additions, or for
+ *				copying one series; never across a call that can wait or raise.
+ *	events_lock	protects the ring of events. Held for one memcpy.
+ *	PmSheet.lock	one for each slot: see ledger.h.
  *	ask_lock	EXCLUSIVE: to check that a slot is still the vetted session's and
  *				to signal its process. SHARED: by an exiting backend, to give its
  *				slot up. So a process that is signalled under it exists, and is
@@ -16,6 +21,9 @@
 #ifndef PM_SHMEM_H
 #define PM_SHMEM_H
 
+#include "account.h"
+#include "events.h"
+#include "history.h"
 #include "port/atomics.h"
 #include "rules.h"
 #include "storage/latch.h"
@@ -111,6 +119,7 @@ typedef enum PmReason
 typedef struct PmSlot
 {
 	pg_atomic_uint32 pid;		/* 0: free. Set last, cleared first */
+	pg_atomic_uint32 listening; /* does it LISTEN? Errs on the side of yes */
 	TimestampTz backend_start;	/* as in the backend status entry */
 	uint64		identity;		/* hash of the two names */
 	char		datname[NAMEDATALEN];	/* as the client logged in */
@@ -126,8 +135,6 @@ typedef struct PmSlot
 /* What the sampler remembers of a pool; protected by lock. */
 typedef struct PmPoolState
 {
-	int			peak_connections;
-	TimestampTz peak_at;		/* 0: never seen a connection */
 	PmStatus	status;
 	TimestampTz status_since;	/* 0: not sampled yet */
 } PmPoolState;
@@ -149,13 +156,15 @@ typedef struct PmShared
 {
 	LWLock	   *lock;
 	LWLock	   *ask_lock;
+	LWLock	   *history_lock;
+	LWLock	   *events_lock;
 
 	/* atomics: no lock */
 	pg_atomic_uint64 worker_latch;	/* a Latch *, 0 while no worker runs */
 	pg_atomic_uint64 generation;	/* moves when pools changes */
 	pg_atomic_uint64 load_requested;	/* tickets for the loader */
-	pg_atomic_uint64 refused;	/* logins refused with SQLSTATE 53300 */
 	pg_atomic_uint64 ticket;	/* last one given to a retire request */
+	pg_atomic_uint32 rules_seq; /* odd while pools are changed: account.c */
 
 	/* protected by lock */
 	uint64		load_done;		/* highest ticket dealt with */
@@ -164,16 +173,27 @@ typedef struct PmShared
 	Oid			load_database;	/* where the last good load read, or invalid */
 	char		load_message[PM_LOAD_MESSAGE_LEN];	/* when it failed */
 
+	/*
+	 * protected by lock: max_pools, in matching order. npools, pools and
+	 * pool_accounts are also read under rules_seq, without the lock.
+	 */
 	int			npools;
-	int			peak_connections;	/* of the server */
-	TimestampTz peak_at;
-
-	/* protected by lock: max_pools, in matching order */
 	PmPool	   *pools;
+	int		   *pool_accounts;
+	int		   *new_accounts;	/* for replace_pools() */
 	PmPoolState *states;		/* and as many again, for replace_pools() */
 
-	/* each slot has its own rules, see there */
+	/* the worker's alone */
+	bool		statistics_loaded;	/* the file was read, or set aside */
+	bool		applications_full;	/* that was said */
+
+	/* each has its own rules, see there */
 	PmSlot	   *slots;			/* MaxBackends */
+	struct PmSheet *sheets;		/* MaxBackends */
+	PmAccountKey *account_keys; /* pm_num_accounts() */
+	PmAccount  *accounts;		/* pm_num_accounts() */
+	PmHistory  *history;
+	PmEvents   *events;
 } PmShared;
 
 /* NULL where the library was not preloaded */
@@ -194,12 +214,11 @@ typedef struct PmRules
 	bool		by_client_addr; /* does any pool ask for an address? */
 	bool		by_login;		/* for a database or role? */
 	PmPool	   *pools;
+	int		   *accounts;		/* of each pool */
 } PmRules;
 
 extern const PmRules *pm_rules_current(void);
 extern bool pm_states_copy(const PmRules *rules, PmPoolState *states);
-extern void pm_raise_pool_peak(const PmRules *rules, int pool, int connections, TimestampTz now);
-extern void pm_raise_server_peak(int connections, TimestampTz now, int *peak, TimestampTz *peak_at);
 extern bool pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database);
 
 /*

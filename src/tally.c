@@ -90,6 +90,7 @@ create_class(const PmTally *tally, const PmClassKey *key, const PmSession *sessi
 	class->key = *key;
 	strlcpy(class->application_name, key->application_name, NAMEDATALEN);
 	class->key.application_name = class->application_name;
+	class->account = -1;
 	class->pool = pm_match(tally->rules->pools, tally->rules->npools, &who);
 	return class;
 }

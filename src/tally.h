@@ -50,6 +50,7 @@ typedef struct PmClass
 	PmClassKey	key;
 	char		application_name[NAMEDATALEN];
 	int			pool;			/* index in rules, -1: none */
+	int			account;		/* ledger.c: -1 until it is looked up */
 	bool		role_known;		/* recycler.c: role_reason is filled in */
 	PmReason	role_reason;	/* why the role's sessions are never retired */
 	void	   *extra;			/* the caller's own, NULL at first */

@@ -39,16 +39,16 @@ put_findings(PmRow *row, const PmCounts *counts)
 }
 
 /*
- * Peak and status are never behind what is seen right now, though the sampler
- * may not have ticked since.
+ * The status is never behind what is seen right now, though the sampler may not
+ * have ticked since.
  */
 static void
-put_budget(ReturnSetInfo *result, const PmPool *pool, const PmCounts *counts,
+put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCounts *counts,
 		   const PmPoolState *state, TimestampTz now)
 {
 	PmRow		row = {0};
 	PmStatus	status = pm_pool_status(pool, counts->connections, pm_busy(counts));
-	bool		new_peak = counts->connections > state->peak_connections;
+	uint64		peak = pg_atomic_read_u64(&pm_shared->accounts[account].peak);
 	bool		new_status = state->status_since == 0 || state->status != status;
 
 	pm_put_text(&row, pool->name);
@@ -59,8 +59,8 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, const PmCounts *counts,
 	put_counts(&row, counts);
 	pm_put_int(&row, pm_overflow(pool, counts->connections));
 	pm_put_int(&row, pool->budget < 0 ? 0 : Max(counts->connections - pool->budget, 0));
-	pm_put_int(&row, new_peak ? counts->connections : state->peak_connections);
-	pm_put_time(&row, new_peak ? now : state->peak_at);
+	pm_put_int(&row, PM_PEAK_COUNT(peak));
+	pm_put_time(&row, pm_peak_at(peak));
 	put_findings(&row, counts);
 	pm_put_since(&row, counts->oldest, now);
 	pm_put_since(&row, counts->longest_idle, now);
@@ -110,11 +110,8 @@ pm_budgets(PG_FUNCTION_ARGS)
 	} while (!pm_states_copy(tally.rules, states));
 
 	for (int i = 0; i < tally.rules->npools; i++)
-	{
-		if (pools[i].connections > states[i].peak_connections)
-			pm_raise_pool_peak(tally.rules, i, pools[i].connections, tally.now);
-		put_budget(result, &tally.rules->pools[i], &pools[i], &states[i], tally.now);
-	}
+		put_budget(result, &tally.rules->pools[i], tally.rules->accounts[i], &pools[i],
+				   &states[i], tally.now);
 	return (Datum) 0;
 }
 
@@ -374,15 +371,6 @@ pm_sessions(PG_FUNCTION_ARGS)
 
 /* ---- server ---- */
 
-/* Connections that all applications together may hold. */
-static int
-connection_budget(int usable)
-{
-	if (pm_connection_budget > 0)
-		return pm_connection_budget;
-	return (int) ((int64) usable * (100 - pm_headroom_percent) / 100);
-}
-
 static void
 count_server(int *connections, int *undeclared, PmTally *tally)
 {
@@ -406,12 +394,11 @@ pm_server(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	int			reserved = pm_reserved_connections();
-	int			usable = Max(MaxConnections - reserved, 0);
-	int			budget = connection_budget(usable);
+	int			usable = pm_usable_connections();
+	int			budget = pm_server_budget();
 	int			connections;
 	int			undeclared;
-	int			peak;
-	TimestampTz peak_at;
+	PmFigures  *figures = palloc(sizeof(PmFigures));
 	PmDeclared	declared;
 	PmTally		tally;
 	PmRow		row = {0};
@@ -421,7 +408,7 @@ pm_server(PG_FUNCTION_ARGS)
 	count_server(&connections, &undeclared, &tally);
 	declared = pm_declared(tally.rules->pools, tally.rules->npools);
 
-	pm_raise_server_peak(connections, tally.now, &peak, &peak_at);
+	(void) pm_account_figures(pm_server_account(), figures, true);
 
 	pm_put_int(&row, MaxConnections);
 	pm_put_int(&row, reserved);
@@ -436,9 +423,9 @@ pm_server(PG_FUNCTION_ARGS)
 	pm_put_int(&row, connections);
 	pm_put_int(&row, undeclared);
 	pm_put_int(&row, Max(usable - connections, 0));
-	pm_put_int(&row, peak);
-	pm_put_time(&row, peak_at);
-	pm_put_bound(&row, (int64) pg_atomic_read_u64(&pm_shared->refused));
+	pm_put_int(&row, figures->peak);
+	pm_put_time(&row, figures->peak_at);
+	pm_put_bound(&row, (int64) figures->counters[PM_REFUSED]);
 	pm_put_text(&row, pm_server_status_name(pm_server_status(&declared, budget, connections)));
 	pm_put_row(result, &row);
 	return (Datum) 0;

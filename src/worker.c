@@ -16,12 +16,14 @@
 #include "guc.h"
 #include "libpq/pqsignal.h"
 #include "loader.h"
+#include "notifier.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "recycler.h"
 #include "sampler.h"
 #include "shmem.h"
+#include "statfile.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
@@ -89,6 +91,8 @@ pm_worker_main(Datum arg)
 	wait_event = pm_wait_event("PoolMonitorMain");
 	next_recycle = pm_monotonic_ms() + pm_recycle_interval;
 	tick = AllocSetContextCreate(TopMemoryContext, "pool_monitor tick", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(tick);
+	pm_statfile_load();
 
 	for (;;)
 	{
@@ -116,6 +120,8 @@ pm_worker_main(Datum arg)
 		pm_loader_tick();
 		if (due(&next_sample, pm_sample_interval, now))
 			pm_sample();
+		pm_statfile_tick();
+		pm_notifier_tick();
 
 		timeout = pm_recycler_collect() ? ANSWER_INTERVAL : LOADER_INTERVAL;
 		timeout = Min(timeout, Min(next_sample, next_recycle) - pm_monotonic_ms());

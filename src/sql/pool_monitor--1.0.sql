@@ -117,7 +117,7 @@ COMMENT ON COLUMN pool_monitor.pools.max_overflow IS 'connections that each proc
 COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS 'how long a checkout waits for a connection before it fails; declared for the record, nothing depends on it yet';
 COMMENT ON COLUMN pool_monitor.pools.pool_recycle IS 'age from which the client replaces a connection at its next checkout; NULL: never';
 COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connection before it uses it? Declared for the record, nothing depends on it yet';
-COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'wish to have this pool''s connects, disconnects and retirements in the server log; nothing depends on it yet';
+COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'log this pool''s connects, disconnects and retirements in the server log';
 COMMENT ON COLUMN pool_monitor.pools.idle_limit IS 'an idle session is flagged idle_over_limit after this time';
 COMMENT ON COLUMN pool_monitor.pools.leak_threshold IS 'a session is flagged leak_suspect when it has been in one transaction for longer';
 COMMENT ON COLUMN pool_monitor.pools.budget IS 'connections that the pool may hold; NULL: the ceiling';
@@ -185,7 +185,7 @@ COMMENT ON COLUMN pool_monitor.budgets.busy IS 'active, or idle in a transaction
 COMMENT ON COLUMN pool_monitor.budgets.overflow IS 'connections above base; 0 where pool_size is 0';
 COMMENT ON COLUMN pool_monitor.budgets.over_budget IS 'connections above budget; 0 where there is no limit';
 COMMENT ON COLUMN pool_monitor.budgets.utilization IS 'connections in percent of budget; NULL where there is no limit';
-COMMENT ON COLUMN pool_monitor.budgets.peak_connections IS 'most connections that the sampler, or any query of this view, has seen since the server started';
+COMMENT ON COLUMN pool_monitor.budgets.peak_connections IS 'most connections at any moment since stats_reset in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.budgets.peak_at IS 'when that was; NULL: there was no connection yet';
 COMMENT ON COLUMN pool_monitor.budgets.stale IS 'sessions older than pool_recycle by recycle_margin and idle for recycle_grace';
 COMMENT ON COLUMN pool_monitor.budgets.idle_over_limit IS 'sessions idle for longer than idle_limit';
@@ -298,10 +298,127 @@ COMMENT ON COLUMN pool_monitor.server.declared_ceiling IS 'sum of the declared p
 COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now; those still authenticating are not counted';
 COMMENT ON COLUMN pool_monitor.server.undeclared IS 'of these, in no declared pool';
 COMMENT ON COLUMN pool_monitor.server.available IS 'usable less connections';
-COMMENT ON COLUMN pool_monitor.server.peak_connections IS 'most connections that the sampler, or any query of this view, has seen since the server started';
+COMMENT ON COLUMN pool_monitor.server.peak_connections IS 'most connections at any moment, since the last reset() of everything: exact';
 COMMENT ON COLUMN pool_monitor.server.peak_at IS 'when that was';
-COMMENT ON COLUMN pool_monitor.server.refused IS 'logins refused since the server started because no connection slot was free (SQLSTATE 53300 without the limits of single roles and databases)';
+COMMENT ON COLUMN pool_monitor.server.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without the limits of single roles and databases), since the last reset() of everything';
 COMMENT ON COLUMN pool_monitor.server.status IS 'the worst that holds: ok; overcommitted (declared_ceiling above connection_budget, or unbounded); over (connections above connection_budget)';
+
+--
+-- What was counted
+--
+
+CREATE FUNCTION pool_monitor.pool_stats(
+	OUT pool text, OUT application_name text, OUT connections int, OUT connects
+	bigint, OUT disconnects bigint, OUT taken_over bigint, OUT given_over
+	bigint, OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal
+	bigint, OUT ended_killed bigint, OUT retired bigint, OUT ended_lost bigint,
+	OUT declined bigint, OUT rejected bigint, OUT refused bigint, OUT
+	auth_failures bigint, OUT transactions bigint, OUT average_busy float8, OUT
+	lifetime_p50 interval, OUT lifetime_p95 interval, OUT lifetime_max interval,
+	OUT hold_p50 interval, OUT hold_p95 interval, OUT hold_p99 interval, OUT
+	hold_max interval, OUT stats_reset timestamptz
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 50
+	AS 'MODULE_PATHNAME', 'pm_pool_stats';
+COMMENT ON FUNCTION pool_monitor.pool_stats() IS 'behind the view pool_monitor.pool_stats';
+
+CREATE VIEW pool_monitor.pool_stats AS
+	SELECT s.pool, s.application_name, s.connections, s.connects, s.disconnects,
+		s.taken_over, s.given_over, s.ended_client, s.ended_abandoned,
+		s.ended_fatal, s.ended_killed, s.retired, s.ended_lost, s.declined,
+		s.rejected, s.refused, s.auth_failures, s.transactions, s.average_busy,
+		s.lifetime_p50, s.lifetime_p95, s.lifetime_max, s.hold_p50, s.hold_p95,
+		s.hold_p99, s.hold_max, s.stats_reset
+	FROM pool_monitor.pool_stats() AS s;
+
+COMMENT ON VIEW pool_monitor.pool_stats IS
+'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for those above max_applications. Exact: nothing is sampled. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
+COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS 'discovered application: a name that no declared pool matches; NULL: a declared pool, or (other)';
+COMMENT ON COLUMN pool_monitor.pool_stats.connections IS 'sessions there are now; always connects less disconnects';
+COMMENT ON COLUMN pool_monitor.pool_stats.connects IS 'sessions that came to be here: they began here, or (taken_over of them) were alive already';
+COMMENT ON COLUMN pool_monitor.pool_stats.disconnects IS 'sessions that are here no more: the sum of the ended_ columns, retired and given_over';
+COMMENT ON COLUMN pool_monitor.pool_stats.taken_over IS 'of connects: alive when they came, because they changed their application_name, the declarations changed, or the counters were reset';
+COMMENT ON COLUMN pool_monitor.pool_stats.given_over IS 'of disconnects: alive when they went to another pool or application';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_client IS 'of disconnects: the client said goodbye';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_abandoned IS 'of disconnects: the client vanished';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_fatal IS 'of disconnects: a fatal error ended the session, time-outs among them';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_killed IS 'of disconnects: terminated by an administrator, or by the server''s shutdown';
+COMMENT ON COLUMN pool_monitor.pool_stats.retired IS 'of disconnects: retired by pool_monitor';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_lost IS 'of disconnects: they were there when the statistics were last saved before a crash';
+COMMENT ON COLUMN pool_monitor.pool_stats.declined IS 'questions whether a session may be retired that were answered no, or not at all';
+COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS 'logins that were authenticated, then not admitted: missing role or database, no CONNECT privilege, a role''s or database''s own CONNECTION LIMIT';
+COMMENT ON COLUMN pool_monitor.pool_stats.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without those own limits)';
+COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated';
+COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
+COMMENT ON COLUMN pool_monitor.pool_stats.average_busy IS 'connections in a transaction, as an average over the time observed, open transactions included: exact, the sum of hold times divided by the time (which is the offered load of Little''s law)';
+COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_p50 IS 'median lifetime of the sessions that have ended; every percentile is off by at most 6.25 %';
+COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_p95 IS '95 % of the sessions that have ended lived no longer';
+COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_max IS 'longest lifetime of a session that has ended';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_p50 IS 'median hold time: how long a transaction kept its connection, a failed block until its ROLLBACK';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_p95 IS '95 % of the transactions held no longer';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_p99 IS '99 % of the transactions held no longer';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_max IS 'longest hold time; after a reset, off by at most 6.25 % while a session goes on that had a longer one before';
+COMMENT ON COLUMN pool_monitor.pool_stats.stats_reset IS 'since when all of this was counted';
+
+CREATE FUNCTION pool_monitor.history(
+	OUT bucket_start timestamptz, OUT resolution interval, OUT pool text, OUT
+	seen float8, OUT avg_connections float8, OUT max_connections int, OUT
+	avg_busy float8, OUT max_busy int, OUT connects bigint, OUT disconnects
+	bigint, OUT refused bigint, OUT retired bigint, OUT overflow_seconds float8,
+	OUT exhausted_seconds float8, OUT over_seconds float8
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10000
+	AS 'MODULE_PATHNAME', 'pm_history';
+COMMENT ON FUNCTION pool_monitor.history() IS 'behind the view pool_monitor.history';
+
+CREATE VIEW pool_monitor.history AS
+	SELECT h.bucket_start, h.resolution, h.pool, h.seen, h.avg_connections,
+		h.max_connections, h.avg_busy, h.max_busy, h.connects, h.disconnects,
+		h.refused, h.retired, h.overflow_seconds, h.exhausted_seconds,
+		h.over_seconds
+	FROM pool_monitor.history() AS h;
+
+COMMENT ON VIEW pool_monitor.history IS
+'The past, by the minute (history_minutes) and by the hour (history_hours), in no order. A stretch in which the worker did not run is not there. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.history.bucket_start IS 'begin of the minute or hour';
+COMMENT ON COLUMN pool_monitor.history.resolution IS '1 minute or 1 hour';
+COMMENT ON COLUMN pool_monitor.history.pool IS 'declared pool (its history stays after its declaration is deleted, until its place is needed); (undeclared): all sessions in no declared pool; (server): all';
+COMMENT ON COLUMN pool_monitor.history.seen IS 'seconds in which the worker was watching; averages and seconds are of this time. Less than the resolution: it was not, or this stretch is not over yet. More: the clock was set back meanwhile';
+COMMENT ON COLUMN pool_monitor.history.avg_connections IS 'connections, averaged over seen: exact; NULL: nothing was seen';
+COMMENT ON COLUMN pool_monitor.history.max_connections IS 'most connections at any moment: exact';
+COMMENT ON COLUMN pool_monitor.history.avg_busy IS 'connections in a transaction, averaged over seen: exact; NULL: nothing was seen';
+COMMENT ON COLUMN pool_monitor.history.max_busy IS 'most busy connections that a sample has seen';
+COMMENT ON COLUMN pool_monitor.history.connects IS 'sessions that began: exact, also where nothing was seen; those that only came from another pool do not count';
+COMMENT ON COLUMN pool_monitor.history.disconnects IS 'sessions that ended: exact';
+COMMENT ON COLUMN pool_monitor.history.refused IS 'logins refused because no connection slot was free: exact';
+COMMENT ON COLUMN pool_monitor.history.retired IS 'sessions retired by pool_monitor: exact';
+COMMENT ON COLUMN pool_monitor.history.overflow_seconds IS 'seconds above base, as sampled; 0 for the sums';
+COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS 'seconds with the status exhausted, as sampled; of (server): with no connection available';
+COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds with the status over, as sampled; of (server): above connection_budget';
+
+CREATE FUNCTION pool_monitor.events(
+	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name
+	text, OUT event text, OUT pid int, OUT detail text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
+	AS 'MODULE_PATHNAME', 'pm_events';
+COMMENT ON FUNCTION pool_monitor.events() IS 'behind the view pool_monitor.events';
+
+CREATE VIEW pool_monitor.events AS
+	SELECT e.seq, e.at, e.pool, e.application_name, e.event, e.pid,
+		e.detail::pg_catalog.jsonb AS detail
+	FROM pool_monitor.events() AS e;
+
+COMMENT ON VIEW pool_monitor.events IS
+'The last max_events events, the oldest first. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby). Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; a gap means that older events were overwritten';
+COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed';
+COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
+COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';
+COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_set_back; over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; retired, declined';
+COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
+COMMENT ON COLUMN pool_monitor.events.detail IS 'what there is to say: times in seconds';
 
 --
 -- Functions that act
@@ -324,6 +441,12 @@ CREATE FUNCTION pool_monitor.reload() RETURNS int
 COMMENT ON FUNCTION pool_monitor.reload() IS
 'Loads the declared pools, as they are committed, and waits up to 10 seconds for it. Returns the number of pools in force; raises an error that says why when they cannot be loaded. Never necessary after a committed change.';
 
+CREATE FUNCTION pool_monitor.reset(pool text DEFAULT NULL) RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pm_reset';
+COMMENT ON FUNCTION pool_monitor.reset(text) IS
+'Begins the counters, percentiles and peak of one declared pool or discovered application anew; with NULL those of all and of the server, and forgets the applications that have no sessions. Leaves history and events alone. Sessions that are there count as taken_over. Raises an error when there is no such name in pool_stats.';
+
 CREATE FUNCTION pool_monitor.version() RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pm_version';
@@ -340,11 +463,19 @@ COMMENT ON FUNCTION pool_monitor.version() IS 'version of the library that serve
 REVOKE ALL ON FUNCTION pool_monitor.pools_changed() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.budgets() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.server() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.pool_stats() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.history() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.events() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.reset(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.recycle(text, bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.reload() FROM PUBLIC;
 
 GRANT SELECT ON pool_monitor.applications, pool_monitor.sessions TO PUBLIC;
 GRANT SELECT ON pool_monitor.pools, pool_monitor.budgets, pool_monitor.server TO pg_read_all_stats;
+GRANT SELECT ON pool_monitor.pool_stats, pool_monitor.history, pool_monitor.events TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.pool_stats() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.history() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.events() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.budgets() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.server() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.recycle(text, bool) TO pg_read_all_stats, pg_signal_backend;

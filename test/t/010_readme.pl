@@ -19,7 +19,7 @@ while ($readme =~ /<!-- test: (\w+) -->\n```sql\n(.*?)```/gs)
 	$n++;
 	$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
 }
-is($n,                        4,  'all examples were found');
+is($n,                        5,  'all examples were found');
 is(() = $readme =~ /```sql/g, $n, 'and there is no other one');
 is(
 	$node->safe_psql(
@@ -48,7 +48,7 @@ foreach my $line (split /\n/, $settings)
 }
 is($default{sample_interval}, '1s', 'default of sample_interval');
 my $documented = () = $readme =~
-  /^\| `(?:database|sample_interval|recycle_\w+|protected_roles|headroom_percent|connection_budget|max_pools)` \|/gm;
+  /^\| `(?:database|sample_interval|recycle_\w+|protected_roles|headroom_percent|connection_budget|max_\w+|history_\w+|notify_events|save_interval)` \|/gm;
 is(
 	$documented,
 	$node->safe_psql(

@@ -1,0 +1,637 @@
+/*
+ * account.c
+ *		Counting, for each pool and application.
+ *
+ * What runs in a connecting, an ending or a refused process takes no lock and
+ * waits for nobody. It finds its account in two steps.
+ *
+ * The declarations are matched in place. Whoever changes them makes rules_seq
+ * odd before and even after, and a match counts only if the number was even and
+ * is still the same. While they change, what is read may be of two
+ * declarations at once, but it is bounded: every string ends in a zero that is
+ * never overwritten. After MATCH_TRIES the session goes to "(other)" for the
+ * moment; the worker moves it at its next tick.
+ *
+ * Applications are entered by who sees them first, in the lowest free place, by
+ * compare-and-exchange; who meets a CLAIMED place waits for its name, which
+ * takes some instructions, but not for ever. Where that fails, or all places
+ * are taken, it is "(other)".
+ */
+#include "postgres.h"
+
+#include "account.h"
+#include "clock.h"
+#include "common/hashfn.h"
+#include "guc.h"
+#include "shmem.h"
+#include "storage/s_lock.h"
+#include "utils/timestamp.h"
+
+#define MATCH_TRIES		1000
+#define INSERT_TRIES	10
+#define CLAIM_SPINS		1000	/* for the name of a claimed place */
+#define READ_TRIES		1000
+
+/* ms; longer than anybody needs from finding an account to counting in it */
+#define CLOSING_TIME	10000
+
+#define ACCOUNT(i)	(&pm_shared->accounts[i])
+#define KEY(i)		(&pm_shared->account_keys[i])
+
+/* ---- layout ---- */
+
+/* As many again as max_pools: those no longer declared keep theirs for a while. */
+int
+pm_first_application(void)
+{
+	return 2 * pm_max_pools;
+}
+
+int
+pm_other_account(void)
+{
+	return pm_first_application() + pm_max_applications;
+}
+
+int
+pm_undeclared_account(void)
+{
+	return pm_other_account() + 1;
+}
+
+int
+pm_server_account(void)
+{
+	return pm_other_account() + 2;
+}
+
+int
+pm_num_accounts(void)
+{
+	return pm_other_account() + 3;
+}
+
+bool
+pm_account_ready(int account)
+{
+	return pg_atomic_read_u32(&KEY(account)->state) == PM_ACCOUNT_READY;
+}
+
+static bool
+is_undeclared(int account)
+{
+	return account >= pm_first_application() && account <= pm_other_account();
+}
+
+Size
+pm_accounts_size(void)
+{
+	return add_size(MAXALIGN(mul_size(pm_num_accounts(), sizeof(PmAccountKey))),
+					MAXALIGN(mul_size(pm_num_accounts(), sizeof(PmAccount))));
+}
+
+/* Empties an account that nobody can find. */
+static void
+init_account(PmAccount *account)
+{
+	memset(account, 0, sizeof(*account));
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+		pg_atomic_init_u64(&account->counters[i], 0);
+	for (int i = 0; i < PM_BUCKETS; i++)
+	{
+		pg_atomic_init_u64(&account->lifetimes[i], 0);
+		pg_atomic_init_u64(&account->holds[i], 0);
+	}
+	pg_atomic_init_u64(&account->busy, 0);
+	pg_atomic_init_u64(&account->lifetime_max, 0);
+	pg_atomic_init_u64(&account->hold_max, 0);
+	pg_atomic_init_u64(&account->moves_begun, 0);
+	pg_atomic_init_u64(&account->moves_done, 0);
+	pg_atomic_init_u32(&account->connections, 0);
+	pg_atomic_init_u64(&account->open_time, 0);
+	pg_atomic_init_u64(&account->peak, 0);
+	pg_atomic_init_u32(&account->tick_peak, 0);
+}
+
+static uint32
+hash_of(const char *name)
+{
+	return hash_bytes((const unsigned char *) name, strlen(name));
+}
+
+/* Opens an empty account under its name. */
+static void
+open_account(int i, const char *name)
+{
+	PmAccount  *account = ACCOUNT(i);
+
+	strlcpy(account->name, name, PM_NAME_LEN);
+	account->stats_reset = GetCurrentTimestamp();
+	account->observed_since = pm_monotonic_us();
+	KEY(i)->hash = hash_of(account->name);
+	pg_write_barrier();
+	pg_atomic_write_u32(&KEY(i)->state, PM_ACCOUNT_READY);
+}
+
+/* In the postmaster, before anybody else is there; pm_shared is set. */
+void
+pm_accounts_init(void *memory)
+{
+	pm_shared->account_keys = memory;
+	pm_shared->accounts = (PmAccount *) ((char *) memory + MAXALIGN(pm_num_accounts() * sizeof(PmAccountKey)));
+	for (int i = 0; i < pm_num_accounts(); i++)
+	{
+		pg_atomic_init_u32(&KEY(i)->state, PM_ACCOUNT_FREE);
+		init_account(ACCOUNT(i));
+	}
+	open_account(pm_other_account(), "(other)");
+	open_account(pm_undeclared_account(), "(undeclared)");
+	open_account(pm_server_account(), "(server)");
+}
+
+/* ---- finding an account ---- */
+
+/* Waits a moment for the name of a place that somebody is taking. */
+static PmAccountState
+settled_state(int i)
+{
+	uint32		state = pg_atomic_read_u32(&KEY(i)->state);
+
+	for (int spin = 0; state == PM_ACCOUNT_CLAIMED && spin < CLAIM_SPINS; spin++)
+	{
+		SPIN_DELAY();
+		state = pg_atomic_read_u32(&KEY(i)->state);
+	}
+	return state;
+}
+
+static int
+find_application(const char *name, uint32 hash, int *free)
+{
+	*free = -1;
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+	{
+		PmAccountState state = settled_state(i);
+
+		if (state == PM_ACCOUNT_FREE && *free < 0)
+			*free = i;
+		if (state != PM_ACCOUNT_READY)
+			continue;
+		pg_read_barrier();
+		if (KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* The account of a discovered application, entered now if it is new. */
+int
+pm_application_account(const char *name)
+{
+	uint32		hash = hash_of(name);
+
+	for (int tries = 0; tries < INSERT_TRIES; tries++)
+	{
+		int			free;
+		int			found = find_application(name, hash, &free);
+		uint32		expected = PM_ACCOUNT_FREE;
+
+		if (found >= 0)
+			return found;
+		if (free < 0)
+			break;
+		if (pg_atomic_compare_exchange_u32(&KEY(free)->state, &expected, PM_ACCOUNT_CLAIMED))
+		{
+			open_account(free, name);
+			return free;
+		}
+	}
+	return pm_other_account();
+}
+
+/* False when the declarations were changed under it. */
+static bool
+match_in_place(const PmIdentity *who, int *account, bool *echo)
+{
+	uint32		seq = pg_atomic_read_u32(&pm_shared->rules_seq);
+	int			pool;
+
+	if (seq % 2 != 0)
+		return false;
+	pg_read_barrier();
+	pool = pm_match(pm_shared->pools, Min(pm_shared->npools, pm_max_pools), who);
+	*account = pool >= 0 ? pm_shared->pool_accounts[pool] : -1;
+	*echo = pool >= 0 && pm_shared->pools[pool].echo;
+	pg_read_barrier();
+	return pg_atomic_read_u32(&pm_shared->rules_seq) == seq;
+}
+
+/*
+ * The account of whoever logs in under these names, and whether its pool wants
+ * its comings and goings logged.
+ */
+int
+pm_account_of(const PmIdentity *who, bool *echo)
+{
+	int			account;
+
+	for (int tries = 0; tries < MATCH_TRIES; tries++)
+	{
+		if (match_in_place(who, &account, echo))
+			return account >= 0 ? account : pm_application_account(who->application_name);
+		SPIN_DELAY();
+	}
+	*echo = false;
+	return pm_other_account();
+}
+
+/* ---- counting ---- */
+
+/* An account and the sums above it. */
+static int
+with_sums(int account, int *accounts)
+{
+	int			n = 0;
+
+	accounts[n++] = account;
+	if (is_undeclared(account))
+		accounts[n++] = pm_undeclared_account();
+	accounts[n++] = pm_server_account();
+	return n;
+}
+
+void
+pm_account_add(int account, PmCounter counter, int64 n)
+{
+	int			accounts[3];
+	int			naccounts = with_sums(account, accounts);
+
+	for (int i = 0; i < naccounts; i++)
+		pg_atomic_fetch_add_u64(&ACCOUNT(accounts[i])->counters[counter], n);
+}
+
+void
+pm_account_add_busy(int account, int64 us)
+{
+	int			accounts[3];
+	int			naccounts = with_sums(account, accounts);
+
+	for (int i = 0; i < naccounts; i++)
+		pg_atomic_fetch_add_u64(&ACCOUNT(accounts[i])->busy, us);
+}
+
+void
+pm_account_raise(pg_atomic_uint64 *max, uint64 value)
+{
+	uint64		old = pg_atomic_read_u64(max);
+
+	while (value > old && !pg_atomic_compare_exchange_u64(max, &old, value))
+		;
+}
+
+/* In ms, to have room for the count. */
+uint64
+pm_peak_word(int count, TimestampTz at)
+{
+	return ((uint64) Max(at / 1000, 0) << PM_PEAK_BITS) | (uint64) count;
+}
+
+/* To the ms; 0: no peak. */
+TimestampTz
+pm_peak_at(uint64 word)
+{
+	return (TimestampTz) (word >> PM_PEAK_BITS) * 1000;
+}
+
+static void
+raise_peak(PmAccount *account, int connections, TimestampTz at)
+{
+	uint64		old = pg_atomic_read_u64(&account->peak);
+
+	while (connections > PM_PEAK_COUNT(old) &&
+		   !pg_atomic_compare_exchange_u64(&account->peak, &old,
+										   pm_peak_word(connections, at != 0 ? at : GetCurrentTimestamp())))
+		;
+}
+
+static void
+raise_tick_peak(PmAccount *account, uint32 connections)
+{
+	uint32		old = pg_atomic_read_u32(&account->tick_peak);
+
+	while (connections > old &&
+		   !pg_atomic_compare_exchange_u32(&account->tick_peak, &old, connections))
+		;
+}
+
+static void
+enter(int i, int64 now)
+{
+	PmAccount  *account = ACCOUNT(i);
+	uint32		connections;
+
+	pg_atomic_fetch_add_u64(&account->moves_begun, 1);
+	connections = pg_atomic_add_fetch_u32(&account->connections, 1);
+	pg_atomic_fetch_sub_u64(&account->open_time, now);
+	pg_atomic_fetch_add_u64(&account->moves_done, 1);
+	raise_peak(account, connections, 0);
+	raise_tick_peak(account, connections);
+}
+
+static void
+leave(int i, int64 now)
+{
+	PmAccount  *account = ACCOUNT(i);
+
+	pg_atomic_fetch_add_u64(&account->moves_begun, 1);
+	pg_atomic_fetch_sub_u32(&account->connections, 1);
+	pg_atomic_fetch_add_u64(&account->open_time, now);
+	pg_atomic_fetch_add_u64(&account->moves_done, 1);
+}
+
+/*
+ * Enters a session, elsewhere if the account is being closed: the count of
+ * connections goes up before the state is looked at, and who closes looks the
+ * other way round.
+ */
+static void
+enter_open_account(int *account, int64 now)
+{
+	enter(*account, now);
+	if (!pm_account_ready(*account))
+	{
+		leave(*account, now);
+		*account = pm_other_account();
+		enter(*account, now);
+	}
+}
+
+/* A session has begun; gives back the account that it is in. */
+void
+pm_account_begin(int *account)
+{
+	int64		now = pm_monotonic_us();
+	int			accounts[3];
+	int			n;
+
+	enter_open_account(account, now);
+	n = with_sums(*account, accounts);
+	for (int i = 1; i < n; i++)
+		enter(accounts[i], now);
+	pm_account_add(*account, PM_CONNECTS, 1);
+}
+
+/* A session has ended; lifetime in us. */
+void
+pm_account_end(int account, PmCounter how, int64 lifetime)
+{
+	int64		now = pm_monotonic_us();
+	int			accounts[3];
+	int			n = with_sums(account, accounts);
+
+	for (int i = 0; i < n; i++)
+		leave(accounts[i], now);
+	pm_account_add(account, how, 1);
+	lifetime = Max(lifetime, 0);
+	pg_atomic_fetch_add_u64(&ACCOUNT(account)->lifetimes[pm_bucket(lifetime)], 1);
+	pm_account_raise(&ACCOUNT(account)->lifetime_max, lifetime);
+}
+
+/*
+ * A session goes alive to another account, in a transaction that has been open
+ * for so many us (0: in none): that time was spent for the former one. Gives
+ * back where it is. Caller holds the lock of the session's sheet.
+ */
+void
+pm_account_move(int from, int *to, int64 open)
+{
+	int64		now = pm_monotonic_us();
+
+	enter_open_account(to, now);
+	leave(from, now);
+	pg_atomic_fetch_add_u64(&ACCOUNT(from)->counters[PM_GIVEN_OVER], 1);
+	pg_atomic_fetch_add_u64(&ACCOUNT(*to)->counters[PM_TAKEN_OVER], 1);
+	pg_atomic_fetch_add_u64(&ACCOUNT(from)->busy, open);
+	pg_atomic_fetch_sub_u64(&ACCOUNT(*to)->busy, open);
+
+	if (is_undeclared(from) && !is_undeclared(*to))
+	{
+		leave(pm_undeclared_account(), now);
+		pg_atomic_fetch_add_u64(&ACCOUNT(pm_undeclared_account())->counters[PM_GIVEN_OVER], 1);
+		pg_atomic_fetch_add_u64(&ACCOUNT(pm_undeclared_account())->busy, open);
+	}
+	else if (!is_undeclared(from) && is_undeclared(*to))
+	{
+		enter(pm_undeclared_account(), now);
+		pg_atomic_fetch_add_u64(&ACCOUNT(pm_undeclared_account())->counters[PM_TAKEN_OVER], 1);
+		pg_atomic_fetch_sub_u64(&ACCOUNT(pm_undeclared_account())->busy, open);
+	}
+}
+
+/* ---- reading ---- */
+
+/*
+ * How long connections have been open, in us, all together since the account
+ * was opened; of two such readings the difference counts. False when sessions
+ * came and went all the time while it was read.
+ */
+bool
+pm_account_open_time(int account, int64 now, int64 *open_time, int *connections)
+{
+	PmAccount  *a = ACCOUNT(account);
+
+	for (int tries = 0; tries < READ_TRIES; tries++)
+	{
+		uint64		done = pg_atomic_read_u64(&a->moves_done);
+
+		pg_read_barrier();
+		*connections = pg_atomic_read_u32(&a->connections);
+		*open_time = (int64) pg_atomic_read_u64(&a->open_time) + *connections * now;
+		pg_read_barrier();
+		if (pg_atomic_read_u64(&a->moves_begun) == done)
+			return true;
+	}
+	return false;
+}
+
+/* Most connections since the last call; at least those of now. */
+void
+pm_account_take_tick_peak(int account, int *peak)
+{
+	PmAccount  *a = ACCOUNT(account);
+
+	*peak = pg_atomic_exchange_u32(&a->tick_peak, 0);
+	raise_tick_peak(a, pg_atomic_read_u32(&a->connections));
+	*peak = Max(*peak, (int) pg_atomic_read_u32(&a->connections));
+}
+
+/* False when the account is free. Without lock only in the last process. */
+bool
+pm_account_figures(int account, PmFigures *figures, bool lock)
+{
+	PmAccount  *a = ACCOUNT(account);
+	uint64		peak;
+
+	if (!pm_account_ready(account))
+		return false;
+	pg_read_barrier();
+	if (lock)
+		LWLockAcquire(pm_shared->lock, LW_SHARED);
+	strlcpy(figures->name, a->name, PM_NAME_LEN);
+
+	/* the ends first: a session in between is there rather than not yet */
+	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
+		figures->counters[i] = pg_atomic_read_u64(&a->counters[i]) - a->base[i];
+	figures->busy = (int64) pg_atomic_read_u64(&a->busy) - a->base_busy;
+	figures->observed = a->observed_before + pm_monotonic_us() - a->observed_since;
+	figures->stats_reset = a->stats_reset;
+	if (lock)
+		LWLockRelease(pm_shared->lock);
+
+	figures->connections = pg_atomic_read_u32(&a->connections);
+	peak = pg_atomic_read_u64(&a->peak);
+	figures->peak = PM_PEAK_COUNT(peak);
+	figures->peak_at = pm_peak_at(peak);
+	figures->lifetime_max = pg_atomic_read_u64(&a->lifetime_max);
+	figures->hold_max = pg_atomic_read_u64(&a->hold_max);
+	for (int i = 0; i < PM_BUCKETS; i++)
+	{
+		figures->lifetimes[i] = pg_atomic_read_u64(&a->lifetimes[i]);
+		figures->holds[i] = pg_atomic_read_u64(&a->holds[i]);
+	}
+	return true;
+}
+
+/* ---- opening, resetting, closing ---- */
+
+/*
+ * The account of the pool with this name; opens one if there is none yet, in
+ * the place of a pool that is not in_use (NULL: all are) and has no sessions, if
+ * there is no free place. (other) when every place has sessions, which needs more pools
+ * changed at once than the worker has been able to follow.
+ */
+int
+pm_account_for_pool(const char *name, const bool *in_use)
+{
+	uint32		hash = hash_of(name);
+	int			place = -1;
+
+	for (int i = 0; i < pm_first_application(); i++)
+	{
+		PmAccountState state = pg_atomic_read_u32(&KEY(i)->state);
+
+		if (state == PM_ACCOUNT_READY && KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0)
+			return i;
+		if (state == PM_ACCOUNT_FREE &&
+			(place < 0 || pg_atomic_read_u32(&KEY(place)->state) != PM_ACCOUNT_FREE))
+			place = i;
+		if (state == PM_ACCOUNT_READY && place < 0 && in_use != NULL && !in_use[i] &&
+			pg_atomic_read_u32(&ACCOUNT(i)->connections) == 0)
+			place = i;
+	}
+	if (place < 0)
+		return pm_other_account();
+	pg_atomic_write_u32(&KEY(place)->state, PM_ACCOUNT_FREE);
+	init_account(ACCOUNT(place));
+	open_account(place, name);
+	return place;
+}
+
+static uint64
+raw(PmAccount *account, PmCounter counter)
+{
+	return pg_atomic_read_u64(&account->counters[counter]);
+}
+
+/*
+ * Begins the account anew. Its counters go on; what they were is subtracted
+ * from now on. Sessions that are there count as taken over, so that connects
+ * less disconnects is still what is there. open_busy is how long its open
+ * transactions have been open, in us: their time before this does not count.
+ */
+void
+pm_account_reset(int account, int64 open_busy, int64 now)
+{
+	PmAccount  *a = ACCOUNT(account);
+	uint64		there;
+
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+		a->base[i] = raw(a, i);
+	there = a->base[PM_CONNECTS] + a->base[PM_TAKEN_OVER] - a->base[PM_GIVEN_OVER];
+	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
+		there -= a->base[i];
+	a->base[PM_TAKEN_OVER] -= there;
+	a->base_busy = (int64) pg_atomic_read_u64(&a->busy) + open_busy;
+	a->observed_before = 0;
+	a->observed_since = now;
+	a->stats_reset = GetCurrentTimestamp();
+
+	pg_atomic_write_u64(&a->lifetime_max, 0);
+	pg_atomic_write_u64(&a->hold_max, 0);
+	for (int i = 0; i < PM_BUCKETS; i++)
+	{
+		pg_atomic_write_u64(&a->lifetimes[i], 0);
+		pg_atomic_write_u64(&a->holds[i], 0);
+	}
+	pg_atomic_write_u64(&a->peak, 0);
+	raise_peak(a, pg_atomic_read_u32(&a->connections), a->stats_reset);
+}
+
+/* Begins to close an application's account; false when it has sessions. */
+bool
+pm_account_close(int account, int64 now_ms)
+{
+	pg_atomic_write_u32(&KEY(account)->state, PM_ACCOUNT_CLOSING);
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&ACCOUNT(account)->connections) > 0)
+	{
+		pg_atomic_write_u32(&KEY(account)->state, PM_ACCOUNT_READY);
+		return false;
+	}
+	ACCOUNT(account)->closed_at = now_ms;
+	return true;
+}
+
+void
+pm_accounts_free_closed(int64 now_ms)
+{
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+	{
+		if (pg_atomic_read_u32(&KEY(i)->state) != PM_ACCOUNT_CLOSING ||
+			now_ms - ACCOUNT(i)->closed_at < CLOSING_TIME)
+			continue;
+		init_account(ACCOUNT(i));
+		pg_write_barrier();
+		pg_atomic_write_u32(&KEY(i)->state, PM_ACCOUNT_FREE);
+	}
+}
+
+/*
+ * Adds what an earlier run of the server has counted. Sessions that were there
+ * when it was written are gone: how they ended is not known. Returns how many.
+ */
+int
+pm_account_merge(int account, const PmFigures *figures)
+{
+	PmAccount  *a = ACCOUNT(account);
+	int64		lost = figures->counters[PM_CONNECTS] + figures->counters[PM_TAKEN_OVER] -
+	figures->counters[PM_GIVEN_OVER];
+
+	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
+		lost -= figures->counters[i];
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+		pg_atomic_fetch_add_u64(&a->counters[i], figures->counters[i]);
+	pg_atomic_fetch_add_u64(&a->counters[PM_ENDED_LOST], lost);
+	pg_atomic_fetch_add_u64(&a->busy, figures->busy);
+	for (int i = 0; i < PM_BUCKETS; i++)
+	{
+		pg_atomic_fetch_add_u64(&a->lifetimes[i], figures->lifetimes[i]);
+		pg_atomic_fetch_add_u64(&a->holds[i], figures->holds[i]);
+	}
+	pm_account_raise(&a->lifetime_max, figures->lifetime_max);
+	pm_account_raise(&a->hold_max, figures->hold_max);
+	raise_peak(a, figures->peak, figures->peak_at);
+	a->observed_before += figures->observed;
+	a->stats_reset = Min(a->stats_reset, figures->stats_reset);
+	return (int) lost;
+}

@@ -1,0 +1,165 @@
+/*
+ * account.h
+ *		The accounts: what was counted for each pool and application.
+ *
+ * An account belongs to a declared pool (by name, so that a pool that is
+ * deleted and declared again finds its own), to a discovered application, or to
+ * what no longer fits, "(other)". Two more hold sums: "(undeclared)", of all
+ * that is in no declared pool, and "(server)", of everything.
+ *
+ * Every session that has begun is in exactly one account and in the sums above
+ * it. Whatever a count is, it goes to both, by atomics and without a lock,
+ * because connects and refusals are counted by processes that may hold none.
+ *
+ *		connections = connects + taken over - ended - given over
+ *
+ * holds for every account at every moment in which nobody is in between.
+ */
+#ifndef PM_ACCOUNT_H
+#define PM_ACCOUNT_H
+
+#include "datatype/timestamp.h"
+#include "histogram.h"
+#include "port/atomics.h"
+#include "rules.h"
+
+/* In the order of the file of statistics: add at the end. */
+typedef enum PmCounter
+{
+	PM_CONNECTS,				/* sessions that began here */
+	PM_TAKEN_OVER,				/* came alive from another account */
+	PM_GIVEN_OVER,				/* went alive to another account */
+	PM_ENDED_CLIENT,			/* the client said goodbye */
+	PM_ENDED_ABANDONED,			/* the client vanished */
+	PM_ENDED_FATAL,				/* an error ended it */
+	PM_ENDED_KILLED,			/* an administrator, or the shutdown */
+	PM_RETIRED,					/* pool_monitor asked it to */
+	PM_ENDED_LOST,				/* a crash: when and how is not known */
+	PM_DECLINED,				/* asked to retire, and did not */
+	PM_REJECTED,				/* authenticated, then not admitted */
+	PM_REFUSED,					/* no slot was free */
+	PM_AUTH_FAILURES,			/* not authenticated */
+	PM_TRANSACTIONS,
+	PM_NUM_COUNTERS
+} PmCounter;
+
+/*
+ * State of an application's account:
+ *
+ *	 FREE --> CLAIMED --> READY --> CLOSING --> FREE
+ *	   [who counts first]     |  ^      |
+ *	                          |  +------+ [reset(): a session came meanwhile]
+ *	                          +--> [reset()]
+ *
+ * CLAIMED while the one who made it writes the name. CLOSING: nobody finds it
+ * any more; it becomes FREE once nobody can still be counting in it. The other
+ * accounts are READY or FREE.
+ */
+typedef enum PmAccountState
+{
+	PM_ACCOUNT_FREE,
+	PM_ACCOUNT_CLAIMED,
+	PM_ACCOUNT_READY,
+	PM_ACCOUNT_CLOSING
+} PmAccountState;
+
+/* What is looked through to find an account: apart, to be close together. */
+typedef struct PmAccountKey
+{
+	pg_atomic_uint32 state;		/* PmAccountState */
+	uint32		hash;			/* of the name; set before READY */
+} PmAccountKey;
+
+/* A peak and its moment in one word; 0: none. See pm_peak_at(). */
+#define PM_PEAK_BITS	20
+#define PM_PEAK_COUNT(word)	((int) ((word) & ((1 << PM_PEAK_BITS) - 1)))
+
+typedef struct PmAccount
+{
+	/* written under lock (a pool's), or by who claimed it (an application's) */
+	char		name[PM_NAME_LEN];
+
+	/* atomics, no lock; never set back */
+	pg_atomic_uint64 counters[PM_NUM_COUNTERS];
+	pg_atomic_uint64 busy;		/* us in transactions that were folded */
+	pg_atomic_uint64 lifetimes[PM_BUCKETS];
+	pg_atomic_uint64 holds[PM_BUCKETS];
+	pg_atomic_uint64 lifetime_max;	/* us */
+	pg_atomic_uint64 hold_max;	/* us */
+
+	/*
+	 * The sessions that are there, and the sum of ends less begins in us of
+	 * the monotonic clock: together the exact time that connections were
+	 * open. Changed between begun and done, so that a reader knows whether
+	 * the two fit: see pm_account_open_time().
+	 */
+	pg_atomic_uint64 moves_begun;
+	pg_atomic_uint64 moves_done;
+	pg_atomic_uint32 connections;
+	pg_atomic_uint64 open_time;
+
+	pg_atomic_uint64 peak;		/* PM_PEAK_...: since stats_reset */
+	pg_atomic_uint32 tick_peak; /* since the last tick */
+
+	/* protected by lock: what stats_reset left out of the account */
+	TimestampTz stats_reset;
+	int64		closed_at;		/* ms, monotonic; when CLOSING began */
+	int64		observed_before;	/* us of earlier runs of the server */
+	int64		observed_since; /* us, monotonic: begin of this run's part */
+	uint64		base[PM_NUM_COUNTERS];	/* to be subtracted */
+	int64		base_busy;
+} PmAccount;
+
+/* One account at one moment, as the views show it: since stats_reset. */
+typedef struct PmFigures
+{
+	char		name[PM_NAME_LEN];
+	int			connections;
+	uint64		counters[PM_NUM_COUNTERS];
+	int64		busy;			/* us, without open transactions */
+	int64		observed;		/* us */
+	int			peak;
+	TimestampTz peak_at;		/* 0: never a connection */
+	TimestampTz stats_reset;
+	int64		lifetime_max;
+	int64		hold_max;
+	uint64		lifetimes[PM_BUCKETS];
+	uint64		holds[PM_BUCKETS];
+} PmFigures;
+
+/* Layout of the array: pools, applications, then these. */
+extern int	pm_num_accounts(void);
+extern int	pm_first_application(void);
+extern int	pm_other_account(void);
+extern int	pm_undeclared_account(void);
+extern int	pm_server_account(void);
+
+extern Size pm_accounts_size(void);
+extern void pm_accounts_init(void *memory);
+extern bool pm_account_ready(int account);
+
+/* No lock, no allocation, no error: also for processes without PGPROC. */
+extern int	pm_account_of(const PmIdentity *who, bool *echo);
+extern int	pm_application_account(const char *name);
+extern void pm_account_add(int account, PmCounter counter, int64 n);
+extern void pm_account_add_busy(int account, int64 us);
+extern void pm_account_begin(int *account);
+extern void pm_account_end(int account, PmCounter how, int64 lifetime);
+extern void pm_account_move(int from, int *to, int64 open);
+extern void pm_account_raise(pg_atomic_uint64 *max, uint64 value);
+extern bool pm_account_open_time(int account, int64 now, int64 *open_time, int *connections);
+extern void pm_account_take_tick_peak(int account, int *peak);
+extern TimestampTz pm_peak_at(uint64 word);
+extern uint64 pm_peak_word(int count, TimestampTz at);
+
+/* Caller holds lock exclusively. */
+extern int	pm_account_for_pool(const char *name, const bool *in_use);
+extern void pm_account_reset(int account, int64 open_busy, int64 now);
+extern bool pm_account_close(int account, int64 now_ms);
+extern void pm_accounts_free_closed(int64 now_ms);
+
+/* Takes lock, unless told that nobody else is left. */
+extern bool pm_account_figures(int account, PmFigures *figures, bool lock);
+extern int	pm_account_merge(int account, const PmFigures *figures);
+
+#endif							/* PM_ACCOUNT_H */

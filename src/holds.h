@@ -1,0 +1,15 @@
+/*
+ * holds.h
+ *		How long a session's transactions keep its connection.
+ */
+#ifndef PM_HOLDS_H
+#define PM_HOLDS_H
+
+#include "ledger.h"
+
+extern void pm_holds_install(void);
+extern void pm_holds_begin(PmSheet *sheet);
+extern void pm_hold_end(void);
+extern void pm_holds_finish(void);
+
+#endif							/* PM_HOLDS_H */

@@ -1,0 +1,189 @@
+/*
+ * ledger.c
+ *		From the sessions' sheets to the accounts.
+ *
+ * A session is in the account that its names matched when it began. It goes to
+ * another one when they match another pool by now, because it changed its
+ * application_name or somebody changed the declarations: whoever settles it
+ * sees to that, and the session itself when it ends.
+ */
+#include "postgres.h"
+
+#include "ledger.h"
+#include "session.h"
+#include "shmem.h"
+
+void
+pm_sheet_init(PmSheet *sheet, int tranche)
+{
+	memset(sheet, 0, sizeof(*sheet));
+	LWLockInitialize(&sheet->lock, tranche);
+}
+
+/* Caller holds the sheet's lock. Adds what is new to the account. */
+static void
+add_holds(PmSheet *sheet)
+{
+	PmAccount  *account = &pm_shared->accounts[sheet->account];
+	uint64		octaves = sheet->octaves;
+	int			top = -1;
+
+	while (octaves != 0)
+	{
+		int			first = pg_rightmost_one_pos64(octaves) * PM_OCTAVE_BUCKETS;
+
+		octaves &= octaves - 1;
+		for (int i = first; i < first + PM_OCTAVE_BUCKETS; i++)
+		{
+			uint32		now = sheet->holds[i];
+			int32		new = (int32) (now - sheet->added_holds[i]);
+
+			if (new == 0)
+				continue;
+			pg_atomic_fetch_add_u64(&account->holds[i], new);
+			sheet->added_holds[i] = now;
+			if (new > 0)
+				top = i;
+		}
+	}
+
+	/* the session's longest may be older than what is new */
+	if (top >= 0)
+		pm_account_raise(&account->hold_max,
+						 pm_bucket(sheet->hold_max) == top ? sheet->hold_max : pm_bucket_middle(top));
+}
+
+/* Caller holds the sheet's lock. */
+static void
+add_new(PmSheet *sheet)
+{
+	uint32		transactions = sheet->transactions;
+	int64		busy;
+
+	pg_read_barrier();
+	busy = sheet->busy;
+	if (transactions == sheet->added_transactions && busy == sheet->added_busy)
+		return;
+	pm_account_add(sheet->account, PM_TRANSACTIONS, (int32) (transactions - sheet->added_transactions));
+	pm_account_add_busy(sheet->account, busy - sheet->added_busy);
+	add_holds(sheet);
+	sheet->added_transactions = transactions;
+	sheet->added_busy = busy;
+}
+
+/* The session that owns the sheet has begun. */
+void
+pm_sheet_begin(PmSheet *sheet, int account)
+{
+	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
+	pm_account_begin(&account);
+	sheet->account = account;
+	sheet->begun = true;
+	LWLockRelease(&sheet->lock);
+}
+
+/*
+ * It ends, and belongs to this account by now; lifetime in us. Returns the
+ * account that it was counted in.
+ */
+int
+pm_sheet_end(PmSheet *sheet, int account, PmCounter how, int64 lifetime)
+{
+	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
+	add_new(sheet);
+	if (sheet->account != account)
+	{
+		pm_account_move(sheet->account, &account, 0);
+		sheet->account = account;
+	}
+	pm_account_end(account, how, lifetime);
+	sheet->begun = false;
+	LWLockRelease(&sheet->lock);
+	return account;
+}
+
+/* Allocates in the current memory context. */
+void
+pm_open_init(PmOpen *open)
+{
+	open->busy = palloc0(sizeof(int64) * pm_num_accounts());
+}
+
+static void
+note_open(PmOpen *open, int account, int64 us)
+{
+	open->busy[account] += us;
+	open->busy[pm_server_account()] += us;
+	if (account >= pm_first_application())
+		open->busy[pm_undeclared_account()] += us;
+}
+
+/* How long the session's transaction has been open, less what was counted. */
+static int64
+open_for(const PmSheet *sheet, const PmSession *session, TimestampTz now)
+{
+	TimestampTz since = pm_xact_since(session);
+
+	return since == 0 ? 0 : Max(now - Max(since, sheet->last_end), 0);
+}
+
+static int
+account_of_class(const PmTally *tally, PmClass *class)
+{
+	if (class->account < 0)
+		class->account = class->pool >= 0 ? tally->rules->accounts[class->pool] :
+			pm_application_account(class->application_name);
+	return class->account;
+}
+
+/*
+ * Brings the accounts up to date with one session, and the session into the
+ * right account. Returns that, or -1 when the session is not counted: it has
+ * no slot, has not quite begun, or has ended. Takes the sheet's lock, if there
+ * is something to do.
+ */
+int
+pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen *open)
+{
+	PmSheet    *sheet = &pm_shared->sheets[session->index];
+	int			account = account_of_class(tally, class);
+	int64		us;
+
+	if (sheet->begun && sheet->account == account &&
+		sheet->transactions == sheet->added_transactions && sheet->busy == sheet->added_busy)
+	{
+		note_open(open, account, open_for(sheet, session, tally->now));
+		return account;
+	}
+
+	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
+	if (!sheet->begun || !pm_slot_is(session))
+	{
+		LWLockRelease(&sheet->lock);
+		return -1;
+	}
+	add_new(sheet);
+	us = open_for(sheet, session, tally->now);
+	if (sheet->account != account)
+	{
+		pm_account_move(sheet->account, &account, us);
+		sheet->account = account;
+	}
+	LWLockRelease(&sheet->lock);
+	note_open(open, account, us);
+	return account;
+}
+
+/* All sessions of this moment. Begins the tally. */
+void
+pm_settle_all(PmTally *tally, PmOpen *open)
+{
+	PmScan		scan;
+	PmSession	session;
+
+	pm_tally_begin(tally);
+	pm_open_init(open);
+	pm_scan_begin(&scan);
+	while (pm_scan_next(&scan, &session))
+		(void) pm_settle(tally, pm_tally_class(tally, &session), &session, open);
+}

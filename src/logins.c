@@ -1,0 +1,133 @@
+/*
+ * logins.c
+ *		Counts the logins that come to nothing, each once and in one counter.
+ *
+ *		refused			SQLSTATE 53300 because no slot was free. Not so a role's
+ *						or a database's own CONNECTION LIMIT, which has the same
+ *						SQLSTATE
+ *		auth_failures	not authenticated: a wrong password, no line in
+ *						pg_hba.conf. A client that goes away when it is asked for
+ *						a password is none
+ *		rejected		authenticated, then not admitted: a missing role or
+ *						database, no CONNECT privilege, a CONNECTION LIMIT
+ *
+ * "sorry, too many clients already" is raised before the process has a PGPROC,
+ * so what emit_log_hook does here uses atomics only: no lock, no allocation, no
+ * error. The hook runs in every process that logs, also in some that have no
+ * shared memory attached (any more), and is entered again by whatever logs
+ * inside it, so it logs nothing. It is not called for messages that
+ * log_min_messages keeps out of the server log: with log_min_messages = panic
+ * no refusal is seen, and no line missing in pg_hba.conf.
+ *
+ * Walsenders have slots of their own and are not counted.
+ */
+#include "postgres.h"
+
+#include "logins.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "replication/walsender.h"
+#include "scan.h"
+#include "shmem.h"
+#include "storage/pg_shmem.h"
+#include "utils/elog.h"
+
+PmLoginStage pm_login_stage = PM_LOGIN_NEW;
+
+static bool failed = false;		/* this login was counted */
+static int	fatal_sqlstate = 0; /* of the error that ends this process */
+static emit_log_hook_type prev_emit_log_hook = NULL;
+
+static bool
+in_class(int sqlstate, int class)
+{
+	return sqlstate != 0 && ERRCODE_TO_CATEGORY(sqlstate) == class;
+}
+
+static bool
+out_of_slots(const ErrorData *edata)
+{
+	return edata->sqlerrcode == ERRCODE_TOO_MANY_CONNECTIONS &&
+		(edata->funcname == NULL ||
+		 (strcmp(edata->funcname, "InitializeSessionUserId") != 0 &&
+		  strcmp(edata->funcname, "CheckMyDatabase") != 0));
+}
+
+/* Cut as the server cuts names: this is how the pools' patterns see them. */
+static const char *
+cut_name(char *buffer, const char *name)
+{
+	if (name == NULL)
+		return NULL;
+	strlcpy(buffer, name, NAMEDATALEN);
+	return buffer;
+}
+
+/* Counts this login as failed, for the pool or application that it names. */
+void
+pm_login_failed(PmCounter how)
+{
+	char		names[3][NAMEDATALEN];
+	PmIdentity	who = {0};
+	bool		echo;
+
+	if (failed || pm_shared == NULL || MyProcPort == NULL || am_walsender)
+		return;
+	failed = true;
+	who.application_name = cut_name(names[0], MyProcPort->application_name ? MyProcPort->application_name : "");
+	who.datname = cut_name(names[1], MyProcPort->database_name);
+	who.usename = cut_name(names[2], MyProcPort->user_name);
+	pm_copy_address(&who.client_addr, &MyProcPort->raddr);
+	pm_account_add(pm_account_of(&who, &echo), how, 1);
+}
+
+/*
+ * The process ends, authenticated, before its session has begun. If an error is
+ * why, and not the server's shutdown or the client's going away, then it was not
+ * admitted.
+ */
+void
+pm_login_ended(void)
+{
+	if (pgStatSessionEndCause == DISCONNECT_FATAL &&
+		!in_class(fatal_sqlstate, ERRCODE_OPERATOR_INTERVENTION) &&
+		!in_class(fatal_sqlstate, ERRCODE_CONNECTION_EXCEPTION))
+		pm_login_failed(PM_REJECTED);
+}
+
+/* Does this process end because its client is gone? */
+bool
+pm_connection_was_lost(void)
+{
+	return in_class(fatal_sqlstate, ERRCODE_CONNECTION_EXCEPTION);
+}
+
+static void
+note_fatal(const ErrorData *edata)
+{
+	if (edata->elevel != FATAL || MyProcPort == NULL || UsedShmemSegAddr == NULL)
+		return;
+	fatal_sqlstate = edata->sqlerrcode;
+	if (pm_login_stage == PM_LOGIN_BEGUN)
+		return;
+	if (out_of_slots(edata))
+		pm_login_failed(PM_REFUSED);
+	else if (pm_login_stage == PM_LOGIN_NEW &&
+			 in_class(edata->sqlerrcode, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION))
+		pm_login_failed(PM_AUTH_FAILURES);
+}
+
+static void
+on_log(ErrorData *edata)
+{
+	note_fatal(edata);
+	if (prev_emit_log_hook)
+		prev_emit_log_hook(edata);
+}
+
+void
+pm_logins_install(void)
+{
+	prev_emit_log_hook = emit_log_hook;
+	emit_log_hook = on_log;
+}

@@ -1,0 +1,289 @@
+/*
+ * stats.c
+ *		The views of what was counted: pool_stats, history, events; and reset().
+ */
+#include "postgres.h"
+
+#include "clock.h"
+#include "events.h"
+#include "guc.h"
+#include "history.h"
+#include "ledger.h"
+#include "miscadmin.h"
+#include "result.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* ---- pool_stats ---- */
+
+static uint64
+ended(const PmFigures *figures)
+{
+	uint64		sum = 0;
+
+	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
+		sum += figures->counters[i];
+	return sum;
+}
+
+static void
+put_counters(PmRow *row, const PmFigures *figures)
+{
+	const uint64 *c = figures->counters;
+
+	pm_put_int(row, figures->connections);
+	pm_put_bound(row, c[PM_CONNECTS] + c[PM_TAKEN_OVER]);
+	pm_put_bound(row, ended(figures) + c[PM_GIVEN_OVER]);
+	pm_put_bound(row, c[PM_TAKEN_OVER]);
+	pm_put_bound(row, c[PM_GIVEN_OVER]);
+	for (int i = PM_ENDED_CLIENT; i <= PM_TRANSACTIONS; i++)
+		pm_put_bound(row, c[i]);
+}
+
+static void
+put_durations(PmRow *row, const PmFigures *figures, int64 open_busy)
+{
+	if (figures->observed > 0)
+		pm_put(row, Float8GetDatum((double) Max(figures->busy + open_busy, 0) / figures->observed));
+	else
+		pm_put_null(row);
+	pm_put_duration(row, pm_quantile(figures->lifetimes, 0.50, figures->lifetime_max));
+	pm_put_duration(row, pm_quantile(figures->lifetimes, 0.95, figures->lifetime_max));
+	pm_put_duration(row, ended(figures) > 0 ? figures->lifetime_max : -1);
+	pm_put_duration(row, pm_quantile(figures->holds, 0.50, figures->hold_max));
+	pm_put_duration(row, pm_quantile(figures->holds, 0.95, figures->hold_max));
+	pm_put_duration(row, pm_quantile(figures->holds, 0.99, figures->hold_max));
+	pm_put_duration(row, figures->counters[PM_TRANSACTIONS] > 0 ? figures->hold_max : -1);
+	pm_put_time(row, figures->stats_reset);
+}
+
+static void
+put_account(ReturnSetInfo *result, int account, const char *pool, const char *application, const PmOpen *open)
+{
+	PmFigures  *figures = palloc(sizeof(PmFigures));
+	PmRow		row = {0};
+
+	if (pm_account_figures(account, figures, true))
+	{
+		pm_put_text(&row, pool);
+		pm_put_text(&row, application ? figures->name : NULL);
+		put_counters(&row, figures);
+		put_durations(&row, figures, open->busy[account]);
+		pm_put_row(result, &row);
+	}
+	pfree(figures);
+}
+
+PG_FUNCTION_INFO_V1(pm_pool_stats);
+
+/* Each declared pool, each application without one, and the rest of these. */
+Datum
+pm_pool_stats(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PmTally		tally;
+	PmOpen		open;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	pm_settle_all(&tally, &open);
+	for (int i = 0; i < tally.rules->npools; i++)
+		put_account(result, tally.rules->accounts[i], tally.rules->pools[i].name, NULL, &open);
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+		put_account(result, i, NULL, "", &open);
+	put_account(result, pm_other_account(), "(other)", NULL, &open);
+	return (Datum) 0;
+}
+
+/* ---- reset() ---- */
+
+/* Caller holds lock exclusively. */
+static void
+reset_all(const PmOpen *open, int64 now)
+{
+	for (int i = 0; i < pm_num_accounts(); i++)
+	{
+		bool		application = i >= pm_first_application() && i < pm_other_account();
+
+		if (!pm_account_ready(i) || (application && pm_account_close(i, now / 1000)))
+			continue;
+		pm_account_reset(i, open->busy[i], now);
+	}
+	pm_shared->applications_full = false;
+}
+
+static int
+find_account(const PmRules *rules, const char *name)
+{
+	for (int i = 0; i < rules->npools; i++)
+	{
+		if (strcmp(rules->pools[i].name, name) == 0)
+			return rules->accounts[i];
+	}
+	for (int i = pm_first_application(); i < pm_num_accounts(); i++)
+	{
+		if (pm_account_ready(i) && strcmp(pm_shared->accounts[i].name, name) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("there is no pool or application \"%s\" in pool_stats", name),
+			 errhint("Give the name of a declared pool, of a discovered application, or none at all to reset everything.")));
+}
+
+PG_FUNCTION_INFO_V1(pm_reset);
+
+/*
+ * reset(pool text). Everything up to now is counted before, so that none of it
+ * comes later.
+ */
+Datum
+pm_reset(PG_FUNCTION_ARGS)
+{
+	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	PmTally		tally;
+	PmOpen		open;
+	int			account = -1;
+	int64		now;
+
+	pm_require_preload();
+	pm_settle_all(&tally, &open);
+	if (name != NULL)
+		account = find_account(tally.rules, name);
+	now = pm_monotonic_us();
+
+	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	if (account >= 0)
+		pm_account_reset(account, open.busy[account], now);
+	else
+		reset_all(&open, now);
+	LWLockRelease(pm_shared->lock);
+
+	if (account >= 0)
+		pm_event(PM_EVENT_STATISTICS_RESET, pm_shared->accounts[account].name,
+				 account >= pm_first_application(), MyProcPid, "{}");
+	else
+		pm_event(PM_EVENT_STATISTICS_RESET, NULL, false, MyProcPid, "{}");
+	PG_RETURN_VOID();
+}
+
+/* ---- history ---- */
+
+static void
+put_average(PmRow *row, double sum, uint32 seen)
+{
+	if (seen == 0)
+		pm_put_null(row);
+	else
+		pm_put(row, Float8GetDatum(sum / (seen * 1000.0)));
+}
+
+static void
+put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const char *pool, const PmBucket *bucket)
+{
+	PmRow		row = {0};
+
+	pm_put_time(&row, start);
+	pm_put_duration(&row, resolution);
+	pm_put_text(&row, pool);
+	pm_put(&row, Float8GetDatum(bucket->seen / 1000.0));
+	put_average(&row, bucket->connections, bucket->seen);
+	pm_put_int(&row, bucket->max_connections);
+	put_average(&row, bucket->busy, bucket->seen);
+	pm_put_int(&row, bucket->max_busy);
+	pm_put_bound(&row, bucket->connects);
+	pm_put_bound(&row, bucket->disconnects);
+	pm_put_bound(&row, bucket->refused);
+	pm_put_bound(&row, bucket->retired);
+	pm_put(&row, Float8GetDatum(bucket->overflow / 1000.0));
+	pm_put(&row, Float8GetDatum(bucket->exhausted / 1000.0));
+	pm_put(&row, Float8GetDatum(bucket->over / 1000.0));
+	pm_put_row(result, &row);
+}
+
+/* One series in one ring, copied under the lock and put out without it. */
+static void
+put_series(ReturnSetInfo *result, const PmRing *ring, int s, TimestampTz *starts, PmBucket *buckets)
+{
+	const PmSeries *series = &pm_shared->history->series[s];
+	char		name[PM_NAME_LEN];
+	int			count;
+	int			head;
+
+	LWLockAcquire(pm_shared->history_lock, LW_SHARED);
+	strlcpy(name, series->name, PM_NAME_LEN);
+	count = ring->count;
+	head = ring->head;
+	memcpy(starts, ring->starts, ring->length * sizeof(TimestampTz));
+	memcpy(buckets, ring->buckets + (Size) s * ring->length, ring->length * sizeof(PmBucket));
+	LWLockRelease(pm_shared->history_lock);
+
+	if (name[0] == '\0')
+		return;
+	for (int n = 0; n < count; n++)
+	{
+		int			at = (head - count + 1 + n + ring->length) % ring->length;
+
+		/* where a pool was not declared yet there is nothing to say */
+		if (buckets[at].seen > 0 || buckets[at].connects > 0 || buckets[at].disconnects > 0 || buckets[at].refused > 0)
+			put_bucket(result, starts[at], ring->resolution, name, &buckets[at]);
+	}
+}
+
+PG_FUNCTION_INFO_V1(pm_history);
+
+Datum
+pm_history(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int r = 0; r < PM_NUM_RINGS; r++)
+	{
+		const PmRing *ring = &pm_shared->history->rings[r];
+		TimestampTz *starts = palloc(ring->length * sizeof(TimestampTz));
+		PmBucket   *buckets = palloc(ring->length * sizeof(PmBucket));
+
+		for (int s = 0; s < pm_num_series(); s++)
+			put_series(result, ring, s, starts, buckets);
+		pfree(starts);
+		pfree(buckets);
+	}
+	return (Datum) 0;
+}
+
+/* ---- events ---- */
+
+PG_FUNCTION_INFO_V1(pm_events);
+
+Datum
+pm_events(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	uint64		last;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	last = pg_atomic_read_u64(&pm_shared->events->last_seq);
+	for (uint64 seq = pm_event_oldest(); seq <= last; seq++)
+	{
+		PmEvent		event;
+		PmRow		row = {0};
+
+		if (!pm_event_read(seq, &event))
+			continue;
+		pm_put_bound(&row, event.seq);
+		pm_put_time(&row, event.at);
+		pm_put_text(&row, event.discovered || event.pool[0] == '\0' ? NULL : event.pool);
+		pm_put_text(&row, event.discovered ? event.pool : NULL);
+		pm_put_text(&row, pm_event_name(event.kind));
+		if (event.pid != 0)
+			pm_put_int(&row, event.pid);
+		else
+			pm_put_null(&row);
+		pm_put_text(&row, event.detail);
+		pm_put_row(result, &row);
+	}
+	return (Datum) 0;
+}
