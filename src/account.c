@@ -566,6 +566,7 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	a->observed_since = now;
 	a->stats_reset = GetCurrentTimestamp();
 
+	pg_atomic_fetch_add_u32(&pm_shared->resets, 1);
 	pg_atomic_write_u64(&a->lifetime_max, 0);
 	pg_atomic_write_u64(&a->hold_max, 0);
 	for (int i = 0; i < PM_BUCKETS; i++)

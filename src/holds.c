@@ -20,22 +20,26 @@
 #include "access/xact.h"
 #include "holds.h"
 #include "nodes/parsenodes.h"
+#include "shmem.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
 static int64 last_hold = 0;		/* us */
+static uint32 resets_seen = 0;	/* the longest hold is counted from there */
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
 
 static void
 write_down(int64 hold)
 {
 	int			bucket = pm_bucket(hold);
+	uint32		resets = pg_atomic_read_u32(&pm_shared->resets);
 
 	sheet->holds[bucket]++;
 	sheet->octaves |= UINT64CONST(1) << (bucket / PM_OCTAVE_BUCKETS);
-	if (hold > sheet->hold_max)
+	if (hold > sheet->hold_max || resets != resets_seen)
 		sheet->hold_max = hold;
+	resets_seen = resets;
 	last_hold = hold;
 }
 

@@ -47,7 +47,7 @@ add_holds(PmSheet *sheet)
 		}
 	}
 
-	/* the session's longest may be older than what is new */
+	/* the session's longest may be of another account, before it came here */
 	if (top >= 0)
 		pm_account_raise(&account->hold_max,
 						 pm_bucket(sheet->hold_max) == top ? sheet->hold_max : pm_bucket_middle(top));

@@ -178,13 +178,22 @@ feed_history(const Sample *sample)
 	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, sample->tally.now);
 }
 
-/* Said once for each server start: from then on "(other)" is somebody. */
+/* Said once, until reset() makes room: from now on "(other)" is somebody. */
 static void
 tell_of_full_applications(void)
 {
-	if (pm_shared->applications_full ||
-		pg_atomic_read_u64(&pm_shared->accounts[pm_other_account()].counters[PM_CONNECTS]) == 0)
+	static bool first = true;
+	static uint64 before = 0;
+	pg_atomic_uint64 *other = pm_shared->accounts[pm_other_account()].counters;
+	uint64		came = pg_atomic_read_u64(&other[PM_CONNECTS]) + pg_atomic_read_u64(&other[PM_TAKEN_OVER]);
+	bool		more = came != before;
+
+	before = came;
+	if (first || !more || pm_shared->applications_full)
+	{
+		first = false;
 		return;
+	}
 	pm_shared->applications_full = true;
 	pm_event(PM_EVENT_APPLICATIONS_FULL, NULL, false, 0, "{\"max_applications\": %d}", pm_max_applications);
 	ereport(LOG,

@@ -80,6 +80,7 @@ initialize_shared_memory(PmShared *shared)
 	pg_atomic_init_u64(&shared->generation, 1);
 	pg_atomic_init_u64(&shared->load_requested, 1); /* load at start-up */
 	pg_atomic_init_u64(&shared->ticket, 0);
+	pg_atomic_init_u32(&shared->resets, 0);
 	pg_atomic_init_u32(&shared->rules_seq, 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{

@@ -164,6 +164,7 @@ typedef struct PmShared
 	pg_atomic_uint64 generation;	/* moves when pools changes */
 	pg_atomic_uint64 load_requested;	/* tickets for the loader */
 	pg_atomic_uint64 ticket;	/* last one given to a retire request */
+	pg_atomic_uint32 resets;	/* of accounts: holds.c */
 	pg_atomic_uint32 rules_seq; /* odd while pools are changed: account.c */
 
 	/* protected by lock */

@@ -358,7 +358,7 @@ COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_max IS 'longest lifetime of a
 COMMENT ON COLUMN pool_monitor.pool_stats.hold_p50 IS 'median hold time: how long a transaction kept its connection, a failed block until its ROLLBACK';
 COMMENT ON COLUMN pool_monitor.pool_stats.hold_p95 IS '95 % of the transactions held no longer';
 COMMENT ON COLUMN pool_monitor.pool_stats.hold_p99 IS '99 % of the transactions held no longer';
-COMMENT ON COLUMN pool_monitor.pool_stats.hold_max IS 'longest hold time; after a reset, off by at most 6.25 % while a session goes on that had a longer one before';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_max IS 'longest hold time; off by at most 6.25 % if it is of a session that came from elsewhere and had held longer there';
 COMMENT ON COLUMN pool_monitor.pool_stats.stats_reset IS 'since when all of this was counted';
 
 CREATE FUNCTION pool_monitor.history(

@@ -1,0 +1,274 @@
+# Transactions and hold times: what a session writes down is what it did. Needs
+# real sessions whose transactions fail, are left open, or are many in one
+# statement.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node =
+  new_server('holds', "pool_monitor.recycle_interval = 1h\nmax_prepared_transactions = 5\n");
+declare($node, "INSERT INTO pool_monitor.pools (name, application_name) VALUES ('web', 'web')");
+my $web = PoolMonitor::Holder->new($node, application_name => 'web');
+
+# Begins anew, runs the code, and returns what web has: transactions, seconds in
+# them, longest and median hold, seconds since it began.
+sub account
+{
+	my ($code) = @_;
+	$node->safe_psql('postgres', "SELECT pool_monitor.reset('web')");
+	$code->();
+	my $row = $node->safe_psql('postgres', <<EOS);
+SELECT transactions, average_busy * extract(epoch FROM clock_timestamp() - stats_reset),
+	coalesce(extract(epoch FROM hold_max), -1), coalesce(extract(epoch FROM hold_p50), -1),
+	extract(epoch FROM clock_timestamp() - stats_reset)
+FROM pool_monitor.pool_stats WHERE pool = 'web'
+EOS
+	return split /\|/, $row;
+}
+
+# Waits until the session has been in its state for so long.
+sub stay
+{
+	my ($pid, $state, $seconds) = @_;
+	wait_for(
+		$node,
+		"SELECT state = '$state' AND clock_timestamp() - state_change > interval '$seconds s' FROM pg_stat_activity WHERE pid = $pid",
+		"$state for $seconds s"
+	);
+	return;
+}
+
+# A median is off by 6.25 % at most, and less than the maximum by no more.
+sub same
+{
+	my ($median, $max, $what) = @_;
+	cmp_ok(abs($median - $max), '<=', 0.0625 * $max, "$what: the median of one is the maximum");
+	return;
+}
+
+my $pid = $web->do('pid 0');
+
+# one statement
+my ($n, $busy, $max, $median, $time) =
+  account(sub { $web->do('sql 0 SELECT pg_sleep(0.25)') });
+is($n, 1, 'one statement, one transaction');
+cmp_ok($max,              '>=', 0.25,  'it held for as long as it took');
+cmp_ok($max,              '<=', $time, 'and not longer than it can have');
+cmp_ok(abs($busy - $max), '<',  0.005, 'the time of all is that of the one');
+same($median, $max, 'one statement');
+
+# a block, with the client's own time in it
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		$web->do('sql 0 BEGIN');
+		stay($pid, 'idle in transaction', 0.3);
+		$web->do('sql 0 COMMIT');
+	}
+);
+is($n, 1, 'a block is one transaction');
+cmp_ok($max, '>=', 0.3,   'it holds while it waits for the client');
+cmp_ok($max, '<=', $time, 'and not longer');
+
+# a block that fails
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		$web->do('sql 0 BEGIN');
+		like($web->do('sql 0 SELECT 1/0'), qr/error 22012/, 'an error');
+		stay($pid, 'idle in transaction (aborted)', 0.3);
+		$web->do('sql 0 SELECT 1');
+		stay($pid, 'idle in transaction (aborted)', 0.3);
+		$web->do('sql 0 ROLLBACK');
+	}
+);
+is($n, 1, 'a block that fails is one transaction');
+cmp_ok($max,              '>=', 0.6,   'it holds until its ROLLBACK');
+cmp_ok($max,              '<=', $time, 'and not longer');
+cmp_ok(abs($busy - $max), '<',  0.005, 'and is counted once');
+same($median, $max, 'a block that fails');
+
+# one that fails in a subtransaction, and goes on
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		$web->do('sql 0 BEGIN');
+		$web->do('sql 0 SAVEPOINT s');
+		like($web->do('sql 0 SELECT 1/0'), qr/error 22012/, 'an error');
+		stay($pid, 'idle in transaction (aborted)', 0.2);
+		$web->do('sql 0 ROLLBACK TO s');
+		stay($pid, 'idle in transaction', 0.2);
+		$web->do('sql 0 COMMIT');
+	}
+);
+is($n, 1, 'a subtransaction is none');
+cmp_ok($max,              '>=', 0.4,   'the whole block is held');
+cmp_ok(abs($busy - $max), '<',  0.005, 'and is counted once');
+
+# one that fails in a subtransaction, and is rolled back as a whole
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		$web->do('sql 0 BEGIN');
+		$web->do('sql 0 SAVEPOINT s');
+		like($web->do('sql 0 SELECT 1/0'), qr/error 22012/, 'an error');
+		stay($pid, 'idle in transaction (aborted)', 0.3);
+		$web->do('sql 0 ROLLBACK');
+	}
+);
+is($n, 1, 'rolled back from a subtransaction');
+cmp_ok($max,              '>=', 0.3,   'it held until then');
+cmp_ok(abs($busy - $max), '<',  0.005, 'and is counted once');
+
+# a COMMIT that fails
+$node->safe_psql('postgres',
+	'CREATE TABLE t (i int PRIMARY KEY); CREATE TABLE r (i int REFERENCES t DEFERRABLE INITIALLY DEFERRED)'
+);
+($n, $busy, $max) = account(
+	sub {
+		$web->do('sql 0 BEGIN');
+		$web->do('sql 0 INSERT INTO r VALUES (1)');
+		like($web->do('sql 0 COMMIT'), qr/error 23503/, 'an error');
+		is($web->do('sql 0 SELECT 1'), 1, 'and the next one');
+	}
+);
+is($n, 2, 'a COMMIT that fails ends one transaction');
+cmp_ok($busy, '<', $time, 'held once');
+
+# several transactions in one statement, all of which claim to have begun with it
+$node->safe_psql('postgres', <<'EOS');
+CREATE FUNCTION slow(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN i; END';
+INSERT INTO t VALUES (1);
+CREATE INDEX one ON t (slow(i));
+CREATE INDEX two ON t (slow(i + 1));
+EOS
+($n, $busy, $max, $median, $time) =
+  account(sub { $web->do('sql 0 REINDEX TABLE CONCURRENTLY t') });
+cmp_ok($n,    '>', 3,     'REINDEX CONCURRENTLY has several transactions');
+cmp_ok($busy, '>', 0.2,   'they take their time');
+cmp_ok($busy, '<', $time, 'but one connection is not busy for longer than the time that passes');
+
+# a procedure that commits
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		$web->do(
+			'sql 0 DO $$ BEGIN FOR i IN 1 .. 5 LOOP PERFORM pg_sleep(0.1); COMMIT; END LOOP; END $$'
+		);
+	}
+);
+is($n, 6, 'each COMMIT ends one');
+cmp_ok($busy,   '<', $time, 'held one after the other');
+cmp_ok($busy,   '>', 0.5,   'all of it');
+cmp_ok($median, '<', 0.25,  'each for itself');
+
+# PREPARE TRANSACTION lets the connection go
+($n, $busy, $max) = account(
+	sub {
+		$web->do('sql 0 BEGIN');
+		$web->do('sql 0 INSERT INTO t VALUES (2)');
+		is($web->do(q(sql 0 PREPARE TRANSACTION 'p')), 'ok', 'prepared');
+	}
+);
+is($n, 1, 'PREPARE TRANSACTION ends one');
+$web->do(q(sql 0 ROLLBACK PREPARED 'p'));
+
+# what is open counts as busy, but is no transaction yet
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		$web->do('sql 0 BEGIN');
+		stay($pid, 'idle in transaction', 0.4);
+	}
+);
+is($n,   0,  'a transaction that is open has not ended');
+is($max, -1, 'so there is no hold');
+cmp_ok($busy, '>=', 0.4,   'but its time counts');
+cmp_ok($busy, '<=', $time, 'and no more');
+
+# what was before reset() does not count, though it ends after it
+($n, $busy, $max, $median, $time) = account(sub { $web->do('sql 0 COMMIT') });
+is($n, 1, 'it ends after a reset()');
+cmp_ok($max,  '>=', 0.4,   'its hold is all of it');
+cmp_ok($busy, '<=', $time, 'but only what came after it is the time since');
+
+# sessions that end in the middle
+foreach my $how ('open', 'failed')
+{
+	my $leaver = PoolMonitor::Holder->new($node, application_name => 'web');
+	my $left   = $leaver->do('pid 0');
+	($n, $busy, $max, $median, $time) = account(
+		sub {
+			$leaver->do('sql 0 BEGIN');
+			$leaver->do('sql 0 SELECT 1/0') if $how eq 'failed';
+			stay($left, $how eq 'failed' ? 'idle in transaction (aborted)' : 'idle in transaction',
+				0.3);
+			$leaver->close;
+			wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
+				'gone', 1);
+		}
+	);
+	is($n, 1, "a session that ends in a block ($how) has ended a transaction");
+	cmp_ok($max,              '>=', 0.3,   'with its hold');
+	cmp_ok(abs($busy - $max), '<',  0.005, 'once');
+}
+
+# percentiles against what the statements say of themselves
+my @took;
+account(
+	sub {
+		foreach my $i (1 .. 60)
+		{
+			my $sleep = $i % 20 == 0 ? 0.12 : $i % 5 == 0 ? 0.04 : 0.004;
+			push @took,
+			  $web->do(
+				"sql 0 SELECT extract(epoch FROM clock_timestamp() - statement_timestamp()) FROM pg_sleep($sleep)"
+			  );
+		}
+	}
+);
+@took = sort { $a <=> $b } @took;
+my %rank = (hold_p50 => 30, hold_p95 => 57, hold_p99 => 60, hold_max => 60);
+foreach my $column (sort keys %rank)
+{
+	my $real = $took[$rank{$column} - 1];
+	my $told = $node->safe_psql('postgres',
+		"SELECT extract(epoch FROM $column) FROM pool_monitor.pool_stats WHERE pool = 'web'");
+
+	# a statement ends a little after it has looked at the clock; its rank may
+	# fall on a neighbour that took almost the same
+	my $error = $column eq 'hold_max' ? 0 : 0.0625;
+	cmp_ok($told, '>=', $real * (1 - $error),         "$column: $told for $real, not too little");
+	cmp_ok($told, '<=', $real * (1 + $error) + 0.005, "$column: not too much");
+}
+
+# lifetimes of sessions
+$node->safe_psql('postgres', 'SELECT pool_monitor.reset()');
+my $short = PoolMonitor::Holder->new($node, application_name => 'short');
+my $began = $short->do(
+	'sql 0 SELECT extract(epoch FROM backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()'
+);
+stay($short->do('pid 0'), 'idle', 0.5);
+my $before = $node->safe_psql('postgres', 'SELECT extract(epoch FROM clock_timestamp())') - $began;
+$short->close;
+wait_for($node, "SELECT disconnects FROM pool_monitor.pool_stats WHERE application_name = 'short'",
+	'it ends', 1);
+my $after = $node->safe_psql('postgres', 'SELECT extract(epoch FROM clock_timestamp())') - $began;
+my ($p50, $p95, $longest) = split /\|/,
+  $node->safe_psql('postgres',
+	"SELECT extract(epoch FROM lifetime_p50), extract(epoch FROM lifetime_p95), extract(epoch FROM lifetime_max) FROM pool_monitor.pool_stats WHERE application_name = 'short'"
+  );
+cmp_ok($longest, '>=', $before, 'it lived as long as it was seen');
+cmp_ok($longest, '<=', $after,  'and no longer');
+same($p50, $longest, 'lifetime');
+same($p95, $longest, 'lifetime, 95 %');
+
+# parallel workers count no transactions
+$web->do('sql 0 CREATE TABLE big AS SELECT g FROM generate_series(1, 100000) g');
+$web->do("sql 0 SET $_")
+  foreach (
+	'parallel_setup_cost = 0',
+	'parallel_tuple_cost = 0',
+	'min_parallel_table_scan_size = 0',
+	'max_parallel_workers_per_gather = 2'
+  );
+($n) = account(sub { is($web->do('sql 0 SELECT count(*) FROM big'), 100000, 'a parallel query') });
+is($n, 1, 'is one transaction');
+$web->close;
+done_testing();
