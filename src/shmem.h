@@ -2,8 +2,7 @@
  * shmem.h
  *		What lives in shared memory, and who may touch it how.
  *
- * Locks (all in the tranche "pool_monitor"; never two of them together, but
- * that a sheet's lock may be taken under ask_lock):
+ * Locks (all in the tranche "pool_monitor"; never two of them together):
  *
  *	lock		protects what PmShared marks with it. Held for a memcpy, a few
  *				comparisons (when changed declarations are put in force, of each

@@ -44,6 +44,9 @@
 #define TEMPORARY	PM_STATFILE ".tmp"
 #define SET_ASIDE	PM_STATFILE ".bad"
 
+/* More events than anybody records between saving and a crash. */
+#define EVENTS_LOST	10000
+
 #define MAGIC		UINT64CONST(0x504D535432363131) /* "PMST2611" */
 #define FORMAT		1			/* moves when a record's layout does */
 
@@ -645,7 +648,7 @@ load(void)
 	}
 
 	if (body != NULL && why == NULL)
-		continue_events(header.last_event);
+		continue_events(header.last_event + (header.complete ? 0 : EVENTS_LOST));
 	tell_of_start();
 	if (why != NULL)
 		set_aside(why);

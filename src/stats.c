@@ -88,7 +88,11 @@ pm_pool_stats(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	pm_settle_all(&tally, &open);
 	for (int i = 0; i < tally.rules->npools; i++)
-		put_account(result, tally.rules->accounts[i], tally.rules->pools[i].name, NULL, &open);
+	{
+		/* one that got no account of its own is in (other) */
+		if (tally.rules->accounts[i] != pm_other_account())
+			put_account(result, tally.rules->accounts[i], tally.rules->pools[i].name, NULL, &open);
+	}
 	for (int i = pm_first_application(); i < pm_other_account(); i++)
 		put_account(result, i, NULL, "", &open);
 	put_account(result, pm_other_account(), "(other)", NULL, &open);

@@ -412,7 +412,7 @@ CREATE VIEW pool_monitor.events AS
 
 COMMENT ON VIEW pool_monitor.events IS
 'The last max_events events, the oldest first. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby). Needs shared_preload_libraries, and pg_read_all_stats.';
-COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; a gap means that older events were overwritten';
+COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event, never given twice; the next one is greater by 1, but for a gap of some thousands after a crash';
 COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed';
 COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';

@@ -84,5 +84,47 @@ def unbounded(dsn):
     print(f"ceiling {row[5]}", flush=True)
 
 
-CASES = {"overflow_no_gc": overflow_no_gc, "unbounded": unbounded}
+STATS = (
+    "SELECT connections, connects, disconnects, ended_client FROM pool_monitor.pool_stats"
+    " WHERE pool = 'queue'"
+)
+SESSION = (
+    "SELECT over_age, leak_suspect, idle_for IS NOT NULL FROM pool_monitor.sessions WHERE pid = %s"
+)
+
+
+def recycle(dsn):
+    """A connection gets over age while checked in; the next checkout replaces it."""
+    watch = Watch(dsn)
+    pool = engine(dsn, pool_size=1, max_overflow=0, pool_recycle=1).pool
+
+    def stats(wanted):
+        with watch.conn.cursor() as cur:
+            for _ in range(1000):
+                cur.execute(STATS)
+                row = cur.fetchone()
+                if row == wanted:
+                    break
+                cur.execute("SELECT pg_sleep(0.01)")
+        return row
+
+    conn = pool.connect()
+    first = conn.dbapi_connection.info.backend_pid
+    conn.close()
+    print("before", *stats((1, 1, 0, 0)), flush=True)
+    with watch.conn.cursor() as cur:
+        while True:
+            cur.execute(SESSION, (first,))
+            over_age, leak, idle = cur.fetchone()
+            if over_age:
+                break
+            cur.execute("SELECT pg_sleep(0.01)")
+    print(f"over age, leak {leak}, idle {idle}", flush=True)
+    conn = pool.connect()
+    second = conn.dbapi_connection.info.backend_pid
+    print("another" if second != first else "the same", *stats((1, 2, 1, 1)), flush=True)
+    conn.close()
+
+
+CASES = {"overflow_no_gc": overflow_no_gc, "unbounded": unbounded, "recycle": recycle}
 CASES[sys.argv[2]](sys.argv[1])

@@ -46,6 +46,19 @@ is(
 	'unbounded: 1 to 6 connections, then 3, never over'
 );
 
+# test_recycle: over age while it is checked in, replaced at the next checkout
+declare($node,
+	"UPDATE pool_monitor.pools SET pool_size = 1, max_overflow = 0, pool_recycle = '1 s', recycle_mode = 'report'; SELECT pool_monitor.reset()"
+);
+wait_for($node, "SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'queue'",
+	'none left', 0);
+$node->safe_psql('postgres', 'SELECT pool_monitor.reset()');
+is(
+	client('queuepool.py', 'recycle'),
+	"before 1 1 0 0\nover age, leak False, idle True\nanother 1 2 1 1",
+	'test_recycle: one connect and one disconnect more, as many connections'
+);
+
 # Retired at pool_recycle and a margin, without one error: an over-age session
 # would have been replaced at its next checkout anyway.
 declare(

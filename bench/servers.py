@@ -1,0 +1,55 @@
+"""A private server with the library and one without it, else the same."""
+
+import os
+import pathlib
+import subprocess
+
+COMMON = """
+listen_addresses = ''
+max_connections = 100
+fsync = off
+autovacuum = off
+jit = off
+log_connections = off
+"""
+
+
+class Server:
+    """name is a folder in scratch, and the socket's folder too."""
+
+    def __init__(self, bindir, scratch, name, preload):
+        self.bindir = bindir
+        self.folder = pathlib.Path(scratch) / name
+        self.data = self.folder / "data"
+        self.folder.mkdir()
+        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--locale=C")
+        with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
+            conf.write(COMMON + f"unix_socket_directories = '{self.folder}'\n")
+            if preload:
+                conf.write("shared_preload_libraries = 'pool_monitor'\n")
+
+    def run(self, program, *args, env=None):
+        command = [os.path.join(self.bindir, program), *map(str, args)]
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env={**os.environ, **(env or {})}
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self):
+        self.run("pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "start")
+
+    def stop(self):
+        self.run("pg_ctl", "-D", self.data, "-m", "fast", "-t", "120", "-w", "stop")
+
+    def fill(self):
+        """Tables of pgbench, analysed; with the extension where it is loaded."""
+        self.run("pgbench", *self.address(), "-i", "-q", "postgres")
+        self.run("psql", *self.address(), "-d", "postgres", "-qc", "VACUUM ANALYZE")
+
+    def address(self):
+        return ("-h", self.folder, "-U", "postgres")
+
+    def dsn(self):
+        return f"host={self.folder} dbname=postgres user=postgres"
