@@ -465,6 +465,28 @@ pm_account_take_tick_peak(int account, int *peak)
 	*peak = Max(*peak, (int) pg_atomic_read_u32(&a->connections));
 }
 
+/* A counter that the history keeps, since the server started and before. */
+uint64
+pm_account_kept(int account, PmKept which)
+{
+	pg_atomic_uint64 *counters = ACCOUNT(account)->counters;
+	uint64		ends = 0;
+
+	switch (which)
+	{
+		case PM_KEPT_CONNECTS:
+			return pg_atomic_read_u64(&counters[PM_CONNECTS]);
+		case PM_KEPT_REFUSED:
+			return pg_atomic_read_u64(&counters[PM_REFUSED]);
+		case PM_KEPT_RETIRED:
+			return pg_atomic_read_u64(&counters[PM_RETIRED]);
+		default:
+			for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
+				ends += pg_atomic_read_u64(&counters[i]);
+			return ends;
+	}
+}
+
 /* False when the account is free. Without lock only in the last process. */
 bool
 pm_account_figures(int account, PmFigures *figures, bool lock)
@@ -478,6 +500,8 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 	if (lock)
 		LWLockAcquire(pm_shared->lock, LW_SHARED);
 	strlcpy(figures->name, a->name, PM_NAME_LEN);
+	for (int i = 0; i < PM_NUM_KEPT; i++)
+		figures->not_in_history[i] = pm_account_kept(account, i) - a->in_history[i];
 
 	/* the ends first: a session in between is there rather than not yet */
 	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
@@ -607,6 +631,17 @@ pm_accounts_free_closed(int64 now_ms)
 	}
 }
 
+static void
+kept_of(const PmFigures *figures, uint64 *kept)
+{
+	kept[PM_KEPT_CONNECTS] = figures->counters[PM_CONNECTS];
+	kept[PM_KEPT_REFUSED] = figures->counters[PM_REFUSED];
+	kept[PM_KEPT_RETIRED] = figures->counters[PM_RETIRED];
+	kept[PM_KEPT_ENDS] = 0;
+	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
+		kept[PM_KEPT_ENDS] += figures->counters[i];
+}
+
 /*
  * Adds what an earlier run of the server has counted. Sessions that were there
  * when it was written are gone: how they ended is not known. Returns how many.
@@ -615,11 +650,15 @@ int
 pm_account_merge(int account, const PmFigures *figures)
 {
 	PmAccount  *a = ACCOUNT(account);
+	uint64		before[PM_NUM_KEPT];
 	int64		lost = figures->counters[PM_CONNECTS] + figures->counters[PM_TAKEN_OVER] -
 	figures->counters[PM_GIVEN_OVER];
 
 	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
 		lost -= figures->counters[i];
+	kept_of(figures, before);
+	for (int i = 0; i < PM_NUM_KEPT; i++)
+		a->in_history[i] += before[i] - figures->not_in_history[i];
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 		pg_atomic_fetch_add_u64(&a->counters[i], figures->counters[i]);
 	pg_atomic_fetch_add_u64(&a->counters[PM_ENDED_LOST], lost);

@@ -43,6 +43,16 @@ typedef enum PmCounter
 	PM_NUM_COUNTERS
 } PmCounter;
 
+/* What the history keeps of the counters, for each bucket. */
+typedef enum PmKept
+{
+	PM_KEPT_CONNECTS,
+	PM_KEPT_ENDS,				/* of all kinds */
+	PM_KEPT_REFUSED,
+	PM_KEPT_RETIRED,
+	PM_NUM_KEPT
+} PmKept;
+
 /*
  * State of an application's account:
  *
@@ -101,6 +111,9 @@ typedef struct PmAccount
 	pg_atomic_uint64 peak;		/* PM_PEAK_...: since stats_reset */
 	pg_atomic_uint32 tick_peak; /* since the last tick */
 
+	/* of the counters, what history has; the worker's alone */
+	uint64		in_history[PM_NUM_KEPT];
+
 	/* protected by lock: what stats_reset left out of the account */
 	TimestampTz stats_reset;
 	int64		closed_at;		/* ms, monotonic; when CLOSING began */
@@ -118,6 +131,7 @@ typedef struct PmFigures
 	uint64		counters[PM_NUM_COUNTERS];
 	int64		busy;			/* us, without open transactions */
 	int64		observed;		/* us */
+	uint64		not_in_history[PM_NUM_KEPT];
 	int			peak;
 	TimestampTz peak_at;		/* 0: never a connection */
 	TimestampTz stats_reset;
@@ -147,6 +161,7 @@ extern void pm_account_begin(int *account);
 extern void pm_account_end(int account, PmCounter how, int64 lifetime);
 extern void pm_account_move(int from, int *to, int64 open);
 extern void pm_account_raise(pg_atomic_uint64 *max, uint64 value);
+extern uint64 pm_account_kept(int account, PmKept which);
 extern bool pm_account_open_time(int account, int64 now, int64 *open_time, int *connections);
 extern void pm_account_take_tick_peak(int account, int *peak);
 extern TimestampTz pm_peak_at(uint64 word);

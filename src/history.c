@@ -13,7 +13,9 @@
  * A stretch in which no tick fell is not there at all. When a tick comes much
  * too late (the machine was busy, the worker stopped or restarted), nobody
  * knows how the time in between is to be shared out: it is not counted as seen,
- * and the averages leave it out; the counters do not. When the clock is set
+ * and the averages leave it out; the counters do not. Nor is the time before the
+ * first tick of a series seen. What the counters got after the last tick of a
+ * server's run comes with the first tick of the next one. When the clock is set
  * back by up to CLOCK_TOLERANCE the current stretch stays open until the clock
  * has caught up, and its "seen" is longer than itself; when by more, what is
  * labelled later than now is dropped, and an event says so.
@@ -150,7 +152,7 @@ map_series(PmHistory *history, const PmRules *rules)
 			if (strcmp(series->name, rules->pools[i].name) == 0)
 				series->account = rules->accounts[i];
 		}
-		series->primed &= series->account >= 0;
+		series->primed = series->primed && series->account >= 0;
 	}
 	for (int i = 0; i < rules->npools; i++)
 	{
@@ -207,25 +209,12 @@ typedef struct Tick
 } Tick;
 
 
-static uint64
-counter(int account, PmCounter which)
-{
-	return pg_atomic_read_u64(&pm_shared->accounts[account].counters[which]);
-}
-
-static uint64
-count_ends(int account)
-{
-	uint64		ends = 0;
-
-	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
-		ends += counter(account, i);
-	return ends;
-}
-
+/* What came to the counter since it was last put into the history. */
 static uint32
-take_new(uint64 *last, uint64 now)
+take_new(int account, PmKept which)
 {
+	uint64	   *last = &pm_shared->accounts[account].in_history[which];
+	uint64		now = pm_account_kept(account, which);
 	uint32		new = (uint32) (now - *last);
 
 	*last = now;
@@ -267,10 +256,10 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	uint32		ms = tick->missed ? 0 : tick->elapsed / 1000;
 	int			account = series->account;
 
-	news.connects = take_new(&series->connects, counter(account, PM_CONNECTS));
-	news.disconnects = take_new(&series->disconnects, count_ends(account));
-	news.refused = take_new(&series->refused, counter(account, PM_REFUSED));
-	news.retired = take_new(&series->retired, counter(account, PM_RETIRED));
+	news.connects = take_new(account, PM_KEPT_CONNECTS);
+	news.disconnects = take_new(account, PM_KEPT_ENDS);
+	news.refused = take_new(account, PM_KEPT_REFUSED);
+	news.retired = take_new(account, PM_KEPT_RETIRED);
 	pm_account_take_tick_peak(account, &news.max_connections);
 	news.max_busy = seen->busy;
 	news.connections = take_open_time(series, tick);
@@ -279,8 +268,9 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.overflow = seen->overflow ? ms : 0;
 	news.exhausted = seen->status == PM_STATUS_EXHAUSTED ? ms : 0;
 	news.over = seen->status == PM_STATUS_OVER ? ms : 0;
-	if (tick->missed)
-		news.connections = news.busy = 0;
+	if (tick->missed || !series->primed)
+		news.connections = news.busy = news.seen = news.overflow = news.exhausted = news.over = 0;
+	series->primed = true;
 	return news;
 }
 
@@ -301,20 +291,17 @@ add_news(PmBucket *bucket, const PmBucket *news)
 	bucket->over += news->over;
 }
 
-/* The first tick of a series only notes what the counters stand at. */
 static void
 tick_series(PmHistory *history, int s, const Tick *tick, const PmSeen *seen)
 {
-	PmSeries   *series = &history->series[s];
-	PmBucket	news = take_news(series, tick, seen);
+	PmBucket	news = take_news(&history->series[s], tick, seen);
 
-	if (series->primed)
+	for (int r = 0; r < PM_NUM_RINGS; r++)
 	{
-		for (int r = 0; r < PM_NUM_RINGS; r++)
-			add_news(&history->rings[r].buckets[(Size) s * history->rings[r].length + history->rings[r].head],
-					 &news);
+		PmRing	   *ring = &history->rings[r];
+
+		add_news(&ring->buckets[(Size) s * ring->length + ring->head], &news);
 	}
-	series->primed = true;
 }
 
 /*

@@ -43,12 +43,8 @@ typedef struct PmSeries
 {
 	char		name[PM_NAME_LEN];	/* empty: free */
 	int			account;		/* -1: of a pool that is not declared now */
-	/* what the counters stood at when the last tick ended */
+	/* what these stood at when the last tick ended, if primed */
 	bool		primed;
-	uint64		connects;
-	uint64		disconnects;
-	uint64		refused;
-	uint64		retired;
 	int64		open_time;
 	int64		busy;
 } PmSeries;

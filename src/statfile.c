@@ -3,8 +3,8 @@
  *		Writes counters, peaks and history to a file, and reads them back.
  *
  * Written by the worker every save_interval, and by the postmaster when the
- * server has shut down in good order: then all sessions have ended and nothing
- * is missing. Read by the worker, once after each start of the server, and added
+ * server has shut down in good order, which is what pg_control says then: all
+ * sessions have ended and nothing is missing. Read by the worker, once after each start of the server, and added
  * to what was counted since. The file says whether the shutdown was such: if
  * not, what happened after it was written is lost, and an event says so.
  *
@@ -28,9 +28,12 @@
 #include <unistd.h>
 
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "catalog/pg_control.h"
 #include "clock.h"
 #include "events.h"
 #include "guc.h"
+#include "ledger.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/pg_crc32c.h"
@@ -41,6 +44,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#define FOLDER		"pg_stat"
 #define TEMPORARY	PM_STATFILE ".tmp"
 #define SET_ASIDE	PM_STATFILE ".bad"
 
@@ -88,6 +92,7 @@ typedef struct AccountRecord
 	uint64		counters[PM_NUM_COUNTERS];
 	int64		busy;
 	int64		observed;
+	uint64		not_in_history[PM_NUM_KEPT];
 	int64		stats_reset;
 	int64		lifetime_max;
 	int64		hold_max;
@@ -200,6 +205,7 @@ put_account(Writer *writer, int account)
 	memcpy(record.counters, figures.counters, sizeof(record.counters));
 	record.busy = figures.busy;
 	record.observed = figures.observed;
+	memcpy(record.not_in_history, figures.not_in_history, sizeof(record.not_in_history));
 	record.stats_reset = figures.stats_reset;
 	record.lifetime_max = figures.lifetime_max;
 	record.hold_max = figures.hold_max;
@@ -302,6 +308,16 @@ tell_of_failure(int error)
 	told = error;
 }
 
+/* As durable_rename(), of a file that is on disk; but it says nothing itself. */
+static bool
+move_file(const char *from, const char *to)
+{
+	if (rename(from, to) != 0)
+		return false;
+	(void) fsync_fname_ext(FOLDER, true, true, LOG);
+	return true;
+}
+
 static void
 save(bool complete)
 {
@@ -318,22 +334,40 @@ save(bool complete)
 		error = errno != 0 ? errno : ENOSPC;
 	if (FreeFile(file) != 0 && error == 0)
 		error = errno;
+	if (error == 0 && !move_file(TEMPORARY, PM_STATFILE))
+		error = errno;
 	if (error != 0)
 		(void) unlink(TEMPORARY);
-	else if (durable_rename(TEMPORARY, PM_STATFILE, LOG) != 0)
-		error = errno != 0 ? errno : EIO;
 	tell_of_failure(error);
 }
 
 /*
+ * Has the server shut down, with its shutdown checkpoint? After an immediate
+ * shutdown the postmaster may exit with the same code as after a good one.
+ */
+static bool
+shut_down_in_order(void)
+{
+	ControlFileData control;
+	FILE	   *file = AllocateFile(XLOG_CONTROL_FILE, PG_BINARY_R);
+	bool		got;
+
+	if (file == NULL)
+		return false;
+	got = fread(&control, sizeof(control), 1, file) == 1;
+	(void) FreeFile(file);
+	return got && (control.state == DB_SHUTDOWNED || control.state == DB_SHUTDOWNED_IN_RECOVERY);
+}
+
+/*
  * on_shmem_exit of the postmaster, when everybody else has gone. After a crash
- * or an immediate shutdown the code is not 0: shared memory is not to be
- * trusted then. A server that never had a worker has nothing to say.
+ * shared memory is not to be trusted. A server that never had a worker has
+ * nothing to say.
  */
 static void
 save_at_exit(int code, Datum arg)
 {
-	if (code == 0 && pm_shared != NULL && pm_shared->statistics_loaded)
+	if (code == 0 && pm_shared != NULL && pm_shared->statistics_loaded && shut_down_in_order())
 		save(true);
 }
 
@@ -396,48 +430,66 @@ account_named(const char *name, bool is_application)
 	return pm_account_for_pool(name, NULL);
 }
 
-/* Adds up the sessions that were there when the file was written. */
-static bool
-read_account(Reader *reader, int *lost)
+/* What is known while the body is read; dry: only looked at, nothing is used. */
+typedef struct Reading
 {
-	static PmFigures figures;
+	bool		dry;
+	uint32		ring_counts[PM_NUM_RINGS];
+	int			lost;			/* sessions that were there when it was
+								 * written */
+} Reading;
+
+static void
+use_account(const AccountRecord *record, PmFigures *figures, Reading *reading)
+{
+	int			account;
+	int			lost;
+
+	memcpy(figures->counters, record->counters, sizeof(record->counters));
+	figures->busy = record->busy;
+	figures->observed = record->observed;
+	memcpy(figures->not_in_history, record->not_in_history, sizeof(record->not_in_history));
+	figures->peak = record->peak;
+	figures->peak_at = record->peak_at;
+	figures->stats_reset = record->stats_reset;
+	figures->lifetime_max = record->lifetime_max;
+	figures->hold_max = record->hold_max;
+
+	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	account = account_named(record->name, record->is_application != 0);
+	lost = pm_account_merge(account, figures);
+	LWLockRelease(pm_shared->lock);
+	if (account == pm_server_account())
+		reading->lost = lost;
+}
+
+static bool
+read_account(Reader *reader, Reading *reading)
+{
+	static PmFigures figures;	/* too large for a stack */
 	AccountRecord record;
 	const void *at = take(reader, sizeof(record));
-	int			account;
-	int			gone;
 
 	if (at == NULL)
 		return false;
 	memcpy(&record, at, sizeof(record));
 	record.name[PM_NAME_LEN - 1] = '\0';
 	memset(&figures, 0, sizeof(figures));
-	memcpy(figures.counters, record.counters, sizeof(record.counters));
-	figures.busy = record.busy;
-	figures.observed = record.observed;
-	figures.peak = record.peak;
-	figures.peak_at = record.peak_at;
-	figures.stats_reset = record.stats_reset;
-	figures.lifetime_max = record.lifetime_max;
-	figures.hold_max = record.hold_max;
 	if (!take_buckets(reader, record.nlifetimes, figures.lifetimes) ||
 		!take_buckets(reader, record.nholds, figures.holds))
 		return false;
-
-	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	account = account_named(record.name, record.is_application != 0);
-	gone = pm_account_merge(account, &figures);
-	LWLockRelease(pm_shared->lock);
-	if (account == pm_server_account())
-		*lost = gone;
+	if (!reading->dry)
+		use_account(&record, &figures, reading);
 	return true;
 }
 
 /* Only the newest stretches, if the ring is shorter now. */
 static bool
-read_ring(Reader *reader)
+read_ring(Reader *reader, Reading *reading)
 {
 	RingRecord	record;
 	const void *at = take(reader, sizeof(record));
+	const char *starts;
 	PmRing	   *ring;
 
 	if (at == NULL)
@@ -445,21 +497,29 @@ read_ring(Reader *reader)
 	memcpy(&record, at, sizeof(record));
 	if (record.ring >= PM_NUM_RINGS)
 		return false;
-	ring = &pm_shared->history->rings[record.ring];
-	ring->count = Min(record.count, ring->length);
-	ring->head = Max(ring->count - 1, 0);
-	if (take(reader, (uint64) (record.count - ring->count) * sizeof(TimestampTz)) == NULL ||
-		(at = take(reader, (uint64) ring->count * sizeof(TimestampTz))) == NULL)
+	starts = take(reader, (uint64) record.count * sizeof(TimestampTz));
+	if (starts == NULL)
 		return false;
-	memcpy(ring->starts, at, ring->count * sizeof(TimestampTz));
+	reading->ring_counts[record.ring] = record.count;
+	if (reading->dry)
+		return true;
+
+	ring = &pm_shared->history->rings[record.ring];
+	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
+	ring->count = Min(record.count, (uint32) ring->length);
+	ring->head = Max(ring->count - 1, 0);
+	memcpy(ring->starts, starts + (record.count - ring->count) * sizeof(TimestampTz),
+		   ring->count * sizeof(TimestampTz));
+	LWLockRelease(pm_shared->history_lock);
 	return true;
 }
 
 static bool
-read_series(Reader *reader)
+read_series(Reader *reader, Reading *reading)
 {
 	SeriesRecord record;
 	const void *at = take(reader, sizeof(record));
+	const char *buckets;
 	PmRing	   *ring;
 	int			s;
 
@@ -467,34 +527,61 @@ read_series(Reader *reader)
 		return false;
 	memcpy(&record, at, sizeof(record));
 	record.name[PM_NAME_LEN - 1] = '\0';
-	if (record.ring >= PM_NUM_RINGS)
+	if (record.ring >= PM_NUM_RINGS || record.count != reading->ring_counts[record.ring])
 		return false;
+	buckets = take(reader, (uint64) record.count * sizeof(PmBucket));
+	if (buckets == NULL)
+		return false;
+	if (reading->dry)
+		return true;
+
 	ring = &pm_shared->history->rings[record.ring];
-	if (record.count < (uint32) ring->count ||
-		take(reader, (uint64) (record.count - ring->count) * sizeof(PmBucket)) == NULL ||
-		(at = take(reader, (uint64) ring->count * sizeof(PmBucket))) == NULL)
-		return false;
+	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
 	s = pm_history_series(record.name);
 	if (s >= 0)
-		memcpy(ring->buckets + (Size) s * ring->length, at, ring->count * sizeof(PmBucket));
+		memcpy(ring->buckets + (Size) s * ring->length,
+			   buckets + (record.count - ring->count) * sizeof(PmBucket),
+			   ring->count * sizeof(PmBucket));
+	LWLockRelease(pm_shared->history_lock);
 	return true;
 }
 
+static bool
+read_record(uint32 kind, Reader *record, Reading *reading)
+{
+	bool		ok;
+
+	switch (kind)
+	{
+		case RECORD_ACCOUNT:
+			ok = read_account(record, reading);
+			break;
+		case RECORD_RING:
+			ok = read_ring(record, reading);
+			break;
+		case RECORD_SERIES:
+			ok = read_series(record, reading);
+			break;
+		default:
+			return false;
+	}
+	return ok && record->at == record->end;
+}
+
 /*
- * The CRC has been found right, so what does not fit here was written so; the
- * rest is left out then.
+ * False when it makes no sense. Called twice, first dry: what has passed that
+ * does not fail the second time, and so is used as a whole or not at all.
  */
 static bool
-read_body(const char *body, uint64 length, int *lost)
+read_body(const char *body, uint64 length, Reading *reading)
 {
 	Reader		reader = {.at = body,.end = body + length};
 
 	while (reader.at < reader.end)
 	{
+		const void *at = take(&reader, sizeof(RecordHeader));
 		RecordHeader header;
-		const void *at = take(&reader, sizeof(header));
 		Reader		record;
-		bool		ok = true;
 
 		if (at == NULL)
 			return false;
@@ -503,25 +590,7 @@ read_body(const char *body, uint64 length, int *lost)
 		if (record.at == NULL)
 			return false;
 		record.end = record.at + header.length;
-		switch (header.kind)
-		{
-			case RECORD_ACCOUNT:
-				ok = read_account(&record, lost);
-				break;
-			case RECORD_RING:
-				LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
-				ok = read_ring(&record);
-				LWLockRelease(pm_shared->history_lock);
-				break;
-			case RECORD_SERIES:
-				LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
-				ok = read_series(&record);
-				LWLockRelease(pm_shared->history_lock);
-				break;
-			default:
-				return false;
-		}
-		if (!ok)
+		if (!read_record(header.kind, &record, reading))
 			return false;
 	}
 	return true;
@@ -531,6 +600,8 @@ read_body(const char *body, uint64 length, int *lost)
 static const char *
 what_is_wrong(const Header *header, const char *body, uint64 body_length)
 {
+	Reading		reading = {.dry = true};
+
 	if (header->magic != MAGIC)
 		return "it is not a file of pool_monitor's statistics";
 	if (header->crc != crc_of(header, offsetof(Header, crc)))
@@ -545,16 +616,22 @@ what_is_wrong(const Header *header, const char *body, uint64 body_length)
 		return "it is not complete";
 	if (header->body_crc != crc_of(body, body_length))
 		return "it is damaged";
+	if (!read_body(body, body_length, &reading))
+		return "it makes no sense";
 	return NULL;
 }
 
 static void
 set_aside(const char *why)
 {
-	ereport(WARNING,
-			(errmsg("pool_monitor does not use its file of statistics \"%s\": %s", PM_STATFILE, why),
-			 errdetail("Counters, peaks and history begin anew. The file is kept as \"%s\".", SET_ASIDE)));
-	(void) durable_rename(PM_STATFILE, SET_ASIDE, LOG);
+	if (move_file(PM_STATFILE, SET_ASIDE))
+		ereport(WARNING,
+				(errmsg("pool_monitor does not use its file of statistics \"%s\": %s", PM_STATFILE, why),
+				 errdetail("Counters, peaks and history begin anew. The file is kept as \"%s\".", SET_ASIDE)));
+	else
+		ereport(WARNING,
+				(errmsg("pool_monitor does not use its file of statistics \"%s\": %s", PM_STATFILE, why),
+				 errdetail("Counters, peaks and history begin anew. The file could not be renamed to \"%s\" (%m) and will be overwritten.", SET_ASIDE)));
 	pm_event(PM_EVENT_STATISTICS_LOST, NULL, false, 0, "{\"reason\": \"%s\"}", why);
 }
 
@@ -594,14 +671,14 @@ read_whole(uint64 *length, const char **why)
 	return data;
 }
 
-/* The numbers of the events go on where they were, if there is none yet. */
+/* The numbers of the events go on where they were. */
 static void
 continue_events(uint64 seq)
 {
 	PmEvents   *events = pm_shared->events;
 
 	LWLockAcquire(pm_shared->events_lock, LW_EXCLUSIVE);
-	if (pg_atomic_read_u64(&events->last_seq) == 0)
+	if (pg_atomic_read_u64(&events->last_seq) < seq)
 	{
 		pg_atomic_write_u64(&events->last_seq, seq);
 		pg_atomic_write_u64(&events->notified_seq, seq);
@@ -612,14 +689,13 @@ continue_events(uint64 seq)
 static void
 use(const Header *header, const char *body, uint64 length)
 {
-	int			lost = 0;
+	Reading		reading = {0};
 
-	if (!read_body(body, length, &lost))
-		set_aside("parts of it make no sense");
-	else if (header->complete == 0)
+	(void) read_body(body, length, &reading);
+	if (header->complete == 0)
 		pm_event(PM_EVENT_STATISTICS_LOST, NULL, false, 0,
 				 "{\"reason\": \"the server did not shut down in good order\", \"saved\": \"%s\", \"sessions_lost\": %d}",
-				 timestamptz_to_str(header->saved_at), lost);
+				 timestamptz_to_str(header->saved_at), reading.lost);
 }
 
 static void
@@ -672,17 +748,20 @@ pm_statfile_load(void)
 	save(false);
 }
 
-/* Called by the worker at each turn of its loop. */
+/* Called by the worker at each turn of its loop; allocates. */
 void
 pm_statfile_tick(void)
 {
 	static int64 next = 0;		/* ms, monotonic */
 	int64		now = pm_monotonic_ms();
+	PmTally		tally;
+	PmOpen		open;
 
 	if (next == 0 || next > now + pm_save_interval * INT64CONST(1000))
 		next = now + pm_save_interval * INT64CONST(1000);
 	if (now < next)
 		return;
 	next = now + pm_save_interval * INT64CONST(1000);
+	pm_settle_all(&tally, &open);
 	save(false);
 }

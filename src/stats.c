@@ -49,11 +49,11 @@ put_durations(PmRow *row, const PmFigures *figures, int64 open_busy)
 		pm_put_null(row);
 	pm_put_duration(row, pm_quantile(figures->lifetimes, 0.50, figures->lifetime_max));
 	pm_put_duration(row, pm_quantile(figures->lifetimes, 0.95, figures->lifetime_max));
-	pm_put_duration(row, ended(figures) > 0 ? figures->lifetime_max : -1);
+	pm_put_duration(row, pm_quantile(figures->lifetimes, 1.0, figures->lifetime_max) < 0 ? -1 : figures->lifetime_max);
 	pm_put_duration(row, pm_quantile(figures->holds, 0.50, figures->hold_max));
 	pm_put_duration(row, pm_quantile(figures->holds, 0.95, figures->hold_max));
 	pm_put_duration(row, pm_quantile(figures->holds, 0.99, figures->hold_max));
-	pm_put_duration(row, figures->counters[PM_TRANSACTIONS] > 0 ? figures->hold_max : -1);
+	pm_put_duration(row, pm_quantile(figures->holds, 1.0, figures->hold_max) < 0 ? -1 : figures->hold_max);
 	pm_put_time(row, figures->stats_reset);
 }
 
