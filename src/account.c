@@ -5,17 +5,22 @@
  * What runs in a connecting, an ending or a refused process takes no lock and
  * waits for nobody. It finds its account in two steps.
  *
- * The declarations are matched in place. Whoever changes them makes rules_seq
- * odd before and even after, and a match counts only if the number was even and
- * is still the same. While they change, what is read may be of two
- * declarations at once, but it is bounded: every string ends in a zero that is
- * never overwritten. After MATCH_TRIES the session goes to "(other)" for the
- * moment; the worker moves it at its next tick.
+ * The declarations are matched in place. There are two sets of them; changed
+ * ones are written into the set that is not in force, and then rules_version
+ * moves on by one, which puts that set in force. A match counts only if the
+ * version is still the same: else the set may be about to be overwritten again.
+ * What is read then may be of two declarations at once, but it is bounded: every
+ * string ends in a zero that is never overwritten. Should the version move
+ * MATCH_TRIES times meanwhile, the session goes to "(other)" for the moment; the
+ * worker moves it at its next tick.
  *
  * Applications are entered by who sees them first, in the lowest free place, by
  * compare-and-exchange; who meets a CLAIMED place waits for its name, which
  * takes some instructions, but not for ever. Where that fails, or all places
- * are taken, it is "(other)".
+ * are taken, it is "(other)". Logins that were not admitted may take half of the
+ * places only: anybody who can reach the server can make up names. (A name can
+ * get two places when a lower one becomes free between two who enter it at the
+ * same moment: then it has two rows until a reset().)
  */
 #include "postgres.h"
 
@@ -27,13 +32,16 @@
 #include "storage/s_lock.h"
 #include "utils/timestamp.h"
 
-#define MATCH_TRIES		1000
+#define MATCH_TRIES		100
 #define INSERT_TRIES	10
 #define CLAIM_SPINS		1000	/* for the name of a claimed place */
 #define READ_TRIES		1000
 
 /* ms; longer than anybody needs from finding an account to counting in it */
 #define CLOSING_TIME	10000
+
+/* places that one tick frees, because it holds the lock meanwhile */
+#define FREED_AT_ONCE	64
 
 #define ACCOUNT(i)	(&pm_shared->accounts[i])
 #define KEY(i)		(&pm_shared->account_keys[i])
@@ -72,6 +80,12 @@ pm_num_accounts(void)
 }
 
 bool
+pm_account_is_application(int account)
+{
+	return account >= pm_first_application() && account < pm_other_account();
+}
+
+bool
 pm_account_ready(int account)
 {
 	return pg_atomic_read_u32(&KEY(account)->state) == PM_ACCOUNT_READY;
@@ -94,7 +108,10 @@ pm_accounts_size(void)
 static void
 init_account(PmAccount *account)
 {
+	uint32		incarnation = account->incarnation;
+
 	memset(account, 0, sizeof(*account));
+	account->incarnation = incarnation;
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 		pg_atomic_init_u64(&account->counters[i], 0);
 	for (int i = 0; i < PM_BUCKETS; i++)
@@ -126,6 +143,7 @@ open_account(int i, const char *name)
 	PmAccount  *account = ACCOUNT(i);
 
 	strlcpy(account->name, name, PM_NAME_LEN);
+	account->incarnation++;
 	account->stats_reset = GetCurrentTimestamp();
 	account->observed_since = pm_monotonic_us();
 	KEY(i)->hash = hash_of(account->name);
@@ -165,16 +183,27 @@ settled_state(int i)
 	return state;
 }
 
+/*
+ * The application's place; -1 when it has none: then the lowest free one, if
+ * any, and how many there are. (other) when it cannot be told.
+ */
 static int
-find_application(const char *name, uint32 hash, int *free)
+find_application(const char *name, uint32 hash, int *free, int *nfree)
 {
 	*free = -1;
+	*nfree = 0;
 	for (int i = pm_first_application(); i < pm_other_account(); i++)
 	{
 		PmAccountState state = settled_state(i);
 
-		if (state == PM_ACCOUNT_FREE && *free < 0)
-			*free = i;
+		if (state == PM_ACCOUNT_CLAIMED)
+			return pm_other_account();
+		if (state == PM_ACCOUNT_FREE)
+		{
+			(*nfree)++;
+			if (*free < 0)
+				*free = i;
+		}
 		if (state != PM_ACCOUNT_READY)
 			continue;
 		pg_read_barrier();
@@ -184,21 +213,27 @@ find_application(const char *name, uint32 hash, int *free)
 	return -1;
 }
 
-/* The account of a discovered application, entered now if it is new. */
+/*
+ * The account of a discovered application, entered now if it is new. Those that
+ * are not admitted leave half of the places free.
+ */
 int
-pm_application_account(const char *name)
+pm_application_account(const char *name, bool admitted)
 {
 	uint32		hash = hash_of(name);
 
 	for (int tries = 0; tries < INSERT_TRIES; tries++)
 	{
 		int			free;
-		int			found = find_application(name, hash, &free);
+		int			nfree;
+		int			found = find_application(name, hash, &free, &nfree);
 		uint32		expected = PM_ACCOUNT_FREE;
 
 		if (found >= 0)
 			return found;
 		if (free < 0)
+			pg_atomic_write_u32(&pm_shared->no_place, 1);
+		if (free < 0 || (!admitted && nfree <= pm_max_applications / 2))
 			break;
 		if (pg_atomic_compare_exchange_u32(&KEY(free)->state, &expected, PM_ACCOUNT_CLAIMED))
 		{
@@ -213,33 +248,31 @@ pm_application_account(const char *name)
 static bool
 match_in_place(const PmIdentity *who, int *account, bool *echo)
 {
-	uint32		seq = pg_atomic_read_u32(&pm_shared->rules_seq);
+	uint32		version = pg_atomic_read_u32(&pm_shared->rules_version);
+	const PmRuleSet *set = &pm_shared->rule_sets[version % 2];
 	int			pool;
 
-	if (seq % 2 != 0)
-		return false;
 	pg_read_barrier();
-	pool = pm_match(pm_shared->pools, Min(pm_shared->npools, pm_max_pools), who);
-	*account = pool >= 0 ? pm_shared->pool_accounts[pool] : -1;
-	*echo = pool >= 0 && pm_shared->pools[pool].echo;
+	pool = pm_match(set->pools, Min(set->npools, pm_max_pools), who);
+	*account = pool >= 0 ? set->accounts[pool] : -1;
+	*echo = pool >= 0 && set->pools[pool].echo;
 	pg_read_barrier();
-	return pg_atomic_read_u32(&pm_shared->rules_seq) == seq;
+	return pg_atomic_read_u32(&pm_shared->rules_version) == version;
 }
 
 /*
- * The account of whoever logs in under these names, and whether its pool wants
- * its comings and goings logged.
+ * The account of whoever logs in under these names, admitted or not, and whether
+ * its pool wants its comings and goings logged.
  */
 int
-pm_account_of(const PmIdentity *who, bool *echo)
+pm_account_of(const PmIdentity *who, bool admitted, bool *echo)
 {
 	int			account;
 
 	for (int tries = 0; tries < MATCH_TRIES; tries++)
 	{
 		if (match_in_place(who, &account, echo))
-			return account >= 0 ? account : pm_application_account(who->application_name);
-		SPIN_DELAY();
+			return account >= 0 ? account : pm_application_account(who->application_name, admitted);
 	}
 	*echo = false;
 	return pm_other_account();
@@ -529,13 +562,12 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 /* ---- opening, resetting, closing ---- */
 
 /*
- * The account of the pool with this name; opens one if there is none yet, in
- * the place of a pool that is not in_use (NULL: all are) and has no sessions, if
- * there is no free place. (other) when every place has sessions, which needs more pools
- * changed at once than the worker has been able to follow.
+ * The account of the pool with this name, opened if there is none yet; (other)
+ * when there is no free place, which needs all declarations to be changed twice
+ * within CLOSING_TIME.
  */
 int
-pm_account_for_pool(const char *name, const bool *in_use)
+pm_account_for_pool(const char *name)
 {
 	uint32		hash = hash_of(name);
 	int			place = -1;
@@ -546,17 +578,11 @@ pm_account_for_pool(const char *name, const bool *in_use)
 
 		if (state == PM_ACCOUNT_READY && KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0)
 			return i;
-		if (state == PM_ACCOUNT_FREE &&
-			(place < 0 || pg_atomic_read_u32(&KEY(place)->state) != PM_ACCOUNT_FREE))
-			place = i;
-		if (state == PM_ACCOUNT_READY && place < 0 && in_use != NULL && !in_use[i] &&
-			pg_atomic_read_u32(&ACCOUNT(i)->connections) == 0)
+		if (state == PM_ACCOUNT_FREE && place < 0)
 			place = i;
 	}
 	if (place < 0)
 		return pm_other_account();
-	pg_atomic_write_u32(&KEY(place)->state, PM_ACCOUNT_FREE);
-	init_account(ACCOUNT(place));
 	open_account(place, name);
 	return place;
 }
@@ -579,7 +605,8 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	PmAccount  *a = ACCOUNT(account);
 	uint64		there;
 
-	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+	/* the ends first: a session in between is there rather than not yet */
+	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
 		a->base[i] = raw(a, i);
 	there = a->base[PM_CONNECTS] + a->base[PM_TAKEN_OVER] - a->base[PM_GIVEN_OVER];
 	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
@@ -602,7 +629,7 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	raise_peak(a, pg_atomic_read_u32(&a->connections), a->stats_reset);
 }
 
-/* Begins to close an application's account; false when it has sessions. */
+/* Begins to close an account; false when it has sessions. */
 bool
 pm_account_close(int account, int64 now_ms)
 {
@@ -617,18 +644,106 @@ pm_account_close(int account, int64 now_ms)
 	return true;
 }
 
-void
-pm_accounts_free_closed(int64 now_ms)
+/*
+ * Frees what has been closed for long enough, and a place whose claimer has died
+ * (a process that is refused may be ended by a signal at any moment).
+ */
+static void
+free_closed(int64 now_ms)
 {
-	for (int i = pm_first_application(); i < pm_other_account(); i++)
+	int			freed = 0;
+
+	for (int i = 0; i < pm_other_account() && freed < FREED_AT_ONCE; i++)
 	{
-		if (pg_atomic_read_u32(&KEY(i)->state) != PM_ACCOUNT_CLOSING ||
-			now_ms - ACCOUNT(i)->closed_at < CLOSING_TIME)
+		PmAccountState state = pg_atomic_read_u32(&KEY(i)->state);
+		int64	   *since = &ACCOUNT(i)->closed_at;
+
+		if (state == PM_ACCOUNT_CLAIMED && *since == 0)
+			*since = now_ms;
+		if ((state != PM_ACCOUNT_CLOSING && state != PM_ACCOUNT_CLAIMED) || now_ms - *since < CLOSING_TIME)
 			continue;
+		freed++;
 		init_account(ACCOUNT(i));
 		pg_write_barrier();
 		pg_atomic_write_u32(&KEY(i)->state, PM_ACCOUNT_FREE);
 	}
+}
+
+static bool
+in_force(int account)
+{
+	const PmRuleSet *set = pm_rules_in_force();
+
+	for (int i = 0; i < set->npools; i++)
+	{
+		if (set->accounts[i] == account)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Keeps max_pools places free for pools that are declared next: of the accounts
+ * of pools that are declared no more, those that were dropped first are closed.
+ */
+static void
+close_dropped(int64 now_ms)
+{
+	static uint64 generation = 0;	/* all is well with these declarations */
+	int			nfree = 0;
+	int			oldest = -1;
+
+	/* before the first load nobody knows who is dropped */
+	if (generation == pg_atomic_read_u64(&pm_shared->generation) ||
+		!OidIsValid(pm_shared->load_database))
+		return;
+
+	for (int i = 0; i < pm_first_application(); i++)
+	{
+		PmAccount  *account = ACCOUNT(i);
+
+		if (!pm_account_ready(i))
+		{
+			nfree++;			/* or will be */
+			continue;
+		}
+		if (in_force(i))
+			account->dropped_at = 0;
+		else if (account->dropped_at == 0)
+			account->dropped_at = now_ms;
+		if (account->dropped_at != 0 &&
+			(oldest < 0 || account->dropped_at < ACCOUNT(oldest)->dropped_at))
+			oldest = i;
+	}
+	if (nfree < pm_max_pools && oldest >= 0)
+		(void) pm_account_close(oldest, now_ms);
+	else
+		generation = pg_atomic_read_u64(&pm_shared->generation);
+}
+
+/* A pool that found no free place when it was declared gets one now. */
+static void
+place_pools(void)
+{
+	PmRuleSet  *set = pm_rules_in_force();
+
+	for (int i = 0; i < set->npools; i++)
+	{
+		if (set->accounts[i] != pm_other_account())
+			continue;
+		set->accounts[i] = pm_account_for_pool(set->pools[i].name);
+		if (set->accounts[i] != pm_other_account())
+			pg_atomic_fetch_add_u64(&pm_shared->generation, 1);
+	}
+}
+
+/* Called by the worker at each tick; one dropped pool at a time. */
+void
+pm_accounts_tidy(int64 now_ms)
+{
+	free_closed(now_ms);
+	close_dropped(now_ms);
+	place_pools();
 }
 
 static void

@@ -56,14 +56,14 @@ typedef enum PmKept
 /*
  * State of an application's account:
  *
- *	 FREE --> CLAIMED --> READY --> CLOSING --> FREE
+ *	 FREE --> CLAIMED --> READY --> CLOSING --> FREE [worker]
  *	   [who counts first]     |  ^      |
  *	                          |  +------+ [reset(): a session came meanwhile]
  *	                          +--> [reset()]
  *
  * CLAIMED while the one who made it writes the name. CLOSING: nobody finds it
- * any more; it becomes FREE once nobody can still be counting in it. The other
- * accounts are READY or FREE.
+ * any more; it becomes FREE once nobody can still be counting in it. A pool's
+ * account goes the same way, opened by the loader and closed by the worker.
  */
 typedef enum PmAccountState
 {
@@ -88,6 +88,7 @@ typedef struct PmAccount
 {
 	/* written under lock (a pool's), or by who claimed it (an application's) */
 	char		name[PM_NAME_LEN];
+	uint32		incarnation;	/* moves when it is opened */
 
 	/* atomics, no lock; never set back */
 	pg_atomic_uint64 counters[PM_NUM_COUNTERS];
@@ -116,7 +117,10 @@ typedef struct PmAccount
 
 	/* protected by lock: what stats_reset left out of the account */
 	TimestampTz stats_reset;
-	int64		closed_at;		/* ms, monotonic; when CLOSING began */
+	int64		closed_at;		/* ms, monotonic: since when it is CLOSING, or
+								 * was seen CLAIMED; 0: neither */
+	int64		dropped_at;		/* ms, monotonic: since when a pool's account
+								 * is of none that is declared; 0: it is */
 	int64		observed_before;	/* us of earlier runs of the server */
 	int64		observed_since; /* us, monotonic: begin of this run's part */
 	uint64		base[PM_NUM_COUNTERS];	/* to be subtracted */
@@ -151,10 +155,11 @@ extern int	pm_server_account(void);
 extern Size pm_accounts_size(void);
 extern void pm_accounts_init(void *memory);
 extern bool pm_account_ready(int account);
+extern bool pm_account_is_application(int account);
 
 /* No lock, no allocation, no error: also for processes without PGPROC. */
-extern int	pm_account_of(const PmIdentity *who, bool *echo);
-extern int	pm_application_account(const char *name);
+extern int	pm_account_of(const PmIdentity *who, bool admitted, bool *echo);
+extern int	pm_application_account(const char *name, bool admitted);
 extern void pm_account_add(int account, PmCounter counter, int64 n);
 extern void pm_account_add_busy(int account, int64 us);
 extern void pm_account_begin(int *account);
@@ -168,10 +173,10 @@ extern TimestampTz pm_peak_at(uint64 word);
 extern uint64 pm_peak_word(int count, TimestampTz at);
 
 /* Caller holds lock exclusively. */
-extern int	pm_account_for_pool(const char *name, const bool *in_use);
+extern int	pm_account_for_pool(const char *name);
 extern void pm_account_reset(int account, int64 open_busy, int64 now);
 extern bool pm_account_close(int account, int64 now_ms);
-extern void pm_accounts_free_closed(int64 now_ms);
+extern void pm_accounts_tidy(int64 now_ms);
 
 /* Takes lock, unless told that nobody else is left. */
 extern bool pm_account_figures(int account, PmFigures *figures, bool lock);

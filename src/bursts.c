@@ -7,7 +7,8 @@
  * exponential average over about NORMAL_WINDOWS of them, that is an hour). A
  * window is a storm when it has
  *
- *		at least STORM_LEAST connects,
+ *		at least STORM_LEAST connects (STORM_UNKNOWN of an application that is not
+ *		declared, for LEARNING windows: what is normal is not known before),
  *		more than twice as many as the pool may have connections (a pool that
  *		opens all it has at once, as after a restart of the application, is
  *		none; for what has no ceiling, its peak stands in), and
@@ -32,14 +33,16 @@
 #define WINDOW			10000	/* ms */
 #define NORMAL_WINDOWS	360
 #define STORM_LEAST		20
+#define STORM_UNKNOWN	100
+#define LEARNING		6
 #define STORM_FACTOR	5
 #define BURST_PAUSE		10000	/* ms */
 
 /* What the worker knows of one account. */
 typedef struct Watch
 {
-	char		name[PM_NAME_LEN];	/* the account may get another owner */
-	bool		primed;
+	uint32		incarnation;	/* of the account: it may get another owner */
+	char		name[PM_NAME_LEN];
 	uint64		connects;		/* when the window began */
 	double		normal;			/* connects in a window */
 	int			windows;		/* that normal is made of */
@@ -54,7 +57,7 @@ typedef struct Watch
 } Watch;
 
 static Watch *watches = NULL;	/* one for each account */
-static int64 window_end = 0;	/* ms, monotonic */
+static int64 window_begin = 0;	/* ms, monotonic */
 
 static uint64
 counter(int account, PmCounter which)
@@ -67,7 +70,7 @@ watch_refusals(int account, Watch *watch, int64 now)
 {
 	uint64		refused = counter(account, PM_REFUSED);
 	uint64		new = refused - watch->refused;
-	bool		discovered = account >= pm_first_application();
+	bool		discovered = pm_account_is_application(account);
 
 	watch->refused = refused;
 	if (new > 0)
@@ -105,36 +108,40 @@ static double
 storm_limit(const PmRules *rules, int account, const Watch *watch)
 {
 	int			room = room_of(rules, account);
+	int			least = STORM_LEAST;
 
+	if (room < 0 && watch->windows < LEARNING)
+		least = STORM_UNKNOWN;
 	if (room < 0)
 		room = PM_PEAK_COUNT(pg_atomic_read_u64(&pm_shared->accounts[account].peak));
-	return Max(Max(STORM_LEAST, 2.0 * room + 1), STORM_FACTOR * watch->normal);
+	return Max(Max(least, 2.0 * room + 1), STORM_FACTOR * watch->normal);
 }
 
 static void
-learn(Watch *watch, uint64 connects)
+learn(Watch *watch, double connects)
 {
 	watch->windows = Min(watch->windows + 1, NORMAL_WINDOWS);
 	watch->normal += (connects - watch->normal) / watch->windows;
 }
 
+/* length is how long the window really was, in ms: a tick may come late. */
 static void
-end_window(const PmRules *rules, int account, Watch *watch, int64 now)
+end_window(const PmRules *rules, int account, Watch *watch, int64 now, int64 length)
 {
 	uint64		connects = counter(account, PM_CONNECTS);
 	uint64		new = connects - watch->connects;
-	double		limit = storm_limit(rules, account, watch);
-	bool		discovered = account >= pm_first_application();
+	double		limit = storm_limit(rules, account, watch) * length / WINDOW;
+	bool		discovered = pm_account_is_application(account);
 
 	watch->connects = connects;
 	if (!watch->storm && new >= limit)
 	{
 		watch->storm = true;
 		watch->storm_connects = new;
-		watch->storm_since = now - WINDOW;
+		watch->storm_since = now - length;
 		pm_event(PM_EVENT_STORM, watch->name, discovered, 0,
 				 "{\"connects_per_second\": %.1f, \"normal\": %.3f}",
-				 new / (WINDOW / 1000.0), watch->normal / (WINDOW / 1000.0));
+				 new / (length / 1000.0), watch->normal / (WINDOW / 1000.0));
 	}
 	else if (watch->storm && new >= limit / 2)
 		watch->storm_connects += new;
@@ -143,9 +150,9 @@ end_window(const PmRules *rules, int account, Watch *watch, int64 now)
 		if (watch->storm)
 			pm_event(PM_EVENT_STORM_OVER, watch->name, discovered, 0,
 					 "{\"connects\": " UINT64_FORMAT ", \"seconds\": %.0f}",
-					 watch->storm_connects, (now - WINDOW - watch->storm_since) / 1000.0);
+					 watch->storm_connects, (now - length - watch->storm_since) / 1000.0);
 		watch->storm = false;
-		learn(watch, new);
+		learn(watch, (double) new * WINDOW / length);
 	}
 }
 
@@ -155,9 +162,7 @@ prime(int account, Watch *watch)
 {
 	memset(watch, 0, sizeof(*watch));
 	strlcpy(watch->name, pm_shared->accounts[account].name, PM_NAME_LEN);
-	watch->connects = 0;
-	watch->refused = 0;
-	watch->primed = true;
+	watch->incarnation = pm_shared->accounts[account].incarnation;
 }
 
 /* Called by the worker at each tick. Allocates once. */
@@ -166,16 +171,16 @@ pm_bursts_tick(const PmRules *rules)
 {
 	int64		now = pm_monotonic_ms();
 	bool		first = watches == NULL;
-	bool		window;
+	int64		length;
 
 	if (first)
 	{
 		watches = MemoryContextAllocZero(TopMemoryContext, sizeof(Watch) * pm_num_accounts());
-		window_end = now + WINDOW;
+		window_begin = now;
 	}
-	window = now >= window_end;
-	if (window)
-		window_end = now + WINDOW;
+	length = now - window_begin;
+	if (length >= WINDOW)
+		window_begin = now;
 
 	for (int i = 0; i < pm_server_account(); i++)
 	{
@@ -183,7 +188,7 @@ pm_bursts_tick(const PmRules *rules)
 
 		if (!pm_account_ready(i) || i == pm_undeclared_account())
 			continue;
-		if (!watch->primed || strcmp(watch->name, pm_shared->accounts[i].name) != 0)
+		if (watch->incarnation != pm_shared->accounts[i].incarnation)
 		{
 			prime(i, watch);
 			/* what a new worker finds has happened before it */
@@ -194,7 +199,7 @@ pm_bursts_tick(const PmRules *rules)
 			}
 		}
 		watch_refusals(i, watch, now);
-		if (window)
-			end_window(rules, i, watch, now);
+		if (length >= WINDOW)
+			end_window(rules, i, watch, now, length);
 	}
 }

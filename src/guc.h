@@ -5,6 +5,8 @@
 #ifndef PM_GUC_H
 #define PM_GUC_H
 
+#define PM_MOST_POOLS	1000	/* that max_pools can be */
+
 extern char *pm_database;		/* where the declarations are read */
 extern int	pm_sample_interval; /* ms */
 extern bool pm_recycle_enabled; /* the kill switch */

@@ -15,9 +15,11 @@
  * knows how the time in between is to be shared out: it is not counted as seen,
  * and the averages leave it out; the counters do not. Nor is the time before the
  * first tick of a series seen. What the counters got after the last tick of a
- * server's run comes with the first tick of the next one. When the clock is set
- * back by up to CLOCK_TOLERANCE the current stretch stays open until the clock
- * has caught up, and its "seen" is longer than itself; when by more, what is
+ * server's run comes with the first tick of the next one.
+ *
+ * When the clock is set, the time of transactions is left out for one tick. When
+ * it is set back by up to CLOCK_TOLERANCE the current stretch stays open until the
+ * clock has caught up, and its "seen" is longer than itself; when by more, what is
  * labelled later than now is dropped, and an event says so.
  */
 #include "postgres.h"
@@ -32,6 +34,9 @@
 #define MINUTE			(INT64CONST(60) * 1000000)
 #define HOUR			(60 * MINUTE)
 #define CLOCK_TOLERANCE	HOUR
+
+/* The clock was set if it goes otherwise by more than this between ticks; us. */
+#define CLOCK_STEP		200000
 
 /* A tick later than this, and than three intervals, was missed; us. */
 #define LATE_TICK		(INT64CONST(10) * 1000000)
@@ -145,6 +150,7 @@ map_series(PmHistory *history, const PmRules *rules)
 	for (int s = 0; s < pm_max_pools; s++)
 	{
 		PmSeries   *series = &history->series[s];
+		int			former = series->account;
 
 		series->account = -1;
 		for (int i = 0; i < rules->npools && series->name[0] != '\0'; i++)
@@ -152,7 +158,7 @@ map_series(PmHistory *history, const PmRules *rules)
 			if (strcmp(series->name, rules->pools[i].name) == 0)
 				series->account = rules->accounts[i];
 		}
-		series->primed = series->primed && series->account >= 0;
+		series->primed = series->primed && series->account == former;
 	}
 	for (int i = 0; i < rules->npools; i++)
 	{
@@ -204,7 +210,9 @@ typedef struct Tick
 {
 	int64		at;				/* us, monotonic */
 	int64		elapsed;		/* us since the last one */
+	uint32		ms;				/* the same in ms, what was left over carried */
 	bool		missed;			/* that is too long */
+	bool		clock_was_set;	/* meanwhile: times of open transactions jump */
 	const PmOpen *open;
 } Tick;
 
@@ -223,7 +231,8 @@ take_new(int account, PmKept which)
 
 /*
  * Time in transactions since the last tick. A hold that a session has not yet
- * written down can be missing for a moment: then it counts the next time.
+ * written down can be missing for a moment, and the time of those that were read
+ * late can be too much: what does not fit counts the next time.
  */
 static double
 take_busy(PmSeries *series, const Tick *tick, int most)
@@ -232,10 +241,9 @@ take_busy(PmSeries *series, const Tick *tick, int most)
 	tick->open->busy[series->account];
 	int64		new = busy - series->busy;
 
-	if (new < 0)
-		return 0;
-	series->busy = busy;
-	return Min((double) new, (double) most * tick->elapsed);
+	new = Max(Min(new, most * tick->elapsed), 0);
+	series->busy = series->primed && !tick->missed && !tick->clock_was_set ? series->busy + new : busy;
+	return new;
 }
 
 static double
@@ -253,7 +261,7 @@ static PmBucket
 take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 {
 	PmBucket	news = {0};
-	uint32		ms = tick->missed ? 0 : tick->elapsed / 1000;
+	uint32		ms = tick->missed ? 0 : tick->ms;
 	int			account = series->account;
 
 	news.connects = take_new(account, PM_KEPT_CONNECTS);
@@ -266,8 +274,10 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.busy = take_busy(series, tick, news.max_connections);
 	news.seen = ms;
 	news.overflow = seen->overflow ? ms : 0;
-	news.exhausted = seen->status == PM_STATUS_EXHAUSTED ? ms : 0;
-	news.over = seen->status == PM_STATUS_OVER ? ms : 0;
+	news.exhausted = seen->exhausted ? ms : 0;
+	news.over = seen->over ? ms : 0;
+	if (tick->clock_was_set)
+		news.busy = 0;
 	if (tick->missed || !series->primed)
 		news.connections = news.busy = news.seen = news.overflow = news.exhausted = news.over = 0;
 	series->primed = true;
@@ -294,8 +304,13 @@ add_news(PmBucket *bucket, const PmBucket *news)
 static void
 tick_series(PmHistory *history, int s, const Tick *tick, const PmSeen *seen)
 {
-	PmBucket	news = take_news(&history->series[s], tick, seen);
+	PmSeries   *series = &history->series[s];
+	uint32		incarnation = pm_shared->accounts[series->account].incarnation;
+	PmBucket	news;
 
+	series->primed = series->primed && series->incarnation == incarnation;
+	series->incarnation = incarnation;
+	news = take_news(series, tick, seen);
 	for (int r = 0; r < PM_NUM_RINGS; r++)
 	{
 		PmRing	   *ring = &history->rings[r];
@@ -305,19 +320,22 @@ tick_series(PmHistory *history, int s, const Tick *tick, const PmSeen *seen)
 }
 
 /*
- * Called by the worker at each tick, with what it saw of each declared pool.
- * Takes history_lock.
+ * Called by the worker at each tick, with what it saw of each declared pool, and
+ * when: by the wall clock, and in us of the monotonic one. Takes history_lock.
  */
 void
 pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
-				const PmSeen *server, const PmOpen *open, TimestampTz now)
+				const PmSeen *server, const PmOpen *open, TimestampTz now, int64 at)
 {
 	PmHistory  *history = pm_shared->history;
-	Tick		tick = {.at = pm_monotonic_us(),.open = open};
+	Tick		tick = {.at = at,.open = open};
 	int			dropped = 0;
 
 	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
 	tick.elapsed = history->last_tick == 0 ? 0 : tick.at - history->last_tick;
+	tick.ms = (tick.elapsed + history->rest) / 1000;
+	history->rest = (tick.elapsed + history->rest) % 1000;
+	tick.clock_was_set = Abs(now - history->last_wall - tick.elapsed) > CLOCK_STEP;
 	tick.missed = tick.elapsed > Max(LATE_TICK, INT64CONST(3000) * pm_sample_interval);
 	if (history->generation != rules->generation)
 		map_series(history, rules);
@@ -331,6 +349,7 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 	tick_series(history, pm_max_pools, &tick, undeclared);
 	tick_series(history, pm_max_pools + 1, &tick, server);
 	history->last_tick = tick.at;
+	history->last_wall = now;
 	LWLockRelease(pm_shared->history_lock);
 
 	if (dropped > 0)

@@ -45,6 +45,7 @@ typedef struct PmSeries
 	int			account;		/* -1: of a pool that is not declared now */
 	/* what these stood at when the last tick ended, if primed */
 	bool		primed;
+	uint32		incarnation;	/* of the account */
 	int64		open_time;
 	int64		busy;
 } PmSeries;
@@ -54,6 +55,8 @@ typedef struct PmHistory
 {
 	PmRing		rings[PM_NUM_RINGS];
 	int64		last_tick;		/* us, monotonic; 0: none yet */
+	TimestampTz last_wall;		/* the same by the wall clock */
+	int64		rest;			/* us of it that made no whole ms */
 	uint64		generation;		/* of the declarations that series go by */
 	int			nseries;
 	PmSeries   *series;			/* max_pools and the two sums */
@@ -64,8 +67,9 @@ typedef struct PmHistory
 typedef struct PmSeen
 {
 	int			busy;
-	PmStatus	status;
-	bool		overflow;
+	bool		overflow;		/* connections above base */
+	bool		exhausted;		/* busy >= ceiling */
+	bool		over;			/* connections above budget */
 } PmSeen;
 
 struct PmRules;
@@ -75,7 +79,7 @@ extern Size pm_history_size(void);
 extern void pm_history_init(void *memory);
 extern int	pm_num_series(void);
 extern void pm_history_tick(const struct PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
-							const PmSeen *server, const struct PmOpen *open, TimestampTz now);
+							const PmSeen *server, const struct PmOpen *open, TimestampTz now, int64 at);
 extern int	pm_history_series(const char *name);
 
 #endif							/* PM_HISTORY_H */

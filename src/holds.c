@@ -7,10 +7,15 @@
  * CONCURRENTLY) run several transactions that all claim to have started with
  * the statement: a hold never begins before the last one ended.
  *
- * A transaction block that fails ends inside the server at the error, but the
- * client has the connection until it says ROLLBACK, and no callback tells of
- * that. So a hold is written down at the error, and made longer when the
- * ROLLBACK (or COMMIT) comes by as a utility statement.
+ * A block that fails ends inside the server at the error, but the client has the
+ * connection until it says ROLLBACK, and no callback tells of that. So the hold
+ * of a block that was begun by BEGIN is kept aside at the error, and written down
+ * when the ROLLBACK (or COMMIT) comes by as a utility statement, or at the
+ * latest with the next transaction. Its time counts as busy all along.
+ *
+ * The server also runs transactions for itself: while a session waits for its
+ * client, to catch up with invalidations or to deliver notifications, and when
+ * it ends, to drop temporary tables. They hold no connection from anybody.
  *
  * The times are the clock's, as the server keeps them; a clock that is set
  * falsifies the holds that are under way, never below 0.
@@ -19,66 +24,109 @@
 
 #include "access/xact.h"
 #include "holds.h"
+#include "libpq/libpq.h"
 #include "nodes/parsenodes.h"
 #include "shmem.h"
+#include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
-static int64 last_hold = 0;		/* us */
+static bool in_block = false;	/* begun by BEGIN, not ended */
+static bool ending = false;		/* COMMIT or the like is under way */
+static bool chained = false;	/* that one says AND CHAIN */
+static bool failed_block = false;	/* failed, and not rolled back yet */
+static int64 failed_hold = 0;	/* us, until it failed */
 static uint32 resets_seen = 0;	/* the longest hold is counted from there */
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
 
+/* The longest first: a reader that finds the bucket must find that too. */
 static void
 write_down(int64 hold)
 {
 	int			bucket = pm_bucket(hold);
 	uint32		resets = pg_atomic_read_u32(&pm_shared->resets);
 
-	sheet->holds[bucket]++;
-	sheet->octaves |= UINT64CONST(1) << (bucket / PM_OCTAVE_BUCKETS);
 	if (hold > sheet->hold_max || resets != resets_seen)
 		sheet->hold_max = hold;
 	resets_seen = resets;
-	last_hold = hold;
-}
-
-/* A transaction of this session has ended. */
-void
-pm_hold_end(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	int64		hold = Max(now - Max(GetCurrentTransactionStartTimestamp(), sheet->last_end), 0);
-
-	write_down(hold);
-	sheet->busy += hold;
-	sheet->last_end = now;
+	pg_write_barrier();
+	sheet->holds[bucket]++;
+	sheet->octaves |= UINT64CONST(1) << (bucket / PM_OCTAVE_BUCKETS);
 	pg_write_barrier();
 	sheet->transactions++;
 }
 
-/*
- * In a block that has failed? Not so when only a subtransaction has: then the
- * transaction itself has not ended.
- */
-static bool
-in_failed_block(void)
-{
-	return IsAbortedTransactionBlockState() && GetCurrentTransactionNestLevel() == 1;
-}
-
-/* The failed block that was written down last has gone on until now. */
-static void
-extend_last(void)
+/* Busy until now, since the transaction's start or the last such call. */
+static int64
+busy_until_now(TimestampTz since)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int64		more = Max(now - sheet->last_end, 0);
+	int64		busy = Max(now - Max(since, sheet->last_end), 0);
 
-	sheet->holds[pm_bucket(last_hold)]--;
-	write_down(last_hold + more);
+	sheet->busy += busy;
 	sheet->last_end = now;
-	pg_write_barrier();
-	sheet->busy += more;
+	return busy;
+}
+
+/* The block that has failed is over, now or (late) when the next one ends. */
+static void
+end_failed_block(bool late)
+{
+	failed_block = false;
+	if (!late)
+		failed_hold += busy_until_now(sheet->last_end);
+	write_down(failed_hold);
+}
+
+/* Does the server run this transaction for itself? */
+static bool
+is_the_servers_own(XactEvent event)
+{
+	if (proc_exit_inprogress)
+		return event != XACT_EVENT_ABORT;
+	return pq_is_reading_msg();
+}
+
+/* A transaction of this session has ended. */
+void
+pm_hold_end(XactEvent event)
+{
+	if (is_the_servers_own(event))
+		return;
+	if (failed_block)
+		end_failed_block(true);
+	if (event == XACT_EVENT_ABORT && in_block && !ending && !proc_exit_inprogress)
+	{
+		failed_block = true;
+		failed_hold = busy_until_now(GetCurrentTransactionStartTimestamp());
+	}
+	else
+	{
+		write_down(busy_until_now(GetCurrentTransactionStartTimestamp()));
+		in_block = ending && chained;
+	}
+	ending = false;
+}
+
+static bool
+ends_block(const TransactionStmt * stmt)
+{
+	return stmt->kind == TRANS_STMT_COMMIT || stmt->kind == TRANS_STMT_ROLLBACK ||
+		stmt->kind == TRANS_STMT_PREPARE;
+}
+
+static void
+note_end_of_block(const TransactionStmt * stmt)
+{
+	chained = stmt->chain;
+	if (failed_block && GetCurrentTransactionNestLevel() == 1)
+	{
+		end_failed_block(false);
+		in_block = chained;
+	}
+	else
+		ending = true;
 }
 
 static void
@@ -86,14 +134,24 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 			  ProcessUtilityContext context, ParamListInfo params,
 			  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
-	if (sheet != NULL && IsA(pstmt->utilityStmt, TransactionStmt) && in_failed_block())
-		extend_last();
+	bool		begins = false;
+
+	if (sheet != NULL && IsA(pstmt->utilityStmt, TransactionStmt))
+	{
+		TransactionStmt *stmt = (TransactionStmt *) pstmt->utilityStmt;
+
+		begins = stmt->kind == TRANS_STMT_BEGIN || stmt->kind == TRANS_STMT_START;
+		if (ends_block(stmt))
+			note_end_of_block(stmt);
+	}
 	if (prev_ProcessUtility_hook)
 		prev_ProcessUtility_hook(pstmt, queryString, readOnlyTree, context,
 								 params, queryEnv, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
 								params, queryEnv, dest, qc);
+	if (begins)
+		in_block = true;
 }
 
 /* From now on; the login's own transaction is nobody's hold. */
@@ -111,10 +169,10 @@ pm_holds_finish(void)
 {
 	if (sheet == NULL)
 		return;
-	if (in_failed_block())
-		extend_last();
+	if (failed_block)
+		end_failed_block(false);
 	else if (IsTransactionOrTransactionBlock())
-		pm_hold_end();
+		write_down(busy_until_now(GetCurrentTransactionStartTimestamp()));
 	sheet = NULL;
 }
 

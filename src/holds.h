@@ -5,11 +5,12 @@
 #ifndef PM_HOLDS_H
 #define PM_HOLDS_H
 
+#include "access/xact.h"
 #include "ledger.h"
 
 extern void pm_holds_install(void);
 extern void pm_holds_begin(PmSheet *sheet);
-extern void pm_hold_end(void);
+extern void pm_hold_end(XactEvent event);
 extern void pm_holds_finish(void);
 
 #endif							/* PM_HOLDS_H */

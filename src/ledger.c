@@ -118,13 +118,19 @@ note_open(PmOpen *open, int account, int64 us)
 		open->busy[pm_undeclared_account()] += us;
 }
 
-/* How long the session's transaction has been open, less what was counted. */
+/*
+ * How long the session's transaction has been open, less what it has written
+ * down itself. A block that has failed has no start any more; its time until
+ * then is written down.
+ */
 static int64
 open_for(const PmSheet *sheet, const PmSession *session, TimestampTz now)
 {
-	TimestampTz since = pm_xact_since(session);
+	TimestampTz since = Max(session->xact_start, sheet->last_end);
 
-	return since == 0 ? 0 : Max(now - Max(since, sheet->last_end), 0);
+	if (session->xact_start == 0 && session->state != PM_STATE_IDLE_IN_TRANSACTION_ABORTED)
+		return 0;
+	return Max(now - since, 0);
 }
 
 static int
@@ -132,7 +138,7 @@ account_of_class(const PmTally *tally, PmClass *class)
 {
 	if (class->account < 0)
 		class->account = class->pool >= 0 ? tally->rules->accounts[class->pool] :
-			pm_application_account(class->application_name);
+			pm_application_account(class->application_name, true);
 	return class->account;
 }
 

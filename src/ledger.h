@@ -25,9 +25,9 @@ typedef struct PmSheet
 	LWLock		lock;
 
 	/*
-	 * Written by the session alone, each in one piece; transactions last.
-	 * Read by everybody: a reader may see a transaction half written down,
-	 * and then finds the other half the next time.
+	 * Written by the session alone, each in one piece; hold_max first,
+	 * transactions last. Read by everybody: a reader may see a transaction
+	 * half written down, and then finds the other half the next time.
 	 */
 	volatile uint32 transactions;
 	volatile int64 busy;		/* us in transactions that have ended */

@@ -78,7 +78,7 @@ pm_login_failed(PmCounter how)
 	who.datname = cut_name(names[1], MyProcPort->database_name);
 	who.usename = cut_name(names[2], MyProcPort->user_name);
 	pm_copy_address(&who.client_addr, &MyProcPort->raddr);
-	pm_account_add(pm_account_of(&who, &echo), how, 1);
+	pm_account_add(pm_account_of(&who, how == PM_REJECTED, &echo), how, 1);
 }
 
 /*
@@ -99,7 +99,8 @@ pm_login_ended(void)
 bool
 pm_connection_was_lost(void)
 {
-	return in_class(fatal_sqlstate, ERRCODE_CONNECTION_EXCEPTION);
+	return fatal_sqlstate == ERRCODE_CONNECTION_FAILURE ||
+		fatal_sqlstate == ERRCODE_CONNECTION_DOES_NOT_EXIST;
 }
 
 static void

@@ -4,8 +4,8 @@
  *
  * NOTIFY needs a database and a transaction, and the worker has neither: so it
  * starts a short-lived process that connects to pool_monitor.database, tells of
- * what is new and exits. Only when somebody there LISTENs to anything (the slots
- * know), and at most once in NOTIFY_INTERVAL. A standby has no NOTIFY. What
+ * what is new and exits. Only when somebody there LISTENs, to whatever channel
+ * (the slots know no more), and at most once in NOTIFY_INTERVAL. A standby has no NOTIFY. What
  * happened while nobody listened is told to nobody, as with any NOTIFY; it is in
  * the view events.
  */
@@ -13,6 +13,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "account.h"
 #include "clock.h"
 #include "commands/async.h"
 #include "compat.h"
@@ -35,6 +36,7 @@
 /* The worker's own. */
 static BackgroundWorkerHandle *notifier = NULL;
 static uint64 told_before = 0;	/* notified_seq when it was started */
+static bool told_of_no_slot = false;
 static int64 not_before = 0;	/* ms, monotonic */
 
 /* Does a session LISTEN in the database of the declarations? */
@@ -72,7 +74,14 @@ start_notifier(void)
 	started = RegisterDynamicBackgroundWorker(&worker, &notifier);
 	MemoryContextSwitchTo(old);
 	if (!started)
+	{
 		notifier = NULL;
+		if (!told_of_no_slot)
+			ereport(LOG,
+					(errmsg("pool_monitor could not tell those who LISTEN of events: there is no free background worker slot"),
+					 errhint("Raise \"max_worker_processes\" and restart the server.")));
+	}
+	told_of_no_slot = !started;
 	not_before = pm_monotonic_ms() + (started ? NOTIFY_INTERVAL : RETRY_INTERVAL);
 }
 
@@ -103,6 +112,16 @@ pm_notifier_tick(void)
 
 /* ---- in the short-lived process ---- */
 
+/*
+ * Anybody who may connect may LISTEN: what the detail says of a single session is
+ * for those who may read the view.
+ */
+static bool
+tells_of_a_session(const PmEvent *event)
+{
+	return event->kind == PM_EVENT_RETIRED || event->kind == PM_EVENT_DECLINED;
+}
+
 static void
 notify(const PmEvent *event)
 {
@@ -121,9 +140,10 @@ notify(const PmEvent *event)
 		appendStringInfoString(&json, ", \"application_name\": ");
 		escape_json(&json, event->pool);
 	}
-	if (event->pid != 0)
-		appendStringInfo(&json, ", \"pid\": %d", event->pid);
-	appendStringInfo(&json, ", \"detail\": %s}", event->detail);
+	if (tells_of_a_session(event))
+		appendStringInfoChar(&json, '}');
+	else
+		appendStringInfo(&json, ", \"detail\": %s}", event->detail);
 	Async_Notify("pool_monitor", json.data);
 	pfree(json.data);
 }
@@ -154,6 +174,6 @@ pm_notifier_main(Datum arg)
 			notify(&event);
 	}
 	CommitTransactionCommand();
-	pg_atomic_write_u64(&events->notified_seq, last);
+	pm_account_raise(&events->notified_seq, last);
 	proc_exit(0);
 }

@@ -23,6 +23,8 @@
 typedef struct Sample
 {
 	PmTally		tally;
+	int64		at;				/* the same moment, in us of the monotonic
+								 * clock */
 	PmOpen		open;
 	PmCounts   *pools;			/* npools */
 	PmCounts	undeclared;
@@ -80,7 +82,7 @@ store(const Sample *sample, Change *changes)
 	}
 	else
 		nchanges = -1;
-	pm_accounts_free_closed(pm_monotonic_ms());
+	pm_accounts_tidy(pm_monotonic_ms());
 	LWLockRelease(pm_shared->lock);
 	return nchanges;
 }
@@ -149,51 +151,41 @@ count_sessions(Sample *sample)
 	}
 }
 
+static PmSeen
+see_pool(const PmPool *pool, const PmCounts *counts)
+{
+	PmSeen		seen = {0};
+
+	seen.busy = pm_busy(counts);
+	seen.overflow = pm_overflow(pool, counts->connections) > 0;
+	seen.exhausted = pool->ceiling >= 0 && seen.busy >= pool->ceiling;
+	seen.over = pool->budget >= 0 && counts->connections > pool->budget;
+	return seen;
+}
+
 static void
 feed_history(const Sample *sample)
 {
 	const PmRules *rules = sample->tally.rules;
 	PmSeen	   *pools = palloc0(sizeof(PmSeen) * (rules->npools + 1));
 	PmSeen		undeclared = {.busy = pm_busy(&sample->undeclared)};
-	PmSeen		server = {.busy = pm_busy(&sample->server)};
-	int			connections = sample->server.connections;
+	PmSeen		server = {
+		.busy = pm_busy(&sample->server),
+		.exhausted = sample->server.connections >= pm_usable_connections(),
+		.over = sample->server.connections > pm_server_budget(),
+	};
 
 	for (int i = 0; i < rules->npools; i++)
-	{
-		const PmCounts *counts = &sample->pools[i];
-
-		pools[i].busy = pm_busy(counts);
-		pools[i].status = pm_pool_status(&rules->pools[i], counts->connections, pools[i].busy);
-		pools[i].overflow = pm_overflow(&rules->pools[i], counts->connections) > 0;
-	}
-
-	/*
-	 * the server is over when it exceeds the budget of all, exhausted when
-	 * full
-	 */
-	if (connections > pm_server_budget())
-		server.status = PM_STATUS_OVER;
-	if (connections >= pm_usable_connections())
-		server.status = PM_STATUS_EXHAUSTED;
-	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, sample->tally.now);
+		pools[i] = see_pool(&rules->pools[i], &sample->pools[i]);
+	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, sample->tally.now, sample->at);
 }
 
 /* Said once, until reset() makes room: from now on "(other)" is somebody. */
 static void
 tell_of_full_applications(void)
 {
-	static bool first = true;
-	static uint64 before = 0;
-	pg_atomic_uint64 *other = pm_shared->accounts[pm_other_account()].counters;
-	uint64		came = pg_atomic_read_u64(&other[PM_CONNECTS]) + pg_atomic_read_u64(&other[PM_TAKEN_OVER]);
-	bool		more = came != before;
-
-	before = came;
-	if (first || !more || pm_shared->applications_full)
-	{
-		first = false;
+	if (pg_atomic_exchange_u32(&pm_shared->no_place, 0) == 0 || pm_shared->applications_full)
 		return;
-	}
 	pm_shared->applications_full = true;
 	pm_event(PM_EVENT_APPLICATIONS_FULL, NULL, false, 0, "{\"max_applications\": %d}", pm_max_applications);
 	ereport(LOG,
@@ -211,6 +203,7 @@ pm_sample(void)
 	int			nchanges;
 
 	pm_tally_begin(&sample.tally);
+	sample.at = pm_monotonic_us();
 	pm_open_init(&sample.open);
 	sample.pools = palloc0(sizeof(PmCounts) * (sample.tally.rules->npools + 1));
 	changes = palloc(sizeof(Change) * (sample.tally.rules->npools + 1));

@@ -198,7 +198,7 @@ my_account(bool *echo)
 	};
 
 	pm_copy_address(&who.client_addr, &MyBEEntry->st_clientaddr);
-	return pm_account_of(&who, echo);
+	return pm_account_of(&who, true, echo);
 }
 
 /*
@@ -231,7 +231,7 @@ at_transaction_end(XactEvent event, void *arg)
 		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
 		return;
 	if (pm_login_stage == PM_LOGIN_BEGUN)
-		pm_hold_end();
+		pm_hold_end(event);
 	else if (event == XACT_EVENT_COMMIT && OidIsValid(MyDatabaseId))
 		begin_session();
 }

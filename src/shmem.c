@@ -27,8 +27,8 @@ shared_size(void)
 {
 	Size		size = MAXALIGN(sizeof(PmShared));
 
-	size = add_size(size, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPool))));
-	size = add_size(size, MAXALIGN(mul_size(2 * pm_max_pools, sizeof(int))));
+	size = add_size(size, mul_size(2, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPool)))));
+	size = add_size(size, mul_size(2, MAXALIGN(mul_size(pm_max_pools, sizeof(int)))));
 	size = add_size(size, MAXALIGN(mul_size(2 * pm_max_pools, sizeof(PmPoolState))));
 	size = add_size(size, MAXALIGN(mul_size(MaxBackends, sizeof(PmSlot))));
 	size = add_size(size, MAXALIGN(mul_size(MaxBackends, sizeof(PmSheet))));
@@ -57,11 +57,13 @@ initialize_shared_memory(PmShared *shared)
 	shared->ask_lock = &locks[1].lock;
 	shared->history_lock = &locks[2].lock;
 	shared->events_lock = &locks[3].lock;
-	shared->pools = (PmPool *) at;
-	at += MAXALIGN(pm_max_pools * sizeof(PmPool));
-	shared->pool_accounts = (int *) at;
-	shared->new_accounts = shared->pool_accounts + pm_max_pools;
-	at += MAXALIGN(2 * pm_max_pools * sizeof(int));
+	for (int i = 0; i < 2; i++)
+	{
+		shared->rule_sets[i].pools = (PmPool *) at;
+		at += MAXALIGN(pm_max_pools * sizeof(PmPool));
+		shared->rule_sets[i].accounts = (int *) at;
+		at += MAXALIGN(pm_max_pools * sizeof(int));
+	}
 	shared->states = (PmPoolState *) at;
 	at += MAXALIGN(2 * pm_max_pools * sizeof(PmPoolState));
 	shared->slots = (PmSlot *) at;
@@ -81,7 +83,9 @@ initialize_shared_memory(PmShared *shared)
 	pg_atomic_init_u64(&shared->load_requested, 1); /* load at start-up */
 	pg_atomic_init_u64(&shared->ticket, 0);
 	pg_atomic_init_u32(&shared->resets, 0);
-	pg_atomic_init_u32(&shared->rules_seq, 0);
+	pg_atomic_init_u32(&shared->rules_version, 0);
+	pg_atomic_init_u32(&shared->no_place, 0);
+	pg_atomic_init_u32(&shared->save_wanted, 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{
 		pg_atomic_init_u32(&shared->slots[i].pid, 0);
@@ -170,11 +174,14 @@ pm_reason_text(PmReason reason)
 static void
 copy_rules(PmRules *rules)
 {
+	const PmRuleSet *set;
+
 	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	set = pm_rules_in_force();
 	rules->generation = pg_atomic_read_u64(&pm_shared->generation);
-	rules->npools = pm_shared->npools;
-	memcpy(rules->pools, pm_shared->pools, rules->npools * sizeof(PmPool));
-	memcpy(rules->accounts, pm_shared->pool_accounts, rules->npools * sizeof(int));
+	rules->npools = set->npools;
+	memcpy(rules->pools, set->pools, rules->npools * sizeof(PmPool));
+	memcpy(rules->accounts, set->accounts, rules->npools * sizeof(int));
 	LWLockRelease(pm_shared->lock);
 }
 
@@ -224,72 +231,46 @@ pm_states_copy(const PmRules *rules, PmPoolState *states)
 	return current;
 }
 
-/* Caller holds lock. */
 static int
-find_pool(const char *name)
+find_pool(const PmRuleSet *set, const char *name)
 {
-	for (int i = 0; i < pm_shared->npools; i++)
+	for (int i = 0; i < set->npools; i++)
 	{
-		if (strcmp(pm_shared->pools[i].name, name) == 0)
+		if (strcmp(set->pools[i].name, name) == 0)
 			return i;
 	}
 	return -1;
 }
 
 /*
- * Gives each pool its account; those that have one keep it. in_use has one
- * place for each account. Caller holds lock.
+ * Puts the declarations in force: all is written into the set that is not, and
+ * then they change places. Those that go on keep their accounts before new ones
+ * get theirs. Caller holds lock.
  */
 static void
-assign_accounts(const PmPool *pools, int npools, bool *in_use)
+replace_pools(const PmPool *pools, int npools)
 {
-	memset(in_use, 0, pm_num_accounts() * sizeof(bool));
-	for (int i = 0; i < npools; i++)
-	{
-		int			former = find_pool(pools[i].name);
-
-		if (former >= 0)
-			in_use[pm_shared->pool_accounts[former]] = true;
-	}
-	for (int i = 0; i < npools; i++)
-	{
-		pm_shared->new_accounts[i] = pm_account_for_pool(pools[i].name, in_use);
-		in_use[pm_shared->new_accounts[i]] = true;
-	}
-}
-
-/* Caller holds lock. */
-static void
-replace_pools(const PmPool *pools, int npools, bool *in_use)
-{
+	const PmRuleSet *former = pm_rules_in_force();
+	PmRuleSet  *set = &pm_shared->rule_sets[1 - (former - pm_shared->rule_sets)];
 	PmPoolState *states = pm_shared->states;
 
-	/*
-	 * the former states, aside: pools is about to overwrite what they belong
-	 * to
-	 */
-	memcpy(states + pm_max_pools, states, pm_shared->npools * sizeof(PmPoolState));
+	/* the former states, aside: states is about to be overwritten */
+	memcpy(states + pm_max_pools, states, former->npools * sizeof(PmPoolState));
 	for (int i = 0; i < npools; i++)
 	{
-		int			former = find_pool(pools[i].name);
+		int			old = find_pool(former, pools[i].name);
 
-		if (former >= 0)
-			states[i] = states[pm_max_pools + former];
+		if (old >= 0)
+			states[i] = states[pm_max_pools + old];
 		else
 			memset(&states[i], 0, sizeof(PmPoolState));
+		set->accounts[i] = pm_account_for_pool(pools[i].name);
 	}
-	assign_accounts(pools, npools, in_use);
-
-	pg_atomic_fetch_add_u32(&pm_shared->rules_seq, 1);
-	pg_write_barrier();
 	if (npools > 0)
-	{
-		memcpy(pm_shared->pools, pools, npools * sizeof(PmPool));
-		memcpy(pm_shared->pool_accounts, pm_shared->new_accounts, npools * sizeof(int));
-	}
-	pm_shared->npools = npools;
+		memcpy(set->pools, pools, npools * sizeof(PmPool));
+	set->npools = npools;
 	pg_write_barrier();
-	pg_atomic_fetch_add_u32(&pm_shared->rules_seq, 1);
+	pg_atomic_fetch_add_u32(&pm_shared->rules_version, 1);
 	pg_atomic_fetch_add_u64(&pm_shared->generation, 1);
 }
 
@@ -304,15 +285,16 @@ bool
 pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database)
 {
 	bool		changed = false;
-	bool	   *in_use = palloc(pm_num_accounts() * sizeof(bool));
 
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
 	if (ticket >= pm_shared->load_done)
 	{
-		changed = npools != pm_shared->npools ||
-			(npools > 0 && memcmp(pools, pm_shared->pools, npools * sizeof(PmPool)) != 0);
+		const PmRuleSet *set = pm_rules_in_force();
+
+		changed = npools != set->npools ||
+			(npools > 0 && memcmp(pools, set->pools, npools * sizeof(PmPool)) != 0);
 		if (changed)
-			replace_pools(pools, npools, in_use);
+			replace_pools(pools, npools);
 		pm_shared->load_done = ticket;
 		pm_shared->load_result = PM_LOAD_OK;
 		pm_shared->load_message[0] = '\0';
@@ -320,7 +302,6 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		pm_shared->load_database = database;
 	}
 	LWLockRelease(pm_shared->lock);
-	pfree(in_use);
 	return changed;
 }
 

@@ -151,6 +151,14 @@ typedef enum PmLoadResult
 
 #define PM_LOAD_MESSAGE_LEN 256
 
+/* Declarations, in matching order, each with its account; max_pools of both. */
+typedef struct PmRuleSet
+{
+	int			npools;
+	PmPool	   *pools;
+	int		   *accounts;
+} PmRuleSet;
+
 typedef struct PmShared
 {
 	LWLock	   *lock;
@@ -164,7 +172,9 @@ typedef struct PmShared
 	pg_atomic_uint64 load_requested;	/* tickets for the loader */
 	pg_atomic_uint64 ticket;	/* last one given to a retire request */
 	pg_atomic_uint32 resets;	/* of accounts: holds.c */
-	pg_atomic_uint32 rules_seq; /* odd while pools are changed: account.c */
+	pg_atomic_uint32 rules_version; /* its parity: the set in force */
+	pg_atomic_uint32 no_place;	/* an application found no place */
+	pg_atomic_uint32 save_wanted;	/* the statistics, soon */
 
 	/* protected by lock */
 	uint64		load_done;		/* highest ticket dealt with */
@@ -174,18 +184,16 @@ typedef struct PmShared
 	char		load_message[PM_LOAD_MESSAGE_LEN];	/* when it failed */
 
 	/*
-	 * protected by lock: max_pools, in matching order. npools, pools and
-	 * pool_accounts are also read under rules_seq, without the lock.
+	 * Protected by lock; but the set in force does not change, and is read
+	 * without it: see account.c.
 	 */
-	int			npools;
-	PmPool	   *pools;
-	int		   *pool_accounts;
-	int		   *new_accounts;	/* for replace_pools() */
+	PmRuleSet	rule_sets[2];
 	PmPoolState *states;		/* and as many again, for replace_pools() */
 
 	/* the worker's alone */
 	bool		statistics_loaded;	/* the file was read, or set aside */
 	bool		applications_full;	/* that was said */
+	int64		next_save;		/* ms, monotonic; 0: not set yet */
 
 	/* each has its own rules, see there */
 	PmSlot	   *slots;			/* MaxBackends */
@@ -198,6 +206,13 @@ typedef struct PmShared
 
 /* NULL where the library was not preloaded */
 extern PmShared *pm_shared;
+
+/* Caller holds lock. */
+static inline PmRuleSet *
+pm_rules_in_force(void)
+{
+	return &pm_shared->rule_sets[pg_atomic_read_u32(&pm_shared->rules_version) % 2];
+}
 
 extern void pm_shmem_install(void);
 extern void pm_require_preload(void);

@@ -217,6 +217,41 @@ put_account(Writer *writer, int account)
 	put_buckets(writer, figures.holds);
 }
 
+/*
+ * First those of the pools in force, in matching order: where there is less room
+ * when they are read, these find a place.
+ */
+static void
+put_accounts(Writer *writer)
+{
+	static int	pools[PM_MOST_POOLS];
+	int			npools;
+	const PmRuleSet *set;
+
+	if (writer->lock)
+		LWLockAcquire(pm_shared->lock, LW_SHARED);
+	set = pm_rules_in_force();
+	npools = set->npools;
+	memcpy(pools, set->accounts, npools * sizeof(int));
+	if (writer->lock)
+		LWLockRelease(pm_shared->lock);
+
+	for (int i = 0; i < npools; i++)
+	{
+		if (pools[i] < pm_first_application())
+			put_account(writer, pools[i]);
+	}
+	for (int i = 0; i < pm_num_accounts(); i++)
+	{
+		bool		written = false;
+
+		for (int j = 0; j < npools && !written; j++)
+			written = pools[j] == i && i < pm_first_application();
+		if (!written)
+			put_account(writer, i);
+	}
+}
+
 /* The place of the ring's nth stretch, the oldest first. */
 static int
 nth(const PmRing *ring, int n)
@@ -283,8 +318,7 @@ write_file(FILE *file, bool complete)
 	if (fwrite(&room, sizeof(room), 1, file) != 1)
 		return false;
 	INIT_CRC32C(writer.crc);
-	for (int i = 0; i < pm_num_accounts(); i++)
-		put_account(&writer, i);
+	put_accounts(&writer);
 	for (int r = 0; r < PM_NUM_RINGS; r++)
 		put_ring(&writer, r);
 	return writer.ok && write_header(&writer, complete) &&
@@ -421,13 +455,13 @@ static int
 account_named(const char *name, bool is_application)
 {
 	if (is_application)
-		return pm_application_account(name);
+		return pm_application_account(name, true);
 	for (int i = pm_other_account(); i < pm_num_accounts(); i++)
 	{
 		if (strcmp(pm_shared->accounts[i].name, name) == 0)
 			return i;
 	}
-	return pm_account_for_pool(name, NULL);
+	return pm_account_for_pool(name);
 }
 
 /* What is known while the body is read; dry: only looked at, nothing is used. */
@@ -748,20 +782,25 @@ pm_statfile_load(void)
 	save(false);
 }
 
-/* Called by the worker at each turn of its loop; allocates. */
+/*
+ * Called by the worker at each turn of its loop; allocates. What is due is in
+ * shared memory, so that a worker that begins anew again and again saves too.
+ */
 void
 pm_statfile_tick(void)
 {
-	static int64 next = 0;		/* ms, monotonic */
 	int64		now = pm_monotonic_ms();
+	int64		interval = pm_save_interval * INT64CONST(1000);
+	int64	   *next = &pm_shared->next_save;
+	bool		wanted = pg_atomic_exchange_u32(&pm_shared->save_wanted, 0) != 0;
 	PmTally		tally;
 	PmOpen		open;
 
-	if (next == 0 || next > now + pm_save_interval * INT64CONST(1000))
-		next = now + pm_save_interval * INT64CONST(1000);
-	if (now < next)
+	if (*next == 0 || *next > now + interval)
+		*next = now + interval;
+	if (now < *next && !wanted)
 		return;
-	next = now + pm_save_interval * INT64CONST(1000);
+	*next = now + interval;
 	pm_settle_all(&tally, &open);
 	save(false);
 }

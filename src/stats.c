@@ -107,13 +107,13 @@ reset_all(const PmOpen *open, int64 now)
 {
 	for (int i = 0; i < pm_num_accounts(); i++)
 	{
-		bool		application = i >= pm_first_application() && i < pm_other_account();
-
-		if (!pm_account_ready(i) || (application && pm_account_close(i, now / 1000)))
+		if (!pm_account_ready(i) ||
+			(pm_account_is_application(i) && pm_account_close(i, now / 1000)))
 			continue;
 		pm_account_reset(i, open->busy[i], now);
 	}
 	pm_shared->applications_full = false;
+	pg_atomic_write_u32(&pm_shared->no_place, 0);
 }
 
 static int
@@ -124,7 +124,9 @@ find_account(const PmRules *rules, const char *name)
 		if (strcmp(rules->pools[i].name, name) == 0)
 			return rules->accounts[i];
 	}
-	for (int i = pm_first_application(); i < pm_num_accounts(); i++)
+	if (strcmp(name, "(other)") == 0)
+		return pm_other_account();
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
 	{
 		if (pm_account_ready(i) && strcmp(pm_shared->accounts[i].name, name) == 0)
 			return i;
@@ -162,10 +164,12 @@ pm_reset(PG_FUNCTION_ARGS)
 	else
 		reset_all(&open, now);
 	LWLockRelease(pm_shared->lock);
+	pg_atomic_write_u32(&pm_shared->save_wanted, 1);
+	pm_wake_worker();
 
 	if (account >= 0)
 		pm_event(PM_EVENT_STATISTICS_RESET, pm_shared->accounts[account].name,
-				 account >= pm_first_application(), MyProcPid, "{}");
+				 pm_account_is_application(account), MyProcPid, "{}");
 	else
 		pm_event(PM_EVENT_STATISTICS_RESET, NULL, false, MyProcPid, "{}");
 	PG_RETURN_VOID();
@@ -228,6 +232,7 @@ put_series(ReturnSetInfo *result, const PmRing *ring, int s, TimestampTz *starts
 	{
 		int			at = (head - count + 1 + n + ring->length) % ring->length;
 
+		CHECK_FOR_INTERRUPTS();
 		/* where a pool was not declared yet there is nothing to say */
 		if (buckets[at].seen > 0 || buckets[at].connects > 0 || buckets[at].disconnects > 0 || buckets[at].refused > 0)
 			put_bucket(result, starts[at], ring->resolution, name, &buckets[at]);
@@ -275,6 +280,7 @@ pm_events(PG_FUNCTION_ARGS)
 		PmEvent		event;
 		PmRow		row = {0};
 
+		CHECK_FOR_INTERRUPTS();
 		if (!pm_event_read(seq, &event))
 			continue;
 		pm_put_bound(&row, event.seq);

@@ -39,8 +39,8 @@ put_findings(PmRow *row, const PmCounts *counts)
 }
 
 /*
- * The status is never behind what is seen right now, though the sampler may not
- * have ticked since.
+ * Peak and status are never behind what is seen right now, though the sampler
+ * may not have moved sessions to a pool that was just declared.
  */
 static void
 put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCounts *counts,
@@ -49,6 +49,7 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	PmRow		row = {0};
 	PmStatus	status = pm_pool_status(pool, counts->connections, pm_busy(counts));
 	uint64		peak = pg_atomic_read_u64(&pm_shared->accounts[account].peak);
+	bool		new_peak = counts->connections > PM_PEAK_COUNT(peak);
 	bool		new_status = state->status_since == 0 || state->status != status;
 
 	pm_put_text(&row, pool->name);
@@ -59,8 +60,8 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	put_counts(&row, counts);
 	pm_put_int(&row, pm_overflow(pool, counts->connections));
 	pm_put_int(&row, pool->budget < 0 ? 0 : Max(counts->connections - pool->budget, 0));
-	pm_put_int(&row, PM_PEAK_COUNT(peak));
-	pm_put_time(&row, pm_peak_at(peak));
+	pm_put_int(&row, new_peak ? counts->connections : PM_PEAK_COUNT(peak));
+	pm_put_time(&row, new_peak ? now : pm_peak_at(peak));
 	put_findings(&row, counts);
 	pm_put_since(&row, counts->oldest, now);
 	pm_put_since(&row, counts->longest_idle, now);

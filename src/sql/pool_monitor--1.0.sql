@@ -335,7 +335,7 @@ COMMENT ON VIEW pool_monitor.pool_stats IS
 'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for those above max_applications. Exact: nothing is sampled. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
 COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS 'discovered application: a name that no declared pool matches; NULL: a declared pool, or (other)';
-COMMENT ON COLUMN pool_monitor.pool_stats.connections IS 'sessions there are now; always connects less disconnects';
+COMMENT ON COLUMN pool_monitor.pool_stats.connections IS 'sessions there are now: connects less disconnects, but for sessions that come or go while it is read';
 COMMENT ON COLUMN pool_monitor.pool_stats.connects IS 'sessions that came to be here: they began here, or (taken_over of them) were alive already';
 COMMENT ON COLUMN pool_monitor.pool_stats.disconnects IS 'sessions that are here no more: the sum of the ended_ columns, retired and given_over';
 COMMENT ON COLUMN pool_monitor.pool_stats.taken_over IS 'of connects: alive when they came, because they changed their application_name, the declarations changed, or the counters were reset';
@@ -351,7 +351,7 @@ COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS 'logins that were authenti
 COMMENT ON COLUMN pool_monitor.pool_stats.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without those own limits)';
 COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated';
 COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
-COMMENT ON COLUMN pool_monitor.pool_stats.average_busy IS 'connections in a transaction, as an average over the time observed, open transactions included: exact, the sum of hold times divided by the time (which is the offered load of Little''s law)';
+COMMENT ON COLUMN pool_monitor.pool_stats.average_busy IS 'connections in a transaction, as an average over the time observed, open transactions included (not those of sessions with track_activities off): exact, the sum of hold times divided by the time (which is the offered load of Little''s law)';
 COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_p50 IS 'median lifetime of the sessions that have ended; every percentile is off by at most 6.25 %';
 COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_p95 IS '95 % of the sessions that have ended lived no longer';
 COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_max IS 'longest lifetime of a session that has ended';
@@ -394,8 +394,8 @@ COMMENT ON COLUMN pool_monitor.history.disconnects IS 'sessions that ended: exac
 COMMENT ON COLUMN pool_monitor.history.refused IS 'logins refused because no connection slot was free: exact';
 COMMENT ON COLUMN pool_monitor.history.retired IS 'sessions retired by pool_monitor: exact';
 COMMENT ON COLUMN pool_monitor.history.overflow_seconds IS 'seconds above base, as sampled; 0 for the sums';
-COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS 'seconds with the status exhausted, as sampled; of (server): with no connection available';
-COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds with the status over, as sampled; of (server): above connection_budget';
+COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS 'seconds with busy at the ceiling or above, as sampled; of (server): with no connection available';
+COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as sampled; of (server): above connection_budget';
 
 CREATE FUNCTION pool_monitor.events(
 	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name
@@ -411,7 +411,7 @@ CREATE VIEW pool_monitor.events AS
 	FROM pool_monitor.events() AS e;
 
 COMMENT ON VIEW pool_monitor.events IS
-'The last max_events events, the oldest first. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby). Needs shared_preload_libraries, and pg_read_all_stats.';
+'The last max_events events, the oldest first. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event, never given twice; the next one is greater by 1, but for a gap of some thousands after a crash';
 COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed';
 COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';

@@ -209,6 +209,31 @@ foreach my $how ('open', 'failed')
 	cmp_ok(abs($busy - $max), '<',  0.005, 'once');
 }
 
+# What the server does by itself in an idle session is no transaction of it:
+# catching up with others' invalidations, notifications, and at the end the
+# dropping of temporary tables.
+my $quiet = PoolMonitor::Holder->new($node, application_name => 'web', sessions => 3);
+my $idle  = $quiet->do('pid 2');
+$quiet->do('sql 0 LISTEN here');
+$quiet->do('sql 1 CREATE TEMP TABLE mine (i int)');
+stay($quiet->do('pid 0'), 'idle', 0.3);
+($n, $busy) = account(
+	sub {
+		my $others = PoolMonitor::Holder->new($node, application_name => 'others');
+		$others->do(
+			'sql 0 DO $$ BEGIN FOR i IN 1 .. 600 LOOP EXECUTE format(\'CREATE TEMP TABLE t%s (i int)\', i); COMMIT; EXECUTE format(\'DROP TABLE t%s\', i); COMMIT; END LOOP; END $$'
+		);
+		$others->do('sql 0 NOTIFY here');
+		$others->close;
+		stay($idle, 'idle', 0.5);
+		$quiet->close;
+		wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
+			'gone', 1);
+	}
+);
+is($n,    0, 'what the server does in idle sessions is no transaction');
+is($busy, 0, 'and keeps no connection busy');
+
 # percentiles against what the statements say of themselves
 my @took;
 account(
