@@ -329,13 +329,15 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 {
 	PmHistory  *history = pm_shared->history;
 	Tick		tick = {.at = at,.open = open};
+	int64		step;
 	int			dropped = 0;
 
 	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
 	tick.elapsed = history->last_tick == 0 ? 0 : tick.at - history->last_tick;
 	tick.ms = (tick.elapsed + history->rest) / 1000;
 	history->rest = (tick.elapsed + history->rest) % 1000;
-	tick.clock_was_set = Abs(now - history->last_wall - tick.elapsed) > CLOCK_STEP;
+	step = now - history->last_wall - tick.elapsed;
+	tick.clock_was_set = step > CLOCK_STEP || step < -CLOCK_STEP;
 	tick.missed = tick.elapsed > Max(LATE_TICK, INT64CONST(3000) * pm_sample_interval);
 	if (history->generation != rules->generation)
 		map_series(history, rules);
