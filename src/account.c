@@ -190,14 +190,15 @@ settled_state(int i)
 static int
 find_application(const char *name, uint32 hash, int *free, int *nfree)
 {
+	bool		unsettled = false;
+
 	*free = -1;
 	*nfree = 0;
 	for (int i = pm_first_application(); i < pm_other_account(); i++)
 	{
 		PmAccountState state = settled_state(i);
 
-		if (state == PM_ACCOUNT_CLAIMED)
-			return pm_other_account();
+		unsettled |= state == PM_ACCOUNT_CLAIMED;
 		if (state == PM_ACCOUNT_FREE)
 		{
 			(*nfree)++;
@@ -210,7 +211,7 @@ find_application(const char *name, uint32 hash, int *free, int *nfree)
 		if (KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0)
 			return i;
 	}
-	return -1;
+	return unsettled ? pm_other_account() : -1;
 }
 
 /*
@@ -564,7 +565,8 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 /*
  * The account of the pool with this name, opened if there is none yet; (other)
  * when there is no free place, which needs all declarations to be changed twice
- * within CLOSING_TIME.
+ * within CLOSING_TIME, or max_pools to have been lowered: then the worker gives
+ * it one later.
  */
 int
 pm_account_for_pool(const char *name)

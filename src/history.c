@@ -114,11 +114,11 @@ clear_series(PmHistory *history, int series)
 
 /*
  * The series with this name; a new one if there is none yet, in a free place or
- * that of a pool that is not declared; -1 when there is none. Caller holds
- * history_lock exclusively.
+ * that of a pool that is not declared if it may be; -1 when there is none.
+ * Caller holds history_lock exclusively.
  */
 int
-pm_history_series(const char *name)
+pm_history_series(const char *name, bool may_replace)
 {
 	PmHistory  *history = pm_shared->history;
 	int			place = -1;
@@ -129,6 +129,8 @@ pm_history_series(const char *name)
 
 		if (strcmp(series->name, name) == 0)
 			return i;
+		if (series->name[0] != '\0' && !may_replace)
+			continue;
 		if (series->account < 0 && (place < 0 || (series->name[0] == '\0' && history->series[place].name[0] != '\0')))
 			place = i;
 	}
@@ -162,7 +164,7 @@ map_series(PmHistory *history, const PmRules *rules)
 	}
 	for (int i = 0; i < rules->npools; i++)
 	{
-		int			s = pm_history_series(rules->pools[i].name);
+		int			s = pm_history_series(rules->pools[i].name, true);
 
 		history->series_of_pool[i] = s;
 		if (s >= 0)
@@ -345,7 +347,8 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 		dropped += open_stretch(&history->rings[r], now);
 	for (int i = 0; i < rules->npools; i++)
 	{
-		if (history->series_of_pool[i] >= 0)
+		/* what has no account of its own is in that of many */
+		if (history->series_of_pool[i] >= 0 && rules->accounts[i] != pm_other_account())
 			tick_series(history, history->series_of_pool[i], &tick, &pools[i]);
 	}
 	tick_series(history, pm_max_pools, &tick, undeclared);

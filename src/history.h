@@ -80,6 +80,6 @@ extern void pm_history_init(void *memory);
 extern int	pm_num_series(void);
 extern void pm_history_tick(const struct PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
 							const PmSeen *server, const struct PmOpen *open, TimestampTz now, int64 at);
-extern int	pm_history_series(const char *name);
+extern int	pm_history_series(const char *name, bool may_replace);
 
 #endif							/* PM_HISTORY_H */

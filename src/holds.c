@@ -28,13 +28,15 @@
 #include "nodes/parsenodes.h"
 #include "shmem.h"
 #include "storage/ipc.h"
+#include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
 static bool in_block = false;	/* begun by BEGIN, not ended */
 static bool ending = false;		/* COMMIT or the like is under way */
-static bool chained = false;	/* that one says AND CHAIN */
+static bool chained = false;	/* that one says AND CHAIN, in a block */
+static bool rolls_back = false; /* that one is a ROLLBACK */
 static bool failed_block = false;	/* failed, and not rolled back yet */
 static int64 failed_hold = 0;	/* us, until it failed */
 static uint32 resets_seen = 0;	/* the longest hold is counted from there */
@@ -79,13 +81,31 @@ end_failed_block(bool late)
 	write_down(failed_hold);
 }
 
-/* Does the server run this transaction for itself? */
+/*
+ * Did no statement of the client begin the transaction under way? Such a one
+ * claims to have begun with the last statement, whose transaction has ended. So
+ * does the next one of a statement that runs several, but then its text is set;
+ * and one after AND CHAIN, but that is in a block.
+ */
+static bool
+began_by_itself(void)
+{
+	return !in_block && debug_query_string == NULL &&
+		GetCurrentTransactionStartTimestamp() < sheet->last_end;
+}
+
+/*
+ * Does the server run this transaction for itself? An error in a statement has
+ * lost its text by now; one while the server reads may be of COPY, or its own.
+ */
 static bool
 is_the_servers_own(XactEvent event)
 {
-	if (proc_exit_inprogress)
-		return event != XACT_EVENT_ABORT;
-	return pq_is_reading_msg();
+	if (proc_exit_inprogress && event != XACT_EVENT_ABORT)
+		return true;
+	if (event == XACT_EVENT_ABORT && !proc_exit_inprogress && !pq_is_reading_msg())
+		return false;
+	return began_by_itself();
 }
 
 /* A transaction of this session has ended. */
@@ -104,7 +124,7 @@ pm_hold_end(XactEvent event)
 	else
 	{
 		write_down(busy_until_now(GetCurrentTransactionStartTimestamp()));
-		in_block = ending && chained;
+		in_block = ending && chained && (event == XACT_EVENT_COMMIT || rolls_back);
 	}
 	ending = false;
 }
@@ -119,7 +139,8 @@ ends_block(const TransactionStmt * stmt)
 static void
 note_end_of_block(const TransactionStmt * stmt)
 {
-	chained = stmt->chain;
+	chained = stmt->chain && in_block;
+	rolls_back = stmt->kind == TRANS_STMT_ROLLBACK;
 	if (failed_block && GetCurrentTransactionNestLevel() == 1)
 	{
 		end_failed_block(false);
@@ -130,28 +151,49 @@ note_end_of_block(const TransactionStmt * stmt)
 }
 
 static void
-watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-			  ProcessUtilityContext context, ParamListInfo params,
-			  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			ProcessUtilityContext context, ParamListInfo params,
+			QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
-	bool		begins = false;
-
-	if (sheet != NULL && IsA(pstmt->utilityStmt, TransactionStmt))
-	{
-		TransactionStmt *stmt = (TransactionStmt *) pstmt->utilityStmt;
-
-		begins = stmt->kind == TRANS_STMT_BEGIN || stmt->kind == TRANS_STMT_START;
-		if (ends_block(stmt))
-			note_end_of_block(stmt);
-	}
 	if (prev_ProcessUtility_hook)
 		prev_ProcessUtility_hook(pstmt, queryString, readOnlyTree, context,
 								 params, queryEnv, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
 								params, queryEnv, dest, qc);
-	if (begins)
-		in_block = true;
+}
+
+/* The statement may be freed by running it: what matters is noted before. */
+static void
+watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	TransactionStmt *stmt = (TransactionStmt *) pstmt->utilityStmt;
+
+	if (sheet != NULL && IsA(stmt, TransactionStmt) && ends_block(stmt))
+	{
+		note_end_of_block(stmt);
+		PG_TRY();
+		{
+			run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+		}
+		PG_CATCH();
+		{
+			/* another module refused it: nothing ends */
+			ending = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+	}
+	else
+	{
+		bool		begins = sheet != NULL && IsA(stmt, TransactionStmt) &&
+		(stmt->kind == TRANS_STMT_BEGIN || stmt->kind == TRANS_STMT_START);
+
+		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+		in_block |= begins;
+	}
 }
 
 /* From now on; the login's own transaction is nobody's hold. */
@@ -171,7 +213,7 @@ pm_holds_finish(void)
 		return;
 	if (failed_block)
 		end_failed_block(false);
-	else if (IsTransactionOrTransactionBlock())
+	else if (IsTransactionOrTransactionBlock() && !began_by_itself())
 		write_down(busy_until_now(GetCurrentTransactionStartTimestamp()));
 	sheet = NULL;
 }

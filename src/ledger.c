@@ -128,6 +128,9 @@ open_for(const PmSheet *sheet, const PmSession *session, TimestampTz now)
 {
 	TimestampTz since = Max(session->xact_start, sheet->last_end);
 
+	/* an idle session's transaction is the server's own */
+	if (session->state == PM_STATE_IDLE)
+		return 0;
 	if (session->xact_start == 0 && session->state != PM_STATE_IDLE_IN_TRANSACTION_ABORTED)
 		return 0;
 	return Max(now - since, 0);

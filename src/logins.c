@@ -35,6 +35,7 @@
 PmLoginStage pm_login_stage = PM_LOGIN_NEW;
 
 static bool failed = false;		/* this login was counted */
+static bool lost_in_copy = false;
 static int	fatal_sqlstate = 0; /* of the error that ends this process */
 static emit_log_hook_type prev_emit_log_hook = NULL;
 
@@ -100,12 +101,16 @@ bool
 pm_connection_was_lost(void)
 {
 	return fatal_sqlstate == ERRCODE_CONNECTION_FAILURE ||
-		fatal_sqlstate == ERRCODE_CONNECTION_DOES_NOT_EXIST;
+		fatal_sqlstate == ERRCODE_CONNECTION_DOES_NOT_EXIST ||
+		(fatal_sqlstate == ERRCODE_PROTOCOL_VIOLATION && lost_in_copy);
 }
 
 static void
 note_fatal(const ErrorData *edata)
 {
+	/* an end of file in COPY is an error first, and fatal after it */
+	if (edata->elevel == ERROR && edata->sqlerrcode == ERRCODE_CONNECTION_FAILURE)
+		lost_in_copy = true;
 	if (edata->elevel != FATAL || MyProcPort == NULL || UsedShmemSegAddr == NULL)
 		return;
 	fatal_sqlstate = edata->sqlerrcode;

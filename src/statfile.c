@@ -260,6 +260,18 @@ nth(const PmRing *ring, int n)
 }
 
 static void
+put_series(Writer *writer, int r, int s)
+{
+	const PmRing *ring = &pm_shared->history->rings[r];
+	SeriesRecord record = {.ring = r,.count = ring->count};
+
+	strlcpy(record.name, pm_shared->history->series[s].name, PM_NAME_LEN);
+	put_record(writer, RECORD_SERIES, &record, sizeof(record), ring->count * sizeof(PmBucket));
+	for (int n = 0; n < ring->count; n++)
+		put(writer, &ring->buckets[(Size) s * ring->length + nth(ring, n)], sizeof(PmBucket));
+}
+
+static void
 put_ring(Writer *writer, int r)
 {
 	const PmHistory *history = pm_shared->history;
@@ -270,16 +282,16 @@ put_ring(Writer *writer, int r)
 	for (int n = 0; n < ring->count; n++)
 		put(writer, &ring->starts[nth(ring, n)], sizeof(TimestampTz));
 
+	/* those of declared pools first: see put_accounts() */
 	for (int s = 0; s < history->nseries; s++)
 	{
-		SeriesRecord series = {.ring = r,.count = ring->count};
-
-		if (history->series[s].name[0] == '\0')
-			continue;
-		strlcpy(series.name, history->series[s].name, PM_NAME_LEN);
-		put_record(writer, RECORD_SERIES, &series, sizeof(series), ring->count * sizeof(PmBucket));
-		for (int n = 0; n < ring->count; n++)
-			put(writer, &ring->buckets[(Size) s * ring->length + nth(ring, n)], sizeof(PmBucket));
+		if (history->series[s].account >= 0)
+			put_series(writer, r, s);
+	}
+	for (int s = 0; s < history->nseries; s++)
+	{
+		if (history->series[s].account < 0 && history->series[s].name[0] != '\0')
+			put_series(writer, r, s);
 	}
 }
 
@@ -571,7 +583,7 @@ read_series(Reader *reader, Reading *reading)
 
 	ring = &pm_shared->history->rings[record.ring];
 	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
-	s = pm_history_series(record.name);
+	s = pm_history_series(record.name, false);
 	if (s >= 0)
 		memcpy(ring->buckets + (Size) s * ring->length,
 			   buckets + (record.count - ring->count) * sizeof(PmBucket),

@@ -121,7 +121,7 @@ find_account(const PmRules *rules, const char *name)
 {
 	for (int i = 0; i < rules->npools; i++)
 	{
-		if (strcmp(rules->pools[i].name, name) == 0)
+		if (strcmp(rules->pools[i].name, name) == 0 && rules->accounts[i] != pm_other_account())
 			return rules->accounts[i];
 	}
 	if (strcmp(name, "(other)") == 0)

@@ -234,6 +234,73 @@ stay($quiet->do('pid 0'), 'idle', 0.3);
 is($n,    0, 'what the server does in idle sessions is no transaction');
 is($busy, 0, 'and keeps no connection busy');
 
+# a notification that comes while the session works
+my $listener = PoolMonitor::Holder->new($node, application_name => 'web');
+$listener->do('sql 0 LISTEN here');
+($n) = account(sub { $listener->do("sql 0 NOTIFY here, '$_'") foreach 1 .. 10 });
+is($n, 10, 'what comes of NOTIFY is no transaction of the session that hears it');
+$listener->close;
+wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'", 'gone', 1);
+
+# AND CHAIN
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		$web->do('sql 0 BEGIN');
+		$web->do('sql 0 COMMIT AND CHAIN');
+		stay($pid, 'idle in transaction', 0.2);
+		$web->do('sql 0 SELECT 1/0');
+		stay($pid, 'idle in transaction (aborted)', 0.2);
+		$web->do('sql 0 ROLLBACK AND CHAIN');
+		stay($pid, 'idle in transaction', 0.2);
+		$web->do('sql 0 COMMIT');
+	}
+);
+is($n, 3, 'AND CHAIN makes a transaction of each part');
+cmp_ok($busy, '>=', 0.6,   'one after the other');
+cmp_ok($busy, '<=', $time, 'none twice');
+cmp_ok($max,  '>=', 0.4,   'a failed one until its ROLLBACK');
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		like($web->do('sql 0 COMMIT AND CHAIN'), qr/error 25P01/, 'not outside a block');
+		$web->do('sql 0 SELECT 1/0');
+		stay($pid, 'idle', 0.3);
+		$web->do('sql 0 BEGIN');
+		$web->do('sql 0 COMMIT');
+	}
+);
+is($n, 3, 'a chain that was none begins no block');
+cmp_ok($max, '<', 0.3, 'so the idle time after an error is no hold');
+
+# a client that vanishes in COPY
+my $copier = PoolMonitor::Holder->new($node, application_name => 'web');
+$pid = $copier->do('pid 0');
+$node->safe_psql('postgres', 'CREATE TABLE copied (i int)');
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		print {$copier->{in}} "sql 0 COPY copied FROM STDIN\n";
+		$copier->{in}->flush;
+		wait_for(
+			$node,
+			"SELECT state = 'active' AND clock_timestamp() - query_start > interval '0.3 s' FROM pg_stat_activity WHERE pid = $pid AND query LIKE 'COPY%'",
+			'COPY waits for its data'
+		);
+		kill 'KILL', $copier->{pid};
+		$copier->close;
+		wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
+			'gone', 1);
+	}
+);
+is($n, 1, 'a COPY whose client vanishes is a transaction');
+cmp_ok($max, '>=', 0.3, 'with its hold');
+is(
+	$node->safe_psql(
+		'postgres', "SELECT ended_abandoned FROM pool_monitor.pool_stats WHERE pool = 'web'"
+	),
+	1,
+	'and an abandoned session'
+);
+$pid = $web->do('pid 0');
+
 # percentiles against what the statements say of themselves
 my @took;
 account(
