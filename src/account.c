@@ -38,7 +38,7 @@
 #define READ_TRIES		1000
 
 /* ms; longer than anybody needs from finding an account to counting in it */
-#define CLOSING_TIME	10000
+#define CLOSING_TIME	2000
 
 /* places that one tick frees, because it holds the lock meanwhile */
 #define FREED_AT_ONCE	64
@@ -183,32 +183,47 @@ settled_state(int i)
 	return state;
 }
 
+/* An account that is being closed is its application's again. */
+static bool
+reopen(int i)
+{
+	uint32		expected = PM_ACCOUNT_CLOSING;
+
+	return pg_atomic_compare_exchange_u32(&KEY(i)->state, &expected, PM_ACCOUNT_READY) ||
+		expected == PM_ACCOUNT_READY;
+}
+
 /*
  * The application's place; -1 when it has none: then the lowest free one, if
- * any, and how many there are. (other) when it cannot be told.
+ * any, how many there are, and whether more are being closed. (other) when it
+ * cannot be told.
  */
 static int
-find_application(const char *name, uint32 hash, int *free, int *nfree)
+find_application(const char *name, uint32 hash, int *free, int *nfree, bool *soon_free)
 {
 	bool		unsettled = false;
 
 	*free = -1;
 	*nfree = 0;
+	*soon_free = false;
 	for (int i = pm_first_application(); i < pm_other_account(); i++)
 	{
 		PmAccountState state = settled_state(i);
 
 		unsettled |= state == PM_ACCOUNT_CLAIMED;
+		if (state == PM_ACCOUNT_CLOSING)
+			*soon_free = true;
 		if (state == PM_ACCOUNT_FREE)
 		{
 			(*nfree)++;
 			if (*free < 0)
 				*free = i;
 		}
-		if (state != PM_ACCOUNT_READY)
+		if (state != PM_ACCOUNT_READY && state != PM_ACCOUNT_CLOSING)
 			continue;
 		pg_read_barrier();
-		if (KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0)
+		if (KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0 &&
+			(state == PM_ACCOUNT_READY || reopen(i)))
 			return i;
 	}
 	return unsettled ? pm_other_account() : -1;
@@ -227,12 +242,13 @@ pm_application_account(const char *name, bool admitted)
 	{
 		int			free;
 		int			nfree;
-		int			found = find_application(name, hash, &free, &nfree);
+		bool		soon_free;
+		int			found = find_application(name, hash, &free, &nfree, &soon_free);
 		uint32		expected = PM_ACCOUNT_FREE;
 
 		if (found >= 0)
 			return found;
-		if (free < 0)
+		if (free < 0 && !soon_free)
 			pg_atomic_write_u32(&pm_shared->no_place, 1);
 		if (free < 0 || (!admitted && nfree <= pm_max_applications / 2))
 			break;
@@ -659,10 +675,14 @@ free_closed(int64 now_ms)
 	{
 		PmAccountState state = pg_atomic_read_u32(&KEY(i)->state);
 		int64	   *since = &ACCOUNT(i)->closed_at;
+		uint32		expected;
 
 		if (state == PM_ACCOUNT_CLAIMED && *since == 0)
 			*since = now_ms;
 		if ((state != PM_ACCOUNT_CLOSING && state != PM_ACCOUNT_CLAIMED) || now_ms - *since < CLOSING_TIME)
+			continue;
+		expected = state;
+		if (!pg_atomic_compare_exchange_u32(&KEY(i)->state, &expected, PM_ACCOUNT_CLAIMED))
 			continue;
 		freed++;
 		init_account(ACCOUNT(i));

@@ -56,14 +56,16 @@ typedef enum PmKept
 /*
  * State of an application's account:
  *
- *	 FREE --> CLAIMED --> READY --> CLOSING --> FREE [worker]
+ *	 FREE --> CLAIMED --> READY --> CLOSING --> CLAIMED --> FREE [worker]
  *	   [who counts first]     |  ^      |
- *	                          |  +------+ [reset(): a session came meanwhile]
+ *	                          |  +------+ [reset(), when a session came meanwhile;
+ *	                          |         who counts under that name]
  *	                          +--> [reset()]
  *
- * CLAIMED while the one who made it writes the name. CLOSING: nobody finds it
- * any more; it becomes FREE once nobody can still be counting in it. A pool's
- * account goes the same way, opened by the loader and closed by the worker.
+ * CLAIMED while the one who made it writes the name. CLOSING: it has
+ * no sessions, and becomes FREE once nobody can still be counting in it. A pool's
+ * account goes the same way, opened by the loader and closed by the worker; it is
+ * not found while it is CLOSING.
  */
 typedef enum PmAccountState
 {

@@ -2,20 +2,21 @@
  * bursts.c
  *		Notices connect storms and bursts of refused logins.
  *
- * Connects are counted in windows of WINDOW. What is normal for an account is
- * the mean of its windows, in which each one weighs less by the time (an
- * exponential average over about NORMAL_WINDOWS of them, that is an hour). A
- * window is a storm when it has
+ * Connects are counted by the second, and looked at, at each tick, as the sum of
+ * the last WINDOW seconds. What is normal for an account is the mean of its sums,
+ * taken once in a WINDOW, in which each one weighs less by the time (an
+ * exponential average over about NORMAL_WINDOWS of them, that is an hour). It is a
+ * storm when the sum is
  *
- *		at least STORM_LEAST connects (STORM_UNKNOWN of an application that is not
+ *		at least STORM_LEAST (STORM_UNKNOWN of an application that is not
  *		declared, for LEARNING windows: what is normal is not known before),
  *		more than twice as many as the pool may have connections (a pool that
  *		opens all it has at once, as after a restart of the application, is
  *		none; for what has no ceiling, its peak stands in), and
- *		more than STORM_FACTOR times the normal number.
+ *		more than STORM_FACTOR times the normal sum.
  *
- * It is over with the first window that has less than half of that. Windows of
- * a storm do not count towards what is normal.
+ * It is over when the sum has come down to less than half of that. Sums of a storm
+ * do not count towards what is normal.
  *
  * Of a burst of refusals the first is told at once, and the whole when
  * BURST_PAUSE has passed without another.
@@ -30,7 +31,7 @@
 #include "guc.h"
 #include "utils/memutils.h"
 
-#define WINDOW			10000	/* ms */
+#define WINDOW			10		/* s */
 #define NORMAL_WINDOWS	360
 #define STORM_LEAST		20
 #define STORM_UNKNOWN	100
@@ -43,8 +44,11 @@ typedef struct Watch
 {
 	uint32		incarnation;	/* of the account: it may get another owner */
 	char		name[PM_NAME_LEN];
-	uint64		connects;		/* when the window began */
-	double		normal;			/* connects in a window */
+	uint64		connects;		/* at the last tick */
+	uint32		seconds[WINDOW];	/* connects in each, by second % WINDOW */
+	uint32		sum;			/* of these */
+	int64		last_connect;	/* ms, monotonic */
+	double		normal;			/* sum that is normal */
 	int			windows;		/* that normal is made of */
 	bool		storm;
 	uint64		storm_connects;
@@ -57,7 +61,7 @@ typedef struct Watch
 } Watch;
 
 static Watch *watches = NULL;	/* one for each account */
-static int64 window_begin = 0;	/* ms, monotonic */
+static int64 last_second = 0;	/* of the last tick, monotonic */
 
 static uint64
 counter(int account, PmCounter which)
@@ -118,41 +122,68 @@ storm_limit(const PmRules *rules, int account, const Watch *watch)
 }
 
 static void
-learn(Watch *watch, double connects)
+learn(Watch *watch)
 {
 	watch->windows = Min(watch->windows + 1, NORMAL_WINDOWS);
-	watch->normal += (connects - watch->normal) / watch->windows;
+	watch->normal += (watch->sum - watch->normal) / watch->windows;
 }
 
-/* length is how long the window really was, in ms: a tick may come late. */
+/* Forgets the seconds that have left the window, up to the present one. */
 static void
-end_window(const PmRules *rules, int account, Watch *watch, int64 now, int64 length)
+slide(Watch *watch, int64 from, int64 to)
+{
+	for (int64 second = Max(from + 1, to - WINDOW + 1); second <= to; second++)
+	{
+		watch->sum -= watch->seconds[second % WINDOW];
+		watch->seconds[second % WINDOW] = 0;
+	}
+}
+
+/* How many seconds ago the connects in the window began, 1 at least. */
+static int
+span(const Watch *watch, int64 second)
+{
+	for (int back = WINDOW - 1; back > 0; back--)
+	{
+		if (watch->seconds[(second - back) % WINDOW] > 0)
+			return back + 1;
+	}
+	return 1;
+}
+
+static void
+watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 {
 	uint64		connects = counter(account, PM_CONNECTS);
 	uint64		new = connects - watch->connects;
-	double		limit = storm_limit(rules, account, watch) * length / WINDOW;
+	int64		second = now / 1000;
+	double		limit = storm_limit(rules, account, watch);
 	bool		discovered = pm_account_is_application(account);
 
 	watch->connects = connects;
-	if (!watch->storm && new >= limit)
-	{
-		watch->storm = true;
-		watch->storm_connects = new;
-		watch->storm_since = now - length;
-		pm_event(PM_EVENT_STORM, watch->name, discovered, 0,
-				 "{\"connects_per_second\": %.1f, \"normal\": %.3f}",
-				 new / (length / 1000.0), watch->normal / (WINDOW / 1000.0));
-	}
-	else if (watch->storm && new >= limit / 2)
+	watch->seconds[second % WINDOW] += new;
+	watch->sum += new;
+	if (new > 0)
+		watch->last_connect = now;
+	if (watch->storm)
 		watch->storm_connects += new;
-	else
+	if (!watch->storm && watch->sum >= limit)
 	{
-		if (watch->storm)
-			pm_event(PM_EVENT_STORM_OVER, watch->name, discovered, 0,
-					 "{\"connects\": " UINT64_FORMAT ", \"seconds\": %.0f}",
-					 watch->storm_connects, (now - length - watch->storm_since) / 1000.0);
+		int			seconds = span(watch, second);
+
+		watch->storm = true;
+		watch->storm_connects = watch->sum;
+		watch->storm_since = now - (seconds - 1) * 1000;
+		pm_event(PM_EVENT_STORM, watch->name, discovered, 0,
+				 "{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %.3f}",
+				 watch->sum, seconds, (double) watch->sum / seconds, watch->normal / WINDOW);
+	}
+	else if (watch->storm && watch->sum < limit / 2)
+	{
 		watch->storm = false;
-		learn(watch, (double) new * WINDOW / length);
+		pm_event(PM_EVENT_STORM_OVER, watch->name, discovered, 0,
+				 "{\"connects\": " UINT64_FORMAT ", \"seconds\": %.0f}",
+				 watch->storm_connects, Max(watch->last_connect - watch->storm_since, 0) / 1000.0);
 	}
 }
 
@@ -170,18 +201,14 @@ void
 pm_bursts_tick(const PmRules *rules)
 {
 	int64		now = pm_monotonic_ms();
+	int64		second = now / 1000;
 	bool		first = watches == NULL;
-	int64		length;
 
 	if (first)
 	{
 		watches = MemoryContextAllocZero(TopMemoryContext, sizeof(Watch) * pm_num_accounts());
-		window_begin = now;
+		last_second = second;
 	}
-	length = now - window_begin;
-	if (length >= WINDOW)
-		window_begin = now;
-
 	for (int i = 0; i < pm_server_account(); i++)
 	{
 		Watch	   *watch = &watches[i];
@@ -198,8 +225,12 @@ pm_bursts_tick(const PmRules *rules)
 				watch->refused = counter(i, PM_REFUSED);
 			}
 		}
+		/* a window has gone by: what it had was normal, if it was no storm */
+		if (second / WINDOW != last_second / WINDOW && !watch->storm)
+			learn(watch);
+		slide(watch, last_second, second);
 		watch_refusals(i, watch, now);
-		if (length >= WINDOW)
-			end_window(rules, i, watch, now, length);
+		watch_connects(rules, i, watch, now);
 	}
+	last_second = second;
 }

@@ -87,12 +87,22 @@ pm_event_oldest(void)
 	return last >= (uint64) pm_max_events ? last - pm_max_events + 1 : 1;
 }
 
-/* False when the ring does not have it (any more). Takes events_lock. */
+/*
+ * What is in the place of the event with this number, whichever it is; false
+ * when it is none. Takes events_lock.
+ */
 bool
-pm_event_read(uint64 seq, PmEvent *event)
+pm_event_at(uint64 seq, PmEvent *event)
 {
 	LWLockAcquire(pm_shared->events_lock, LW_SHARED);
 	*event = pm_shared->events->ring[seq % pm_max_events];
 	LWLockRelease(pm_shared->events_lock);
-	return event->seq == seq;
+	return event->seq != 0;
+}
+
+/* False when the ring does not have it (any more). Takes events_lock. */
+bool
+pm_event_read(uint64 seq, PmEvent *event)
+{
+	return pm_event_at(seq, event) && event->seq == seq;
 }

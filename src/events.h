@@ -46,7 +46,8 @@ typedef struct PmEvent
 
 /*
  * The ring; everything but the sequence numbers is protected by events_lock.
- * An event with number n is at n % max_events.
+ * An event with number n is at n % max_events. Numbers skip only whole rings, so
+ * that the places stay in order.
  */
 typedef struct PmEvents
 {
@@ -67,6 +68,7 @@ extern void pm_event(PmEventKind kind, const char *pool, bool discovered, int pi
 					 const char *format,...) pg_attribute_printf(5, 6);
 
 extern uint64 pm_event_oldest(void);
+extern bool pm_event_at(uint64 seq, PmEvent *event);
 extern bool pm_event_read(uint64 seq, PmEvent *event);
 
 #endif							/* PM_EVENTS_H */

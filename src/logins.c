@@ -79,7 +79,7 @@ pm_login_failed(PmCounter how)
 	who.datname = cut_name(names[1], MyProcPort->database_name);
 	who.usename = cut_name(names[2], MyProcPort->user_name);
 	pm_copy_address(&who.client_addr, &MyProcPort->raddr);
-	pm_account_add(pm_account_of(&who, how == PM_REJECTED, &echo), how, 1);
+	pm_account_add(pm_account_of(&who, false, &echo), how, 1);
 }
 
 /*

@@ -1,6 +1,7 @@
 /*
  * statfile.c
- *		Writes counters, peaks and history to a file, and reads them back.
+ *		Writes counters, peaks, history and events to a file, and reads them
+ *		back.
  *
  * Written by the worker every save_interval, and by the postmaster when the
  * server has shut down in good order, which is what pg_control says then: all
@@ -74,7 +75,8 @@ typedef enum RecordKind
 {
 	RECORD_ACCOUNT,				/* AccountRecord, then pairs of buckets */
 	RECORD_RING,				/* RingRecord, then the starts */
-	RECORD_SERIES				/* SeriesRecord, then one PmBucket a start */
+	RECORD_SERIES,				/* SeriesRecord, then one PmBucket a start */
+	RECORD_EVENT				/* a PmEvent */
 } RecordKind;
 
 typedef struct RecordHeader
@@ -295,6 +297,25 @@ put_ring(Writer *writer, int r)
 	}
 }
 
+/* The oldest first. */
+static void
+put_events(Writer *writer)
+{
+	const PmEvents *events = pm_shared->events;
+	uint64		last = pg_atomic_read_u64(&pm_shared->events->last_seq);
+	PmEvent		event;
+
+	for (int i = 1; i <= pm_max_events; i++)
+	{
+		if (writer->lock)
+			(void) pm_event_at(last + i, &event);
+		else
+			event = events->ring[(last + i) % pm_max_events];
+		if (event.seq != 0)
+			put_record(writer, RECORD_EVENT, &event, sizeof(event), 0);
+	}
+}
+
 static bool
 write_header(Writer *writer, bool complete)
 {
@@ -333,6 +354,7 @@ write_file(FILE *file, bool complete)
 	put_accounts(&writer);
 	for (int r = 0; r < PM_NUM_RINGS; r++)
 		put_ring(&writer, r);
+	put_events(&writer);
 	return writer.ok && write_header(&writer, complete) &&
 		fflush(file) == 0 && pg_fsync(fileno(file)) == 0;
 }
@@ -592,6 +614,30 @@ read_series(Reader *reader, Reading *reading)
 	return true;
 }
 
+/* Into its place, unless a newer one is there. */
+static bool
+read_event(Reader *reader, Reading *reading)
+{
+	PmEvent		event;
+	PmEvent    *place;
+	const void *at = take(reader, sizeof(event));
+
+	if (at == NULL)
+		return false;
+	memcpy(&event, at, sizeof(event));
+	if ((uint32) event.kind >= PM_NUM_EVENTS ||
+		event.pool[PM_NAME_LEN - 1] != '\0' || event.detail[PM_DETAIL_LEN - 1] != '\0')
+		return false;
+	if (reading->dry)
+		return true;
+	place = &pm_shared->events->ring[event.seq % pm_max_events];
+	LWLockAcquire(pm_shared->events_lock, LW_EXCLUSIVE);
+	if (place->seq < event.seq)
+		*place = event;
+	LWLockRelease(pm_shared->events_lock);
+	return true;
+}
+
 static bool
 read_record(uint32 kind, Reader *record, Reading *reading)
 {
@@ -607,6 +653,9 @@ read_record(uint32 kind, Reader *record, Reading *reading)
 			break;
 		case RECORD_SERIES:
 			ok = read_series(record, reading);
+			break;
+		case RECORD_EVENT:
+			ok = read_event(record, reading);
 			break;
 		default:
 			return false;
@@ -673,11 +722,11 @@ set_aside(const char *why)
 	if (move_file(PM_STATFILE, SET_ASIDE))
 		ereport(WARNING,
 				(errmsg("pool_monitor does not use its file of statistics \"%s\": %s", PM_STATFILE, why),
-				 errdetail("Counters, peaks and history begin anew. The file is kept as \"%s\".", SET_ASIDE)));
+				 errdetail("Counters, peaks, history and events begin anew. The file is kept as \"%s\".", SET_ASIDE)));
 	else
 		ereport(WARNING,
 				(errmsg("pool_monitor does not use its file of statistics \"%s\": %s", PM_STATFILE, why),
-				 errdetail("Counters, peaks and history begin anew. The file could not be renamed to \"%s\" (%m) and will be overwritten.", SET_ASIDE)));
+				 errdetail("Counters, peaks, history and events begin anew. The file could not be renamed to \"%s\" (%m) and will be overwritten.", SET_ASIDE)));
 	pm_event(PM_EVENT_STATISTICS_LOST, NULL, false, 0, "{\"reason\": \"%s\"}", why);
 }
 
@@ -744,6 +793,13 @@ use(const Header *header, const char *body, uint64 length)
 				 timestamptz_to_str(header->saved_at), reading.lost);
 }
 
+/* In whole rings, so that the places of those that were saved stay in order. */
+static uint64
+events_lost(void)
+{
+	return (EVENTS_LOST + pm_max_events - 1) / pm_max_events * (uint64) pm_max_events;
+}
+
 static void
 tell_of_start(void)
 {
@@ -770,7 +826,7 @@ load(void)
 	}
 
 	if (body != NULL && why == NULL)
-		continue_events(header.last_event + (header.complete ? 0 : EVENTS_LOST));
+		continue_events(header.last_event + (header.complete ? 0 : events_lost()));
 	tell_of_start();
 	if (why != NULL)
 		set_aside(why);

@@ -43,6 +43,9 @@ put_counters(PmRow *row, const PmFigures *figures)
 static void
 put_durations(PmRow *row, const PmFigures *figures, int64 open_busy)
 {
+	pm_put_int(row, figures->peak);
+	pm_put_time(row, figures->peak_at);
+	pm_put(row, Float8GetDatum(Max(figures->busy + open_busy, 0) / 1000000.0));
 	if (figures->observed > 0)
 		pm_put(row, Float8GetDatum((double) Max(figures->busy + open_busy, 0) / figures->observed));
 	else
@@ -107,34 +110,40 @@ reset_all(const PmOpen *open, int64 now)
 {
 	for (int i = 0; i < pm_num_accounts(); i++)
 	{
-		if (!pm_account_ready(i) ||
-			(pm_account_is_application(i) && pm_account_close(i, now / 1000)))
+		if (!pm_account_ready(i))
 			continue;
 		pm_account_reset(i, open->busy[i], now);
+		if (pm_account_is_application(i))
+			(void) pm_account_close(i, now / 1000);
 	}
 	pm_shared->applications_full = false;
 	pg_atomic_write_u32(&pm_shared->no_place, 0);
 }
 
+/* The accounts that the view shows under the name: a pool's, an application's. */
 static int
-find_account(const PmRules *rules, const char *name)
+find_accounts(const PmRules *rules, const char *name, int *accounts)
 {
+	int			n = 0;
+
 	for (int i = 0; i < rules->npools; i++)
 	{
 		if (strcmp(rules->pools[i].name, name) == 0 && rules->accounts[i] != pm_other_account())
-			return rules->accounts[i];
+			accounts[n++] = rules->accounts[i];
 	}
 	if (strcmp(name, "(other)") == 0)
-		return pm_other_account();
-	for (int i = pm_first_application(); i < pm_other_account(); i++)
+		accounts[n++] = pm_other_account();
+	for (int i = pm_first_application(); i < pm_other_account() && n < 2; i++)
 	{
 		if (pm_account_ready(i) && strcmp(pm_shared->accounts[i].name, name) == 0)
-			return i;
+			accounts[n++] = i;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("there is no pool or application \"%s\" in pool_stats", name),
-			 errhint("Give the name of a declared pool, of a discovered application, or none at all to reset everything.")));
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no pool or application \"%s\" in pool_stats", name),
+				 errhint("Give the name of a declared pool, of a discovered application, or none at all to reset everything.")));
+	return n;
 }
 
 PG_FUNCTION_INFO_V1(pm_reset);
@@ -149,29 +158,30 @@ pm_reset(PG_FUNCTION_ARGS)
 	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	PmTally		tally;
 	PmOpen		open;
-	int			account = -1;
+	int			accounts[2];
+	int			n = 0;
 	int64		now;
 
 	pm_require_preload();
 	pm_settle_all(&tally, &open);
 	if (name != NULL)
-		account = find_account(tally.rules, name);
+		n = find_accounts(tally.rules, name, accounts);
 	now = pm_monotonic_us();
 
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	if (account >= 0)
-		pm_account_reset(account, open.busy[account], now);
-	else
+	if (name == NULL)
 		reset_all(&open, now);
+	for (int i = 0; i < n; i++)
+		pm_account_reset(accounts[i], open.busy[accounts[i]], now);
 	LWLockRelease(pm_shared->lock);
 	pg_atomic_write_u32(&pm_shared->save_wanted, 1);
 	pm_wake_worker();
 
-	if (account >= 0)
-		pm_event(PM_EVENT_STATISTICS_RESET, pm_shared->accounts[account].name,
-				 pm_account_is_application(account), MyProcPid, "{}");
-	else
+	if (name == NULL)
 		pm_event(PM_EVENT_STATISTICS_RESET, NULL, false, MyProcPid, "{}");
+	for (int i = 0; i < n; i++)
+		pm_event(PM_EVENT_STATISTICS_RESET, pm_shared->accounts[accounts[i]].name,
+				 pm_account_is_application(accounts[i]), MyProcPid, "{}");
 	PG_RETURN_VOID();
 }
 
@@ -275,13 +285,18 @@ pm_events(PG_FUNCTION_ARGS)
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	last = pg_atomic_read_u64(&pm_shared->events->last_seq);
-	for (uint64 seq = pm_event_oldest(); seq <= last; seq++)
+	for (int i = 1; i <= pm_max_events; i++)
 	{
 		PmEvent		event;
 		PmRow		row = {0};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!pm_event_read(seq, &event))
+
+		/*
+		 * the oldest place first; what is newer than "last" comes the next
+		 * time
+		 */
+		if (!pm_event_at(last + i, &event) || event.seq > last)
 			continue;
 		pm_put_bound(&row, event.seq);
 		pm_put_time(&row, event.at);

@@ -297,7 +297,7 @@ COMMENT ON COLUMN pool_monitor.server.declared_base IS 'sum of the declared pool
 COMMENT ON COLUMN pool_monitor.server.declared_ceiling IS 'sum of the declared pools'' ceilings, an unbounded pool with its budget; NULL: one has neither';
 COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now; those still authenticating are not counted';
 COMMENT ON COLUMN pool_monitor.server.undeclared IS 'of these, in no declared pool';
-COMMENT ON COLUMN pool_monitor.server.available IS 'usable less connections';
+COMMENT ON COLUMN pool_monitor.server.available IS 'usable less connections, at least 0';
 COMMENT ON COLUMN pool_monitor.server.peak_connections IS 'most connections at any moment, since the last reset() of everything: exact';
 COMMENT ON COLUMN pool_monitor.server.peak_at IS 'when that was';
 COMMENT ON COLUMN pool_monitor.server.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without the limits of single roles and databases), since the last reset() of everything';
@@ -313,7 +313,8 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	bigint, OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal
 	bigint, OUT ended_killed bigint, OUT retired bigint, OUT ended_lost bigint,
 	OUT declined bigint, OUT rejected bigint, OUT refused bigint, OUT
-	auth_failures bigint, OUT transactions bigint, OUT average_busy float8, OUT
+	auth_failures bigint, OUT transactions bigint, OUT peak_connections int, OUT peak_at timestamptz,
+	OUT busy_seconds float8, OUT average_busy float8, OUT
 	lifetime_p50 interval, OUT lifetime_p95 interval, OUT lifetime_max interval,
 	OUT hold_p50 interval, OUT hold_p95 interval, OUT hold_p99 interval, OUT
 	hold_max interval, OUT stats_reset timestamptz
@@ -326,17 +327,17 @@ CREATE VIEW pool_monitor.pool_stats AS
 	SELECT s.pool, s.application_name, s.connections, s.connects, s.disconnects,
 		s.taken_over, s.given_over, s.ended_client, s.ended_abandoned,
 		s.ended_fatal, s.ended_killed, s.retired, s.ended_lost, s.declined,
-		s.rejected, s.refused, s.auth_failures, s.transactions, s.average_busy,
+		s.rejected, s.refused, s.auth_failures, s.transactions, s.peak_connections, s.peak_at, s.busy_seconds, s.average_busy,
 		s.lifetime_p50, s.lifetime_p95, s.lifetime_max, s.hold_p50, s.hold_p95,
 		s.hold_p99, s.hold_max, s.stats_reset
 	FROM pool_monitor.pool_stats() AS s;
 
 COMMENT ON VIEW pool_monitor.pool_stats IS
-'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for those above max_applications. Exact: nothing is sampled. Needs shared_preload_libraries, and pg_read_all_stats.';
+'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for those above max_applications. Exact: nothing is sampled. Replication connections are not counted. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
 COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS 'discovered application: a name that no declared pool matches; NULL: a declared pool, or (other)';
 COMMENT ON COLUMN pool_monitor.pool_stats.connections IS 'sessions there are now: connects less disconnects, but for sessions that come or go while it is read';
-COMMENT ON COLUMN pool_monitor.pool_stats.connects IS 'sessions that came to be here: they began here, or (taken_over of them) were alive already';
+COMMENT ON COLUMN pool_monitor.pool_stats.connects IS 'sessions assigned to this pool or application: they began here, or (taken_over of them) were alive already';
 COMMENT ON COLUMN pool_monitor.pool_stats.disconnects IS 'sessions that are here no more: the sum of the ended_ columns, retired and given_over';
 COMMENT ON COLUMN pool_monitor.pool_stats.taken_over IS 'of connects: alive when they came, because they changed their application_name, the declarations changed, or the counters were reset';
 COMMENT ON COLUMN pool_monitor.pool_stats.given_over IS 'of disconnects: alive when they went to another pool or application';
@@ -346,12 +347,15 @@ COMMENT ON COLUMN pool_monitor.pool_stats.ended_fatal IS 'of disconnects: a fata
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_killed IS 'of disconnects: terminated by an administrator, or by the server''s shutdown';
 COMMENT ON COLUMN pool_monitor.pool_stats.retired IS 'of disconnects: retired by pool_monitor';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_lost IS 'of disconnects: they were there when the statistics were last saved before a crash';
-COMMENT ON COLUMN pool_monitor.pool_stats.declined IS 'questions whether a session may be retired that were answered no, or not at all';
-COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS 'logins that were authenticated, then not admitted: missing role or database, no CONNECT privilege, a role''s or database''s own CONNECTION LIMIT';
+COMMENT ON COLUMN pool_monitor.pool_stats.declined IS 'requests to retire that a session declined or left unanswered; the session goes on, so it is not part of disconnects';
+COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS 'logins that were authenticated, then not admitted: missing database (or role, where authentication does not need it), no CONNECT privilege, a role''s or database''s own CONNECTION LIMIT, a bad option';
 COMMENT ON COLUMN pool_monitor.pool_stats.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without those own limits)';
-COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated';
+COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated, or rejected by pg_hba.conf';
 COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
-COMMENT ON COLUMN pool_monitor.pool_stats.average_busy IS 'connections in a transaction, as an average over the time observed, open transactions included (not those of sessions with track_activities off): exact, the sum of hold times divided by the time (which is the offered load of Little''s law)';
+COMMENT ON COLUMN pool_monitor.pool_stats.peak_connections IS 'most connections at any moment since stats_reset: exact';
+COMMENT ON COLUMN pool_monitor.pool_stats.peak_at IS 'when that was; NULL: there was no connection yet';
+COMMENT ON COLUMN pool_monitor.pool_stats.busy_seconds IS 'seconds in transactions, summed over all connections, open transactions included; the difference of two readings divided by the time between them is the average of busy connections in it';
+COMMENT ON COLUMN pool_monitor.pool_stats.average_busy IS 'connections in a transaction, as an average over the time since stats_reset in which the server ran, open transactions included (not those of sessions with track_activities off): exact, the sum of hold times divided by the time (which is the offered load of Little''s law)';
 COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_p50 IS 'median lifetime of the sessions that have ended; every percentile is off by at most 6.25 %';
 COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_p95 IS '95 % of the sessions that have ended lived no longer';
 COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_max IS 'longest lifetime of a session that has ended';
@@ -382,7 +386,7 @@ CREATE VIEW pool_monitor.history AS
 COMMENT ON VIEW pool_monitor.history IS
 'The past, by the minute (history_minutes) and by the hour (history_hours), in no order. A stretch in which the worker did not run is not there. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.history.bucket_start IS 'begin of the minute or hour';
-COMMENT ON COLUMN pool_monitor.history.resolution IS '1 minute or 1 hour';
+COMMENT ON COLUMN pool_monitor.history.resolution IS 'interval ''1 minute'' or ''1 hour''';
 COMMENT ON COLUMN pool_monitor.history.pool IS 'declared pool (its history stays after its declaration is deleted, until its place is needed); (undeclared): all sessions in no declared pool; (server): all';
 COMMENT ON COLUMN pool_monitor.history.seen IS 'seconds in which the worker was watching; averages and seconds are of this time. Less than the resolution: it was not, or this stretch is not over yet. More: the clock was set back meanwhile';
 COMMENT ON COLUMN pool_monitor.history.avg_connections IS 'connections, averaged over seen: exact; NULL: nothing was seen';
@@ -411,14 +415,14 @@ CREATE VIEW pool_monitor.events AS
 	FROM pool_monitor.events() AS e;
 
 COMMENT ON VIEW pool_monitor.events IS
-'The last max_events events, the oldest first. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
-COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event, never given twice; the next one is greater by 1, but for a gap of some thousands after a crash';
-COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed';
+'The last max_events events, the oldest first; they survive a restart, after a crash those that were saved. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; the next one is greater by 1, but for a gap of some thousands after a crash. Begins at 1 again only when the file of statistics is lost';
+COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed: at the next sample';
 COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_set_back; over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; retired, declined';
 COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
-COMMENT ON COLUMN pool_monitor.events.detail IS 'what there is to say: times in seconds';
+COMMENT ON COLUMN pool_monitor.events.detail IS 'details; times in seconds';
 
 --
 -- Functions that act

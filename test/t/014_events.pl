@@ -330,7 +330,7 @@ is(
 	query(
 		$node,
 		"SELECT coalesce(e.pool, e.application_name), (e.detail->>'connects_per_second')::numeric * 10 > 20,
-			(e.detail->>'connects_per_second')::numeric * 10 <= $connects, (e.detail->>'normal')::numeric < (e.detail->>'connects_per_second')::numeric / 5
+			(e.detail->>'connects')::numeric <= $connects, (e.detail->>'normal')::numeric < (e.detail->>'connects_per_second')::numeric / 5
 		FROM pool_monitor.events e WHERE event = 'storm' AND $other_client ORDER BY 1"
 	),
 	"stampede|t|t|t\nstorm|t|t|t",
@@ -634,9 +634,9 @@ wait_for_events($node, "event = 'storm_over' AND $other_client", 2, 'the storms 
 is(
 	query(
 		$node, "SELECT coalesce(e.pool, e.application_name),
-			(e.detail->>'connects')::numeric >= (SELECT (b.detail->>'connects_per_second')::numeric * 10 FROM pool_monitor.events b WHERE b.event = 'storm' AND coalesce(b.pool, b.application_name) = coalesce(e.pool, e.application_name)),
+			(e.detail->>'connects')::numeric >= (SELECT (b.detail->>'connects')::numeric FROM pool_monitor.events b WHERE b.event = 'storm' AND coalesce(b.pool, b.application_name) = coalesce(e.pool, e.application_name)),
 			(e.detail->>'connects')::numeric <= $connects,
-			(e.detail->>'seconds')::numeric BETWEEN 10 AND extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM pool_monitor.events))
+			(e.detail->>'seconds')::numeric BETWEEN 1 AND extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM pool_monitor.events))
 		FROM pool_monitor.events e WHERE event = 'storm_over' AND $other_client ORDER BY 1"
 	),
 	"stampede|t|t|t\nstorm|t|t|t",

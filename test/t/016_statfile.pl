@@ -217,9 +217,10 @@ my $not_written = qr/pool_monitor could not write its statistics to "pg_stat\/po
 my $disorder    = 'the server did not shut down in good order';
 my $foreign     = q{it belongs to another server or to a copy's original};
 
-my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'";
+my $worker      = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'";
+my $since_start = "seq >= (SELECT max(seq) FROM pool_monitor.events WHERE event = 'started')";
 my $events =
-  "SELECT string_agg(event || coalesce(': ' || (detail ->> 'reason'), ''), ', ' ORDER BY seq) FROM pool_monitor.events WHERE event IN ('started', 'statistics_lost')";
+  "SELECT string_agg(event || coalesce(': ' || (detail ->> 'reason'), ''), ', ' ORDER BY seq) FROM pool_monitor.events WHERE event IN ('started', 'statistics_lost') AND $since_start";
 my $balanced = 'SELECT bool_and(connects - disconnects = connections) FROM pool_monitor.pool_stats';
 
 # Rows of pool_stats, by name, without some columns. average_busy goes on falling.
@@ -420,12 +421,17 @@ is(
 );
 is(ask($disconnects), '0', 'restart: and the history says so');
 is(
-	ask('SELECT min(seq) FROM pool_monitor.events'),
+	ask("SELECT min(seq) FROM pool_monitor.events WHERE $since_start"),
 	field($saved, 'last_event') + 1,
 	'restart: the numbers of the events go on'
 );
-cmp_ok(field($saved, 'last_event'), '>',  1,              'restart: there were events before');
-cmp_ok(ask($seen),                  '>=', $before{$seen}, 'restart: the hour goes on');
+cmp_ok(field($saved, 'last_event'), '>', 1, 'restart: there were events before');
+is(
+	ask("SELECT count(*) FROM pool_monitor.events WHERE NOT $since_start"),
+	field($saved, 'last_event'),
+	'restart: and they are still there'
+);
+cmp_ok(ask($seen), '>=', $before{$seen}, 'restart: the hour goes on');
 my $average = ask($busy);
 cmp_ok($average, '>', 0,              'restart: the average is of all the time');
 cmp_ok($average, '<', $before{$busy}, 'restart: in which nobody was busy meanwhile');
@@ -569,7 +575,7 @@ foreach my $how (sort keys %how)
 	is(ask($events), "started, statistics_lost: $disorder", "$how: an event says so");
 	is(
 		ask(
-			"SELECT detail ->> 'sessions_lost' FROM pool_monitor.events WHERE event = 'statistics_lost'"
+			"SELECT detail ->> 'sessions_lost' FROM pool_monitor.events WHERE event = 'statistics_lost' AND $since_start"
 		),
 		'6',
 		"$how: and how many sessions are lost"
@@ -578,7 +584,7 @@ foreach my $how (sort keys %how)
 		ask(
 			"SELECT (detail ->> 'saved')::timestamptz >= '2000-01-01 00:00:00+00'::timestamptz + interval '"
 			  . field($data, 'saved_at')
-			  . " us' FROM pool_monitor.events WHERE event = 'statistics_lost'"
+			  . " us' FROM pool_monitor.events WHERE event = 'statistics_lost' AND $since_start"
 		),
 		't',
 		"$how: and when it was saved"
@@ -593,8 +599,15 @@ foreach my $how (sort keys %how)
 		"$how: and is there no longer"
 	);
 	wait_for($node, $balanced, "$how: connects less disconnects are connections");
-	is(ask('SELECT min(seq) > ' . field($data, 'last_event') . ' FROM pool_monitor.events'),
-		't', "$how: the numbers of the events go on");
+	is(
+		ask(
+				'SELECT min(seq) > '
+			  . field($data, 'last_event')
+			  . " FROM pool_monitor.events WHERE $since_start"
+		),
+		't',
+		"$how: the numbers of the events go on"
+	);
 	is(log_count($node, $not_used, $offset), 0, "$how: no complaint about the file");
 	wait_for_save($node, "$how: saving goes on");
 	wait_for_save($node, "$how: and on");

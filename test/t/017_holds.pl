@@ -7,8 +7,9 @@ use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node =
-  new_server('holds', "pool_monitor.recycle_interval = 1h\nmax_prepared_transactions = 5\n");
+my $node = new_server('holds',
+	"pool_monitor.recycle_interval = 1h\nlog_min_messages = warning\nmax_prepared_transactions = 5\n"
+);
 declare($node, "INSERT INTO pool_monitor.pools (name, application_name) VALUES ('web', 'web')");
 my $web = PoolMonitor::Holder->new($node, application_name => 'web');
 
