@@ -25,8 +25,16 @@ sub check
 		'3', "$what: new ones are");
 	wait_for(
 		$node,
-		"SELECT action, count(*) FROM pool_monitor.recycle(dry_run => false) GROUP BY 1",
-		"$what: and can be retired", 'retired|3'
+		"SELECT stale FROM pool_monitor.budgets WHERE pool = 'app'",
+		"$what: they get stale", 3
+	);
+	is(
+		$node->safe_psql(
+			'postgres',
+			"SELECT action, reason, count(*) FROM pool_monitor.recycle(dry_run => false) GROUP BY 1, 2"
+		),
+		'retired||3',
+		"$what: and can be retired"
 	);
 	$app->close;
 	return;
