@@ -1,16 +1,16 @@
 # pool_monitor: build with PGXS, e.g. make PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config
 
 MODULE_big = pool_monitor
-OBJS = src/account.o src/ask.o src/bursts.o src/declarations.o src/events.o \
+OBJS = src/account.o src/ask.o src/books.o src/bursts.o src/declarations.o src/events.o \
 	src/functions.o src/guc.o src/histogram.o src/history.o src/holds.o src/ledger.o \
 	src/listen.o src/loader.o src/logins.o src/notifier.o src/pool_monitor.o \
 	src/recycler.o src/result.o src/rules.o src/sampler.o src/scan.o src/session.o \
-	src/shmem.o src/statfile.o src/stats.o src/tally.o src/views.o src/worker.o
+	src/shmem.o src/statfile.o src/statread.o src/stats.o src/tally.o src/views.o src/worker.o
 PM_HEADERS = src/account.h src/ask.h src/bursts.h src/clock.h src/compat.h \
 	src/declarations.h src/events.h src/guc.h src/histogram.h src/history.h src/holds.h \
 	src/ledger.h src/listen.h src/loader.h src/logins.h src/notifier.h src/recycler.h \
 	src/result.h src/rules.h src/sampler.h src/scan.h src/session.h src/shmem.h \
-	src/statfile.h src/tally.h src/worker.h
+	src/statfile.h src/statformat.h src/tally.h src/worker.h
 
 EXTENSION = pool_monitor
 # the one place that says the version is the control file

@@ -184,4 +184,11 @@ extern void pm_accounts_tidy(int64 now_ms);
 extern bool pm_account_figures(int account, PmFigures *figures, bool lock);
 extern int	pm_account_merge(int account, const PmFigures *figures);
 
+/* For books.c alone. */
+extern void pm_account_init(PmAccount *account);
+extern void pm_account_open(int i, const char *name);
+extern uint32 pm_account_hash(const char *name);
+extern void pm_account_raise_peak(PmAccount *account, int connections, TimestampTz at);
+extern void pm_account_raise_tick_peak(PmAccount *account, uint32 connections);
+
 #endif							/* PM_ACCOUNT_H */

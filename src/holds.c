@@ -130,14 +130,14 @@ pm_hold_end(XactEvent event)
 }
 
 static bool
-ends_block(const TransactionStmt * stmt)
+ends_block(const TransactionStmt *stmt)
 {
 	return stmt->kind == TRANS_STMT_COMMIT || stmt->kind == TRANS_STMT_ROLLBACK ||
 		stmt->kind == TRANS_STMT_PREPARE;
 }
 
 static void
-note_end_of_block(const TransactionStmt * stmt)
+note_end_of_block(const TransactionStmt *stmt)
 {
 	chained = stmt->chain && in_block;
 	rolls_back = stmt->kind == TRANS_STMT_ROLLBACK;
