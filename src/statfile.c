@@ -5,12 +5,12 @@
  *
  * Written by the worker every save_interval, and by the postmaster when the
  * server has shut down in good order, which is what pg_control says then: all
- * sessions have ended and nothing is missing. Read by the worker, once after each start of the server, and added
- * to what was counted since. The file says whether the shutdown was such: if
- * not, what happened after it was written is lost, and an event says so.
+ * sessions have ended and nothing is missing. Read by the worker, once after
+ * each start of the server, and added to what was counted since. The file says
+ * whether the shutdown was such: if not, what happened after it was written is
+ * lost, and an event says so.
  *
- * Layout: statformat.h. A file is used as a whole or
- * set aside as a whole, under the name PM_STATFILE ".bad", with one WARNING: when
+ * Layout: statformat.h. A file is used as a whole or set aside as a whole, under the name PM_STATFILE ".bad", with one WARNING: when
  * it is damaged, of another format or PostgreSQL major, or another server's. A
  * copy of a data directory (a standby made by pg_basebackup) has the system
  * identifier of the original, but not the inode of its PG_VERSION file: so the
