@@ -75,12 +75,14 @@ sub psql_as
 $_->safe_psql('postgres', 'CREATE ROLE client LOGIN') foreach ($node, $full);
 declare(
 	$node, qq{
+	BEGIN;
 	INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow) VALUES
 		('app', 'app', 2, 2), ('storm', 'storm', 5, 5), ('burst', 'burst', 20, 10),
 		('$quoted_sql', 'quoted', 1, 0);
 	INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, pool_recycle, recycle_grace, echo_pool) VALUES
 		('many', 'many%', 40, 0, '1 s', '0', false),
-		('echo', 'echo', 5, 0, '1 s', '0', true), ('silent', 'silent', 5, 0, '1 s', '0', false)}
+		('echo', 'echo', 5, 0, '1 s', '0', true), ('silent', 'silent', 5, 0, '1 s', '0', false);
+	COMMIT}
 );
 declare($full,
 	"INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow) VALUES ('tight', 'tight', 9, 0), ('probe', 'probe', 1, 0)"
