@@ -184,8 +184,9 @@ typedef struct PmShared
 	char		load_message[PM_LOAD_MESSAGE_LEN];	/* when it failed */
 
 	/*
-	 * Protected by lock; but the set in force does not change, and is read
-	 * without it: see account.c.
+	 * Protected by lock; but the set in force is read without it, see
+	 * account.c, and does not change, but for the account that the worker
+	 * gives to a pool that had found no place: one aligned store.
 	 */
 	PmRuleSet	rule_sets[2];
 	PmPoolState *states;		/* and as many again, for replace_pools() */
