@@ -112,6 +112,8 @@ pm_account_init(PmAccount *account)
 		pg_atomic_init_u64(&account->lifetimes[i], 0);
 		pg_atomic_init_u64(&account->holds[i], 0);
 	}
+	for (int i = 0; i < PM_MOST_REASONS; i++)
+		pg_atomic_init_u64(&account->declines[i], 0);
 	pg_atomic_init_u64(&account->busy, 0);
 	pg_atomic_init_u64(&account->lifetime_max, 0);
 	pg_atomic_init_u64(&account->hold_max, 0);

@@ -23,6 +23,8 @@
 #include "port/atomics.h"
 #include "rules.h"
 
+#define PM_MOST_REASONS 32		/* at least PM_NUM_REASONS, see shmem.c */
+
 /* In the order of the file of statistics: add at the end. */
 typedef enum PmCounter
 {
@@ -94,6 +96,7 @@ typedef struct PmAccount
 
 	/* atomics, no lock; never set back */
 	pg_atomic_uint64 counters[PM_NUM_COUNTERS];
+	pg_atomic_uint64 declines[PM_MOST_REASONS]; /* PM_DECLINED by PmReason */
 	pg_atomic_uint64 busy;		/* us in transactions that were folded */
 	pg_atomic_uint64 lifetimes[PM_BUCKETS];
 	pg_atomic_uint64 holds[PM_BUCKETS];
@@ -126,6 +129,7 @@ typedef struct PmAccount
 	int64		observed_before;	/* us of earlier runs of the server */
 	int64		observed_since; /* us, monotonic: begin of this run's part */
 	uint64		base[PM_NUM_COUNTERS];	/* to be subtracted */
+	uint64		base_declines[PM_MOST_REASONS];
 	int64		base_busy;
 } PmAccount;
 
@@ -135,6 +139,7 @@ typedef struct PmFigures
 	char		name[PM_NAME_LEN];
 	int			connections;
 	uint64		counters[PM_NUM_COUNTERS];
+	uint64		declines[PM_MOST_REASONS];
 	int64		busy;			/* us, without open transactions */
 	int64		observed;		/* us */
 	uint64		not_in_history[PM_NUM_KEPT];

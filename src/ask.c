@@ -15,14 +15,16 @@
 #include "utils/timestamp.h"
 
 void
-pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules)
+pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules,
+			const PmFlags *flags)
 {
 	memset(ask, 0, sizeof(*ask));
 	ask->session = *session;
 	ask->pool = pool;
 	ask->account = rules->accounts[pool];
 	strlcpy(ask->pool_name, rules->pools[pool].name, PM_NAME_LEN);
-	ask->min_idle = rules->pools[pool].recycle_grace;
+	ask->rule = flags->over_margin ? PM_RULE_STALE : PM_RULE_IDLE;
+	ask->min_idle = ask->rule == PM_RULE_STALE ? rules->pools[pool].recycle_grace : rules->pools[pool].idle_limit;
 }
 
 /* For qsort: the oldest session first. */
@@ -96,6 +98,7 @@ pm_ask(PmAsk *ask)
 	LWLockAcquire(pm_shared->ask_lock, LW_EXCLUSIVE);
 	ask->reason = put_question(ask, &pm_shared->slots[ask->session.index], now);
 	LWLockRelease(pm_shared->ask_lock);
+	ask->asked_at = now;
 	ask->answered = ask->reason != PM_REASON_NONE;
 }
 
@@ -154,10 +157,26 @@ pm_ask_was_declined(const PmAsk *ask)
 		ask->reason != PM_REASON_GONE && ask->reason != PM_REASON_ASKED_ALREADY;
 }
 
-/* ---- events ---- */
+bool
+pm_ask_was_put(const PmAsk *ask)
+{
+	return ask->ticket != 0 || ask->answered;
+}
 
-/* A session at a time up to here; what is more is told in one event. */
-#define SINGLE_EVENTS	20
+void
+pm_ask_count_decline(const PmAsk *ask)
+{
+	pm_account_add(ask->account, PM_DECLINED, 1);
+	pg_atomic_fetch_add_u64(&pm_shared->accounts[ask->account].declines[ask->reason], 1);
+}
+
+static const char *
+rule_name(const PmAsk *ask)
+{
+	return ask->rule == PM_RULE_STALE ? "stale" : "idle";
+}
+
+/* ---- events ---- */
 
 /* A printable ASCII string as JSON, without its quotes. */
 static char *
@@ -192,9 +211,9 @@ record_one(const PmAsk *ask, const char *by)
 	if (!ask->retired)
 		snprintf(reason, sizeof(reason), ", \"reason\": \"%s\"", pm_reason_text(ask->reason));
 	pm_event(ask->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, ask->pool_name, false, session->pid,
-			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"age\": %.3f, \"idle\": %.3f, \"by\": \"%s\"%s}",
+			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"age\": %.3f, \"idle\": %.3f, \"rule\": \"%s\", \"by\": \"%s\"%s}",
 			 json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
-			 seconds(session->backend_start, now), seconds(session->state_change, now), by, reason);
+			 seconds(session->backend_start, now), seconds(session->state_change, now), rule_name(ask), by, reason);
 }
 
 static void
@@ -223,7 +242,7 @@ record_rest(const PmAsk *const *asks, int n, const char *by)
 /*
  * Events for those that were retired, and with declines for those that were not:
  * one for each session, and one for each pool for what is more than
- * SINGLE_EVENTS. by is ASCII.
+ * PM_SINGLE_EVENTS. by is ASCII.
  */
 void
 pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by)
@@ -236,9 +255,25 @@ pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by)
 		if (asks[i]->retired || (declines && pm_ask_was_declined(asks[i])))
 			wanted[nwanted++] = asks[i];
 	}
-	for (int i = 0; i < Min(nwanted, SINGLE_EVENTS); i++)
+	for (int i = 0; i < Min(nwanted, PM_SINGLE_EVENTS); i++)
 		record_one(wanted[i], by);
-	if (nwanted > SINGLE_EVENTS)
-		record_rest(wanted + SINGLE_EVENTS, nwanted - SINGLE_EVENTS, by);
+	if (nwanted > PM_SINGLE_EVENTS)
+		record_rest(wanted + PM_SINGLE_EVENTS, nwanted - PM_SINGLE_EVENTS, by);
 	pfree(wanted);
+}
+
+/* One line for a session that was retired: which, and why. */
+void
+pm_ask_log(const PmAsk *ask, int elevel)
+{
+	const PmSession *session = &ask->session;
+	TimestampTz now = GetCurrentTimestamp();
+
+	ereport(elevel,
+			(errmsg("pool \"%s\": session retired: PID %d, application \"%s\", begun %s",
+					ask->pool_name, session->pid, session->application_name,
+					timestamptz_to_str(session->backend_start)),
+			 errdetail("Rule: %s. Age %.3f s, idle %.3f s.", rule_name(ask),
+					   seconds(session->backend_start, now), seconds(session->state_change, now)),
+			 errhidestmt(true)));
 }

@@ -7,6 +7,17 @@
 
 #include "scan.h"
 #include "shmem.h"
+#include "tally.h"
+
+/* A session at a time up to here; what is more is told in one event. */
+#define PM_SINGLE_EVENTS	20
+
+/* Why it is asked. */
+typedef enum PmRetireRule
+{
+	PM_RULE_STALE,				/* over pool_recycle and its margin */
+	PM_RULE_IDLE				/* over idle_limit, with shrink_idle */
+} PmRetireRule;
 
 /* One session that is asked, and what came of it. */
 typedef struct PmAsk
@@ -15,19 +26,24 @@ typedef struct PmAsk
 	int			pool;			/* index in the asker's rules */
 	int			account;		/* the pool's */
 	char		pool_name[PM_NAME_LEN];
-	int64		min_idle;		/* us; the pool's recycle_grace */
+	PmRetireRule rule;
+	int64		min_idle;		/* us; the pool's recycle_grace or idle_limit */
+	int64		asked_at;		/* ms, monotonic */
 	uint64		ticket;			/* 0: not asked */
 	bool		answered;
 	bool		retired;
 	PmReason	reason;			/* where it was not retired */
-	bool		counted;		/* for the asker's own use */
 } PmAsk;
 
-extern void pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules);
+extern void pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules,
+						const PmFlags *flags);
+extern bool pm_ask_was_put(const PmAsk *ask);
 extern void pm_ask(PmAsk *ask);
 extern bool pm_ask_settled(PmAsk *ask);
 extern void pm_ask_withdraw(PmAsk *ask);
 extern bool pm_ask_was_declined(const PmAsk *ask);
+extern void pm_ask_count_decline(const PmAsk *ask);
+extern void pm_ask_log(const PmAsk *ask, int elevel);
 extern void pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by);
 extern int	pm_ask_compare_age(const void *a, const void *b);
 

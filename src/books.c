@@ -103,6 +103,8 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 	/* the ends first: a session in between is there rather than not yet */
 	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
 		figures->counters[i] = pg_atomic_read_u64(&a->counters[i]) - a->base[i];
+	for (int i = 0; i < PM_MOST_REASONS; i++)
+		figures->declines[i] = pg_atomic_read_u64(&a->declines[i]) - a->base_declines[i];
 	figures->busy = (int64) pg_atomic_read_u64(&a->busy) - a->base_busy;
 	figures->observed = a->observed_before + pm_monotonic_us() - a->observed_since;
 	figures->stats_reset = a->stats_reset;
@@ -173,6 +175,8 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	/* the ends first: a session in between is there rather than not yet */
 	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
 		a->base[i] = raw(a, i);
+	for (int i = 0; i < PM_MOST_REASONS; i++)
+		a->base_declines[i] = pg_atomic_read_u64(&a->declines[i]);
 	there = a->base[PM_CONNECTS] + a->base[PM_TAKEN_OVER] - a->base[PM_GIVEN_OVER];
 	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
 		there -= a->base[i];
@@ -346,6 +350,8 @@ pm_account_merge(int account, const PmFigures *figures)
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 		pg_atomic_fetch_add_u64(&a->counters[i], figures->counters[i]);
 	pg_atomic_fetch_add_u64(&a->counters[PM_ENDED_LOST], lost);
+	for (int i = 0; i < PM_MOST_REASONS; i++)
+		pg_atomic_fetch_add_u64(&a->declines[i], figures->declines[i]);
 	pg_atomic_fetch_add_u64(&a->busy, figures->busy);
 	for (int i = 0; i < PM_BUCKETS; i++)
 	{

@@ -12,8 +12,10 @@
  *		declared, for LEARNING windows: what is normal is not known before),
  *		more than twice as many as the pool may have connections (a pool that
  *		opens all it has at once, as after a restart of the application, is
- *		none; for what has no ceiling, its peak stands in), and
- *		more than STORM_FACTOR times the normal sum.
+ *		none; for what has no ceiling, its peak stands in),
+ *		more than STORM_FACTOR times the normal sum, and
+ *		more than OWN_FACTOR times what the pool replaces by itself, because its
+ *		sessions reach pool_recycle.
  *
  * It is over when the sum has come down to less than half of that. Sums of a storm
  * do not count towards what is normal.
@@ -29,6 +31,7 @@
 #include "bursts.h"
 #include "clock.h"
 #include "guc.h"
+#include "schedule.h"
 #include "utils/memutils.h"
 
 #define WINDOW			10		/* s */
@@ -37,6 +40,7 @@
 #define STORM_UNKNOWN	100
 #define LEARNING		6
 #define STORM_FACTOR	5
+#define OWN_FACTOR		2
 #define BURST_PAUSE		10000	/* ms */
 
 /* What the worker knows of one account. */
@@ -62,6 +66,7 @@ typedef struct Watch
 
 static Watch *watches = NULL;	/* one for each account */
 static int64 last_second = 0;	/* of the last tick, monotonic */
+static int64 last_refused = 0;	/* of the whole server; ms, monotonic */
 
 static uint64
 counter(int account, PmCounter which)
@@ -86,6 +91,7 @@ watch_refusals(int account, Watch *watch, int64 now)
 		}
 		watch->burst += new;
 		watch->last_refused = now;
+		last_refused = now;
 	}
 	else if (watch->burst > 0 && now - watch->last_refused >= BURST_PAUSE)
 	{
@@ -96,14 +102,22 @@ watch_refusals(int account, Watch *watch, int64 now)
 	}
 }
 
-/* Connections that the account may open at once; -1: that is not known. */
+/*
+ * Connections that the account may open at once, -1: that is not known; and how
+ * many a second it replaces by itself.
+ */
 static int
-room_of(const PmRules *rules, int account)
+room_of(const PmRules *rules, int account, double *own_rate)
 {
+	*own_rate = 0;
 	for (int i = 0; i < rules->npools; i++)
 	{
-		if (rules->accounts[i] == account)
-			return Max(rules->pools[i].ceiling, rules->pools[i].budget);
+		const PmPool *pool = &rules->pools[i];
+
+		if (rules->accounts[i] != account)
+			continue;
+		*own_rate = pm_pool_own_rate(pool);
+		return Max(pool->ceiling, pool->budget);
 	}
 	return -1;
 }
@@ -111,14 +125,15 @@ room_of(const PmRules *rules, int account)
 static double
 storm_limit(const PmRules *rules, int account, const Watch *watch)
 {
-	int			room = room_of(rules, account);
+	double		own_rate;
+	int			room = room_of(rules, account, &own_rate);
 	int			least = STORM_LEAST;
 
 	if (room < 0 && watch->windows < LEARNING)
 		least = STORM_UNKNOWN;
 	if (room < 0)
 		room = PM_PEAK_COUNT(pg_atomic_read_u64(&pm_shared->accounts[account].peak));
-	return Max(Max(least, 2.0 * room + 1), STORM_FACTOR * watch->normal);
+	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * watch->normal, OWN_FACTOR * own_rate * WINDOW));
 }
 
 static void
@@ -233,4 +248,22 @@ pm_bursts_tick(const PmRules *rules)
 		watch_connects(rules, i, watch, now);
 	}
 	last_second = second;
+}
+
+bool
+pm_bursts_in_storm(int account)
+{
+	return watches != NULL && watches[account].storm;
+}
+
+double
+pm_bursts_normal(int account)
+{
+	return watches == NULL ? 0 : watches[account].normal / WINDOW;
+}
+
+int64
+pm_bursts_last_refused(void)
+{
+	return last_refused;
 }

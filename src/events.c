@@ -46,6 +46,9 @@ pm_event_name(PmEventKind kind)
 		[PM_EVENT_STORM_OVER] = "storm_over",
 		[PM_EVENT_REFUSED] = "refused",
 		[PM_EVENT_REFUSED_OVER] = "refused_over",
+		[PM_EVENT_LEAK_SUSPECT] = "leak_suspect",
+		[PM_EVENT_RETIREMENT_PAUSED] = "retirement_paused",
+		[PM_EVENT_RETIREMENT_RESUMED] = "retirement_resumed",
 		[PM_EVENT_RETIRED] = "retired",
 		[PM_EVENT_DECLINED] = "declined",
 	};

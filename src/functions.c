@@ -7,12 +7,14 @@
 #include "ask.h"
 #include "catalog/pg_authid.h"
 #include "clock.h"
+#include "common/int.h"
 #include "compat.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "recycler.h"
 #include "result.h"
+#include "schedule.h"
 #include "storage/latch.h"
 #include "tally.h"
 #include "utils/acl.h"
@@ -131,7 +133,7 @@ find_over_age(PmTally *tally, int pool, Candidate **candidates)
 			*candidates = repalloc_huge(*candidates, sizeof(Candidate) * room);
 		}
 		candidate = &(*candidates)[found++];
-		pm_ask_init(&candidate->ask, &session, class->pool, tally->rules);
+		pm_ask_init(&candidate->ask, &session, class->pool, tally->rules, &flags);
 		candidate->visible = pm_may_see(session.userid);
 		candidate->asked = false;
 		candidate->keep = pm_keep_reason(tally, class, &session, &flags, false);
@@ -238,11 +240,14 @@ record_answers(const Candidate *candidates, int n)
 			continue;
 		asked[nasked++] = &candidates[i].ask;
 		if (candidates[i].ask.retired)
+		{
+			pm_ask_log(&candidates[i].ask, LOG_SERVER_ONLY);
 			retired++;
+		}
 		else
 			declined++;
 		if (pm_ask_was_declined(&candidates[i].ask))
-			pm_account_add(candidates[i].ask.account, PM_DECLINED, 1);
+			pm_ask_count_decline(&candidates[i].ask);
 	}
 	pm_asks_record(asked, nasked, true, "recycle()");
 	if (retired + declined > 0)
@@ -316,6 +321,60 @@ pm_reload(PG_FUNCTION_ARGS)
 	pm_wake_worker();
 	wait_for_load(ticket, &outcome);
 	PG_RETURN_INT32(outcome.in_force);
+}
+
+/* ---- the schedule's arithmetic ---- */
+
+PG_FUNCTION_INFO_V1(pm_window_is_valid);
+
+/* window_is_valid(text), for the constraint of pools.recycle_window. */
+Datum
+pm_window_is_valid(PG_FUNCTION_ARGS)
+{
+	PmWindow	window;
+
+	PG_RETURN_BOOL(pm_window_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), &window) == NULL);
+}
+
+PG_FUNCTION_INFO_V1(pm_in_window);
+
+/* in_window(recycle_window text, at timestamptz). */
+Datum
+pm_in_window(PG_FUNCTION_ARGS)
+{
+	PmWindow	window;
+	const char *wrong = pm_window_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), &window);
+
+	if (wrong != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid recycle_window: %s", wrong)));
+	PG_RETURN_BOOL(pm_window_open(&window, PG_GETARG_TIMESTAMPTZ(1)));
+}
+
+PG_FUNCTION_INFO_V1(pm_retirement_gap_sql);
+
+/* retirement_gap(lifetime interval, connections int). */
+Datum
+pm_retirement_gap_sql(PG_FUNCTION_ARGS)
+{
+	Interval   *lifetime = PG_GETARG_INTERVAL_P(0);
+	int32		connections = PG_GETARG_INT32(1);
+	Interval   *gap;
+	int64		us;
+
+	if (connections < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("connections must be 1 or more, not %d", connections)));
+	if (pg_mul_s64_overflow(lifetime->month * INT64CONST(30) + lifetime->day, USECS_PER_DAY, &us) ||
+		pg_add_s64_overflow(us, lifetime->time, &us) || us < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lifetime must be neither negative nor too long to count in microseconds")));
+	gap = palloc0(sizeof(Interval));
+	gap->time = pm_retirement_gap(us, connections);
+	PG_RETURN_INTERVAL_P(gap);
 }
 
 /* ---- version() ---- */

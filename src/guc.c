@@ -20,6 +20,8 @@
 #define DEFAULT_RECYCLE_INTERVAL	30000
 #define MIN_RECYCLE_INTERVAL		100
 #define MAX_RECYCLE_INTERVAL		86400000
+#define DEFAULT_RECYCLE_LIMIT		100
+#define MAX_RECYCLE_LIMIT			100000
 #define DEFAULT_RECYCLE_MARGIN		10
 #define MAX_RECYCLE_MARGIN			1000
 #define DEFAULT_HEADROOM			20
@@ -47,6 +49,7 @@ char	   *pm_database = NULL;
 int			pm_sample_interval = DEFAULT_SAMPLE_INTERVAL;
 bool		pm_recycle_enabled = true;
 int			pm_recycle_interval = DEFAULT_RECYCLE_INTERVAL;
+int			pm_recycle_limit = DEFAULT_RECYCLE_LIMIT;
 int			pm_recycle_margin = DEFAULT_RECYCLE_MARGIN;
 char	   *pm_protected_roles = NULL;
 int			pm_headroom_percent = DEFAULT_HEADROOM;
@@ -170,6 +173,11 @@ pm_guc_define(void)
 							NULL, &pm_recycle_interval, DEFAULT_RECYCLE_INTERVAL,
 							MIN_RECYCLE_INTERVAL, MAX_RECYCLE_INTERVAL,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.recycle_limit",
+							"Most sessions that are retired in one recycle_interval, of all pools together.",
+							NULL, &pm_recycle_limit, DEFAULT_RECYCLE_LIMIT,
+							1, MAX_RECYCLE_LIMIT,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pool_monitor.recycle_margin",
 							"How far over its pool's pool_recycle a session must be to be stale, in percent of pool_recycle.",
 							NULL, &pm_recycle_margin, DEFAULT_RECYCLE_MARGIN,

@@ -11,6 +11,7 @@ extern char *pm_database;		/* where the declarations are read */
 extern int	pm_sample_interval; /* ms */
 extern bool pm_recycle_enabled; /* the kill switch */
 extern int	pm_recycle_interval;	/* ms */
+extern int	pm_recycle_limit;
 extern int	pm_recycle_margin;	/* percent of pool_recycle */
 extern char *pm_protected_roles;	/* list of role names */
 extern int	pm_headroom_percent;

@@ -36,6 +36,7 @@
 #include "guc.h"
 #include "loader.h"
 #include "postmaster/bgworker.h"
+#include "schedule.h"
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
@@ -243,7 +244,7 @@ static const char *const declarations_query =
 " (EXTRACT(EPOCH FROM idle_limit) * 1000000)::bigint::text,"
 " (EXTRACT(EPOCH FROM leak_threshold) * 1000000)::bigint::text,"
 " (EXTRACT(EPOCH FROM recycle_grace) * 1000000)::bigint::text,"
-" recycle_mode, echo_pool::text"
+" recycle_mode, echo_pool::text, recycle_window, shrink_idle::text"
 " FROM pool_monitor.pools ORDER BY priority, name COLLATE pg_catalog.\"C\"";
 
 /* Columns of the query above. */
@@ -253,7 +254,7 @@ enum
 	COL_NETWORK, COL_NETWORK_BITS,
 	COL_BASE, COL_CEILING, COL_BUDGET, COL_GROWS_FROM_ZERO,
 	COL_POOL_RECYCLE, COL_IDLE_LIMIT, COL_LEAK_THRESHOLD, COL_RECYCLE_GRACE,
-	COL_RECYCLE_MODE, COL_ECHO_POOL
+	COL_RECYCLE_MODE, COL_ECHO_POOL, COL_RECYCLE_WINDOW, COL_SHRINK_IDLE
 };
 
 /* A pattern that is NULL or "%" has no say. */
@@ -278,6 +279,18 @@ compile_network(PmPool *pool, const char *address, const char *bits)
 		pool->network.family = 6;
 	else
 		elog(ERROR, "unexpected address \"%s\" in pool_monitor.pools", address);
+}
+
+/* The table's constraint has seen to it that it can be read. */
+static void
+compile_window(PmPool *pool, const char *value)
+{
+	const char *wrong = value ? pm_window_parse(value, &pool->recycle_window) : NULL;
+
+	if (wrong != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("recycle_window of pool \"%s\": %s", pool->name, wrong)));
 }
 
 static int64
@@ -313,6 +326,8 @@ compile_pool(PmPool *pool, HeapTuple tuple, TupleDesc desc)
 	pool->leak_threshold = to_number(VALUE(COL_LEAK_THRESHOLD), 0);
 	pool->recycle_grace = to_number(VALUE(COL_RECYCLE_GRACE), 0);
 	pool->recycle_mode = to_mode(VALUE(COL_RECYCLE_MODE));
+	compile_window(pool, VALUE(COL_RECYCLE_WINDOW));
+	pool->shrink_idle = strcmp(VALUE(COL_SHRINK_IDLE), "true") == 0;
 	pool->echo = strcmp(VALUE(COL_ECHO_POOL), "true") == 0;
 #undef VALUE
 }

@@ -10,6 +10,7 @@
 
 #define PM_NAME_LEN		64		/* a name with its terminating zero */
 #define PM_PATTERN_LEN	256		/* a LIKE pattern with its terminating zero */
+#define PM_ZONE_LEN		64		/* a time zone with its terminating zero */
 
 /* An IP address; family 0 is a Unix-domain socket, else 4 or 6. */
 typedef struct PmAddr
@@ -24,6 +25,18 @@ typedef enum PmRecycleMode
 	PM_RECYCLE_REPORT,
 	PM_RECYCLE_TERMINATE
 } PmRecycleMode;
+
+/*
+ * A daily stretch of time, from HH:MM to HH:MM in a time zone's local time, over
+ * midnight when it ends before it begins. See schedule.c.
+ */
+typedef struct PmWindow
+{
+	bool		limited;		/* false: always, and the rest is unset */
+	int			from;			/* seconds of the day */
+	int			to;				/* 86400: the end of the day */
+	char		zone[PM_ZONE_LEN];
+} PmWindow;
 
 /* One row of pool_monitor.pools. Times are in microseconds. */
 typedef struct PmPool
@@ -48,6 +61,8 @@ typedef struct PmPool
 	int64		leak_threshold;
 	int64		recycle_grace;
 	PmRecycleMode recycle_mode;
+	PmWindow	recycle_window;
+	bool		shrink_idle;	/* retire what is idle over limit above base */
 	bool		echo;			/* log its connects and disconnects */
 } PmPool;
 

@@ -133,6 +133,25 @@ record_change(const Change *change)
 				 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
 }
 
+/*
+ * An event for a session that has become a leak suspect, once for each
+ * transaction (but again when it has failed and stays open for as long).
+ */
+static void
+tell_of_leak(const PmTally *tally, const PmClass *class, const PmSession *session)
+{
+	TimestampTz since = pm_xact_since(session);
+	TimestampTz *told = &pm_shared->slots[session->index].leak_told;
+
+	if (*told == since)
+		return;
+	*told = since;
+	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[class->pool].name, false, session->pid,
+			 "{\"xact_age\": %.3f, \"state\": \"%s\"}",
+			 pm_elapsed(since, tally->now) / 1000000.0,
+			 session->state == PM_STATE_ACTIVE ? "active" : "idle in transaction");
+}
+
 static void
 count_sessions(Sample *sample)
 {
@@ -143,8 +162,10 @@ count_sessions(Sample *sample)
 	while (pm_scan_next(&scan, &session))
 	{
 		PmClass    *class = pm_tally_class(&sample->tally, &session);
-		PmFlags		flags = {0};
+		PmFlags		flags = pm_tally_flags(&sample->tally, class, &session);
 
+		if (flags.leak_suspect)
+			tell_of_leak(&sample->tally, class, &session);
 		pm_count(class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, &session, &flags);
 		pm_count(&sample->server, &session, &flags);
 		(void) pm_settle(&sample->tally, class, &session, &sample->open);

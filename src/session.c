@@ -56,6 +56,7 @@
 #include "clock.h"
 #include "common/hashfn.h"
 #include "compat.h"
+#include "cursors.h"
 #include "holds.h"
 #include "libpq/auth.h"
 #include "libpq/libpq-be.h"
@@ -82,6 +83,7 @@
 
 static PmSlot *my_slot = NULL;
 static uint32 transactions_before = 0;	/* on our sheet, of others' */
+static Oid	role_at_begin = InvalidOid; /* as ALTER ROLE ... SET role has it */
 static ClientAuthentication_hook_type prev_ClientAuthentication_hook = NULL;
 
 static PmSheet *
@@ -154,6 +156,10 @@ reason_to_stay(void)
 		return PM_REASON_BACKUP;
 	if (pm_owns_replication_slot())
 		return PM_REASON_REPLICATION_SLOT;
+	if (pm_holding_cursor)
+		return PM_REASON_HELD_CURSOR;
+	if (GetUserId() != role_at_begin || GetSessionUserId() != GetAuthenticatedUserId())
+		return PM_REASON_ROLE_CHANGED;
 	return PM_REASON_NONE;
 }
 
@@ -215,6 +221,8 @@ begin_session(void)
 	pm_sheet_begin(sheet, account);
 	pm_login_stage = PM_LOGIN_BEGUN;
 	pm_holds_begin(sheet);
+	role_at_begin = GetUserId();
+	pg_atomic_write_u32(&my_slot->role, role_at_begin);
 	transactions_before = sheet->transactions;
 	if (echo)
 		ereport(LOG,
@@ -334,6 +342,7 @@ claim_slot(Port *port)
 	strlcpy(slot->datname, port->database_name, NAMEDATALEN);
 	strlcpy(slot->usename, port->user_name, NAMEDATALEN);
 	slot->identity = names_identity(slot->datname, slot->usename);
+	pg_atomic_write_u32(&slot->role, InvalidOid);
 	pg_write_barrier();
 	pg_atomic_write_u32(&slot->pid, (uint32) MyProcPid);
 
@@ -371,6 +380,7 @@ pm_session_install(void)
 	prev_ClientAuthentication_hook = ClientAuthentication_hook;
 	ClientAuthentication_hook = on_authentication;
 	pm_listen_install();
+	pm_cursors_install();
 	pm_holds_install();
 }
 
@@ -411,6 +421,21 @@ pm_slot_names(const PmSession *session, char *datname, char *usename)
 	strlcpy(usename, slot->usename, NAMEDATALEN);
 	pg_read_barrier();
 	return slot_of(session) != NULL;
+}
+
+/*
+ * The role that the session began to act as, which its owner may have set to
+ * another than the one it logged in with; invalid when it has no slot or has not
+ * begun. It may have changed since: the handler sees to that.
+ */
+Oid
+pm_slot_role(const PmSession *session)
+{
+	PmSlot	   *slot = slot_of(session);
+	Oid			role = slot ? pg_atomic_read_u32(&slot->role) : InvalidOid;
+
+	pg_read_barrier();
+	return slot_of(session) ? role : InvalidOid;
 }
 
 /* A number that is equal for equal names; 0 when the session has no slot. */

@@ -90,10 +90,14 @@ initialize_shared_memory(PmShared *shared)
 	{
 		pg_atomic_init_u32(&shared->slots[i].pid, 0);
 		pg_atomic_init_u32(&shared->slots[i].listening, 0);
+		pg_atomic_init_u32(&shared->slots[i].role, InvalidOid);
 		pg_atomic_init_u64(&shared->slots[i].request, 0);
+		shared->slots[i].leak_told = 0;
 		pm_sheet_init(&shared->sheets[i], shared->lock->tranche);
 	}
 }
+
+StaticAssertDecl(PM_NUM_REASONS <= PM_MOST_REASONS, "account.h has no room for all reasons");
 
 /* Runs in the postmaster, at start and again in each crash restart. */
 static void
@@ -143,6 +147,7 @@ pm_reason_text(PmReason reason)
 		[PM_REASON_DISABLED] = "pool_monitor.recycle_enabled is off",
 		[PM_REASON_MODE_OFF] = "recycle_mode is off",
 		[PM_REASON_MODE_REPORT] = "recycle_mode is report",
+		[PM_REASON_WINDOW] = "outside recycle_window",
 		[PM_REASON_NEVER] = "pool_recycle is not set",
 		[PM_REASON_NOT_OVER_AGE] = "not over age",
 		[PM_REASON_MARGIN] = "over age by less than recycle_margin",
@@ -162,6 +167,8 @@ pm_reason_text(PmReason reason)
 		[PM_REASON_LISTENING] = "listening",
 		[PM_REASON_BACKUP] = "backup in progress",
 		[PM_REASON_REPLICATION_SLOT] = "temporary replication slot",
+		[PM_REASON_HELD_CURSOR] = "WITH HOLD cursor",
+		[PM_REASON_ROLE_CHANGED] = "its role was changed",
 		[PM_REASON_NO_SLOT] = "unknown to pool_monitor",
 		[PM_REASON_GONE] = "ended meanwhile",
 		[PM_REASON_ASKED_ALREADY] = "being asked already",
@@ -229,6 +236,32 @@ pm_states_copy(const PmRules *rules, PmPoolState *states)
 		memcpy(states, pm_shared->states, rules->npools * sizeof(PmPoolState));
 	LWLockRelease(pm_shared->lock);
 	return current;
+}
+
+/*
+ * When a pool's next session may be retired on schedule, in ms of the monotonic
+ * clock. Both take lock; neither does anything when the declarations have
+ * changed since the rules were read.
+ */
+int64
+pm_next_retirement(const PmRules *rules, int pool)
+{
+	int64		at = PG_INT64_MAX;
+
+	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	if (rules->generation == pg_atomic_read_u64(&pm_shared->generation))
+		at = pm_shared->states[pool].next_retirement;
+	LWLockRelease(pm_shared->lock);
+	return at;
+}
+
+void
+pm_set_next_retirement(const PmRules *rules, int pool, int64 at)
+{
+	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	if (rules->generation == pg_atomic_read_u64(&pm_shared->generation))
+		pm_shared->states[pool].next_retirement = at;
+	LWLockRelease(pm_shared->lock);
 }
 
 static int

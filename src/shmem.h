@@ -78,6 +78,7 @@ typedef enum PmReason
 	PM_REASON_DISABLED,
 	PM_REASON_MODE_OFF,
 	PM_REASON_MODE_REPORT,
+	PM_REASON_WINDOW,
 	PM_REASON_NEVER,
 	PM_REASON_NOT_OVER_AGE,
 	PM_REASON_MARGIN,
@@ -98,6 +99,8 @@ typedef enum PmReason
 	PM_REASON_LISTENING,
 	PM_REASON_BACKUP,
 	PM_REASON_REPLICATION_SLOT,
+	PM_REASON_HELD_CURSOR,
+	PM_REASON_ROLE_CHANGED,
 	/* about the question */
 	PM_REASON_NO_SLOT,
 	PM_REASON_GONE,
@@ -110,15 +113,16 @@ typedef enum PmReason
 /*
  * One for each possible backend, at its index in the backend status array.
  * Claimed by a client backend once it is authenticated, given up when it
- * exits; see session.c. Everything but request and the asked_ fields has the
- * backend as its only writer and does not change while pid is set. Readers in
- * other processes check pid and backend_start after a read barrier, again
- * after copying.
+ * exits; see session.c. Everything down to usename has the backend as its only
+ * writer and, but for the atomics, does not change while pid is set. Readers in
+ * other processes check pid and backend_start after a read barrier, again after
+ * copying.
  */
 typedef struct PmSlot
 {
 	pg_atomic_uint32 pid;		/* 0: free. Set last, cleared first */
 	pg_atomic_uint32 listening; /* does it LISTEN? Errs on the side of yes */
+	pg_atomic_uint32 role;		/* that it began with; invalid before that */
 	TimestampTz backend_start;	/* as in the backend status entry */
 	uint64		identity;		/* hash of the two names */
 	char		datname[NAMEDATALEN];	/* as the client logged in */
@@ -129,6 +133,9 @@ typedef struct PmSlot
 	TimestampTz asked_backend_start;
 	int64		asked_min_idle; /* us that the session must have been idle */
 	int64		asked_at;		/* ms, pm_monotonic_ms() */
+
+	/* the worker's alone, in a free slot too */
+	TimestampTz leak_told;		/* begin of a transaction that was told of */
 } PmSlot;
 
 /* What the sampler remembers of a pool; protected by lock. */
@@ -136,6 +143,7 @@ typedef struct PmPoolState
 {
 	PmStatus	status;
 	TimestampTz status_since;	/* 0: not sampled yet */
+	int64		next_retirement;	/* ms, monotonic: on schedule, not before */
 } PmPoolState;
 
 /* How the last load of the declarations ended. */
@@ -234,6 +242,8 @@ typedef struct PmRules
 } PmRules;
 
 extern const PmRules *pm_rules_current(void);
+extern int64 pm_next_retirement(const PmRules *rules, int pool);
+extern void pm_set_next_retirement(const PmRules *rules, int pool, int64 at);
 extern bool pm_states_copy(const PmRules *rules, PmPoolState *states);
 extern bool pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database);
 

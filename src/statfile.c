@@ -126,6 +126,7 @@ put_account(Writer *writer, int account)
 	record.peak = figures.peak;
 	record.peak_at = figures.peak_at;
 	memcpy(record.counters, figures.counters, sizeof(record.counters));
+	memcpy(record.declines, figures.declines, sizeof(record.declines));
 	record.busy = figures.busy;
 	record.observed = figures.observed;
 	memcpy(record.not_in_history, figures.not_in_history, sizeof(record.not_in_history));

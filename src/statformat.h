@@ -16,7 +16,8 @@
 #define PM_STATFILE_BAD PM_STATFILE ".bad"
 
 #define PM_STATFILE_MAGIC		UINT64CONST(0x504D535432363131) /* "PMST2611" */
-#define PM_STATFILE_FORMAT		1	/* moves when a record's layout does */
+/* moves when a record's layout, PmCounter, PmReason or PmEventKind does */
+#define PM_STATFILE_FORMAT		2
 
 typedef struct PmFileHeader
 {
@@ -55,6 +56,7 @@ typedef struct PmAccountRecord
 	uint32		peak;
 	int64		peak_at;
 	uint64		counters[PM_NUM_COUNTERS];
+	uint64		declines[PM_MOST_REASONS];
 	int64		busy;
 	int64		observed;
 	uint64		not_in_history[PM_NUM_KEPT];

@@ -90,6 +90,7 @@ use_account(const PmAccountRecord *record, PmFigures *figures, Reading *reading)
 	int			lost;
 
 	memcpy(figures->counters, record->counters, sizeof(record->counters));
+	memcpy(figures->declines, record->declines, sizeof(record->declines));
 	figures->busy = record->busy;
 	figures->observed = record->observed;
 	memcpy(figures->not_in_history, record->not_in_history, sizeof(record->not_in_history));

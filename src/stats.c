@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "result.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 /* ---- pool_stats ---- */
@@ -26,6 +27,24 @@ ended(const PmFigures *figures)
 	return sum;
 }
 
+/* As jsonb: {"reason": number}. The texts need no escapes. */
+static void
+put_declines(PmRow *row, const uint64 *declines)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	for (int reason = 1; reason < PM_NUM_REASONS; reason++)
+	{
+		if (declines[reason] > 0)
+			appendStringInfo(&json, "%c\"%s\": " UINT64_FORMAT, json.len == 0 ? '{' : ',',
+							 pm_reason_text(reason), declines[reason]);
+	}
+	appendStringInfoString(&json, json.len == 0 ? "{}" : "}");
+	pm_put(row, DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+	pfree(json.data);
+}
+
 static void
 put_counters(PmRow *row, const PmFigures *figures)
 {
@@ -36,7 +55,10 @@ put_counters(PmRow *row, const PmFigures *figures)
 	pm_put_bound(row, ended(figures) + c[PM_GIVEN_OVER]);
 	pm_put_bound(row, c[PM_TAKEN_OVER]);
 	pm_put_bound(row, c[PM_GIVEN_OVER]);
-	for (int i = PM_ENDED_CLIENT; i <= PM_TRANSACTIONS; i++)
+	for (int i = PM_ENDED_CLIENT; i <= PM_DECLINED; i++)
+		pm_put_bound(row, c[i]);
+	put_declines(row, figures->declines);
+	for (int i = PM_REJECTED; i <= PM_TRANSACTIONS; i++)
 		pm_put_bound(row, c[i]);
 }
 

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "cleanup.h"
 #include "clock.h"
 #include "compat.h"
 #include "guc.h"
@@ -20,7 +21,6 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "recycler.h"
 #include "sampler.h"
 #include "shmem.h"
 #include "statfile.h"
@@ -34,7 +34,6 @@
 #define RESTART_SECONDS		5
 #define LOADER_INTERVAL		1000	/* ms; how often pm_loader_tick() wants to
 									 * be called */
-#define ANSWER_INTERVAL		10	/* ms; between two looks at answers */
 
 static void
 forget_latch(int code, Datum arg)
@@ -112,10 +111,11 @@ pm_worker_main(Datum arg)
 		now = pm_monotonic_ms();
 		if (due(&next_recycle, pm_recycle_interval, now) && recycle_ticket == 0)
 			recycle_ticket = pg_atomic_read_u64(&pm_shared->load_requested);
-		if (recycle_ticket != 0 && pm_load_state(recycle_ticket) == PM_DECLARATIONS_CURRENT)
+		if (recycle_ticket != 0 && !pm_cleanup_is_asking() &&
+			pm_load_state(recycle_ticket) == PM_DECLARATIONS_CURRENT)
 		{
 			recycle_ticket = 0;
-			pm_recycler_start();
+			pm_cleanup_begin();
 		}
 		pm_loader_tick();
 		if (due(&next_sample, pm_sample_interval, now))
@@ -123,7 +123,9 @@ pm_worker_main(Datum arg)
 		pm_statfile_tick();
 		pm_notifier_tick();
 
-		timeout = pm_recycler_collect() ? ANSWER_INTERVAL : LOADER_INTERVAL;
+		timeout = pm_cleanup_tick();
+		if (timeout < 0 || timeout > LOADER_INTERVAL)
+			timeout = LOADER_INTERVAL;
 		timeout = Min(timeout, Min(next_sample, next_recycle) - pm_monotonic_ms());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(timeout, 0), wait_event);

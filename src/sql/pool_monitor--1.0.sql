@@ -17,6 +17,18 @@ COMMENT ON SCHEMA pool_monitor IS
 -- Declarations
 --
 
+CREATE FUNCTION pool_monitor.window_is_valid(recycle_window text) RETURNS bool
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pm_window_is_valid';
+COMMENT ON FUNCTION pool_monitor.window_is_valid(text) IS
+'can it be read as a recycle_window?';
+
+CREATE FUNCTION pool_monitor.in_window(recycle_window text, at timestamptz DEFAULT pg_catalog.now()) RETURNS bool
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pm_in_window';
+COMMENT ON FUNCTION pool_monitor.in_window(text, timestamptz) IS
+'Is the moment inside the daily window (HH:MM-HH:MM and a time zone, over midnight when it ends before it begins; the end is outside)? Raises an error when the window cannot be read.';
+
 /*
  * A bad value is refused by a constraint whose name is the message: it names
  * the column and its range. Base and ceiling saturate instead of overflowing,
@@ -43,6 +55,8 @@ CREATE TABLE pool_monitor.pools (
 	budget int,
 	recycle_mode text NOT NULL DEFAULT 'report',
 	recycle_grace interval NOT NULL DEFAULT interval '1 minute',
+	recycle_window text,
+	shrink_idle bool NOT NULL DEFAULT false,
 	description text,
 	base int GENERATED ALWAYS AS (
 		least(servers::numeric * workers::numeric * pool_size::numeric, 2147483647::numeric)::int
@@ -97,7 +111,9 @@ CREATE TABLE pool_monitor.pools (
 	CONSTRAINT "recycle_mode must be off, report or terminate"
 		CHECK (recycle_mode IN ('off', 'report', 'terminate')),
 	CONSTRAINT "recycle_grace must be between 0 and 1 day"
-		CHECK (recycle_grace BETWEEN interval '0' AND interval '1 day')
+		CHECK (recycle_grace BETWEEN interval '0' AND interval '1 day'),
+	CONSTRAINT "recycle_window must be NULL, or as 22:00-06:00 Europe/Berlin"
+		CHECK (pool_monitor.window_is_valid(recycle_window))
 );
 
 SELECT pg_catalog.pg_extension_config_dump('pool_monitor.pools', '');
@@ -123,6 +139,8 @@ COMMENT ON COLUMN pool_monitor.pools.leak_threshold IS 'a session is flagged lea
 COMMENT ON COLUMN pool_monitor.pools.budget IS 'connections that the pool may hold; NULL: the ceiling';
 COMMENT ON COLUMN pool_monitor.pools.recycle_mode IS 'off: never retire a session of this pool; report: flag stale ones, retire only when asked by hand; terminate: retire stale ones on schedule';
 COMMENT ON COLUMN pool_monitor.pools.recycle_grace IS 'how long an over-age session must have been idle to be stale';
+COMMENT ON COLUMN pool_monitor.pools.recycle_window IS 'daily hours in which sessions are retired on schedule, in local time of a time zone: HH:MM-HH:MM zone, as in 22:00-06:00 Europe/Berlin, over midnight when it ends before it begins; NULL: always. By hand it is always';
+COMMENT ON COLUMN pool_monitor.pools.shrink_idle IS 'retire on schedule what is idle for longer than idle_limit, as long as the pool has more connections than base; needs recycle_mode terminate';
 COMMENT ON COLUMN pool_monitor.pools.description IS 'free text';
 COMMENT ON COLUMN pool_monitor.pools.base IS 'servers * workers * pool_size: connections the pool keeps open at rest';
 COMMENT ON COLUMN pool_monitor.pools.ceiling IS 'servers * workers * (pool_size + max_overflow): the most it can open; NULL: unbounded';
@@ -266,7 +284,7 @@ COMMENT ON COLUMN pool_monitor.sessions.over_age IS 'older than its pool''s pool
 COMMENT ON COLUMN pool_monitor.sessions.stale IS 'over age by recycle_margin, and idle for recycle_grace; false in no pool';
 COMMENT ON COLUMN pool_monitor.sessions.idle_over_limit IS 'idle for longer than its pool''s idle_limit; false in no pool';
 COMMENT ON COLUMN pool_monitor.sessions.leak_suspect IS 'in one transaction for longer than its pool''s leak_threshold; false in no pool';
-COMMENT ON COLUMN pool_monitor.sessions.keep_reason IS 'why the scheduled clean-up would not ask it to end itself; NULL: it would. The backend may still decline, for reasons that only it knows (a message that is coming in, a session-level lock, a temporary schema, LISTEN, a backup, a temporary replication slot)';
+COMMENT ON COLUMN pool_monitor.sessions.keep_reason IS 'why the scheduled clean-up would not ask it to end itself; NULL: it would. The backend may still decline, for reasons that only it knows (a message that is coming in, a session-level lock, a temporary schema, LISTEN, a WITH HOLD cursor, a changed role, a backup, a temporary replication slot)';
 
 CREATE FUNCTION pool_monitor.server(
 	OUT max_connections int, OUT reserved int, OUT usable int,
@@ -303,6 +321,12 @@ COMMENT ON COLUMN pool_monitor.server.peak_at IS 'when that was';
 COMMENT ON COLUMN pool_monitor.server.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without the limits of single roles and databases), since the last reset() of everything';
 COMMENT ON COLUMN pool_monitor.server.status IS 'the worst that holds: ok; overcommitted (declared_ceiling above connection_budget, or unbounded); over (connections above connection_budget)';
 
+CREATE FUNCTION pool_monitor.retirement_gap(lifetime interval, connections int) RETURNS interval
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pm_retirement_gap_sql';
+COMMENT ON FUNCTION pool_monitor.retirement_gap(interval, int) IS
+'The least time between two sessions of one pool that are retired on schedule: lifetime / connections, where lifetime is pool_recycle (idle_limit for what shrink_idle retires) and connections the ceiling, else the budget, else base; months count as 30 days. Raises an error when the lifetime is negative or connections less than 1.';
+
 --
 -- What was counted
 --
@@ -312,7 +336,7 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	bigint, OUT disconnects bigint, OUT taken_over bigint, OUT given_over
 	bigint, OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal
 	bigint, OUT ended_killed bigint, OUT retired bigint, OUT ended_lost bigint,
-	OUT declined bigint, OUT rejected bigint, OUT refused bigint, OUT
+	OUT declined bigint, OUT declined_reasons jsonb, OUT rejected bigint, OUT refused bigint, OUT
 	auth_failures bigint, OUT transactions bigint, OUT peak_connections int, OUT peak_at timestamptz,
 	OUT busy_seconds float8, OUT average_busy float8, OUT
 	lifetime_p50 interval, OUT lifetime_p95 interval, OUT lifetime_max interval,
@@ -327,7 +351,7 @@ CREATE VIEW pool_monitor.pool_stats AS
 	SELECT s.pool, s.application_name, s.connections, s.connects, s.disconnects,
 		s.taken_over, s.given_over, s.ended_client, s.ended_abandoned,
 		s.ended_fatal, s.ended_killed, s.retired, s.ended_lost, s.declined,
-		s.rejected, s.refused, s.auth_failures, s.transactions, s.peak_connections, s.peak_at, s.busy_seconds, s.average_busy,
+		s.declined_reasons, s.rejected, s.refused, s.auth_failures, s.transactions, s.peak_connections, s.peak_at, s.busy_seconds, s.average_busy,
 		s.lifetime_p50, s.lifetime_p95, s.lifetime_max, s.hold_p50, s.hold_p95,
 		s.hold_p99, s.hold_max, s.stats_reset
 	FROM pool_monitor.pool_stats() AS s;
@@ -348,6 +372,7 @@ COMMENT ON COLUMN pool_monitor.pool_stats.ended_killed IS 'of disconnects: termi
 COMMENT ON COLUMN pool_monitor.pool_stats.retired IS 'of disconnects: retired by pool_monitor';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_lost IS 'of disconnects: they were there when the statistics were last saved before a crash';
 COMMENT ON COLUMN pool_monitor.pool_stats.declined IS 'requests to retire that a session declined or left unanswered; the session goes on, so it is not part of disconnects';
+COMMENT ON COLUMN pool_monitor.pool_stats.declined_reasons IS 'of declined: how many for which reason, as {"reason": number}; {}: none';
 COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS 'logins that were authenticated, then not admitted: missing database (or role, where authentication does not need it), no CONNECT privilege, a role''s or database''s own CONNECTION LIMIT, a bad option';
 COMMENT ON COLUMN pool_monitor.pool_stats.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without those own limits)';
 COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated, or rejected by pg_hba.conf';
@@ -420,7 +445,7 @@ COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; the next one 
 COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed: at the next sample';
 COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';
-COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_set_back; over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; retired, declined';
+COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_set_back; over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; leak_suspect; retirement_paused, retirement_resumed; retired, declined';
 COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
 COMMENT ON COLUMN pool_monitor.events.detail IS 'details; times in seconds';
 

@@ -174,23 +174,31 @@ $app->close;
 
 # Its memory does not grow, however often it loads, samples and cleans up. A
 # clean-up that is under way has memory until it ends: what counts is a reading
-# taken between two of them.
+# taken when none is.
+sub recycle_interval
+{
+	my ($interval) = @_;
+	$node->append_conf('postgresql.conf', "pool_monitor.recycle_interval = $interval\n");
+	$node->reload;
+	return;
+}
+
 sub worker_memory
 {
+	recycle_interval('1h');
 	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		my $from = -s $node->logfile;
 		$node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts(pid) FROM ($worker) w");
 		$node->wait_for_log(qr/Grand total: .* \d+ used/, $from);
 		my $text    = PoolMonitor::log_text($node, $from);
-		my ($cycle) = $text =~ /pool_monitor recycler: .* (\d+) used/;
+		my ($cycle) = $text =~ /pool_monitor clean-up: .* (\d+) used/;
 		my ($all)   = $text =~ /Grand total: .* (\d+) used/;
 		return $all if $cycle < 1024;
 	}
-	die "the worker is never between two clean-ups\n";
+	die "the clean-up does not end\n";
 }
-$node->append_conf('postgresql.conf', "pool_monitor.recycle_interval = 100ms\n");
-$node->reload;
+recycle_interval('100ms');
 declare($node,
 	"CREATE ROLE app LOGIN; INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace, recycle_mode) VALUES ('many', 'many%', '1 s', '0', 'terminate')"
 );
@@ -205,6 +213,7 @@ wait_for_log(
 );
 $node->safe_psql('postgres', 'SELECT pool_monitor.reload()') for 1 .. 10;
 my $before = worker_memory();
+recycle_interval('100ms');
 $node->safe_psql('postgres', 'SELECT pool_monitor.reload() FROM generate_series(1, 100)');
 cmp_ok(worker_memory() - $before, '<', 16384, 'a hundred loads and samples leave nothing behind');
 $many->close;

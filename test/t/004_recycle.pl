@@ -14,6 +14,7 @@ CREATE ROLE app LOGIN; CREATE ROLE guarded LOGIN; CREATE ROLE boss LOGIN SUPERUS
 CREATE ROLE cleaner LOGIN IN ROLE pg_signal_backend;
 CREATE ROLE watcher LOGIN IN ROLE pg_read_all_stats;
 GRANT CREATE, TEMPORARY ON DATABASE postgres TO app;
+GRANT guarded TO app;
 ALTER ROLE app REPLICATION;
 GRANT EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop TO app;
 EOS
@@ -76,7 +77,9 @@ my %pin = (
 		'SELECT pg_create_physical_replication_slot($$s$$, true, true)',
 		'SELECT pg_drop_replication_slot($$s$$)'
 	],
-	'listening' => ['LISTEN c', 'UNLISTEN *']
+	'listening'            => ['LISTEN c',                                'UNLISTEN *'],
+	'WITH HOLD cursor'     => ['DECLARE c CURSOR WITH HOLD FOR SELECT 1', 'CLOSE c'],
+	'its role was changed' => ['SET ROLE guarded',                        'RESET ROLE']
 );
 foreach my $reason (sort keys %pin)
 {
