@@ -23,7 +23,7 @@
 #include "port/atomics.h"
 #include "rules.h"
 
-#define PM_MOST_REASONS 32		/* at least PM_NUM_REASONS, see shmem.c */
+#define PM_MOST_REASONS 48		/* at least PM_NUM_REASONS, see shmem.c */
 
 /* In the order of the file of statistics: add at the end. */
 typedef enum PmCounter
@@ -88,6 +88,20 @@ typedef struct PmAccountKey
 #define PM_PEAK_BITS	20
 #define PM_PEAK_COUNT(word)	((int) ((word) & ((1 << PM_PEAK_BITS) - 1)))
 
+/*
+ * How a pool's scheduled retirement goes; times in ms of the monotonic clock. It
+ * stays with the account, so that a pool that is declared anew keeps its pace.
+ */
+typedef struct PmPace
+{
+	int64		last_retired;	/* on schedule; 0: none yet */
+	int64		watched_since;	/* pauses.c: evidence since then; 0: none */
+	uint64		connects;		/* what the counters were then */
+	uint64		retired;
+	double		normal;			/* connects a second that were normal then */
+	int64		paused_until;	/* 0: not paused */
+}			PmPace;
+
 typedef struct PmAccount
 {
 	/* written under lock (a pool's), or by who claimed it (an application's) */
@@ -117,8 +131,9 @@ typedef struct PmAccount
 	pg_atomic_uint64 peak;		/* PM_PEAK_...: since stats_reset */
 	pg_atomic_uint32 tick_peak; /* since the last tick */
 
-	/* of the counters, what history has; the worker's alone */
-	uint64		in_history[PM_NUM_KEPT];
+	/* the worker's alone */
+	uint64		in_history[PM_NUM_KEPT];	/* of the counters */
+	PmPace		pace;
 
 	/* protected by lock: what stats_reset left out of the account */
 	TimestampTz stats_reset;

@@ -23,7 +23,7 @@ pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules
 	ask->pool = pool;
 	ask->account = rules->accounts[pool];
 	strlcpy(ask->pool_name, rules->pools[pool].name, PM_NAME_LEN);
-	ask->rule = flags->over_margin ? PM_RULE_STALE : PM_RULE_IDLE;
+	ask->rule = flags->stale ? PM_RULE_STALE : PM_RULE_IDLE;
 	ask->min_idle = ask->rule == PM_RULE_STALE ? rules->pools[pool].recycle_grace : rules->pools[pool].idle_limit;
 }
 

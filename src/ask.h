@@ -9,9 +9,6 @@
 #include "shmem.h"
 #include "tally.h"
 
-/* A session at a time up to here; what is more is told in one event. */
-#define PM_SINGLE_EVENTS	20
-
 /* Why it is asked. */
 typedef enum PmRetireRule
 {

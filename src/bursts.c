@@ -66,7 +66,6 @@ typedef struct Watch
 
 static Watch *watches = NULL;	/* one for each account */
 static int64 last_second = 0;	/* of the last tick, monotonic */
-static int64 last_refused = 0;	/* of the whole server; ms, monotonic */
 
 static uint64
 counter(int account, PmCounter which)
@@ -91,7 +90,7 @@ watch_refusals(int account, Watch *watch, int64 now)
 		}
 		watch->burst += new;
 		watch->last_refused = now;
-		last_refused = now;
+		pm_shared->last_refused = now;
 	}
 	else if (watch->burst > 0 && now - watch->last_refused >= BURST_PAUSE)
 	{
@@ -116,7 +115,7 @@ room_of(const PmRules *rules, int account, double *own_rate)
 
 		if (rules->accounts[i] != account)
 			continue;
-		*own_rate = pm_pool_own_rate(pool);
+		*own_rate = pm_pool_own_rate(pool, pg_atomic_read_u32(&pm_shared->accounts[account].connections));
 		return Max(pool->ceiling, pool->budget);
 	}
 	return -1;
@@ -256,14 +255,9 @@ pm_bursts_in_storm(int account)
 	return watches != NULL && watches[account].storm;
 }
 
+/* Connects a second that are normal; 0 until that is known. */
 double
 pm_bursts_normal(int account)
 {
-	return watches == NULL ? 0 : watches[account].normal / WINDOW;
-}
-
-int64
-pm_bursts_last_refused(void)
-{
-	return last_refused;
+	return watches == NULL || watches[account].windows < LEARNING ? 0 : watches[account].normal / WINDOW;
 }

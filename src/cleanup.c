@@ -2,24 +2,25 @@
  * cleanup.c
  *		The scheduled clean-up, in the worker.
  *
- * Every recycle_interval a cycle begins: it lists the sessions that may be
- * retired, the oldest first. Until the next one begins they are asked, one pool's
- * sessions one at a time, each no sooner than the pool's gap after the last one
- * that was retired (schedule.c), inside its recycle_window, not while the pool is
- * paused (pauses.c), and no more than recycle_limit in all. A session that
- * declines gives its place to the next one, and is not asked again in this cycle.
- * When the declarations change, or the kill switch is thrown, nobody is asked any
- * more.
+ * Every recycle_interval, and whenever the turn of a pool comes whose sessions
+ * wait for it, the worker looks at all sessions anew, and asks the oldest one of
+ * each pool that may be retired at that moment: by the declarations, roles and
+ * settings of now, no sooner than the pool's gap after its last one (schedule.c),
+ * inside its window, not while it pauses (pauses.c), and no more than
+ * recycle_limit of all pools in one recycle_interval. Of one pool, one session is
+ * asked at a time. Where a session declines, the next one is asked; it is asked
+ * again when a recycle_interval has passed.
  *
- * When a pool's next session may be retired is in shared memory, so that a worker
- * that begins anew does not hurry.
+ * When a pool was last retired from, and who has declined, is in shared memory,
+ * so that a worker that begins anew neither hurries nor repeats itself.
+ *
+ * Nobody is asked while a load of the declarations is under way or has failed.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "cleanup.h"
 #include "clock.h"
-#include "common/hashfn.h"
 #include "guc.h"
 #include "lib/stringinfo.h"
 #include "pauses.h"
@@ -30,81 +31,224 @@
 
 #define ANSWER_TIMEOUT	2000	/* ms; for one answer */
 #define ANSWER_INTERVAL	10		/* ms; between two looks at answers */
-#define LOOK_AGAIN		1000	/* ms; windows open, pauses end */
+#define LOOK_AGAIN		1000	/* ms; pauses end, loads come to an end */
 
-/* One pool's part in the cycle. */
-typedef struct CyclePool
+/* What happened to a pool's account since the interval began. */
+typedef struct Sums
 {
-	PmPool		pool;			/* as it was declared when the cycle began */
-	int			next;			/* of asks: those before it were asked */
-	PmAsk	   *outstanding;	/* that has no answer yet; NULL: none */
-	int64		former_due;		/* ms; if this one declines */
 	int			retired;
-} CyclePool;
+	int			told;			/* of all that follow, by an event each */
+	int			retired_untold;
+	int			declined_untold;
+	int			declined[PM_NUM_REASONS];	/* for the first time so */
+}			Sums;
 
-/* The cycle under way, in its context, which is empty between cycles. */
-typedef struct Cycle
+static PmAsk *asks = NULL;		/* that have no answer yet; max_pools */
+static int	nasks = 0;
+static Sums * sums_of = NULL;	/* one for each account */
+static int64 interval_begin = 0;	/* ms, monotonic; 0: none yet */
+static int	interval_retired = 0;
+static int64 next_look = 0;		/* ms, monotonic */
+static uint64 looked_at = 0;	/* generation of the declarations */
+
+/* ---- the record ---- */
+
+/* "2 temporary schema, 1 session-level lock"; empty when none declined. */
+static char *
+describe_declines(const Sums * sums)
 {
-	MemoryContext context;
-	uint64		generation;		/* of the declarations */
-	PmAsk	   *asks;			/* all candidates, the oldest first */
-	int			nasks;			/* 0: no cycle is under way */
-	CyclePool  *pools;
-	int			npools;
-	int			retired;
-	bool		asking;			/* somebody is being asked, or could be now */
-} Cycle;
+	StringInfoData text;
 
-static Cycle cycle = {0};
-
-/* ---- the beginning ---- */
+	initStringInfo(&text);
+	for (int reason = 1; reason < PM_NUM_REASONS; reason++)
+	{
+		if (sums->declined[reason] > 0)
+			appendStringInfo(&text, "%s%d %s", text.len > 0 ? ", " : "",
+							 sums->declined[reason], pm_reason_text(reason));
+	}
+	return text.data;
+}
 
 static void
-find_candidates(PmTally *tally)
+tell_of_more(PmEventKind kind, const char *pool, int sessions)
+{
+	if (sessions > 0)
+		pm_event(kind, pool, false, 0, "{\"further_sessions\": %d, \"by\": \"schedule\"}", sessions);
+}
+
+/* One line for a pool with more to say than the lines of single sessions. */
+static void
+sum_up(const char *pool, const Sums * sums)
+{
+	char	   *declines = describe_declines(sums);
+
+	tell_of_more(PM_EVENT_RETIRED, pool, sums->retired_untold);
+	tell_of_more(PM_EVENT_DECLINED, pool, sums->declined_untold);
+	if (declines[0] != '\0')
+		ereport(LOG,
+				(errmsg("pool \"%s\": sessions retired: %d, declined: %s", pool, sums->retired, declines)));
+	else if (sums->retired > 1)
+		ereport(LOG,
+				(errmsg("pool \"%s\": sessions retired: %d", pool, sums->retired)));
+}
+
+static void
+begin_interval(int64 now)
+{
+	if (sums_of == NULL)
+	{
+		sums_of = MemoryContextAllocZero(TopMemoryContext, sizeof(Sums) * pm_num_accounts());
+		asks = MemoryContextAllocZero(TopMemoryContext, sizeof(PmAsk) * pm_max_pools);
+	}
+	for (int i = 0; i < pm_num_accounts(); i++)
+		sum_up(pm_shared->accounts[i].name, &sums_of[i]);
+	memset(sums_of, 0, sizeof(Sums) * pm_num_accounts());
+	interval_begin = now;
+	interval_retired = 0;
+}
+
+static void
+note_retired(const PmAsk *ask)
+{
+	Sums	   *sums = &sums_of[ask->account];
+
+	sums->retired++;
+	interval_retired++;
+	if (sums->told < PM_SINGLE_EVENTS)
+	{
+		sums->told++;
+		pm_asks_record(&ask, 1, false, "schedule");
+	}
+	else
+		sums->retired_untold++;
+	pm_ask_log(ask, LOG);
+	pm_pauses_note_retired(ask->account);
+}
+
+/*
+ * It is not asked again before a recycle_interval has passed. A decline is counted
+ * each time, and told when it is new: a pinned session stays so for hours.
+ */
+static void
+note_kept(const PmAsk *ask)
+{
+	PmSlot	   *slot = &pm_shared->slots[ask->session.index];
+	Sums	   *sums = &sums_of[ask->account];
+	bool		new = slot->declined_start != ask->session.backend_start || slot->declined_reason != ask->reason;
+
+	slot->declined_start = ask->session.backend_start;
+	slot->declined_reason = ask->reason;
+	slot->declined_at = pm_monotonic_ms();
+	if (!pm_ask_was_declined(ask))
+		return;
+	pm_ask_count_decline(ask);
+	if (!new)
+		return;
+	sums->declined[ask->reason]++;
+	if (sums->told < PM_SINGLE_EVENTS)
+	{
+		sums->told++;
+		pm_asks_record(&ask, 1, true, "schedule");
+	}
+	else
+		sums->declined_untold++;
+}
+
+/* ---- answers ---- */
+
+/* Afterwards nasks says how many are still to come. */
+static void
+look_for_answers(void)
+{
+	int			waiting = 0;
+
+	for (int i = 0; i < nasks; i++)
+	{
+		PmAsk	   *ask = &asks[i];
+
+		if (pm_monotonic_ms() - ask->asked_at > ANSWER_TIMEOUT)
+			pm_ask_withdraw(ask);
+		else if (!pm_ask_settled(ask))
+		{
+			asks[waiting++] = *ask;
+			continue;
+		}
+		if (ask->retired)
+			note_retired(ask);
+		else
+			note_kept(ask);
+		next_look = 0;
+	}
+	nasks = waiting;
+}
+
+static bool
+is_asking(int account)
+{
+	for (int i = 0; i < nasks; i++)
+	{
+		if (asks[i].account == account)
+			return true;
+	}
+	return false;
+}
+
+/* ---- questions ---- */
+
+/* Was it asked in vain less than a recycle_interval ago? */
+static bool
+asked_lately(const PmSession *session, int64 now)
+{
+	const PmSlot *slot = &pm_shared->slots[session->index];
+
+	return slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval;
+}
+
+/*
+ * The oldest session of each pool that may be retired; of pools without one the pid
+ * stays 0. Looks up roles: shared catalogs, which need no database.
+ */
+static void
+find_candidates(PmTally *tally, PmAsk *found, int64 now)
 {
 	PmScan		scan;
 	PmSession	session;
-	int			room = 64;
 
-	cycle.asks = palloc(sizeof(PmAsk) * room);
 	pm_scan_begin(&scan);
 	while (pm_scan_next(&scan, &session))
 	{
 		PmClass    *class = pm_tally_class(tally, &session);
 		PmFlags		flags = pm_tally_flags(tally, class, &session);
+		PmAsk	   *best = class->pool >= 0 ? &found[class->pool] : NULL;
 
-		if (pm_keep_reason(tally, class, &session, &flags, true) != PM_REASON_NONE)
+		if (best == NULL || (best->session.pid != 0 && best->session.backend_start <= session.backend_start))
 			continue;
-		if (cycle.nasks == room)
-		{
-			room *= 2;
-			cycle.asks = repalloc_huge(cycle.asks, sizeof(PmAsk) * room);
-		}
-		pm_ask_init(&cycle.asks[cycle.nasks++], &session, class->pool, tally->rules, &flags);
+		if (pm_keep_reason(tally, class, &session, &flags, true) == PM_REASON_NONE && !asked_lately(&session, now))
+			pm_ask_init(best, &session, class->pool, tally->rules, &flags);
 	}
 }
 
-static void
-choose_sessions(void)
+/* When the session's turn comes; 0: it has come. */
+static int64
+turn_of(const PmAsk *ask, const PmPool *pool, int64 now)
 {
-	PmTally		tally;
+	PmAccount  *account = &pm_shared->accounts[ask->account];
+	int64		lifetime = ask->rule == PM_RULE_IDLE ? pool->idle_limit : pool->pool_recycle;
+	int64		gap = pm_pool_gap(pool, lifetime, pg_atomic_read_u32(&account->connections));
+	int64		due = account->pace.last_retired == 0 ? 0 : account->pace.last_retired + (gap + 999) / 1000;
 
-	pm_tally_begin(&tally);
-	cycle.generation = tally.rules->generation;
-	cycle.npools = tally.rules->npools;
-	cycle.pools = palloc0(sizeof(CyclePool) * (cycle.npools + 1));
-	for (int i = 0; i < cycle.npools; i++)
-		cycle.pools[i].pool = tally.rules->pools[i];
-	find_candidates(&tally);
-	qsort(cycle.asks, cycle.nasks, sizeof(PmAsk), pm_ask_compare_age);
-	pm_tally_end(&tally);
+	if (now < due)
+		return due;
+	if (pm_paused(ask->account))
+		return now + LOOK_AGAIN;
+	if (interval_retired + nasks >= pm_recycle_limit)
+		return interval_begin + pm_recycle_interval;
+	return 0;
 }
 
 static bool
-any_pool_terminates(void)
+any_pool_terminates(const PmRules *rules)
 {
-	const PmRules *rules = pm_rules_current();
-
 	for (int i = 0; i < rules->npools; i++)
 	{
 		if (rules->pools[i].recycle_mode == PM_RECYCLE_TERMINATE)
@@ -113,316 +257,93 @@ any_pool_terminates(void)
 	return false;
 }
 
-/* ---- answers ---- */
+/* Is it what the owners want, and known to be so? */
+static bool
+may_retire(const PmRules *rules)
+{
+	return any_pool_terminates(rules) &&
+		pm_load_state(pg_atomic_read_u64(&pm_shared->load_requested)) == PM_DECLARATIONS_CURRENT;
+}
 
-/* What the session said is on record, and the next one's time is known. */
+/* Asks those whose turn it is, the oldest first, and sets when to look again. */
 static void
-note_answer(CyclePool *pool, const PmRules *rules)
-{
-	const PmAsk *ask = pool->outstanding;
-
-	pool->outstanding = NULL;
-	if (ask->retired)
-	{
-		cycle.retired++;
-		pool->retired++;
-		pm_pauses_note_retired(ask->account);
-		if (pool->retired <= PM_SINGLE_EVENTS)
-			pm_asks_record(&ask, 1, false, "schedule");
-		pm_ask_log(ask, LOG);
-		return;
-	}
-	/* the place in the rules is this pool's only as long as they are the same */
-	if (rules->generation == cycle.generation)
-		pm_set_next_retirement(rules, ask->pool, pool->former_due);
-	if (pm_ask_was_declined(ask))
-		pm_ask_count_decline(ask);
-}
-
-/* True when some answer is still to come. */
-static bool
-look_for_answers(const PmRules *rules, bool late)
-{
-	bool		waiting = false;
-
-	for (int i = 0; i < cycle.npools; i++)
-	{
-		CyclePool  *pool = &cycle.pools[i];
-
-		if (pool->outstanding == NULL)
-			continue;
-		if (late || pm_monotonic_ms() - pool->outstanding->asked_at > ANSWER_TIMEOUT)
-			pm_ask_withdraw(pool->outstanding);
-		else if (!pm_ask_settled(pool->outstanding))
-		{
-			waiting = true;
-			continue;
-		}
-		note_answer(pool, rules);
-	}
-	return waiting;
-}
-
-/* ---- questions ---- */
-
-/* Shrinking stops at base, whoever else has left meanwhile. */
-static bool
-at_base(const PmAsk *ask, const PmPool *pool)
-{
-	return ask->rule == PM_RULE_IDLE &&
-		pg_atomic_read_u32(&pm_shared->accounts[ask->account].connections) <= (uint32) pool->base;
-}
-
-/*
- * Is it still what was listed? It may have waited for its turn for long, and a
- * session at work need not be disturbed to be told so. Brings its figures up to
- * date.
- */
-static bool
-still_candidate(PmAsk *ask, const PmPool *pool)
-{
-	PmSession	now = ask->session;
-
-	if (!pm_scan_again(&now) || now.name_hash != ask->session.name_hash ||
-		pm_idle_for(&now, GetCurrentTimestamp()) < ask->min_idle)
-		return false;
-	ask->session = now;
-	return !at_base(ask, pool);
-}
-
-/* The pool's next candidate, NULL when there is none. */
-static PmAsk *
-next_candidate(int p)
-{
-	CyclePool  *pool = &cycle.pools[p];
-
-	for (; pool->next < cycle.nasks; pool->next++)
-	{
-		PmAsk	   *ask = &cycle.asks[pool->next];
-
-		if (ask->pool == p && still_candidate(ask, &pool->pool))
-			return ask;
-	}
-	return NULL;
-}
-
-static int64
-gap_in_ms(const PmPool *pool, PmRetireRule rule)
-{
-	int64		lifetime = rule == PM_RULE_IDLE ? pool->idle_limit : pool->pool_recycle;
-
-	return (pm_pool_gap(pool, lifetime) + 999) / 1000;
-}
-
-/*
- * Asks the pool's next session if it is time. Returns in how many ms to look
- * again; -1: there is nobody to be asked.
- */
-static int64
-ask_next(int p, const PmRules *rules)
-{
-	CyclePool  *pool = &cycle.pools[p];
-	PmAsk	   *ask = next_candidate(p);
-	int64		now = pm_monotonic_ms();
-	int64		due;
-
-	if (ask == NULL)
-		return -1;
-	due = pm_next_retirement(rules, p);
-	if (now < due)
-		return due - now;
-	if (!pm_window_open(&pool->pool.recycle_window, GetCurrentTimestamp()) || pm_paused(rules, p))
-		return LOOK_AGAIN;
-
-	pool->next++;
-	pool->outstanding = ask;
-	pool->former_due = due;
-	pm_set_next_retirement(rules, p, now + gap_in_ms(&pool->pool, ask->rule));
-	pm_ask(ask);
-	return ANSWER_INTERVAL;
-}
-
-static int
-count_outstanding(void)
+ask_candidates(PmAsk *found, const PmRules *rules, int64 now)
 {
 	int			n = 0;
 
-	for (int i = 0; i < cycle.npools; i++)
-		n += cycle.pools[i].outstanding != NULL;
-	return n;
-}
-
-/* As ask_next(), of all pools. */
-static int64
-ask_more(const PmRules *rules)
-{
-	int64		soonest = -1;
-
-	for (int i = 0; i < cycle.npools; i++)
+	for (int pool = 0; pool < rules->npools; pool++)
 	{
-		int64		wait = ANSWER_INTERVAL;
+		if (found[pool].session.pid != 0)
+			found[n++] = found[pool];
+	}
+	qsort(found, n, sizeof(PmAsk), pm_ask_compare_age);
+	for (int i = 0; i < n; i++)
+	{
+		int64		turn;
 
-		if (cycle.pools[i].outstanding == NULL)
+		/* (other) may be the account of several pools */
+		if (is_asking(found[i].account))
+			continue;
+		turn = turn_of(&found[i], &rules->pools[found[i].pool], now);
+		if (turn > 0)
+			next_look = Min(next_look, turn);
+		else
 		{
-			if (cycle.retired + count_outstanding() >= pm_recycle_limit)
-				continue;
-			wait = ask_next(i, rules);
+			pm_ask(&found[i]);
+			asks[nasks++] = found[i];
 		}
-		if (wait >= 0 && (soonest < 0 || wait < soonest))
-			soonest = wait;
 	}
-	return soonest;
-}
-
-/* ---- the end ---- */
-
-/* "2 temporary schema, 1 busy"; empty when none declined. */
-static char *
-describe_declines(int pool)
-{
-	StringInfoData text;
-	int			count[PM_NUM_REASONS] = {0};
-
-	for (int i = 0; i < cycle.nasks; i++)
-	{
-		if (cycle.asks[i].pool == pool && pm_ask_was_put(&cycle.asks[i]) && !cycle.asks[i].retired)
-			count[cycle.asks[i].reason]++;
-	}
-	initStringInfo(&text);
-	for (int reason = 1; reason < PM_NUM_REASONS; reason++)
-	{
-		if (count[reason] > 0)
-			appendStringInfo(&text, "%s%d %s", text.len > 0 ? ", " : "",
-							 count[reason], pm_reason_text(reason));
-	}
-	return text.data;
-}
-
-/* Events for those of the pool that declined. */
-static void
-record_declines(int pool)
-{
-	const PmAsk **declined = palloc(cycle.nasks * sizeof(PmAsk *));
-	int			n = 0;
-
-	for (int i = 0; i < cycle.nasks; i++)
-	{
-		if (cycle.asks[i].pool == pool && pm_ask_was_declined(&cycle.asks[i]))
-			declined[n++] = &cycle.asks[i];
-	}
-	pm_asks_record(declined, n, true, "schedule");
-	pfree(declined);
 }
 
 /*
- * One line for a pool with something new to say. Declines alone are repeated
- * only when their number or reasons change: a pinned session stays pinned for
- * hours.
+ * One look at all sessions. The transaction is for the roles, and for what is
+ * allocated on the way.
  */
 static void
-sum_up(int pool)
-{
-	static uint32 *last = NULL; /* hash of each pool's name and last declines */
-	const char *name = cycle.pools[pool].pool.name;
-	int			retired = cycle.pools[pool].retired;
-	char	   *declines = describe_declines(pool);
-	uint32		hash = hash_combine(hash_bytes((unsigned char *) declines, strlen(declines)),
-									hash_bytes((unsigned char *) name, strlen(name)));
-	bool		new_declines;
-
-	if (last == NULL)
-		last = MemoryContextAllocZero(TopMemoryContext, sizeof(uint32) * pm_max_pools);
-	new_declines = declines[0] != '\0' && last[pool] != hash;
-	last[pool] = hash;
-	if (retired > PM_SINGLE_EVENTS)
-		pm_event(PM_EVENT_RETIRED, name, false, 0, "{\"further_sessions\": %d, \"by\": \"schedule\"}",
-				 retired - PM_SINGLE_EVENTS);
-	if (new_declines)
-		record_declines(pool);
-	if (declines[0] == '\0' && retired > 0)
-		ereport(LOG,
-				(errmsg("pool \"%s\": stale sessions retired: %d", name, retired)));
-	else if (retired > 0 || new_declines)
-		ereport(LOG,
-				(errmsg("pool \"%s\": stale sessions retired: %d, declined: %s",
-						name, retired, declines)));
-}
-
-static void
-end_cycle(void)
-{
-	MemoryContext caller = MemoryContextSwitchTo(cycle.context);
-
-	for (int pool = 0; pool < cycle.npools; pool++)
-		sum_up(pool);
-	MemoryContextSwitchTo(caller);
-	cycle.nasks = 0;
-	MemoryContextReset(cycle.context);
-}
-
-/*
- * Begins a cycle; ends the one that is under way. The transaction is for the
- * look-ups of roles: shared catalogs, which need no database.
- */
-void
-pm_cleanup_begin(void)
+look(int64 now)
 {
 	MemoryContext caller = CurrentMemoryContext;
-
-	if (cycle.nasks > 0)
-	{
-		(void) look_for_answers(pm_rules_current(), true);
-		end_cycle();
-	}
-	if (!pm_recycle_enabled || !any_pool_terminates())
-		return;
-	if (cycle.context == NULL)
-		cycle.context = AllocSetContextCreate(TopMemoryContext, "pool_monitor clean-up",
-											  ALLOCSET_DEFAULT_SIZES);
+	PmTally		tally;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	MemoryContextSwitchTo(cycle.context);
-	cycle.retired = 0;
-	choose_sessions();
+	pm_tally_begin(&tally);
+	looked_at = tally.rules->generation;
+	next_look = now + pm_recycle_interval;
+	if (may_retire(tally.rules))
+	{
+		PmAsk	   *found = palloc0(sizeof(PmAsk) * tally.rules->npools);
+
+		find_candidates(&tally, found, now);
+		ask_candidates(found, tally.rules, now);
+	}
+	else
+		next_look = Min(next_look, now + LOOK_AGAIN);
+	pm_tally_end(&tally);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
-	if (cycle.nasks == 0)
-		MemoryContextReset(cycle.context);
 }
 
 /*
- * Looks for answers and asks who is next. Returns in how many ms it wants to be
- * called again; -1 when no cycle is under way.
+ * Called by the worker at each turn of its loop, in a memory context that is reset
+ * between them. Returns in how many ms it wants to be called again.
  */
 int64
 pm_cleanup_tick(void)
 {
 	const PmRules *rules = pm_rules_current();
-	int64		wait = -1;
-	bool		waiting;
+	int64		now = pm_monotonic_ms();
 
-	cycle.asking = false;
-	if (cycle.nasks == 0)
-		return -1;
-	waiting = look_for_answers(rules, false);
-	if (pm_recycle_enabled && rules->generation == cycle.generation)
-		wait = ask_more(rules);
-	if (waiting)
-		wait = ANSWER_INTERVAL;
-	if (wait < 0)
-		end_cycle();
-	cycle.asking = wait == ANSWER_INTERVAL;
-	return wait;
-}
-
-/*
- * Is the cycle under way still at its questions, rather than waiting for times to
- * come? Then the next one has to wait, or many sessions that decline would keep
- * those behind them from ever being asked.
- */
-bool
-pm_cleanup_is_asking(void)
-{
-	return cycle.asking;
+	if (interval_begin == 0 || now - interval_begin >= pm_recycle_interval)
+		begin_interval(now);
+	look_for_answers();
+	if (rules->generation != looked_at)
+		next_look = 0;
+	next_look = Min(next_look, now + pm_recycle_interval);
+	pm_pauses_tick(rules, any_pool_terminates(rules));
+	if (!pm_recycle_enabled || !any_pool_terminates(rules))
+		next_look = now + pm_recycle_interval;
+	else if (now >= next_look)
+		look(now);
+	return nasks > 0 ? ANSWER_INTERVAL : Max(next_look - pm_monotonic_ms(), 0);
 }

@@ -5,8 +5,6 @@
 #ifndef PM_CLEANUP_H
 #define PM_CLEANUP_H
 
-extern void pm_cleanup_begin(void);
 extern int64 pm_cleanup_tick(void);
-extern bool pm_cleanup_is_asking(void);
 
 #endif							/* PM_CLEANUP_H */

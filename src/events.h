@@ -34,6 +34,9 @@ typedef enum PmEventKind
 	PM_NUM_EVENTS
 } PmEventKind;
 
+/* A session at a time up to here; what is more is told in one event. */
+#define PM_SINGLE_EVENTS	20
+
 #define PM_DETAIL_LEN	384		/* a JSON object with its terminating zero */
 
 typedef struct PmEvent

@@ -342,6 +342,7 @@ PG_FUNCTION_INFO_V1(pm_in_window);
 Datum
 pm_in_window(PG_FUNCTION_ARGS)
 {
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(1);
 	PmWindow	window;
 	const char *wrong = pm_window_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), &window);
 
@@ -349,7 +350,9 @@ pm_in_window(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid recycle_window: %s", wrong)));
-	PG_RETURN_BOOL(pm_window_open(&window, PG_GETARG_TIMESTAMPTZ(1)));
+	if (TIMESTAMP_NOT_FINITE(at))
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(pm_window_open(&window, at));
 }
 
 PG_FUNCTION_INFO_V1(pm_retirement_gap_sql);
@@ -367,7 +370,9 @@ pm_retirement_gap_sql(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("connections must be 1 or more, not %d", connections)));
-	if (pg_mul_s64_overflow(lifetime->month * INT64CONST(30) + lifetime->day, USECS_PER_DAY, &us) ||
+	/* a year has 365.25 days, as in EXTRACT(EPOCH FROM ...) */
+	if (pg_mul_s64_overflow(lifetime->month / 12 * INT64CONST(1461) + (lifetime->month % 12 * INT64CONST(30) + lifetime->day) * 4,
+							USECS_PER_DAY / 4, &us) ||
 		pg_add_s64_overflow(us, lifetime->time, &us) || us < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

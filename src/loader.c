@@ -281,16 +281,36 @@ compile_network(PmPool *pool, const char *address, const char *bits)
 		elog(ERROR, "unexpected address \"%s\" in pool_monitor.pools", address);
 }
 
-/* The table's constraint has seen to it that it can be read. */
+/* Was it so the last time? Then it was warned of. */
+static bool
+is_in_force(const char *name, const PmWindow *window)
+{
+	const PmRules *rules = pm_rules_current();
+
+	for (int i = 0; i < rules->npools; i++)
+	{
+		const PmWindow *other = &rules->pools[i].recycle_window;
+
+		if (strcmp(rules->pools[i].name, name) == 0)
+			return other->from == window->from && other->to == window->to && strcmp(other->zone, window->zone) == 0;
+	}
+	return false;
+}
+
+/*
+ * The table's constraint has seen to it that it can be read, but its time zone may
+ * have gone since, with the files of another machine or version. Then the window
+ * is shut, and all else is in force.
+ */
 static void
 compile_window(PmPool *pool, const char *value)
 {
 	const char *wrong = value ? pm_window_parse(value, &pool->recycle_window) : NULL;
 
-	if (wrong != NULL)
-		ereport(ERROR,
+	if (wrong != NULL && !is_in_force(pool->name, &pool->recycle_window))
+		ereport(WARNING,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("recycle_window of pool \"%s\": %s", pool->name, wrong)));
+				 errmsg("recycle_window \"%s\" of pool \"%s\" stays shut: %s", value, pool->name, wrong)));
 }
 
 static int64

@@ -119,7 +119,8 @@ pm_notifier_tick(void)
 static bool
 tells_of_a_session(const PmEvent *event)
 {
-	return event->kind == PM_EVENT_RETIRED || event->kind == PM_EVENT_DECLINED;
+	return event->kind == PM_EVENT_RETIRED || event->kind == PM_EVENT_DECLINED ||
+		event->kind == PM_EVENT_LEAK_SUSPECT;
 }
 
 static void

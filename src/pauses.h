@@ -1,6 +1,6 @@
 /*
  * pauses.h
- *		When scheduled retirement holds its breath.
+ *		When scheduled retirement holds its breath. All in the worker.
  */
 #ifndef PM_PAUSES_H
 #define PM_PAUSES_H
@@ -8,6 +8,7 @@
 #include "shmem.h"
 
 extern void pm_pauses_note_retired(int account);
-extern bool pm_paused(const PmRules *rules, int pool);
+extern void pm_pauses_tick(const PmRules *rules, bool matters);
+extern bool pm_paused(int account);
 
 #endif							/* PM_PAUSES_H */

@@ -27,6 +27,7 @@ typedef struct Sample
 								 * clock */
 	PmOpen		open;
 	PmCounts   *pools;			/* npools */
+	int		   *new_leaks;		/* npools */
 	PmCounts	undeclared;
 	PmCounts	server;
 } Sample;
@@ -138,14 +139,17 @@ record_change(const Change *change)
  * transaction (but again when it has failed and stays open for as long).
  */
 static void
-tell_of_leak(const PmTally *tally, const PmClass *class, const PmSession *session)
+tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
 {
+	const PmTally *tally = &sample->tally;
 	TimestampTz since = pm_xact_since(session);
 	TimestampTz *told = &pm_shared->slots[session->index].leak_told;
 
 	if (*told == since)
 		return;
 	*told = since;
+	if (++sample->new_leaks[class->pool] > PM_SINGLE_EVENTS)
+		return;
 	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[class->pool].name, false, session->pid,
 			 "{\"xact_age\": %.3f, \"state\": \"%s\"}",
 			 pm_elapsed(since, tally->now) / 1000000.0,
@@ -165,10 +169,16 @@ count_sessions(Sample *sample)
 		PmFlags		flags = pm_tally_flags(&sample->tally, class, &session);
 
 		if (flags.leak_suspect)
-			tell_of_leak(&sample->tally, class, &session);
+			tell_of_leak(sample, class, &session);
 		pm_count(class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, &session, &flags);
 		pm_count(&sample->server, &session, &flags);
 		(void) pm_settle(&sample->tally, class, &session, &sample->open);
+	}
+	for (int pool = 0; pool < sample->tally.rules->npools; pool++)
+	{
+		if (sample->new_leaks[pool] > PM_SINGLE_EVENTS)
+			pm_event(PM_EVENT_LEAK_SUSPECT, sample->tally.rules->pools[pool].name, false, 0,
+					 "{\"further_sessions\": %d}", sample->new_leaks[pool] - PM_SINGLE_EVENTS);
 	}
 }
 
@@ -227,6 +237,7 @@ pm_sample(void)
 	sample.at = pm_monotonic_us();
 	pm_open_init(&sample.open);
 	sample.pools = palloc0(sizeof(PmCounts) * (sample.tally.rules->npools + 1));
+	sample.new_leaks = palloc0(sizeof(int) * (sample.tally.rules->npools + 1));
 	changes = palloc(sizeof(Change) * (sample.tally.rules->npools + 1));
 
 	count_sessions(&sample);

@@ -190,17 +190,3 @@ pm_scan_next(PmScan *scan, PmSession *session)
 	}
 	return false;
 }
-
-/*
- * Reads a session that was scanned before once more; false, and nothing of use
- * in it, when it is gone.
- */
-bool
-pm_scan_again(PmSession *session)
-{
-	volatile PgBackendStatus *entry = MyBEEntry - pm_my_index() + session->index;
-	int			pid = session->pid;
-	TimestampTz backend_start = session->backend_start;
-
-	return read_entry(entry, session) && session->pid == pid && session->backend_start == backend_start;
-}

@@ -42,6 +42,5 @@ typedef struct PmScan
 extern void pm_copy_address(PmAddr *to, const volatile SockAddr *from);
 extern void pm_scan_begin(PmScan *scan);
 extern bool pm_scan_next(PmScan *scan, PmSession *session);
-extern bool pm_scan_again(PmSession *session);
 
 #endif							/* PM_SCAN_H */

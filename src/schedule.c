@@ -42,14 +42,12 @@ time_of_day(const char *text)
 }
 
 /*
- * Reads "22:00-06:00 Europe/Berlin"; NULL when it could, else what is wrong. May
- * read the time zone's file, and allocate for good what it says.
+ * Reads the times of "22:00-06:00 Europe/Berlin", and copies the zone's name; NULL
+ * when it could, else what is wrong.
  */
-const char *
-pm_window_parse(const char *text, PmWindow *window)
+static const char *
+parse_times(const char *text, PmWindow *window)
 {
-	pg_tz	   *tz;
-
 	memset(window, 0, sizeof(*window));
 	window->limited = true;
 	if (strlen(text) < 13 || text[5] != '-' || text[11] != ' ')
@@ -63,10 +61,37 @@ pm_window_parse(const char *text, PmWindow *window)
 	if (strlen(text + 12) >= PM_ZONE_LEN)
 		return "the name of its time zone is too long";
 	strlcpy(window->zone, text + 12, PM_ZONE_LEN);
-	tz = pg_tzset(window->zone);
-	if (tz == NULL || !pg_tz_acceptable(tz))
-		return "there is no such time zone";
 	return NULL;
+}
+
+/*
+ * Names with digits are POSIX specifications, whose sign is the other way round
+ * (UTC+2 is west of Greenwich), but for those of the folder Etc.
+ */
+static bool
+zone_is_known(const char *zone)
+{
+	pg_tz	   *tz;
+
+	if (strpbrk(zone, "0123456789") != NULL && strncmp(zone, "Etc/", 4) != 0)
+		return false;
+	tz = pg_tzset(zone);
+	return tz != NULL && pg_tz_acceptable(tz);
+}
+
+/*
+ * As the first of these, and sees to it that there is such a time zone, now. May
+ * read the zone's file, and allocate for good what it says. Where only the zone is
+ * not there, the window is filled in all the same.
+ */
+const char *
+pm_window_parse(const char *text, PmWindow *window)
+{
+	const char *wrong = parse_times(text, window);
+
+	if (wrong == NULL && !zone_is_known(window->zone))
+		wrong = "there is no such time zone";
+	return wrong;
 }
 
 /* A window whose time zone is gone (it was there when it was declared) is shut. */
@@ -80,7 +105,7 @@ pm_window_open(const PmWindow *window, TimestampTz at)
 
 	if (!window->limited)
 		return true;
-	tz = pg_tzset(window->zone);
+	tz = window->zone[0] != '\0' ? pg_tzset(window->zone) : NULL;
 	if (tz == NULL)
 		return false;
 	time = timestamptz_to_time_t(at);
@@ -98,21 +123,21 @@ pm_window_open(const PmWindow *window, TimestampTz at)
  * for so long, in us like the result: lifetime / ceiling, the rate at which a
  * pool whose ages are spread evenly replaces its sessions itself (and the rate of
  * PgBouncer's server_lifetime). A pool without a ceiling goes by its budget, else
- * by its base.
+ * by its base or the connections it has, whichever is more.
  */
 int64
-pm_pool_gap(const PmPool *pool, int64 lifetime)
+pm_pool_gap(const PmPool *pool, int64 lifetime, int64 connections)
 {
-	int64		size = pool->ceiling > 0 ? pool->ceiling : pool->budget > 0 ? pool->budget : pool->base;
+	int64		size = pool->ceiling > 0 ? pool->ceiling : pool->budget > 0 ? pool->budget : Max(pool->base, connections);
 
 	return pm_retirement_gap(lifetime, Max(size, 1));
 }
 
 /* Sessions a second that the pool replaces by itself, because of their age. */
 double
-pm_pool_own_rate(const PmPool *pool)
+pm_pool_own_rate(const PmPool *pool, int64 connections)
 {
-	int64		gap = pool->pool_recycle > 0 ? pm_pool_gap(pool, pool->pool_recycle) : 0;
+	int64		gap = pool->pool_recycle > 0 ? pm_pool_gap(pool, pool->pool_recycle, connections) : 0;
 
 	return gap > 0 ? 1000000.0 / gap : 0;
 }

@@ -11,8 +11,8 @@
 
 extern const char *pm_window_parse(const char *text, PmWindow *window);
 extern bool pm_window_open(const PmWindow *window, TimestampTz at);
-extern int64 pm_pool_gap(const PmPool *pool, int64 lifetime);
-extern double pm_pool_own_rate(const PmPool *pool);
+extern int64 pm_pool_gap(const PmPool *pool, int64 lifetime, int64 connections);
+extern double pm_pool_own_rate(const PmPool *pool, int64 connections);
 extern int64 pm_retirement_gap(int64 lifetime, int64 connections);
 
 #endif							/* PM_SCHEDULE_H */

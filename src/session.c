@@ -145,7 +145,7 @@ reason_to_stay(void)
 	if (input_begun())
 		return PM_REASON_MESSAGE;
 	if (GetCurrentTimestamp() - MyBEEntry->st_state_start_timestamp < my_slot->asked_min_idle)
-		return PM_REASON_GRACE;
+		return PM_REASON_USED;
 	if (pm_holds_lock())
 		return PM_REASON_SESSION_LOCK;
 	if (OidIsValid(MyProc->tempNamespaceId))

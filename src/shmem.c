@@ -93,6 +93,7 @@ initialize_shared_memory(PmShared *shared)
 		pg_atomic_init_u32(&shared->slots[i].role, InvalidOid);
 		pg_atomic_init_u64(&shared->slots[i].request, 0);
 		shared->slots[i].leak_told = 0;
+		shared->slots[i].declined_start = 0;
 		pm_sheet_init(&shared->sheets[i], shared->lock->tranche);
 	}
 }
@@ -162,6 +163,7 @@ pm_reason_text(PmReason reason)
 		[PM_REASON_LATE] = "asked too long ago",
 		[PM_REASON_NOT_WAITING] = "not yet waiting for the client",
 		[PM_REASON_MESSAGE] = "message from the client waiting",
+		[PM_REASON_USED] = "used meanwhile",
 		[PM_REASON_SESSION_LOCK] = "session-level lock",
 		[PM_REASON_TEMP_SCHEMA] = "temporary schema",
 		[PM_REASON_LISTENING] = "listening",
@@ -236,32 +238,6 @@ pm_states_copy(const PmRules *rules, PmPoolState *states)
 		memcpy(states, pm_shared->states, rules->npools * sizeof(PmPoolState));
 	LWLockRelease(pm_shared->lock);
 	return current;
-}
-
-/*
- * When a pool's next session may be retired on schedule, in ms of the monotonic
- * clock. Both take lock; neither does anything when the declarations have
- * changed since the rules were read.
- */
-int64
-pm_next_retirement(const PmRules *rules, int pool)
-{
-	int64		at = PG_INT64_MAX;
-
-	LWLockAcquire(pm_shared->lock, LW_SHARED);
-	if (rules->generation == pg_atomic_read_u64(&pm_shared->generation))
-		at = pm_shared->states[pool].next_retirement;
-	LWLockRelease(pm_shared->lock);
-	return at;
-}
-
-void
-pm_set_next_retirement(const PmRules *rules, int pool, int64 at)
-{
-	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	if (rules->generation == pg_atomic_read_u64(&pm_shared->generation))
-		pm_shared->states[pool].next_retirement = at;
-	LWLockRelease(pm_shared->lock);
 }
 
 static int

@@ -94,6 +94,7 @@ typedef enum PmReason
 	PM_REASON_LATE,
 	PM_REASON_NOT_WAITING,
 	PM_REASON_MESSAGE,
+	PM_REASON_USED,
 	PM_REASON_SESSION_LOCK,
 	PM_REASON_TEMP_SCHEMA,
 	PM_REASON_LISTENING,
@@ -136,6 +137,9 @@ typedef struct PmSlot
 
 	/* the worker's alone, in a free slot too */
 	TimestampTz leak_told;		/* begin of a transaction that was told of */
+	TimestampTz declined_start; /* of the last session that declined */
+	int64		declined_at;	/* ms, pm_monotonic_ms() */
+	PmReason	declined_reason;
 } PmSlot;
 
 /* What the sampler remembers of a pool; protected by lock. */
@@ -143,7 +147,6 @@ typedef struct PmPoolState
 {
 	PmStatus	status;
 	TimestampTz status_since;	/* 0: not sampled yet */
-	int64		next_retirement;	/* ms, monotonic: on schedule, not before */
 } PmPoolState;
 
 /* How the last load of the declarations ended. */
@@ -203,6 +206,8 @@ typedef struct PmShared
 	bool		statistics_loaded;	/* the file was read, or set aside */
 	bool		applications_full;	/* that was said */
 	int64		next_save;		/* ms, monotonic; 0: not set yet */
+	int64		last_refused;	/* a login; ms, monotonic; 0: none seen */
+	bool		refusing;		/* so that scheduled retirement pauses */
 
 	/* each has its own rules, see there */
 	PmSlot	   *slots;			/* MaxBackends */
@@ -242,8 +247,6 @@ typedef struct PmRules
 } PmRules;
 
 extern const PmRules *pm_rules_current(void);
-extern int64 pm_next_retirement(const PmRules *rules, int pool);
-extern void pm_set_next_retirement(const PmRules *rules, int pool, int64 at);
 extern bool pm_states_copy(const PmRules *rules, PmPoolState *states);
 extern bool pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database);
 

@@ -82,13 +82,10 @@ pm_worker_main(Datum arg)
 {
 	MemoryContext tick;
 	int64		next_sample = 0;
-	int64		next_recycle;
-	uint64		recycle_ticket = 0; /* a clean-up waits for this load; 0: none */
 	uint32		wait_event;
 
 	start();
 	wait_event = pm_wait_event("PoolMonitorMain");
-	next_recycle = pm_monotonic_ms() + pm_recycle_interval;
 	tick = AllocSetContextCreate(TopMemoryContext, "pool_monitor tick", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(tick);
 	pm_statfile_load();
@@ -103,20 +100,7 @@ pm_worker_main(Datum arg)
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
 
-		/*
-		 * Nobody is retired by declarations that are out of date: a clean-up
-		 * that is due waits for what had been asked for by then, and no
-		 * longer. Looked at before the next load can begin.
-		 */
 		now = pm_monotonic_ms();
-		if (due(&next_recycle, pm_recycle_interval, now) && recycle_ticket == 0)
-			recycle_ticket = pg_atomic_read_u64(&pm_shared->load_requested);
-		if (recycle_ticket != 0 && !pm_cleanup_is_asking() &&
-			pm_load_state(recycle_ticket) == PM_DECLARATIONS_CURRENT)
-		{
-			recycle_ticket = 0;
-			pm_cleanup_begin();
-		}
 		pm_loader_tick();
 		if (due(&next_sample, pm_sample_interval, now))
 			pm_sample();
@@ -124,9 +108,8 @@ pm_worker_main(Datum arg)
 		pm_notifier_tick();
 
 		timeout = pm_cleanup_tick();
-		if (timeout < 0 || timeout > LOADER_INTERVAL)
-			timeout = LOADER_INTERVAL;
-		timeout = Min(timeout, Min(next_sample, next_recycle) - pm_monotonic_ms());
+		timeout = Min(timeout, LOADER_INTERVAL);
+		timeout = Min(timeout, next_sample - pm_monotonic_ms());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(timeout, 0), wait_event);
 		ResetLatch(MyLatch);

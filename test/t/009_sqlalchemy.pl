@@ -74,9 +74,7 @@ foreach my $pre_ping ('off', 'on')
 	my %result = $out =~ /(\w+)=(\d+)/g;
 	is($result{errors}, 0, "pre_ping $pre_ping: no error in the application");
 	cmp_ok($result{statements}, '>=', 10, "pre_ping $pre_ping: it did its work");
-	my $text    = PoolMonitor::log_text($node, $offset);
-	my $retired = 0;
-	$retired += $1 while $text =~ /pool "recycling": stale sessions retired: (\d+)/g;
+	my $retired = log_count($node, 'pool "recycling": session retired: PID', $offset);
 	cmp_ok($retired, '>=', 5, "pre_ping $pre_ping: sessions were retired ($retired)");
 }
 done_testing();
