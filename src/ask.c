@@ -54,11 +54,11 @@ may_ask(const PmSlot *slot, uint64 request, const PmSession *session, int64 now)
 	switch (PM_REQUEST_STATE(request))
 	{
 		case PM_REQUEST_ASKED:
-			return now - slot->asked_at > PM_ABANDONED_AFTER;
+		case PM_REQUEST_DECLINED:
+			return slot->asked_backend_start != session->backend_start || now - slot->asked_at > PM_ABANDONED_AFTER;
 		case PM_REQUEST_RETIRING:
 			return slot->asked_backend_start != session->backend_start;
 		case PM_REQUEST_NONE:
-		case PM_REQUEST_DECLINED:
 			return true;
 	}
 	return false;				/* keep the compiler quiet */
@@ -104,8 +104,8 @@ pm_ask(PmAsk *ask)
 
 /*
  * Is there an answer, and if it was yes, has the session given up its slot? No
- * lock. An answer may have been overwritten by another asker's question before
- * it was read: then all that is known is whether the session is still there.
+ * lock. An answer that was not read for long may have been overwritten by another
+ * asker's question: then all that is known is whether the session is still there.
  */
 bool
 pm_ask_settled(PmAsk *ask)
@@ -126,6 +126,10 @@ pm_ask_settled(PmAsk *ask)
 			ask->answered = true;
 			ask->retired = PM_REQUEST_STATE(request) == PM_REQUEST_RETIRING;
 			ask->reason = PM_REQUEST_REASON(request);
+			/* read: the next one may ask */
+			if (!ask->retired)
+				(void) pg_atomic_compare_exchange_u64(&slot->request, &request,
+													  PM_REQUEST(0, PM_REQUEST_NONE, PM_REASON_NONE));
 		}
 	}
 	return ask->answered && !(ask->retired && slot_is(slot, &ask->session));

@@ -9,7 +9,7 @@
  * inside its window, not while it pauses (pauses.c), and no more than
  * recycle_limit of all pools in one recycle_interval. Of one pool, one session is
  * asked at a time. Where a session declines, the next one is asked; it is asked
- * again when a recycle_interval has passed.
+ * again when a recycle_interval has passed and no other one is left.
  *
  * When a pool was last retired from, and who has declined, is in shared memory,
  * so that a worker that begins anew neither hurries nor repeats itself.
@@ -204,8 +204,23 @@ asked_lately(const PmSession *session, int64 now)
 	return slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval;
 }
 
+static bool
+has_declined(const PmSession *session)
+{
+	return pm_shared->slots[session->index].declined_start == session->backend_start;
+}
+
+/* The oldest first; but those that have declined after all that have not. */
+static bool
+comes_before(const PmSession *session, const PmSession *other)
+{
+	if (has_declined(session) != has_declined(other))
+		return has_declined(other);
+	return session->backend_start < other->backend_start;
+}
+
 /*
- * The oldest session of each pool that may be retired; of pools without one the pid
+ * The first session of each pool that may be retired; of pools without one the pid
  * stays 0. Looks up roles: shared catalogs, which need no database.
  */
 static void
@@ -221,7 +236,7 @@ find_candidates(PmTally *tally, PmAsk *found, int64 now)
 		PmFlags		flags = pm_tally_flags(tally, class, &session);
 		PmAsk	   *best = class->pool >= 0 ? &found[class->pool] : NULL;
 
-		if (best == NULL || (best->session.pid != 0 && best->session.backend_start <= session.backend_start))
+		if (best == NULL || (best->session.pid != 0 && !comes_before(&session, &best->session)))
 			continue;
 		if (pm_keep_reason(tally, class, &session, &flags, true) == PM_REASON_NONE && !asked_lately(&session, now))
 			pm_ask_init(best, &session, class->pool, tally->rules, &flags);

@@ -13,9 +13,10 @@
  *				against REPLACEMENTS for each session retired (by hand too), what it
  *				opens by itself (what was normal when that began, or pool_recycle
  *				asks for), and once as many as the pool may have, for a restart of
- *				the application. Where they are more, the pool waits for
- *				RECONNECT_PAUSE. So does a pool that gets into a storm meanwhile; one that
- *				is in a storm anyway waits for its end.
+ *				the application. The evidence is void when no session was retired
+ *				for LEAST_WATCH and WATCHED_GAPS gaps. Where connects are more, the
+ *				pool waits for RECONNECT_PAUSE. So does a pool that gets into a
+ *				storm meanwhile; one that is in a storm anyway waits for its end.
  *
  * What is remembered is in shared memory, and outlives the worker. Begin and end
  * are an event and a log line each.
@@ -33,6 +34,8 @@
 #define REPLACEMENTS	2
 #define EVIDENCE		30		/* retirements */
 #define LEAST_SLACK		5
+#define LEAST_WATCH		60000	/* ms */
+#define WATCHED_GAPS	3
 
 static uint64
 counter(int account, PmCounter which)
@@ -64,6 +67,17 @@ reconnects_too_fast(const PmPool *pool, int account, const PmPace * pace, int64 
 
 	return counter(account, PM_CONNECTS) - pace->connects >
 		REPLACEMENTS * (counter(account, PM_RETIRED) - pace->retired) + own + slack;
+}
+
+/* What the pool does so long after its last retirement is no answer to it. */
+static bool
+is_void(const PmPool *pool, int account, const PmPace * pace, int64 now)
+{
+	uint32		open = pg_atomic_read_u32(&pm_shared->accounts[account].connections);
+	int64		gap = pool->pool_recycle > 0 ? pm_pool_gap(pool, pool->pool_recycle, open) / 1000 : 0;
+
+	return pool->recycle_mode != PM_RECYCLE_TERMINATE ||
+		now - pace->last_retired > Max(LEAST_WATCH, WATCHED_GAPS * gap);
 }
 
 static void
@@ -101,7 +115,9 @@ watch_pool(const PmPool *pool, int account, int64 now)
 		end_pause(pace, account);
 	if (pace->watched_since == 0)
 		return;
-	if (pm_bursts_in_storm(account) || reconnects_too_fast(pool, account, pace, now))
+	if (is_void(pool, account, pace, now))
+		pace->watched_since = 0;
+	else if (pm_bursts_in_storm(account) || reconnects_too_fast(pool, account, pace, now))
 		begin_pause(pace, account, now);
 	else if (counter(account, PM_RETIRED) - pace->retired >= EVIDENCE)
 		pace->watched_since = 0;

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "clock.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "recycler.h"
@@ -138,5 +139,24 @@ pm_keep_reason(const PmTally *tally, PmClass *class, const PmSession *session,
 		return PM_REASON_DISABLED;
 	if (scheduled && !pm_window_open(&pool->recycle_window, tally->now))
 		return PM_REASON_WINDOW;
+	return PM_REASON_NONE;
+}
+
+/*
+ * Why a session that may be retired on schedule is not just now. What the worker
+ * is about to do is read without a lock: each word is whole, and old in a moment.
+ */
+PmReason
+pm_wait_reason(const PmRules *rules, const PmClass *class, const PmFlags *flags)
+{
+	const PmPool *pool = &rules->pools[class->pool];
+	PmAccount  *account = &pm_shared->accounts[rules->accounts[class->pool]];
+	int64		lifetime = flags->stale ? pool->pool_recycle : pool->idle_limit;
+	int64		gap = pm_pool_gap(pool, lifetime, pg_atomic_read_u32(&account->connections)) / 1000;
+
+	if (pm_shared->refusing || account->pace.paused_until != 0)
+		return PM_REASON_PAUSED;
+	if (account->pace.last_retired != 0 && pm_monotonic_ms() < account->pace.last_retired + gap)
+		return PM_REASON_TURN;
 	return PM_REASON_NONE;
 }

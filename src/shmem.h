@@ -31,21 +31,21 @@
 /*
  * The question whether one session may be retired, in PmSlot.request:
  *
- *	 NONE, or an answer that was given
- *		  |      ^
- *		  |      | withdraw [asker]
- *		  | ask  |
- *		  v [asker]            yes [handler]
+ *	 NONE <-----------------------------------------+
+ *		  |      ^                                      |
+ *		  |      | withdraw [asker]                     | read [asker]
+ *		  | ask  |                                      |
+ *		  v [asker]            yes [handler]            |
  *		 ASKED --------------------------------> RETIRING
- *		  |     no [handler], gone [release]
+ *		  |     no [handler], gone [release]            |
  *		  +------------------------------------> DECLINED
  *
  * The word holds the asker's ticket, the state and the reason of a decline, so
  * that each move is one compare-and-exchange, and an answer is never taken for
  * the answer to another question. [asker] is the recycler in the worker or a
- * backend in recycle(); it moves to ASKED under ask_lock only, from ASKED only
- * when that question was abandoned, and never while the same session is
- * RETIRING. [handler] is the SIGUSR2 handler of the slot's own backend,
+ * backend in recycle(); it moves to ASKED under ask_lock only, from NONE, or when
+ * the question or answer there was abandoned or is another session's, and never
+ * while the same session is RETIRING. [handler] is the SIGUSR2 handler of the slot's own backend,
  * [release] its exit. An answer stays for its asker to read, also after the
  * session is gone and the slot belongs to another.
  */
@@ -79,6 +79,8 @@ typedef enum PmReason
 	PM_REASON_MODE_OFF,
 	PM_REASON_MODE_REPORT,
 	PM_REASON_WINDOW,
+	PM_REASON_PAUSED,
+	PM_REASON_TURN,
 	PM_REASON_NEVER,
 	PM_REASON_NOT_OVER_AGE,
 	PM_REASON_MARGIN,
@@ -103,7 +105,6 @@ typedef enum PmReason
 	PM_REASON_HELD_CURSOR,
 	PM_REASON_ROLE_CHANGED,
 	/* about the question */
-	PM_REASON_NO_SLOT,
 	PM_REASON_GONE,
 	PM_REASON_ASKED_ALREADY,
 	PM_REASON_NO_ANSWER

@@ -292,6 +292,7 @@ put_details(PmRow *row, const PmTally *tally, PmClass *class, const PmSession *s
 {
 	PmFlags		flags = pm_tally_flags(tally, class, session);
 	bool		idle = session->state == PM_STATE_IDLE;
+	PmReason	keep = pm_keep_reason(tally, class, session, &flags, true);
 
 	pm_put_addr(row, &session->client_addr);
 	pm_put_text(row, state_name(session->state));
@@ -302,7 +303,9 @@ put_details(PmRow *row, const PmTally *tally, PmClass *class, const PmSession *s
 	pm_put_bool(row, flags.stale);
 	pm_put_bool(row, flags.idle_over_limit);
 	pm_put_bool(row, flags.leak_suspect);
-	pm_put_text(row, pm_reason_text(pm_keep_reason(tally, class, session, &flags, true)));
+	if (keep == PM_REASON_NONE)
+		keep = pm_wait_reason(tally->rules, class, &flags);
+	pm_put_text(row, pm_reason_text(keep));
 }
 
 /* Ten columns of put_details that are not for the caller. */

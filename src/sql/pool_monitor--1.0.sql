@@ -284,7 +284,7 @@ COMMENT ON COLUMN pool_monitor.sessions.over_age IS 'older than its pool''s pool
 COMMENT ON COLUMN pool_monitor.sessions.stale IS 'over age by recycle_margin, and idle for recycle_grace; false in no pool';
 COMMENT ON COLUMN pool_monitor.sessions.idle_over_limit IS 'idle for longer than its pool''s idle_limit; false in no pool';
 COMMENT ON COLUMN pool_monitor.sessions.leak_suspect IS 'in one transaction for longer than its pool''s leak_threshold; false in no pool';
-COMMENT ON COLUMN pool_monitor.sessions.keep_reason IS 'why the scheduled clean-up would not ask it to end itself; NULL: it would. The backend may still decline, for reasons that only it knows (a message that is coming in, a session-level lock, a temporary schema, LISTEN, a WITH HOLD cursor, a changed role, a backup, a temporary replication slot)';
+COMMENT ON COLUMN pool_monitor.sessions.keep_reason IS 'why the scheduled clean-up would not ask it to end itself now; NULL: it would. The backend may still decline, for reasons that only it knows (a message that is coming in, a session-level lock, a temporary schema, LISTEN, a WITH HOLD cursor, a changed role, a backup, a temporary replication slot)';
 
 CREATE FUNCTION pool_monitor.server(
 	OUT max_connections int, OUT reserved int, OUT usable int,

@@ -1,0 +1,310 @@
+# What a clean-up does when things change in the middle of it: declarations that
+# cannot be loaded, roles, settings, paces, pools, its own worker. Needs several real
+# sessions, and a worker that acts by the clock.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('changes',
+	"pool_monitor.recycle_interval = 200ms\nmax_connections = 60\nlog_min_messages = warning\n");
+$node->safe_psql('postgres', 'CREATE ROLE app LOGIN; GRANT TEMPORARY ON DATABASE postgres TO app');
+
+sub holder
+{
+	my ($name, $sessions) = @_;
+	return PoolMonitor::Holder->new(
+		$node,
+		application_name => $name,
+		user             => 'app',
+		sessions         => $sessions
+	);
+}
+
+sub row
+{
+	my ($name, %columns) = @_;
+	my %all = (
+		application_name => "'$name'",
+		pool_recycle     => "'1 s'",
+		recycle_grace    => "'0'",
+		recycle_mode     => "'terminate'",
+		pool_size        => 1,
+		max_overflow     => 0,
+		%columns
+	);
+	return
+		'INSERT INTO pool_monitor.pools (name, '
+	  . join(', ', sort keys %all)
+	  . ") VALUES ('$name', "
+	  . join(', ', map { $all{$_} } sort keys %all) . ');';
+}
+
+sub pools
+{
+	declare($node, join '', 'DELETE FROM pool_monitor.pools;', @_);
+	return;
+}
+
+sub value { return $node->safe_psql('postgres', $_[0]) }
+
+sub setting
+{
+	my ($line) = @_;
+	$node->append_conf('postgresql.conf', "$line\n");
+	$node->reload;
+	return;
+}
+
+sub retired { return "SELECT retired FROM pool_monitor.pool_stats WHERE pool = '$_[0]'" }
+
+# Time passes in which several of a pool's sessions would have had their turn.
+sub time_passes
+{
+	my ($pool) = @_;
+	my $now = value(
+		"SELECT EXTRACT(EPOCH FROM max(idle_for)) FROM pool_monitor.sessions WHERE pool = '$pool'");
+	wait_for(
+		$node,
+		"SELECT EXTRACT(EPOCH FROM max(idle_for)) > $now + 3.5 FROM pool_monitor.sessions WHERE pool = '$pool'",
+		'time passes'
+	);
+	return;
+}
+
+# Nobody of the pool goes any more.
+sub stands_still
+{
+	my ($pool, $what) = @_;
+	my $before = value(retired($pool));
+	time_passes($pool);
+	is(value(retired($pool)), $before, $what);
+	return;
+}
+
+# declarations that cannot be loaded
+pools(row('load'));
+my $load = holder('load', 9);
+wait_for($node, retired('load') . ' AND retired >= 1', 'it has begun', 1);
+my $offset = -s $node->logfile;
+setting("pool_monitor.database = 'nonexistent'");
+wait_for_log(
+	$node,
+	qr/could not load the declared pools: there is no database "nonexistent"/,
+	'a load has failed', $offset
+);
+stands_still('load', 'nobody is retired until a load succeeds');
+setting("pool_monitor.database = 'postgres'");
+$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+my $before = value(retired('load'));
+wait_for(
+	$node,
+	"SELECT retired > $before FROM pool_monitor.pool_stats WHERE pool = 'load'",
+	'then it goes on'
+);
+
+# a change that has committed, and that the loader cannot read yet
+my $owner = PoolMonitor::Holder->new($node, application_name => 'owner', sessions => 2);
+$owner->do('sql 0 BEGIN');
+$owner->do("sql 0 UPDATE pool_monitor.pools SET recycle_mode = 'off'");
+my $locker = PoolMonitor::Holder->new($node, application_name => 'locker', sessions => 1);
+$locker->do('sql 0 BEGIN');
+print {$locker->{in}} "sql 0 LOCK pool_monitor.pools\n";
+$locker->{in}->flush;
+wait_for(
+	$node,
+	"SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'",
+	'a lock waits for the change', 1
+);
+$owner->do('sql 0 COMMIT');
+is($locker->answer, 'ok', 'and comes before the loader');
+stands_still('load', 'nobody is retired by what was declared before');
+$locker->do('sql 0 COMMIT');
+$_->close foreach $owner, $locker, $load;
+
+# roles
+pools(row('roles'));
+my $roles = holder('roles', 12);
+wait_for($node, retired('roles') . ' AND retired >= 1', 'it has begun', 1);
+setting("pool_monitor.protected_roles = 'app'");
+wait_for($node,
+	"SELECT count(*) = 0 FROM pool_monitor.sessions WHERE pool = 'roles' AND keep_reason IS NULL",
+	'protected');
+$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+stands_still('roles', 'a role that becomes protected');
+setting("pool_monitor.protected_roles = ''");
+$before = value(retired('roles'));
+wait_for($node, "SELECT retired > $before FROM pool_monitor.pool_stats WHERE pool = 'roles'",
+	'and goes on');
+$node->safe_psql('postgres', 'ALTER ROLE app SUPERUSER');
+$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+stands_still('roles', 'a role that becomes a superuser');
+$node->safe_psql('postgres', 'ALTER ROLE app NOSUPERUSER');
+$roles->close;
+
+# a pace that is corrected counts from the last retirement, as does one that is not
+my $gap =
+  "SELECT EXTRACT(EPOCH FROM max(at) - min(at)) FROM pool_monitor.events WHERE event = 'retired' AND pool =";
+pools(row('pace', pool_recycle => "'5 s'"));
+my $pace = holder('pace', 3);
+wait_for($node, retired('pace'), 'the first', 1);
+declare($node, "UPDATE pool_monitor.pools SET pool_size = 20");
+wait_for($node, retired('pace'), 'and the others', 3);
+cmp_ok(value("$gap 'pace'"), '<', 4.5, 'a shorter gap is in force at once');
+$pace->close;
+pools(row('again', pool_recycle => "'3 s'"));
+my $again = holder('again', 2);
+wait_for($node, retired('again'), 'the first', 1);
+declare($node, 'DELETE FROM pool_monitor.pools');
+declare($node, row('again', pool_recycle => "'3 s'"));
+wait_for($node, retired('again'), 'the second', 2);
+cmp_ok(value("$gap 'again'"), '>=', 2.999, 'declared anew, a pool keeps its pace');
+$again->close;
+
+# a pool without any bound goes by what it has
+pools(row('open', pool_recycle => "'2 s'", pool_size => 0));
+my $open = holder('open', 10);
+wait_for($node, retired('open'), 'all in the end', 10);
+cmp_ok(value("$gap 'open'"), '<', 15, 'faster than one in a pool_recycle');
+$open->close;
+
+# the oldest first, whatever the order of the pools
+setting('pool_monitor.recycle_interval = 1h');
+pools(row('first', priority => 1, pool_size => 100),
+	row('second', priority => 2, pool_size => 100));
+my $second = holder('second', 2);
+my $first  = holder('first',  3);
+wait_for($node, 'SELECT sum(stale) FROM pool_monitor.budgets', 'all are stale', 5);
+setting("pool_monitor.recycle_limit = 1\npool_monitor.recycle_interval = 300ms");
+wait_for(
+	$node,
+	'SELECT sum(retired) FROM pool_monitor.pool_stats WHERE pool IN ($$first$$, $$second$$)',
+	'all are retired', 5
+);
+is(
+	value(
+		"SELECT string_agg(pool, ' ' ORDER BY seq) FROM pool_monitor.events WHERE event = 'retired' AND pool IN ('first', 'second')"
+	),
+	'second second first first first',
+	'the oldest first, of all pools'
+);
+$_->close foreach $first, $second;
+setting("pool_monitor.recycle_limit = 100\npool_monitor.recycle_interval = 100ms");
+
+# many that decline do not keep the one behind them
+pools(row('many', pool_size => 1000));
+my $many = holder('many', 15);
+$many->do("sql $_ CREATE TEMP TABLE t (i int)") foreach 0 .. 13;
+wait_for($node, retired('many'), 'the youngest is retired though all others stay', 1);
+
+# a decline is told of once, and once more when it is another session's
+my $told =
+  "SELECT count(*) FROM pool_monitor.events WHERE event = 'declined' AND pool = 'many' AND detail->>'reason' = 'temporary schema'";
+wait_for(
+	$node,
+	"SELECT declined > 3 * 14 FROM pool_monitor.pool_stats WHERE pool = 'many'",
+	'each has declined several times'
+);
+is(value($told), 14, 'and was told of once');
+$many->close;
+my $other = holder('many', 1);
+$other->do('sql 0 CREATE TEMP TABLE t (i int)');
+wait_for($node, $told, 'another session that declines is told of', 15);
+$other->close;
+
+# what is over age and idle for too long shrinks, though its grace is longer still
+pools(row('grace', recycle_grace => "'1 h'", idle_limit => "'1 s'", shrink_idle => 'true'));
+my $grace = holder('grace', 4);
+wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'grace'",
+	'down to base', 1);
+$grace->close;
+
+# many leaks at one moment are one event and twenty, and nobody's secret is told
+pools(row('leaks', recycle_mode => "'report'"));
+my $leaks = holder('leaks', 25);
+$leaks->do("sql $_ BEGIN") foreach 0 .. 24;
+wait_for(
+	$node,
+	"SELECT count(*) = 25 FROM pool_monitor.sessions WHERE pool = 'leaks' AND xact_age > interval '1.5 s'",
+	'all are old enough'
+);
+my $listener = PoolMonitor::Holder->new($node, application_name => 'listener', user => 'app');
+$listener->do('sql 0 LISTEN pool_monitor');
+declare($node, "UPDATE pool_monitor.pools SET leak_threshold = '1 s'");
+my $told_of =
+  "SELECT count(*), sum(coalesce((detail->>'further_sessions')::int, 1)) FROM pool_monitor.events WHERE event = 'leak_suspect'";
+wait_for($node, $told_of, 'twenty, and a sum', '21|25');
+$_->close foreach $leaks, $listener;
+
+# a window whose time zone is not there any more is shut; all else is in force
+$node->safe_psql('postgres',
+	'ALTER TABLE pool_monitor.pools DROP CONSTRAINT "recycle_window must be NULL, or as 22:00-06:00 Europe/Berlin"'
+);
+$offset = -s $node->logfile;
+pools(row('zone', recycle_window => "'00:00-24:00 Nowhere/Atall'"), row('sound'));
+wait_for_log(
+	$node,
+	qr/recycle_window "00:00-24:00 Nowhere\/Atall" of pool "zone" stays shut: there is no such time zone/,
+	'a warning',
+	$offset
+);
+my $zone  = holder('zone',  2);
+my $sound = holder('sound', 2);
+wait_for($node, retired('sound'), 'other pools go on', 2);
+is(
+	value("SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'zone'"),
+	'outside recycle_window',
+	'its window is shut'
+);
+$node->safe_psql('postgres', 'SELECT pool_monitor.reload()') for 1 .. 3;
+is(log_count($node, 'stays shut', $offset), 1, 'warned of once');
+$_->close foreach $zone, $sound;
+
+# a herd long after the retirement that it answers, when no other one is due
+pools(row('late', pool_recycle => "'2 s'"));
+my $late = holder('late', 2);
+wait_for($node, retired('late'), 'one is retired', 1);
+declare($node, "UPDATE pool_monitor.pools SET pool_recycle = '1 h'");
+holder('late', 12)->close;
+wait_for(
+	$node,
+	"SELECT detail->>'reason' FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'late'",
+	'it pauses',
+	'reconnects'
+);
+
+# a worker that begins anew keeps the pause
+declare($node, "UPDATE pool_monitor.pools SET pool_recycle = '1 s', pool_size = 100");
+my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'";
+my $old    = value($worker);
+value("SELECT pg_terminate_backend($old)");
+wait_for($node, "SELECT count(*) = 1 FROM ($worker) w WHERE pid <> $old", 'another worker');
+time_passes('late');
+is(value(retired('late')), 1, 'which retires none either');
+$late->close;
+
+# what is retired by hand is no herd
+pools(row('hand', pool_size => 1));
+my $hand = holder('hand', 2);
+wait_for($node, retired('hand'), 'one is retired on schedule', 1);
+foreach (1 .. 3)
+{
+	my $more = holder('hand', 4);
+	wait_for($node,
+		"SELECT count(*) = 0 FROM pool_monitor.sessions WHERE pool = 'hand' AND NOT stale",
+		'stale');
+	value("SELECT count(*) FROM pool_monitor.recycle('hand', dry_run => false)");
+	$more->close;
+}
+is(
+	value(
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'hand'"
+	),
+	0,
+	'by hand: no herd'
+);
+$hand->close;
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
