@@ -1,26 +1,35 @@
-# Every SQL example of the README runs, in order, on one server, and what the
-# README says of settings is what the server says.
+# Every SQL example of the README and of the documents runs, in order, on one
+# server, and what the README says of settings is what the server says.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $readme = slurp_file("$FindBin::RealBin/../../README.md");
-my $node   = new_server('readme', '', no_extension => 1);
+my $node = new_server('readme', '', no_extension => 1);
 
-my $n = 0;
-while ($readme =~ /<!-- test: (\w+) -->\n```sql\n(.*?)```/gs)
+# Runs all examples of a document, and says how many there are.
+sub run_examples
 {
-	my ($name, $sql) = ($1, $2);
-	my ($rc, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 1);
-	is($rc,  0,  "example \"$name\" runs") or diag($err);
-	is($err, '', "example \"$name\" says nothing unexpected");
-	$n++;
-	$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+	my ($path) = @_;
+	my $text   = slurp_file("$FindBin::RealBin/../../$path");
+	my $n      = 0;
+	while ($text =~ /<!-- test: (\w+) -->\n```sql\n(.*?)```/gs)
+	{
+		my ($name, $sql) = ($1, $2);
+		my ($rc, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 1);
+		is($rc,  0,  "$path: example \"$name\" runs") or diag($err);
+		is($err, '', "$path: example \"$name\" says nothing unexpected");
+		$n++;
+		$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+	}
+	cmp_ok($n, '>=', 5, "$path: examples were found");
+	is(() = $text =~ /```sql/g, $n, "$path: and there is no other one");
+	return;
 }
-is($n,                        5,  'all examples were found');
-is(() = $readme =~ /```sql/g, $n, 'and there is no other one');
+
+my $readme = slurp_file("$FindBin::RealBin/../../README.md");
+run_examples('README.md');
 is(
 	$node->safe_psql(
 		'postgres', 'SELECT pool, base, ceiling FROM pool_monitor.budgets ORDER BY pool'
@@ -33,6 +42,15 @@ is(
 	'terminate',
 	'the mode is set'
 );
+
+# the documents begin with a fresh declaration
+foreach my $path ('docs/retirement.md')
+{
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	$node->reload;
+	declare($node, 'DELETE FROM pool_monitor.pools');
+	run_examples($path);
+}
 
 # the table of settings
 my %default  = $readme =~ /^\| `(\w+)` \| `([^`]*)`/gm;
