@@ -52,6 +52,7 @@ typedef enum PmKept
 	PM_KEPT_ENDS,				/* of all kinds */
 	PM_KEPT_REFUSED,
 	PM_KEPT_RETIRED,
+	PM_KEPT_TRANSACTIONS,
 	PM_NUM_KEPT
 } PmKept;
 
@@ -100,7 +101,7 @@ typedef struct PmPace
 	uint64		retired;
 	double		normal;			/* connects a second that were normal then */
 	int64		paused_until;	/* 0: not paused */
-}			PmPace;
+} PmPace;
 
 typedef struct PmAccount
 {

@@ -77,6 +77,8 @@ pm_account_kept(int account, PmKept which)
 			return pg_atomic_read_u64(&counters[PM_REFUSED]);
 		case PM_KEPT_RETIRED:
 			return pg_atomic_read_u64(&counters[PM_RETIRED]);
+		case PM_KEPT_TRANSACTIONS:
+			return pg_atomic_read_u64(&counters[PM_TRANSACTIONS]);
 		default:
 			for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
 				ends += pg_atomic_read_u64(&counters[i]);
@@ -325,6 +327,7 @@ kept_of(const PmFigures *figures, uint64 *kept)
 	kept[PM_KEPT_CONNECTS] = figures->counters[PM_CONNECTS];
 	kept[PM_KEPT_REFUSED] = figures->counters[PM_REFUSED];
 	kept[PM_KEPT_RETIRED] = figures->counters[PM_RETIRED];
+	kept[PM_KEPT_TRANSACTIONS] = figures->counters[PM_TRANSACTIONS];
 	kept[PM_KEPT_ENDS] = 0;
 	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
 		kept[PM_KEPT_ENDS] += figures->counters[i];

@@ -41,11 +41,11 @@ typedef struct Sums
 	int			retired_untold;
 	int			declined_untold;
 	int			declined[PM_NUM_REASONS];	/* for the first time so */
-}			Sums;
+} Sums;
 
 static PmAsk *asks = NULL;		/* that have no answer yet; max_pools */
 static int	nasks = 0;
-static Sums * sums_of = NULL;	/* one for each account */
+static Sums *sums_of = NULL;	/* one for each account */
 static int64 interval_begin = 0;	/* ms, monotonic; 0: none yet */
 static int	interval_retired = 0;
 static int64 next_look = 0;		/* ms, monotonic */
@@ -55,7 +55,7 @@ static uint64 looked_at = 0;	/* generation of the declarations */
 
 /* "2 temporary schema, 1 session-level lock"; empty when none declined. */
 static char *
-describe_declines(const Sums * sums)
+describe_declines(const Sums *sums)
 {
 	StringInfoData text;
 
@@ -78,7 +78,7 @@ tell_of_more(PmEventKind kind, const char *pool, int sessions)
 
 /* One line for a pool with more to say than the lines of single sessions. */
 static void
-sum_up(const char *pool, const Sums * sums)
+sum_up(const char *pool, const Sums *sums)
 {
 	char	   *declines = describe_declines(sums);
 

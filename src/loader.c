@@ -244,7 +244,9 @@ static const char *const declarations_query =
 " (EXTRACT(EPOCH FROM idle_limit) * 1000000)::bigint::text,"
 " (EXTRACT(EPOCH FROM leak_threshold) * 1000000)::bigint::text,"
 " (EXTRACT(EPOCH FROM recycle_grace) * 1000000)::bigint::text,"
-" recycle_mode, echo_pool::text, recycle_window, shrink_idle::text"
+" recycle_mode, echo_pool::text, recycle_window, shrink_idle::text,"
+" servers::text, workers::text, pool_size::text, max_overflow::text, pre_ping::text,"
+" (EXTRACT(EPOCH FROM pool_timeout) * 1000000)::bigint::text"
 " FROM pool_monitor.pools ORDER BY priority, name COLLATE pg_catalog.\"C\"";
 
 /* Columns of the query above. */
@@ -254,7 +256,9 @@ enum
 	COL_NETWORK, COL_NETWORK_BITS,
 	COL_BASE, COL_CEILING, COL_BUDGET, COL_GROWS_FROM_ZERO,
 	COL_POOL_RECYCLE, COL_IDLE_LIMIT, COL_LEAK_THRESHOLD, COL_RECYCLE_GRACE,
-	COL_RECYCLE_MODE, COL_ECHO_POOL, COL_RECYCLE_WINDOW, COL_SHRINK_IDLE
+	COL_RECYCLE_MODE, COL_ECHO_POOL, COL_RECYCLE_WINDOW, COL_SHRINK_IDLE,
+	COL_SERVERS, COL_WORKERS, COL_POOL_SIZE, COL_MAX_OVERFLOW, COL_PRE_PING,
+	COL_POOL_TIMEOUT
 };
 
 /* A pattern that is NULL or "%" has no say. */
@@ -337,10 +341,15 @@ compile_pool(PmPool *pool, HeapTuple tuple, TupleDesc desc)
 	compile_pattern(VALUE(COL_DATNAME), pool->datname, &pool->any_datname);
 	compile_pattern(VALUE(COL_USENAME), pool->usename, &pool->any_usename);
 	compile_network(pool, VALUE(COL_NETWORK), VALUE(COL_NETWORK_BITS));
+	pool->servers = to_number(VALUE(COL_SERVERS), 0);
+	pool->workers = to_number(VALUE(COL_WORKERS), 0);
+	pool->pool_size = to_number(VALUE(COL_POOL_SIZE), 0);
+	pool->max_overflow = to_number(VALUE(COL_MAX_OVERFLOW), 0);
 	pool->base = to_number(VALUE(COL_BASE), 0);
 	pool->ceiling = to_number(VALUE(COL_CEILING), -1);
 	pool->budget = to_number(VALUE(COL_BUDGET), pool->ceiling);
 	pool->grows_from_zero = strcmp(VALUE(COL_GROWS_FROM_ZERO), "true") == 0;
+	pool->pool_timeout = to_number(VALUE(COL_POOL_TIMEOUT), 0);
 	pool->pool_recycle = to_number(VALUE(COL_POOL_RECYCLE), -1);
 	pool->idle_limit = to_number(VALUE(COL_IDLE_LIMIT), 0);
 	pool->leak_threshold = to_number(VALUE(COL_LEAK_THRESHOLD), 0);
@@ -348,6 +357,7 @@ compile_pool(PmPool *pool, HeapTuple tuple, TupleDesc desc)
 	pool->recycle_mode = to_mode(VALUE(COL_RECYCLE_MODE));
 	compile_window(pool, VALUE(COL_RECYCLE_WINDOW));
 	pool->shrink_idle = strcmp(VALUE(COL_SHRINK_IDLE), "true") == 0;
+	pool->pre_ping = strcmp(VALUE(COL_PRE_PING), "true") == 0;
 	pool->echo = strcmp(VALUE(COL_ECHO_POOL), "true") == 0;
 #undef VALUE
 }

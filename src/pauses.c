@@ -59,7 +59,7 @@ pm_pauses_note_retired(int account)
 }
 
 static bool
-reconnects_too_fast(const PmPool *pool, int account, const PmPace * pace, int64 now)
+reconnects_too_fast(const PmPool *pool, int account, const PmPace *pace, int64 now)
 {
 	uint32		open = pg_atomic_read_u32(&pm_shared->accounts[account].connections);
 	double		own = Max(pace->normal, pm_pool_own_rate(pool, open)) * (now - pace->watched_since) / 1000.0;
@@ -71,7 +71,7 @@ reconnects_too_fast(const PmPool *pool, int account, const PmPace * pace, int64 
 
 /* What the pool does so long after its last retirement is no answer to it. */
 static bool
-is_void(const PmPool *pool, int account, const PmPace * pace, int64 now)
+is_void(const PmPool *pool, int account, const PmPace *pace, int64 now)
 {
 	uint32		open = pg_atomic_read_u32(&pm_shared->accounts[account].connections);
 	int64		gap = pool->pool_recycle > 0 ? pm_pool_gap(pool, pool->pool_recycle, open) / 1000 : 0;
@@ -81,7 +81,7 @@ is_void(const PmPool *pool, int account, const PmPace * pace, int64 now)
 }
 
 static void
-begin_pause(PmPace * pace, int account, int64 now)
+begin_pause(PmPace *pace, int account, int64 now)
 {
 	const char *name = pm_shared->accounts[account].name;
 
@@ -97,7 +97,7 @@ begin_pause(PmPace * pace, int account, int64 now)
 }
 
 static void
-end_pause(PmPace * pace, int account)
+end_pause(PmPace *pace, int account)
 {
 	const char *name = pm_shared->accounts[account].name;
 

@@ -52,10 +52,15 @@ typedef struct PmPool
 	bool		any_client_addr;
 	PmAddr		network;
 	int			network_bits;
+	int			servers;
+	int			workers;		/* on each server */
+	int			pool_size;		/* of each worker */
+	int			max_overflow;	/* -1: unbounded */
 	int			base;
 	int			ceiling;		/* -1: unbounded */
 	int			budget;			/* explicit, else the ceiling; -1: none */
 	bool		grows_from_zero;	/* pool_size = 0: nothing is overflow */
+	int64		pool_timeout;
 	int64		pool_recycle;	/* -1: never */
 	int64		idle_limit;
 	int64		leak_threshold;
@@ -63,6 +68,7 @@ typedef struct PmPool
 	PmRecycleMode recycle_mode;
 	PmWindow	recycle_window;
 	bool		shrink_idle;	/* retire what is idle over limit above base */
+	bool		pre_ping;		/* for the advice */
 	bool		echo;			/* log its connects and disconnects */
 } PmPool;
 

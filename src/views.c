@@ -116,6 +116,55 @@ pm_budgets(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* ---- declared() ---- */
+
+static const char *
+mode_name(PmRecycleMode mode)
+{
+	if (mode == PM_RECYCLE_TERMINATE)
+		return "terminate";
+	return mode == PM_RECYCLE_REPORT ? "report" : "off";
+}
+
+PG_FUNCTION_INFO_V1(pm_declared_pools);
+
+/* The declarations in force, for SQL in any database. */
+Datum
+pm_declared_pools(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const PmRules *rules;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	rules = pm_rules_current();
+	for (int i = 0; i < rules->npools; i++)
+	{
+		const PmPool *pool = &rules->pools[i];
+		PmRow		row = {0};
+
+		pm_put_text(&row, pool->name);
+		pm_put_int(&row, pool->servers);
+		pm_put_int(&row, pool->workers);
+		pm_put_int(&row, pool->pool_size);
+		pm_put_int(&row, pool->max_overflow);
+		pm_put_duration(&row, pool->pool_timeout);
+		pm_put_duration(&row, pool->pool_recycle);
+		pm_put_bool(&row, pool->pre_ping);
+		pm_put_bool(&row, pool->echo);
+		pm_put_duration(&row, pool->idle_limit);
+		pm_put_duration(&row, pool->leak_threshold);
+		pm_put_bound(&row, pool->base);
+		pm_put_bound(&row, pool->ceiling);
+		pm_put_bound(&row, pool->budget);
+		pm_put_text(&row, mode_name(pool->recycle_mode));
+		pm_put_duration(&row, pool->recycle_grace);
+		pm_put_bool(&row, pool->shrink_idle);
+		pm_put_row(result, &row);
+	}
+	return (Datum) 0;
+}
+
 /* ---- applications ---- */
 
 typedef struct ApplicationKey

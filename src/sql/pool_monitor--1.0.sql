@@ -394,7 +394,7 @@ CREATE FUNCTION pool_monitor.history(
 	OUT bucket_start timestamptz, OUT resolution interval, OUT pool text, OUT
 	seen float8, OUT avg_connections float8, OUT max_connections int, OUT
 	avg_busy float8, OUT max_busy int, OUT connects bigint, OUT disconnects
-	bigint, OUT refused bigint, OUT retired bigint, OUT overflow_seconds float8,
+	bigint, OUT refused bigint, OUT retired bigint, OUT transactions bigint, OUT overflow_seconds float8,
 	OUT exhausted_seconds float8, OUT over_seconds float8
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10000
@@ -404,7 +404,7 @@ COMMENT ON FUNCTION pool_monitor.history() IS 'behind the view pool_monitor.hist
 CREATE VIEW pool_monitor.history AS
 	SELECT h.bucket_start, h.resolution, h.pool, h.seen, h.avg_connections,
 		h.max_connections, h.avg_busy, h.max_busy, h.connects, h.disconnects,
-		h.refused, h.retired, h.overflow_seconds, h.exhausted_seconds,
+		h.refused, h.retired, h.transactions, h.overflow_seconds, h.exhausted_seconds,
 		h.over_seconds
 	FROM pool_monitor.history() AS h;
 
@@ -422,6 +422,7 @@ COMMENT ON COLUMN pool_monitor.history.connects IS 'sessions that began: exact, 
 COMMENT ON COLUMN pool_monitor.history.disconnects IS 'sessions that ended: exact';
 COMMENT ON COLUMN pool_monitor.history.refused IS 'logins refused because no connection slot was free: exact';
 COMMENT ON COLUMN pool_monitor.history.retired IS 'sessions retired by pool_monitor: exact';
+COMMENT ON COLUMN pool_monitor.history.transactions IS 'transactions that ended: exact';
 COMMENT ON COLUMN pool_monitor.history.overflow_seconds IS 'seconds above base, as sampled; 0 for the sums';
 COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS 'seconds with busy at the ceiling or above, as sampled; of (server): with no connection available';
 COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as sampled; of (server): above connection_budget';
@@ -448,6 +449,623 @@ COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered applicatio
 COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_set_back; over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; leak_suspect; retirement_paused, retirement_resumed; retired, declined';
 COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
 COMMENT ON COLUMN pool_monitor.events.detail IS 'details; times in seconds';
+
+--
+-- Planning
+--
+
+CREATE FUNCTION pool_monitor.plan(
+	servers int, workers int, instances int, pool_size int, max_overflow int,
+	headroom_percent numeric DEFAULT 20,
+	OUT base bigint, OUT ceiling bigint, OUT buffer bigint, OUT required_max_connections bigint
+) RETURNS SETOF record
+	LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 1
+	AS 'MODULE_PATHNAME', 'pm_plan_sql';
+COMMENT ON FUNCTION pool_monitor.plan(int, int, int, int, int, numeric) IS
+'What servers * workers * instances pools of one size come to, all of them together: base = processes * pool_size; ceiling = processes * (pool_size + max_overflow); buffer = headroom_percent of the ceiling, rounded up; required_max_connections = ceiling + buffer. The last three are NULL where a pool is unbounded (pool_size 0 or max_overflow -1). Raises an error for what makes no sense.';
+
+CREATE FUNCTION pool_monitor.erlang_b(connections int, offered_load float8) RETURNS float8
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_erlang_b_sql';
+COMMENT ON FUNCTION pool_monitor.erlang_b(int, float8) IS
+'Erlang''s B: the share of checkouts that find all connections busy when none of them waits. offered_load is in connections: rate * mean hold time.';
+
+CREATE FUNCTION pool_monitor.erlang_c(connections int, offered_load float8) RETURNS float8
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_erlang_c_sql';
+COMMENT ON FUNCTION pool_monitor.erlang_c(int, float8) IS
+'Erlang''s C: the probability that a checkout has to wait, and the share of time with all connections busy (M/M/c). 1 when offered_load is not below connections: unstable, the queue grows without end.';
+
+CREATE FUNCTION pool_monitor.offered_load(rate float8, hold_time float8) RETURNS float8
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_offered_load_sql';
+COMMENT ON FUNCTION pool_monitor.offered_load(float8, float8) IS
+'Little''s law: checkouts a second * seconds that each holds its connection = connections busy on average.';
+
+CREATE FUNCTION pool_monitor.mean_wait(connections int, offered_load float8, hold_time float8) RETURNS float8
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_mean_wait_sql';
+COMMENT ON FUNCTION pool_monitor.mean_wait(int, float8, float8) IS
+'Mean wait of all checkouts, those that do not wait among them, in seconds like hold_time: C * hold_time / (connections - offered_load). Infinity when unstable.';
+
+CREATE FUNCTION pool_monitor.mean_queue(connections int, offered_load float8) RETURNS float8
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_mean_queue_sql';
+COMMENT ON FUNCTION pool_monitor.mean_queue(int, float8) IS
+'Checkouts that wait, on average: C * offered_load / (connections - offered_load). Infinity when unstable.';
+
+CREATE FUNCTION pool_monitor.wait_quantile(connections int, offered_load float8, hold_time float8, quantile float8) RETURNS float8
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_wait_quantile_sql';
+COMMENT ON FUNCTION pool_monitor.wait_quantile(int, float8, float8, float8) IS
+'The wait that a share quantile (0 to 1) of the checkouts does not exceed, in seconds like hold_time: ln(C / (1 - quantile)) * hold_time / (connections - offered_load), at least 0. Infinity when unstable.';
+
+CREATE FUNCTION pool_monitor.timeout_probability(connections int, offered_load float8, hold_time float8, pool_timeout float8) RETURNS float8
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_timeout_probability_sql';
+COMMENT ON FUNCTION pool_monitor.timeout_probability(int, float8, float8, float8) IS
+'The probability that a checkout waits longer than pool_timeout (seconds, like hold_time): C * exp(-(connections - offered_load) * pool_timeout / hold_time). 1 when unstable.';
+
+CREATE FUNCTION pool_monitor.connections_needed(offered_load float8, hold_time float8, pool_timeout float8, target float8) RETURNS int
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_connections_needed_sql';
+COMMENT ON FUNCTION pool_monitor.connections_needed(float8, float8, float8, float8) IS
+'The smallest pool in which no more than a share target (0 to 1) of the checkouts waits longer than pool_timeout (seconds, like hold_time; 0: has to wait at all). NULL: more than 262143 connections.';
+
+CREATE FUNCTION pool_monitor.queue(
+	rate float8, hold_time float8, connections int, workers int DEFAULT 1, pool_timeout float8 DEFAULT 30,
+	OUT model text, OUT queue_connections int, OUT offered_load float8, OUT utilization float8, OUT stable bool,
+	OUT wait_probability float8, OUT mean_wait float8, OUT wait_p95 float8, OUT timeout_probability float8,
+	OUT mean_queue float8, OUT response_time float8
+) RETURNS SETOF record
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 2
+	AS 'MODULE_PATHNAME', 'pm_queue_sql';
+COMMENT ON FUNCTION pool_monitor.queue(float8, float8, int, int, float8) IS
+'Waiting in a pool of so many workers with so many connections each, for a rate (checkouts a second, of all workers) and a mean hold_time (seconds). Workers are separate queues; two rows are the bounds: isolated (pessimistic: each worker with its share of the load and its own connections) and shared (optimistic: one queue for all). utilization is offered_load / queue_connections; times are in seconds, Infinity where stable is false; response_time is mean_wait + hold_time. Assumes random arrivals and exponential hold times (M/M/c).';
+
+CREATE VIEW pool_monitor.presets AS
+	SELECT p.preset, p.min_users, p.max_users, p.min_servers, p.max_servers, p.pool_size, p.max_overflow,
+		p.pool_recycle, interval '15 minutes' AS pool_recycle_managed, p.pool_timeout,
+		interval '10 seconds' AS low_latency_timeout_min, interval '20 seconds' AS low_latency_timeout_max,
+		interval '30 seconds' AS standard_latency_timeout, interval '60 seconds' AS high_latency_timeout,
+		true AS pre_ping
+	FROM (VALUES
+		('small', 1, 10, 1, 1, 5, 10, interval '1 hour', interval '30 seconds'),
+		('medium', 10, 100, 1, 1, 10, 20, interval '30 minutes', interval '30 seconds'),
+		('large', 100, 1000, 2, 4, 20, 40, interval '30 minutes', interval '30 seconds'),
+		('enterprise', 1000, NULL, 5, NULL, 30, 70, interval '15 minutes', interval '20 seconds')
+	) AS p(preset, min_users, max_users, min_servers, max_servers, pool_size, max_overflow, pool_recycle, pool_timeout);
+
+COMMENT ON VIEW pool_monitor.presets IS
+'Sizes to begin with, by scale; then measure, and see advice. Columns are named as in pools, for INSERT ... SELECT.';
+COMMENT ON COLUMN pool_monitor.presets.preset IS 'small, medium, large, enterprise';
+COMMENT ON COLUMN pool_monitor.presets.min_users IS 'concurrent users from which it is meant';
+COMMENT ON COLUMN pool_monitor.presets.max_users IS 'and up to; NULL: without bound';
+COMMENT ON COLUMN pool_monitor.presets.min_servers IS 'application servers from which it is meant';
+COMMENT ON COLUMN pool_monitor.presets.max_servers IS 'and up to; NULL: without bound';
+COMMENT ON COLUMN pool_monitor.presets.pool_size IS 'connections that each process keeps open';
+COMMENT ON COLUMN pool_monitor.presets.max_overflow IS 'connections that each process may open above pool_size';
+COMMENT ON COLUMN pool_monitor.presets.pool_recycle IS 'age from which the client replaces a connection';
+COMMENT ON COLUMN pool_monitor.presets.pool_recycle_managed IS 'the same for a managed database that closes idle connections early';
+COMMENT ON COLUMN pool_monitor.presets.pool_timeout IS 'how long a checkout waits for a connection';
+COMMENT ON COLUMN pool_monitor.presets.low_latency_timeout_min IS 'pool_timeout where an answer is wanted soon or not at all: from here';
+COMMENT ON COLUMN pool_monitor.presets.low_latency_timeout_max IS 'up to here';
+COMMENT ON COLUMN pool_monitor.presets.standard_latency_timeout IS 'pool_timeout of most applications';
+COMMENT ON COLUMN pool_monitor.presets.high_latency_timeout IS 'pool_timeout where queries are long and a wait is better than an error';
+COMMENT ON COLUMN pool_monitor.presets.pre_ping IS 'test a connection before it is used: always';
+
+--
+-- What was declared and what was measured, for the advice
+--
+
+CREATE FUNCTION pool_monitor.declared(
+	OUT pool text, OUT servers int, OUT workers int, OUT pool_size int, OUT max_overflow int,
+	OUT pool_timeout interval, OUT pool_recycle interval, OUT pre_ping bool, OUT echo_pool bool,
+	OUT idle_limit interval, OUT leak_threshold interval, OUT base bigint, OUT ceiling bigint, OUT budget bigint,
+	OUT recycle_mode text, OUT recycle_grace interval, OUT shrink_idle bool
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20
+	AS 'MODULE_PATHNAME', 'pm_declared_pools';
+COMMENT ON FUNCTION pool_monitor.declared() IS
+'The declarations in force, as every database of the server sees them, in matching order. Columns as in pools; budget is the ceiling where none was declared. Needs shared_preload_libraries, and pg_read_all_stats.';
+
+CREATE VIEW pool_monitor.workload AS
+	WITH spans(span, length) AS (VALUES ('hour', interval '1 hour'), ('day', interval '1 day')),
+	minutes AS (
+		SELECT * FROM pool_monitor.history() AS h
+		WHERE h.resolution = interval '1 minute' AND h.bucket_start > pg_catalog.now() - interval '1 day'
+	),
+	sums AS (
+		SELECT m.pool, s.span,
+			sum(m.seen) AS seen,
+			sum(m.avg_connections * m.seen) AS connection_seconds,
+			max(m.max_connections) AS max_connections,
+			sum(m.avg_busy * m.seen) AS busy_seconds,
+			max(m.max_busy) AS max_busy,
+			percentile_disc(0.95) WITHIN GROUP (ORDER BY m.max_busy) AS p95_busy,
+			sum(m.transactions) AS transactions,
+			sum(m.connects) AS connects,
+			sum(m.disconnects) AS disconnects,
+			sum(m.retired) AS retired,
+			sum(m.refused) AS refused,
+			sum(m.overflow_seconds) AS overflow_seconds,
+			sum(m.exhausted_seconds) AS exhausted_seconds,
+			sum(m.over_seconds) AS over_seconds
+		FROM spans AS s
+		JOIN minutes AS m ON m.bucket_start > pg_catalog.now() - s.length
+		GROUP BY m.pool, s.span
+	),
+	rates AS (
+		SELECT s.*,
+			s.transactions / nullif(s.seen, 0) AS transactions_per_second,
+			s.busy_seconds / nullif(s.transactions, 0) AS hold_time,
+			least(s.transactions, s.seen / greatest(60, 2 * s.busy_seconds / nullif(s.transactions, 0))) AS effective_samples
+		FROM sums AS s
+	)
+	SELECT r.pool, r.span, pg_catalog.make_interval(secs => r.seen) AS seen,
+		r.connection_seconds / nullif(r.seen, 0) AS avg_connections, r.max_connections,
+		r.busy_seconds / nullif(r.seen, 0) AS avg_busy, r.p95_busy, r.max_busy,
+		r.transactions::bigint AS transactions, r.transactions_per_second, r.hold_time,
+		r.connects::bigint AS connects, r.disconnects::bigint AS disconnects,
+		r.retired::bigint AS retired, r.refused::bigint AS refused,
+		r.overflow_seconds / nullif(r.seen, 0) AS overflow_share,
+		r.exhausted_seconds / nullif(r.seen, 0) AS exhausted_share,
+		r.over_seconds / nullif(r.seen, 0) AS over_share,
+		r.effective_samples,
+		CASE WHEN r.effective_samples >= 30 THEN 'good' ELSE 'not enough data' END AS quality
+	FROM rates AS r;
+
+COMMENT ON VIEW pool_monitor.workload IS
+'What each declared pool, (undeclared) and (server) did in the last hour and the last day, from the minutes of history. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.workload.pool IS 'as in history';
+COMMENT ON COLUMN pool_monitor.workload.span IS 'hour or day';
+COMMENT ON COLUMN pool_monitor.workload.seen IS 'how much of it was watched';
+COMMENT ON COLUMN pool_monitor.workload.avg_connections IS 'connections, averaged over seen: exact';
+COMMENT ON COLUMN pool_monitor.workload.max_connections IS 'most connections at any moment: exact';
+COMMENT ON COLUMN pool_monitor.workload.avg_busy IS 'connections in a transaction, averaged over seen: exact. It is the offered load of the queueing functions';
+COMMENT ON COLUMN pool_monitor.workload.p95_busy IS 'in 95 % of the minutes no sample saw more busy connections';
+COMMENT ON COLUMN pool_monitor.workload.max_busy IS 'most busy connections that a sample has seen';
+COMMENT ON COLUMN pool_monitor.workload.transactions IS 'transactions that ended: exact';
+COMMENT ON COLUMN pool_monitor.workload.transactions_per_second IS 'of the time seen: the arrival rate of the queueing functions; NULL: nothing was seen';
+COMMENT ON COLUMN pool_monitor.workload.hold_time IS 'mean time in seconds for which a transaction kept its connection; NULL: there was none';
+COMMENT ON COLUMN pool_monitor.workload.connects IS 'sessions that began: exact';
+COMMENT ON COLUMN pool_monitor.workload.disconnects IS 'sessions that ended: exact';
+COMMENT ON COLUMN pool_monitor.workload.retired IS 'sessions retired by pool_monitor: exact';
+COMMENT ON COLUMN pool_monitor.workload.refused IS 'logins refused because no connection slot was free: exact';
+COMMENT ON COLUMN pool_monitor.workload.overflow_share IS 'share (0 to 1) of the time seen above base';
+COMMENT ON COLUMN pool_monitor.workload.exhausted_share IS 'share of the time seen with busy at the ceiling: measured, without any model';
+COMMENT ON COLUMN pool_monitor.workload.over_share IS 'share of the time seen above budget';
+COMMENT ON COLUMN pool_monitor.workload.effective_samples IS 'how many independent looks the averages are worth: one a minute, or one in two mean hold times where these are longer, and no more than there were transactions; NULL: there was none';
+COMMENT ON COLUMN pool_monitor.workload.quality IS 'good, or not enough data: fewer than 30 effective samples';
+
+--
+-- Advice: the policy, over what was declared and measured. Thresholds and their
+-- reasons are in docs/sizing.md.
+--
+
+CREATE FUNCTION pool_monitor.percent(share float8) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN pg_catalog.round((share * 100)::numeric, CASE WHEN share < 0.1 THEN 2 ELSE 0 END) || ' %';
+COMMENT ON FUNCTION pool_monitor.percent(float8) IS 'a share (0 to 1) as the views write it';
+
+CREATE VIEW pool_monitor.advice AS
+	WITH server AS (
+		SELECT * FROM pool_monitor.server()
+	),
+	declared AS (
+		SELECT d.*, d.servers * d.workers AS processes, d.pool_size + d.max_overflow AS each
+		FROM pool_monitor.declared() AS d
+	),
+	workload AS MATERIALIZED (
+		SELECT * FROM pool_monitor.workload
+	),
+	day AS (
+		SELECT * FROM workload AS w WHERE w.span = 'day'
+	),
+	stats AS (
+		SELECT * FROM pool_monitor.pool_stats()
+	),
+	events AS (
+		SELECT * FROM pool_monitor.events() AS e WHERE e.at > pg_catalog.now() - interval '1 day'
+	),
+	sessions AS (
+		SELECT * FROM pool_monitor.sessions()
+	),
+
+	-- connections that the declared ceilings leave of the connection budget
+	room AS (
+		SELECT s.connection_budget - coalesce(s.declared_ceiling, d.max_connections, 0) AS connections,
+			coalesce(d.refused, 0) > 0 OR coalesce(d.max_connections, 0) >= 0.9 * s.connection_budget AS is_short
+		FROM server AS s LEFT JOIN day AS d ON d.pool = '(server)'
+	),
+
+	-- the span in which the pool was exhausted for the larger share of the time
+	saturation AS (
+		SELECT DISTINCT ON (d.pool) d.*, w.span, w.seen, w.avg_busy, w.p95_busy, w.max_busy,
+			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
+			pool_monitor.erlang_c(d.ceiling::int, w.avg_busy) AS shared_model,
+			pool_monitor.erlang_c(d.each, w.avg_busy / d.processes) AS isolated_model
+		FROM declared AS d JOIN workload AS w ON w.pool = d.pool
+		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01
+		ORDER BY d.pool, w.exhausted_share DESC, w.span DESC
+	),
+	-- one step: a fifth more, half more from a fifth of the time on, if there is room
+	saturation_step AS (
+		SELECT s.*, least(greatest(floor(s.each * (0.2 + 0.3 * least(s.exhausted_share / 0.2, 1))), 1),
+				floor(r.connections / s.processes::float8),
+				CASE WHEN s.budget <> s.ceiling THEN floor((s.budget - s.ceiling) / s.processes::float8) END)::int AS more,
+			s.exhausted_share > 3 * s.isolated_model OR s.exhausted_share < s.shared_model / 3 AS model_is_off,
+			CASE WHEN s.max_overflow = 0 OR s.overflow_share >= 0.5 THEN 'pool_size' ELSE 'max_overflow' END AS which
+		FROM saturation AS s, room AS r
+	),
+	exhausted AS (
+		SELECT CASE WHEN s.quality <> 'good' THEN 'info' WHEN s.exhausted_share >= 0.2 THEN 'critical' ELSE 'warning' END AS severity,
+			s.pool, 'exhausted' AS topic,
+			'all connections were busy: the next checkout waited, up to pool_timeout' AS finding,
+			format('busy at the ceiling of %s for %s of the last %s; busy %s on average, %s at most; %s',
+				s.ceiling, pool_monitor.percent(s.exhausted_share), s.span, round(s.avg_busy::numeric, 2), s.max_busy,
+				CASE WHEN s.model_is_off THEN 'Erlang''s model is withheld: it disagrees with what was seen'
+					ELSE format('Erlang C says %s (one queue) to %s (one for each process)',
+						pool_monitor.percent(s.shared_model), pool_monitor.percent(s.isolated_model)) END) AS evidence,
+			CASE WHEN s.quality <> 'good' THEN 'Watch for longer before sizes are changed.'
+				WHEN s.more >= 1 THEN format('Raise %s of each process by %s, then look again. Long holds come first: see slow_holds, and pg_stat_statements.', s.which, s.more)
+				ELSE 'There is no room in the server''s connection budget or the pool''s: shorten the holds, lower another pool, or raise max_connections.' END AS recommendation,
+			CASE WHEN s.quality = 'good' AND s.more >= 1 THEN s.which END AS setting,
+			CASE WHEN s.quality = 'good' AND s.more >= 1 THEN CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END END AS current,
+			CASE WHEN s.quality = 'good' AND s.more >= 1 THEN s.more + CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END END AS proposed,
+			s.seen, s.effective_samples, s.quality
+		FROM saturation_step AS s
+	),
+
+	-- sessions above base come and go, far sooner than their age would have it
+	churn AS (
+		SELECT d.*, w.overflow_share, w.disconnects, w.p95_busy, w.seen, w.effective_samples, w.quality,
+			w.avg_connections * extract(epoch FROM w.seen) / w.disconnects AS lifetime,
+			least(greatest(ceil(w.p95_busy / d.processes::float8), d.pool_size + 1), ceil(d.pool_size * 1.5), d.each)::int AS size
+		FROM declared AS d JOIN day AS w ON w.pool = d.pool
+		WHERE d.ceiling IS NOT NULL AND d.max_overflow > 0 AND w.overflow_share >= 0.05
+			AND w.disconnects - w.retired >= 30
+			AND w.avg_connections * extract(epoch FROM w.seen) / w.disconnects < extract(epoch FROM coalesce(d.pool_recycle, interval '1 hour')) / 4
+	),
+	overflow AS (
+		SELECT CASE WHEN c.quality = 'good' THEN 'warning' ELSE 'info' END,
+			c.pool, 'overflow', 'overflow connections are opened and closed all the time',
+			format('above base of %s for %s of the last day; %s sessions ended, after %s s on average; 95 %% of the minutes needed no more than %s busy',
+				c.base, pool_monitor.percent(c.overflow_share), c.disconnects, round(c.lifetime::numeric, 1), c.p95_busy),
+			CASE WHEN c.quality = 'good' THEN format('Raise pool_size to %s and lower max_overflow to %s: the ceiling stays, the churn goes.', c.size, c.each - c.size)
+				ELSE 'Watch for longer before sizes are changed.' END,
+			CASE WHEN c.quality = 'good' THEN 'pool_size' END,
+			CASE WHEN c.quality = 'good' THEN c.pool_size END,
+			CASE WHEN c.quality = 'good' THEN c.size END,
+			c.seen, c.effective_samples, c.quality
+		FROM churn AS c
+	),
+
+	-- idle ones are what a pool is for; they are too many when they take up a fifth
+	-- of what the server can give, or when it is short of connections
+	slack AS (
+		SELECT d.*, w.p95_busy, w.max_busy, w.avg_connections, w.seen, w.effective_samples, w.quality, r.is_short,
+			greatest(ceil(1.25 * w.p95_busy / d.processes), 1)::int AS size
+		FROM declared AS d JOIN day AS w ON w.pool = d.pool, room AS r
+		WHERE w.quality = 'good' AND w.seen >= interval '1 hour'
+	),
+	idle AS (
+		SELECT 'info', s.pool, 'idle', 'more connections are kept open than the load needs',
+			format('%s connections on average, base %s; 95 %% of the minutes needed no more than %s busy, and none more than %s',
+				round(s.avg_connections::numeric, 1), s.base, s.p95_busy, s.max_busy),
+			format('Lower pool_size to %s: a quarter above what 95 %% of the minutes needed. max_overflow can take the rest.', s.size),
+			'pool_size', s.pool_size, s.size, s.seen, s.effective_samples, s.quality
+		FROM slack AS s, server AS v
+		WHERE s.size < s.pool_size
+			AND least(s.avg_connections, s.base) - s.processes * s.size >= CASE WHEN s.is_short THEN 5 ELSE greatest(20, 0.2 * v.connection_budget) END
+	),
+
+	above AS (
+		SELECT d.*, w.max_connections, w.seen,
+			ceil(w.max_connections / (d.servers * d.each)::float8)::int AS seems
+		FROM declared AS d JOIN day AS w ON w.pool = d.pool
+		WHERE w.max_connections > d.ceiling
+	),
+	declaration AS (
+		SELECT 'warning', a.pool, 'declaration', 'the pool had more connections than declared: more workers, or other sizes',
+			format('%s connections at one moment of the last day, ceiling %s = %s servers * %s workers * (%s + %s)',
+				a.max_connections, a.ceiling, a.servers, a.workers, a.pool_size, a.max_overflow),
+			format('Count the processes and compare their settings; with these sizes it would be %s workers. Or another application has the same name.', a.seems),
+			'workers', a.workers, a.seems, a.seen, NULL::float8, 'exact'
+		FROM above AS a
+	),
+	hosts AS (
+		SELECT d.pool, d.servers, count(DISTINCT s.client_addr)::int AS hosts
+		FROM declared AS d JOIN sessions AS s ON s.pool = d.pool
+		GROUP BY d.pool, d.servers
+		HAVING count(DISTINCT s.client_addr) > d.servers
+	),
+	more_hosts AS (
+		SELECT 'warning', h.pool, 'declaration', 'connections come from more hosts than servers are declared',
+			format('%s client addresses now, %s servers declared', h.hosts, h.servers),
+			'Count the servers, and correct the declaration.',
+			'servers', h.servers, h.hosts, NULL::interval, NULL::float8, 'exact'
+		FROM hosts AS h
+	),
+
+	unbounded AS (
+		SELECT 'warning', d.pool, 'unbounded', 'the pool has no upper bound: it can take every connection of the server',
+			format('pool_size %s, max_overflow %s; %s connections at most in the last day', d.pool_size, d.max_overflow, coalesce(w.max_connections, 0)),
+			'Give the client a bound, and declare it.',
+			CASE WHEN d.pool_size > 0 AND w.quality = 'good' THEN 'max_overflow' END,
+			CASE WHEN d.pool_size > 0 AND w.quality = 'good' THEN d.max_overflow END,
+			CASE WHEN d.pool_size > 0 AND w.quality = 'good' THEN greatest(ceil(1.2 * w.max_connections / d.processes) - d.pool_size, 1)::int END,
+			w.seen, w.effective_samples, coalesce(w.quality, 'not enough data')
+		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool
+		WHERE d.ceiling IS NULL
+	),
+
+	undeclared AS (
+		SELECT 'info', NULL::text, 'undeclared', format('application "%s" is in no declared pool', s.application_name),
+			format('%s connections now, %s at most, %s connects since %s', s.connections, s.peak_connections, s.connects, date_trunc('second', s.stats_reset)),
+			format('INSERT INTO pool_monitor.pools (name, application_name, workers, pool_size, max_overflow) VALUES (%L, %L, 1, %s, 0);',
+				CASE WHEN s.application_name = '' THEN 'unnamed' WHEN s.application_name LIKE '(%' THEN 'app ' || s.application_name ELSE s.application_name END,
+				regexp_replace(s.application_name, '([\\%_])', '\\\1', 'g'), s.peak_connections),
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM stats AS s
+		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2
+	),
+
+	overcommitted AS (
+		SELECT 'warning', NULL::text, 'overcommitted', 'the declared pools can open more connections than the server has room for',
+			format('declared ceilings %s, connection budget %s of %s usable', s.declared_ceiling, s.connection_budget, s.usable),
+			'Lower a pool (the next row says which), or raise max_connections and restart.',
+			'max_connections', s.max_connections,
+			CASE WHEN s.headroom_percent IS NULL THEN s.max_connections + s.declared_ceiling - s.connection_budget
+				ELSE ceil(s.declared_ceiling / (1 - s.headroom_percent / 100.0)) + s.reserved END::int,
+			NULL::interval, NULL::float8, 'exact'
+		FROM server AS s
+		WHERE s.declared_ceiling > s.connection_budget
+	),
+	-- the pool whose ceiling is furthest above what it has used
+	lowest AS (
+		SELECT d.*, coalesce(w.max_connections, 0) AS used, w.seen, w.effective_samples, coalesce(w.quality, 'not enough data') AS quality,
+			greatest(ceil(coalesce(w.max_connections, 0) / d.processes::float8) - d.pool_size, 0)::int AS enough
+		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool, server AS s
+		WHERE s.declared_ceiling > s.connection_budget AND d.max_overflow > 0
+		ORDER BY d.ceiling - greatest(coalesce(w.max_connections, 0), d.base) DESC, d.pool
+		LIMIT 1
+	),
+	lower_pool AS (
+		SELECT 'info', l.pool, 'overcommitted', 'this pool''s ceiling is furthest above what it uses',
+			format('ceiling %s, %s connections at most in the last day', l.ceiling, l.used),
+			CASE WHEN l.quality <> 'good' THEN 'Watch for longer before sizes are changed.'
+				WHEN l.enough < l.max_overflow THEN 'Lower max_overflow to what the last day needed.'
+				ELSE 'It uses what it has: lower another one, or raise max_connections.' END,
+			CASE WHEN l.quality = 'good' AND l.enough < l.max_overflow THEN 'max_overflow' END,
+			CASE WHEN l.quality = 'good' AND l.enough < l.max_overflow THEN l.max_overflow END,
+			CASE WHEN l.quality = 'good' AND l.enough < l.max_overflow THEN l.enough END,
+			l.seen, l.effective_samples, l.quality
+		FROM lowest AS l
+	),
+
+	refused AS (
+		SELECT CASE WHEN h.refused > 0 THEN 'critical' ELSE 'warning' END,
+			nullif(nullif(w.pool, '(server)'), '(undeclared)'), 'refused',
+			CASE w.pool WHEN '(undeclared)' THEN 'logins of undeclared applications were refused: no connection slot was free'
+				ELSE 'logins were refused: no connection slot was free' END,
+			format('%s in the last day, %s of them in the last hour; %s connections at most, %s usable', w.refused, coalesce(h.refused, 0), s.peak_connections, s.usable),
+			'See who holds the slots: budgets and applications. Lower the pools that are above their budgets, declare what is undeclared, or raise max_connections.',
+			NULL::text, NULL::int, NULL::int, w.seen, NULL::float8, 'exact'
+		FROM day AS w LEFT JOIN workload AS h ON h.pool = w.pool AND h.span = 'hour', server AS s
+		WHERE w.refused > 0 AND w.pool <> '(server)'
+	),
+
+	slow_holds AS (
+		SELECT 'warning', d.pool, 'slow_holds', 'long transactions hold connections: tune the queries before the pool',
+			format('a hold takes %s s (median), %s s (95 %%), %s s (longest); %s of %s busy at most in the last day',
+				round(extract(epoch FROM t.hold_p50), 3), round(extract(epoch FROM t.hold_p95), 3), round(extract(epoch FROM t.hold_max), 3),
+				w.max_busy, coalesce(d.ceiling::text, 'any number')),
+			'Look for slow statements (pg_stat_statements), and for work that is done while a transaction is open. Halving the holds is worth as much as doubling the pool.',
+			NULL::text, NULL::int, NULL::int, w.seen, t.transactions::float8,
+			CASE WHEN t.transactions >= 30 THEN 'good' ELSE 'not enough data' END
+		FROM declared AS d JOIN stats AS t ON t.pool = d.pool JOIN day AS w ON w.pool = d.pool
+		WHERE t.hold_p95 >= interval '1 second' AND t.transactions >= 30
+			AND (d.ceiling IS NULL OR w.max_busy >= 0.5 * d.ceiling)
+	),
+
+	leaks AS (
+		SELECT d.pool, d.leak_threshold,
+			(SELECT count(*) FROM sessions AS s WHERE s.pool = d.pool AND s.leak_suspect) AS now,
+			(SELECT count(*) FROM events AS e WHERE e.pool = d.pool AND e.event = 'leak_suspect') AS told
+		FROM declared AS d
+	),
+	leak AS (
+		SELECT CASE WHEN l.now > 0 THEN 'warning' ELSE 'info' END, l.pool, 'leak',
+			'sessions stay in one transaction for longer than leak_threshold',
+			format('%s now, %s in the last day; leak_threshold %s', l.now, l.told, l.leak_threshold),
+			'Find the code path that does not give its connection back. Meanwhile idle_in_transaction_session_timeout, and from PostgreSQL 17 on transaction_timeout, end such sessions; pool_monitor never does.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM leaks AS l
+		WHERE l.now > 0 OR l.told > 0
+	),
+
+	-- used when it was over age already: a client that recycles would have replaced it
+	aged AS (
+		SELECT d.pool, d.pool_recycle, count(*) AS sessions, max(s.age) AS oldest
+		FROM declared AS d JOIN sessions AS s ON s.pool = d.pool
+		WHERE s.age - coalesce(s.idle_for, interval '0') > 1.5 * d.pool_recycle
+		GROUP BY d.pool, d.pool_recycle
+	),
+	over_age AS (
+		SELECT 'warning', a.pool, 'over_age', 'the client uses connections that are past pool_recycle: it recycles later, or not at all',
+			format('%s sessions were used at more than one and a half times pool_recycle %s; the oldest is %s old', a.sessions, a.pool_recycle, date_trunc('second', a.oldest)),
+			'Set pool_recycle in the client, or declare what it really has: retirement goes by the declaration.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM aged AS a
+	),
+	long_recycle AS (
+		SELECT 'info', d.pool, 'pool_recycle', 'connections live for longer than 30 minutes',
+			format('pool_recycle %s', coalesce(d.pool_recycle::text, 'not set')),
+			'Firewalls, proxies and failovers leave old connections dead; memory of a session grows with its age. 30 minutes or less is usual, 15 for managed databases.',
+			'pool_recycle'::text, extract(epoch FROM d.pool_recycle)::int, 1800, NULL::interval, NULL::float8, 'exact'
+		FROM declared AS d
+		WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes'
+	),
+	no_ping AS (
+		SELECT 'warning', d.pool, 'pre_ping', 'sessions are retired on schedule, but the client does not test a connection before it uses it',
+			'recycle_mode terminate, pre_ping off',
+			'Switch pre_ping on in the client. Without it everything depends on the declared pool_recycle being the client''s.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM declared AS d
+		WHERE NOT d.pre_ping AND d.recycle_mode = 'terminate'
+	),
+	storms AS (
+		SELECT 'warning', e.pool, 'storm', CASE WHEN e.pool IS NULL THEN format('application "%s" opened many connections at once', e.application_name) ELSE 'the pool opened many connections at once' END,
+			format('%s storms in the last day, the last at %s: %s', count(*), date_trunc('second', max(e.at)), (array_agg(e.detail ORDER BY e.seq DESC))[1]),
+			'Look for restarts, failed health checks, a pool that throws all its connections away for one that is gone, or code that opens a pool for each request.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM events AS e
+		WHERE e.event = 'storm'
+		GROUP BY e.pool, e.application_name
+	),
+	pauses AS (
+		SELECT 'warning', e.pool, 'retirement', 'scheduled retirement has paused: the pool answered with far more connects than it lost sessions',
+			format('%s times in the last day, the last at %s', count(*), date_trunc('second', max(e.at))),
+			'The declared pool_recycle is probably shorter than the client''s. See docs/retirement.md.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM events AS e
+		WHERE e.event = 'retirement_paused' AND e.pool IS NOT NULL
+		GROUP BY e.pool
+	),
+	findings AS (
+		SELECT * FROM exhausted UNION ALL SELECT * FROM overflow UNION ALL SELECT * FROM idle
+		UNION ALL SELECT * FROM declaration UNION ALL SELECT * FROM more_hosts UNION ALL SELECT * FROM unbounded
+		UNION ALL SELECT * FROM undeclared UNION ALL SELECT * FROM overcommitted UNION ALL SELECT * FROM lower_pool
+		UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM slow_holds UNION ALL SELECT * FROM leak
+		UNION ALL SELECT * FROM over_age UNION ALL SELECT * FROM long_recycle UNION ALL SELECT * FROM no_ping
+		UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
+	)
+	SELECT f.severity, f.pool, f.topic, f.finding, f.evidence, f.recommendation, f.setting, f.current, f.proposed,
+		f.seen, f.effective_samples, f.quality
+	FROM findings AS f
+	ORDER BY array_position(ARRAY['critical', 'warning', 'info'], f.severity), f.pool, f.topic;
+
+COMMENT ON VIEW pool_monitor.advice IS
+'What to change, one row for each finding, the gravest first. The thresholds are in docs/sizing.md. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.advice.severity IS 'critical: clients wait or are refused; warning: it will come to that, or the declaration is wrong; info: could be better';
+COMMENT ON COLUMN pool_monitor.advice.pool IS 'declared pool; NULL: the server, or an undeclared application';
+COMMENT ON COLUMN pool_monitor.advice.topic IS 'exhausted, overflow, idle, declaration, unbounded, undeclared, overcommitted, refused, slow_holds, leak, over_age, pool_recycle, pre_ping, storm, retirement';
+COMMENT ON COLUMN pool_monitor.advice.finding IS 'what was found';
+COMMENT ON COLUMN pool_monitor.advice.evidence IS 'the numbers behind it';
+COMMENT ON COLUMN pool_monitor.advice.recommendation IS 'what to do';
+COMMENT ON COLUMN pool_monitor.advice.setting IS 'which setting of the client (or of the server) to change; NULL: no number is proposed';
+COMMENT ON COLUMN pool_monitor.advice.current IS 'its declared value; pool_recycle in seconds';
+COMMENT ON COLUMN pool_monitor.advice.proposed IS 'its proposed value';
+COMMENT ON COLUMN pool_monitor.advice.seen IS 'how long was watched for it; NULL: it is about this moment, or about the declaration';
+COMMENT ON COLUMN pool_monitor.advice.effective_samples IS 'as in workload; of slow_holds the transactions. NULL: nothing was estimated';
+COMMENT ON COLUMN pool_monitor.advice.quality IS 'of an estimate: good, or not enough data (fewer than 30 effective samples: then no number is proposed); exact: nothing was estimated';
+
+CREATE VIEW pool_monitor.checklist AS
+	WITH server AS (
+		SELECT * FROM pool_monitor.server()
+	),
+	declared AS (
+		SELECT * FROM pool_monitor.declared()
+	),
+	workload AS MATERIALIZED (
+		SELECT * FROM pool_monitor.workload
+	),
+	pools AS (
+		SELECT count(*) AS declared,
+			count(*) FILTER (WHERE d.ceiling IS NULL) AS unbounded,
+			count(*) FILTER (WHERE w.quality = 'good') AS measured,
+			count(*) FILTER (WHERE w.exhausted_share >= 0.01 OR w.max_connections > d.ceiling) AS too_small,
+			count(*) FILTER (WHERE w.max_connections >= 0.8 * d.ceiling) AS tested,
+			count(*) FILTER (WHERE w.max_connections IS NOT NULL) AS seen,
+			count(*) FILTER (WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes') AS long_recycle,
+			max(d.pool_recycle) AS longest_recycle,
+			count(*) FILTER (WHERE NOT d.pre_ping) AS no_ping,
+			count(*) FILTER (WHERE d.echo_pool) AS echo
+		FROM declared AS d LEFT JOIN workload AS w ON w.pool = d.pool AND w.span = 'day'
+	),
+	settings AS (
+		SELECT
+			max(s.reset_val) FILTER (WHERE s.name = 'idle_in_transaction_session_timeout') AS idle_timeout,
+			max(s.reset_val) FILTER (WHERE s.name = 'client_connection_check_interval') AS check_interval,
+			coalesce(bool_or(s.source <> 'default') FILTER (WHERE s.name = 'tcp_keepalives_idle'), false) AS keepalives,
+			max(s.reset_val) FILTER (WHERE s.name = 'superuser_reserved_connections')::int AS superuser_reserved
+		FROM pg_catalog.pg_settings AS s
+	),
+	monitoring AS (
+		SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.backend_type = 'pool_monitor') AS workers,
+			(SELECT max(h.bucket_start) FROM pool_monitor.history() AS h
+				WHERE h.pool = '(server)' AND h.resolution = interval '1 minute' AND h.seen > 0) AS last_minute
+	),
+	undeclared AS (
+		SELECT string_agg(quote_literal(s.application_name), ', ' ORDER BY s.peak_connections DESC, s.application_name) AS names, count(*) AS applications
+		FROM pool_monitor.pool_stats() AS s
+		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2
+	),
+	items(item, title, status, evidence) AS (
+		SELECT 1, 'pool sizes declared for the load',
+			CASE WHEN p.declared = 0 THEN 'fail' WHEN p.too_small > 0 THEN 'warn' WHEN p.measured < p.declared THEN 'unknown' ELSE 'pass' END,
+			format('%s pools declared, %s with enough data in the last day, %s exhausted or above their ceiling in it', p.declared, p.measured, p.too_small)
+		FROM pools AS p
+		UNION ALL
+		SELECT 2, 'connections recycled after 30 minutes or less',
+			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.long_recycle > 0 THEN 'warn' ELSE 'pass' END,
+			format('%s of %s pools longer or never; longest %s', p.long_recycle, p.declared, coalesce(p.longest_recycle::text, '-'))
+		FROM pools AS p
+		UNION ALL
+		SELECT 3, 'pre_ping on',
+			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.no_ping > 0 THEN 'warn' ELSE 'pass' END,
+			format('declared off for %s of %s pools', p.no_ping, p.declared)
+		FROM pools AS p
+		UNION ALL
+		SELECT 4, 'echo_pool off',
+			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.echo > 0 THEN 'warn' ELSE 'pass' END,
+			format('on for %s of %s pools', p.echo, p.declared)
+		FROM pools AS p
+		UNION ALL
+		SELECT 5, 'max_connections sufficient, with 20 to 30 % of headroom',
+			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.unbounded > 0 AND s.declared_ceiling IS NULL THEN 'fail'
+				WHEN s.declared_ceiling > s.usable THEN 'fail' WHEN s.declared_ceiling > 0.8 * s.usable THEN 'warn' ELSE 'pass' END,
+			CASE WHEN s.declared_ceiling IS NULL THEN format('%s pools without ceiling and budget', p.unbounded)
+				ELSE format('declared ceilings %s of %s usable: %s headroom', s.declared_ceiling, s.usable,
+					pool_monitor.percent(1 - s.declared_ceiling / s.usable::float8)) END
+		FROM pools AS p, server AS s
+		UNION ALL
+		SELECT 6, 'monitoring on',
+			CASE WHEN m.workers = 0 THEN 'fail' WHEN m.last_minute IS NULL THEN 'unknown'
+				WHEN m.last_minute < pg_catalog.now() - interval '2 minutes' THEN 'fail' ELSE 'pass' END,
+			format('%s worker; last minute in history %s', m.workers, coalesce(m.last_minute::text, 'none'))
+		FROM monitoring AS m
+		UNION ALL
+		SELECT 7, 'load test seen',
+			CASE WHEN p.declared = 0 OR p.seen = 0 THEN 'unknown' WHEN p.tested < p.declared THEN 'warn' ELSE 'pass' END,
+			format('%s of %s pools had 80 %% of their ceiling or more open at one moment of the last day', p.tested, p.declared)
+		FROM pools AS p
+		UNION ALL
+		SELECT 8, 'idle_in_transaction_session_timeout set',
+			CASE WHEN s.idle_timeout::int > 0 THEN 'pass'
+				WHEN EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS r, unnest(r.setconfig) AS c WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') THEN 'warn'
+				ELSE 'fail' END,
+			CASE WHEN s.idle_timeout::int > 0 THEN format('%s ms', s.idle_timeout) ELSE 'not set for the server (for single roles or databases: ' ||
+				(SELECT count(*) FROM pg_catalog.pg_db_role_setting AS r, unnest(r.setconfig) AS c WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') || ')' END
+		FROM settings AS s
+		UNION ALL
+		SELECT 9, 'TCP keepalives or client_connection_check_interval set',
+			CASE WHEN s.check_interval::int > 0 OR s.keepalives THEN 'pass' ELSE 'warn' END,
+			format('client_connection_check_interval %s ms; tcp_keepalives_idle %s', s.check_interval, CASE WHEN s.keepalives THEN 'set' ELSE 'the operating system''s' END)
+		FROM settings AS s
+		UNION ALL
+		SELECT 10, 'reserved connections kept',
+			CASE WHEN s.superuser_reserved >= 3 THEN 'pass' WHEN s.superuser_reserved > 0 THEN 'warn' ELSE 'fail' END,
+			format('superuser_reserved_connections %s', s.superuser_reserved)
+		FROM settings AS s
+		UNION ALL
+		SELECT 11, 'every application declared',
+			CASE WHEN u.applications > 0 THEN 'warn' ELSE 'pass' END,
+			CASE WHEN u.applications > 0 THEN format('%s applications with two connections or more are in no pool: %s', u.applications, left(u.names, 200))
+				ELSE 'no application with two connections or more is in no pool' END
+		FROM undeclared AS u
+	)
+	SELECT i.item, i.title, i.status, i.evidence FROM items AS i ORDER BY i.item;
+
+COMMENT ON VIEW pool_monitor.checklist IS
+'The production checklist. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.checklist.item IS 'its number';
+COMMENT ON COLUMN pool_monitor.checklist.title IS 'what is to be so';
+COMMENT ON COLUMN pool_monitor.checklist.status IS 'pass, warn, fail; unknown: there is nothing to judge it by yet';
+COMMENT ON COLUMN pool_monitor.checklist.evidence IS 'by what it was judged; settings are the server''s, unless the session''s own role or database has others';
 
 --
 -- Functions that act
@@ -495,12 +1113,16 @@ REVOKE ALL ON FUNCTION pool_monitor.server() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.pool_stats() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.history() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.events() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.declared() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.reset(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.recycle(text, bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.reload() FROM PUBLIC;
 
 GRANT SELECT ON pool_monitor.applications, pool_monitor.sessions TO PUBLIC;
 GRANT SELECT ON pool_monitor.pools, pool_monitor.budgets, pool_monitor.server TO pg_read_all_stats;
+GRANT SELECT ON pool_monitor.presets TO PUBLIC;
+GRANT SELECT ON pool_monitor.workload, pool_monitor.advice, pool_monitor.checklist TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.declared() TO pg_read_all_stats;
 GRANT SELECT ON pool_monitor.pool_stats, pool_monitor.history, pool_monitor.events TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.pool_stats() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.history() TO pg_read_all_stats;
