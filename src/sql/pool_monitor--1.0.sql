@@ -130,9 +130,9 @@ COMMENT ON COLUMN pool_monitor.pools.servers IS 'application servers that run th
 COMMENT ON COLUMN pool_monitor.pools.workers IS 'processes on each application server, each with a pool of its own';
 COMMENT ON COLUMN pool_monitor.pools.pool_size IS 'connections that each process keeps open; 0: without bound, as in SQLAlchemy';
 COMMENT ON COLUMN pool_monitor.pools.max_overflow IS 'connections that each process may open above pool_size; -1: without bound';
-COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS 'how long a checkout waits for a connection before it fails; declared for the record, nothing depends on it yet';
+COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS 'how long a checkout waits for a connection before it fails; the advice says how often that would happen';
 COMMENT ON COLUMN pool_monitor.pools.pool_recycle IS 'age from which the client replaces a connection at its next checkout; NULL: never';
-COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connection before it uses it? Declared for the record, nothing depends on it yet';
+COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connection before it uses it? Only the advice depends on it';
 COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'log this pool''s connects, disconnects and retirements in the server log';
 COMMENT ON COLUMN pool_monitor.pools.idle_limit IS 'an idle session is flagged idle_over_limit after this time';
 COMMENT ON COLUMN pool_monitor.pools.leak_threshold IS 'a session is flagged leak_suspect when it has been in one transaction for longer';
@@ -676,7 +676,8 @@ CREATE VIEW pool_monitor.advice AS
 		SELECT DISTINCT ON (d.pool) d.*, w.span, w.seen, w.avg_busy, w.p95_busy, w.max_busy,
 			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
 			pool_monitor.erlang_c(d.ceiling::int, w.avg_busy) AS shared_model,
-			pool_monitor.erlang_c(d.each, w.avg_busy / d.processes) AS isolated_model
+			pool_monitor.erlang_c(d.each, w.avg_busy / d.processes) AS isolated_model,
+			pool_monitor.timeout_probability(d.each, w.avg_busy / d.processes, w.hold_time, extract(epoch FROM d.pool_timeout)) AS timeouts
 		FROM declared AS d JOIN workload AS w ON w.pool = d.pool
 		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01
 		ORDER BY d.pool, w.exhausted_share DESC, w.span DESC
@@ -697,8 +698,8 @@ CREATE VIEW pool_monitor.advice AS
 			format('busy at the ceiling of %s for %s of the last %s; busy %s on average, %s at most; %s',
 				s.ceiling, pool_monitor.percent(s.exhausted_share), s.span, round(s.avg_busy::numeric, 2), s.max_busy,
 				CASE WHEN s.model_is_off THEN 'Erlang''s model is withheld: it disagrees with what was seen'
-					ELSE format('Erlang C says %s (one queue) to %s (one for each process)',
-						pool_monitor.percent(s.shared_model), pool_monitor.percent(s.isolated_model)) END) AS evidence,
+					ELSE format('Erlang C says %s (one queue) to %s (one for each process) of the checkouts wait, up to %s for longer than pool_timeout %s',
+						pool_monitor.percent(s.shared_model), pool_monitor.percent(s.isolated_model), pool_monitor.percent(s.timeouts), s.pool_timeout) END) AS evidence,
 			CASE WHEN s.quality <> 'good' THEN 'Watch for longer before sizes are changed.'
 				WHEN s.more >= 1 THEN format('Raise %s of each process by %s, then look again. Long holds come first: see slow_holds, and pg_stat_statements.', s.which, s.more)
 				ELSE 'There is no room in the server''s connection budget or the pool''s: shorten the holds, lower another pool, or raise max_connections.' END AS recommendation,

@@ -34,7 +34,7 @@ is(
 	$node->safe_psql(
 		'postgres', 'SELECT pool, base, ceiling FROM pool_monitor.budgets ORDER BY pool'
 	),
-	"billing|80|80\nems|18|42",
+	"billing|80|80\nems|18|42\nshop|5|15",
 	'the declared pools are in force'
 );
 is(
@@ -44,7 +44,7 @@ is(
 );
 
 # the documents begin with a fresh declaration
-foreach my $path ('docs/retirement.md')
+foreach my $path (grep { -e "$FindBin::RealBin/../../$_" } 'docs/retirement.md', 'docs/sizing.md')
 {
 	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
 	$node->reload;

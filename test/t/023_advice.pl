@@ -101,7 +101,7 @@ is(
 );
 like(
 	advice('evidence', 'exhausted of sat'),
-	qr/ceiling of 42 for 30 % of the last hour; busy 36\.00 on average, 42 at most; Erlang C says 25 % \(one queue\) to 48 % \(one for each process\)/,
+	qr/ceiling of 42 for 30 % of the last hour; busy 36\.00 on average, 42 at most; Erlang C says 25 % \(one queue\) to 48 % \(one for each process\) of the checkouts wait, up to 0\.00 % for longer than pool_timeout 00:00:30/,
 	'with what was measured beside what Erlang says'
 );
 is(
