@@ -95,11 +95,15 @@ typedef struct PmAccountKey
  */
 typedef struct PmPace
 {
-	int64		last_retired;	/* on schedule; 0: none yet */
+	int64		last_retired;	/* on schedule, or the question put; 0: none */
+	int64		gap;			/* that was kept then */
 	int64		watched_since;	/* pauses.c: evidence since then; 0: none */
 	uint64		connects;		/* what the counters were then */
 	uint64		retired;
-	double		normal;			/* connects a second that were normal then */
+	double		normal;			/* connects a second that were normal then;
+								 * negative: not known */
+	int			bad_answers;	/* to the last retirements, in a row */
+	bool		storm;			/* the pool is in one */
 	int64		paused_until;	/* 0: not paused */
 } PmPace;
 

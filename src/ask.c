@@ -55,9 +55,10 @@ may_ask(const PmSlot *slot, uint64 request, const PmSession *session, int64 now)
 	{
 		case PM_REQUEST_ASKED:
 		case PM_REQUEST_DECLINED:
-			return slot->asked_backend_start != session->backend_start || now - slot->asked_at > PM_ABANDONED_AFTER;
+			return now - slot->asked_at > PM_ABANDONED_AFTER;
 		case PM_REQUEST_RETIRING:
-			return slot->asked_backend_start != session->backend_start;
+			return slot->asked_backend_start != session->backend_start &&
+				now - slot->asked_at > PM_ABANDONED_AFTER;
 		case PM_REQUEST_NONE:
 			return true;
 	}
@@ -132,7 +133,16 @@ pm_ask_settled(PmAsk *ask)
 													  PM_REQUEST(0, PM_REQUEST_NONE, PM_REASON_NONE));
 		}
 	}
-	return ask->answered && !(ask->retired && slot_is(slot, &ask->session));
+	if (ask->retired)
+	{
+		uint64		request = PM_REQUEST(ask->ticket, PM_REQUEST_RETIRING, PM_REASON_NONE);
+
+		if (slot_is(slot, &ask->session))
+			return false;
+		(void) pg_atomic_compare_exchange_u64(&slot->request, &request,
+											  PM_REQUEST(0, PM_REQUEST_NONE, PM_REASON_NONE));
+	}
+	return ask->answered;
 }
 
 /* Takes the question back; the answer counts if it came first. Takes no lock. */
@@ -182,22 +192,6 @@ rule_name(const PmAsk *ask)
 
 /* ---- events ---- */
 
-/* A printable ASCII string as JSON, without its quotes. */
-static char *
-json_escape(char *to, const char *from)
-{
-	char	   *at = to;
-
-	for (; *from != '\0'; from++)
-	{
-		if (*from == '"' || *from == '\\')
-			*at++ = '\\';
-		*at++ = (unsigned char) *from < ' ' ? '?' : *from;
-	}
-	*at = '\0';
-	return to;
-}
-
 static double
 seconds(TimestampTz since, TimestampTz now)
 {
@@ -216,7 +210,7 @@ record_one(const PmAsk *ask, const char *by)
 		snprintf(reason, sizeof(reason), ", \"reason\": \"%s\"", pm_reason_text(ask->reason));
 	pm_event(ask->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, ask->pool_name, false, session->pid,
 			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"age\": %.3f, \"idle\": %.3f, \"rule\": \"%s\", \"by\": \"%s\"%s}",
-			 json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
+			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
 			 seconds(session->backend_start, now), seconds(session->state_change, now), rule_name(ask), by, reason);
 }
 

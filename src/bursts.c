@@ -255,9 +255,13 @@ pm_bursts_in_storm(int account)
 	return watches != NULL && watches[account].storm;
 }
 
-/* Connects a second that are normal; 0 until that is known. */
-double
-pm_bursts_normal(int account)
+/* Connects a second that are normal; false: that is not known yet. */
+bool
+pm_bursts_normal(int account, double *normal)
 {
-	return watches == NULL || watches[account].windows < LEARNING ? 0 : watches[account].normal / WINDOW;
+	if (watches == NULL || watches[account].windows < LEARNING ||
+		watches[account].incarnation != pm_shared->accounts[account].incarnation)
+		return false;
+	*normal = watches[account].normal / WINDOW;
+	return true;
 }

@@ -11,7 +11,7 @@ extern void pm_bursts_tick(const PmRules *rules);
 
 /* What the ticks of this process have seen. */
 extern bool pm_bursts_in_storm(int account);
-extern double pm_bursts_normal(int account);	/* connects a second */
+extern bool pm_bursts_normal(int account, double *normal);	/* connects a second */
 extern int64 pm_bursts_last_refused(void);	/* ms, monotonic; 0: none */
 
 #endif							/* PM_BURSTS_H */

@@ -12,7 +12,10 @@
  * again when a recycle_interval has passed and no other one is left.
  *
  * When a pool was last retired from, and who has declined, is in shared memory,
- * so that a worker that begins anew neither hurries nor repeats itself.
+ * so that a worker that begins anew neither hurries nor repeats itself; it takes
+ * its questions back when it ends. A pool's turn is used up when the question is
+ * put, and given back when the answer is no: so an end in between makes it later,
+ * never sooner.
  *
  * Nobody is asked while a load of the declarations is under way or has failed.
  */
@@ -22,10 +25,11 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "guc.h"
-#include "lib/stringinfo.h"
+#include "outcomes.h"
 #include "pauses.h"
 #include "recycler.h"
 #include "schedule.h"
+#include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -33,161 +37,77 @@
 #define ANSWER_INTERVAL	10		/* ms; between two looks at answers */
 #define LOOK_AGAIN		1000	/* ms; pauses end, loads come to an end */
 
-/* What happened to a pool's account since the interval began. */
-typedef struct Sums
+/* A question that has no answer yet. */
+typedef struct Question
 {
-	int			retired;
-	int			told;			/* of all that follow, by an event each */
-	int			retired_untold;
-	int			declined_untold;
-	int			declined[PM_NUM_REASONS];	/* for the first time so */
-} Sums;
+	PmAsk		ask;
+	int64		former_turn;	/* PmPace.last_retired before it */
+	int64		gap;			/* ms */
+}			Question;
 
-static PmAsk *asks = NULL;		/* that have no answer yet; max_pools */
-static int	nasks = 0;
-static Sums *sums_of = NULL;	/* one for each account */
-static int64 interval_begin = 0;	/* ms, monotonic; 0: none yet */
-static int	interval_retired = 0;
+/* What one look has found of a pool. A pid of 0: no session. */
+typedef struct Found
+{
+	int			sessions;
+	PmAsk		stale;
+	PmAsk		idle;			/* above base, for shrink_idle */
+}			Found;
+
+static Question * questions = NULL; /* most_questions() */
+static int	nquestions = 0;
 static int64 next_look = 0;		/* ms, monotonic */
 static uint64 looked_at = 0;	/* generation of the declarations */
 
-/* ---- the record ---- */
-
-/* "2 temporary schema, 1 session-level lock"; empty when none declined. */
-static char *
-describe_declines(const Sums *sums)
+/* One of each account that a pool can have, (other) among them. */
+static int
+most_questions(void)
 {
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (int reason = 1; reason < PM_NUM_REASONS; reason++)
-	{
-		if (sums->declined[reason] > 0)
-			appendStringInfo(&text, "%s%d %s", text.len > 0 ? ", " : "",
-							 sums->declined[reason], pm_reason_text(reason));
-	}
-	return text.data;
-}
-
-static void
-tell_of_more(PmEventKind kind, const char *pool, int sessions)
-{
-	if (sessions > 0)
-		pm_event(kind, pool, false, 0, "{\"further_sessions\": %d, \"by\": \"schedule\"}", sessions);
-}
-
-/* One line for a pool with more to say than the lines of single sessions. */
-static void
-sum_up(const char *pool, const Sums *sums)
-{
-	char	   *declines = describe_declines(sums);
-
-	tell_of_more(PM_EVENT_RETIRED, pool, sums->retired_untold);
-	tell_of_more(PM_EVENT_DECLINED, pool, sums->declined_untold);
-	if (declines[0] != '\0')
-		ereport(LOG,
-				(errmsg("pool \"%s\": sessions retired: %d, declined: %s", pool, sums->retired, declines)));
-	else if (sums->retired > 1)
-		ereport(LOG,
-				(errmsg("pool \"%s\": sessions retired: %d", pool, sums->retired)));
-}
-
-static void
-begin_interval(int64 now)
-{
-	if (sums_of == NULL)
-	{
-		sums_of = MemoryContextAllocZero(TopMemoryContext, sizeof(Sums) * pm_num_accounts());
-		asks = MemoryContextAllocZero(TopMemoryContext, sizeof(PmAsk) * pm_max_pools);
-	}
-	for (int i = 0; i < pm_num_accounts(); i++)
-		sum_up(pm_shared->accounts[i].name, &sums_of[i]);
-	memset(sums_of, 0, sizeof(Sums) * pm_num_accounts());
-	interval_begin = now;
-	interval_retired = 0;
-}
-
-static void
-note_retired(const PmAsk *ask)
-{
-	Sums	   *sums = &sums_of[ask->account];
-
-	sums->retired++;
-	interval_retired++;
-	if (sums->told < PM_SINGLE_EVENTS)
-	{
-		sums->told++;
-		pm_asks_record(&ask, 1, false, "schedule");
-	}
-	else
-		sums->retired_untold++;
-	pm_ask_log(ask, LOG);
-	pm_pauses_note_retired(ask->account);
-}
-
-/*
- * It is not asked again before a recycle_interval has passed. A decline is counted
- * each time, and told when it is new: a pinned session stays so for hours.
- */
-static void
-note_kept(const PmAsk *ask)
-{
-	PmSlot	   *slot = &pm_shared->slots[ask->session.index];
-	Sums	   *sums = &sums_of[ask->account];
-	bool		new = slot->declined_start != ask->session.backend_start || slot->declined_reason != ask->reason;
-
-	slot->declined_start = ask->session.backend_start;
-	slot->declined_reason = ask->reason;
-	slot->declined_at = pm_monotonic_ms();
-	if (!pm_ask_was_declined(ask))
-		return;
-	pm_ask_count_decline(ask);
-	if (!new)
-		return;
-	sums->declined[ask->reason]++;
-	if (sums->told < PM_SINGLE_EVENTS)
-	{
-		sums->told++;
-		pm_asks_record(&ask, 1, true, "schedule");
-	}
-	else
-		sums->declined_untold++;
+	return pm_first_application() + 1;
 }
 
 /* ---- answers ---- */
 
-/* Afterwards nasks says how many are still to come. */
 static void
-look_for_answers(void)
+note_answer(const Question * question)
+{
+	const PmAsk *ask = &question->ask;
+
+	if (ask->retired)
+		pm_pauses_note_retired(ask->account, question->gap);
+	else
+		pm_shared->accounts[ask->account].pace.last_retired = question->former_turn;
+	pm_outcomes_note(ask);
+}
+
+/* Afterwards nquestions says how many are still open; late: none is. */
+static void
+look_for_answers(bool late)
 {
 	int			waiting = 0;
 
-	for (int i = 0; i < nasks; i++)
+	for (int i = 0; i < nquestions; i++)
 	{
-		PmAsk	   *ask = &asks[i];
+		Question   *question = &questions[i];
 
-		if (pm_monotonic_ms() - ask->asked_at > ANSWER_TIMEOUT)
-			pm_ask_withdraw(ask);
-		else if (!pm_ask_settled(ask))
+		if (late || pm_monotonic_ms() - question->ask.asked_at > ANSWER_TIMEOUT)
+			pm_ask_withdraw(&question->ask);
+		else if (!pm_ask_settled(&question->ask))
 		{
-			asks[waiting++] = *ask;
+			questions[waiting++] = *question;
 			continue;
 		}
-		if (ask->retired)
-			note_retired(ask);
-		else
-			note_kept(ask);
+		note_answer(question);
 		next_look = 0;
 	}
-	nasks = waiting;
+	nquestions = waiting;
 }
 
 static bool
 is_asking(int account)
 {
-	for (int i = 0; i < nasks; i++)
+	for (int i = 0; i < nquestions; i++)
 	{
-		if (asks[i].account == account)
+		if (questions[i].ask.account == account)
 			return true;
 	}
 	return false;
@@ -204,27 +124,29 @@ asked_lately(const PmSession *session, int64 now)
 	return slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval;
 }
 
+/* For a reason that is likely to last? */
 static bool
 has_declined(const PmSession *session)
 {
-	return pm_shared->slots[session->index].declined_start == session->backend_start;
+	const PmSlot *slot = &pm_shared->slots[session->index];
+
+	return slot->declined_start == session->backend_start && pm_reason_lasts(slot->declined_reason);
 }
 
 /* The oldest first; but those that have declined after all that have not. */
 static bool
 comes_before(const PmSession *session, const PmSession *other)
 {
+	if (other->pid == 0)
+		return true;
 	if (has_declined(session) != has_declined(other))
 		return has_declined(other);
 	return session->backend_start < other->backend_start;
 }
 
-/*
- * The first session of each pool that may be retired; of pools without one the pid
- * stays 0. Looks up roles: shared catalogs, which need no database.
- */
+/* Looks up roles: shared catalogs, which need no database. */
 static void
-find_candidates(PmTally *tally, PmAsk *found, int64 now)
+find_candidates(PmTally *tally, Found * found, int64 now)
 {
 	PmScan		scan;
 	PmSession	session;
@@ -234,31 +156,89 @@ find_candidates(PmTally *tally, PmAsk *found, int64 now)
 	{
 		PmClass    *class = pm_tally_class(tally, &session);
 		PmFlags		flags = pm_tally_flags(tally, class, &session);
-		PmAsk	   *best = class->pool >= 0 ? &found[class->pool] : NULL;
+		PmAsk	   *best;
 
-		if (best == NULL || (best->session.pid != 0 && !comes_before(&session, &best->session)))
+		if (class->pool < 0)
 			continue;
-		if (pm_keep_reason(tally, class, &session, &flags, true) == PM_REASON_NONE && !asked_lately(&session, now))
+		found[class->pool].sessions++;
+		best = flags.stale ? &found[class->pool].stale : &found[class->pool].idle;
+		if (comes_before(&session, &best->session) && !asked_lately(&session, now) &&
+			pm_keep_reason(tally, class, &session, &flags, true) == PM_REASON_NONE)
 			pm_ask_init(best, &session, class->pool, tally->rules, &flags);
 	}
+}
+
+static int64
+gap_of(const PmAsk *ask, const PmPool *pool)
+{
+	int64		lifetime = ask->rule == PM_RULE_IDLE ? pool->idle_limit : pool->pool_recycle;
+
+	return (pm_pool_gap(pool, lifetime, pg_atomic_read_u32(&pm_shared->accounts[ask->account].connections)) + 999) / 1000;
 }
 
 /* When the session's turn comes; 0: it has come. */
 static int64
 turn_of(const PmAsk *ask, const PmPool *pool, int64 now)
 {
-	PmAccount  *account = &pm_shared->accounts[ask->account];
-	int64		lifetime = ask->rule == PM_RULE_IDLE ? pool->idle_limit : pool->pool_recycle;
-	int64		gap = pm_pool_gap(pool, lifetime, pg_atomic_read_u32(&account->connections));
-	int64		due = account->pace.last_retired == 0 ? 0 : account->pace.last_retired + (gap + 999) / 1000;
+	int64		last = pm_shared->accounts[ask->account].pace.last_retired;
+	int64		due = last == 0 ? 0 : last + gap_of(ask, pool);
 
 	if (now < due)
 		return due;
-	if (pm_paused(ask->account))
+	if (pm_paused(ask->account) || nquestions == most_questions())
 		return now + LOOK_AGAIN;
-	if (interval_retired + nasks >= pm_recycle_limit)
-		return interval_begin + pm_recycle_interval;
+	if (pm_shared->interval_retired + nquestions >= pm_recycle_limit)
+		return pm_shared->interval_begin + pm_recycle_interval;
 	return 0;
+}
+
+static void
+put_question(const PmAsk *ask, const PmPool *pool, int64 now)
+{
+	PmPace	   *pace = &pm_shared->accounts[ask->account].pace;
+	Question   *question = &questions[nquestions++];
+
+	question->ask = *ask;
+	question->former_turn = pace->last_retired;
+	question->gap = gap_of(ask, pool);
+	pace->last_retired = now;
+	pm_ask(&question->ask);
+}
+
+/* Those of all pools that could be asked, by age; returns how many. */
+static int
+collect(const Found * found, const PmRules *rules, PmAsk *candidates)
+{
+	int			n = 0;
+
+	for (int i = 0; i < rules->npools; i++)
+	{
+		if (found[i].stale.session.pid != 0)
+			candidates[n++] = found[i].stale;
+		if (found[i].idle.session.pid != 0 && found[i].sessions > rules->pools[i].base)
+			candidates[n++] = found[i].idle;
+	}
+	qsort(candidates, n, sizeof(PmAsk), pm_ask_compare_age);
+	return n;
+}
+
+/* Asks those whose turn it is, the oldest first, and sets when to look again. */
+static void
+ask_candidates(const PmAsk *candidates, int n, const PmRules *rules, int64 now)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const PmPool *pool = &rules->pools[candidates[i].pool];
+		int64		turn;
+
+		if (is_asking(candidates[i].account))
+			continue;
+		turn = turn_of(&candidates[i], pool, now);
+		if (turn > 0)
+			next_look = Min(next_look, turn);
+		else
+			put_question(&candidates[i], pool, now);
+	}
 }
 
 static bool
@@ -272,44 +252,6 @@ any_pool_terminates(const PmRules *rules)
 	return false;
 }
 
-/* Is it what the owners want, and known to be so? */
-static bool
-may_retire(const PmRules *rules)
-{
-	return any_pool_terminates(rules) &&
-		pm_load_state(pg_atomic_read_u64(&pm_shared->load_requested)) == PM_DECLARATIONS_CURRENT;
-}
-
-/* Asks those whose turn it is, the oldest first, and sets when to look again. */
-static void
-ask_candidates(PmAsk *found, const PmRules *rules, int64 now)
-{
-	int			n = 0;
-
-	for (int pool = 0; pool < rules->npools; pool++)
-	{
-		if (found[pool].session.pid != 0)
-			found[n++] = found[pool];
-	}
-	qsort(found, n, sizeof(PmAsk), pm_ask_compare_age);
-	for (int i = 0; i < n; i++)
-	{
-		int64		turn;
-
-		/* (other) may be the account of several pools */
-		if (is_asking(found[i].account))
-			continue;
-		turn = turn_of(&found[i], &rules->pools[found[i].pool], now);
-		if (turn > 0)
-			next_look = Min(next_look, turn);
-		else
-		{
-			pm_ask(&found[i]);
-			asks[nasks++] = found[i];
-		}
-	}
-}
-
 /*
  * One look at all sessions. The transaction is for the roles, and for what is
  * allocated on the way.
@@ -319,46 +261,66 @@ look(int64 now)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	PmTally		tally;
+	Found	   *found;
+	PmAsk	   *candidates;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	pm_tally_begin(&tally);
 	looked_at = tally.rules->generation;
 	next_look = now + pm_recycle_interval;
-	if (may_retire(tally.rules))
-	{
-		PmAsk	   *found = palloc0(sizeof(PmAsk) * tally.rules->npools);
-
-		find_candidates(&tally, found, now);
-		ask_candidates(found, tally.rules, now);
-	}
-	else
-		next_look = Min(next_look, now + LOOK_AGAIN);
+	found = palloc0(sizeof(Found) * (tally.rules->npools + 1));
+	candidates = palloc(sizeof(PmAsk) * 2 * (tally.rules->npools + 1));
+	find_candidates(&tally, found, now);
+	ask_candidates(candidates, collect(found, tally.rules, candidates), tally.rules, now);
 	pm_tally_end(&tally);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
 }
 
+/* ---- the worker ---- */
+
 /*
  * Called by the worker at each turn of its loop, in a memory context that is reset
  * between them. Returns in how many ms it wants to be called again.
+ *
+ * Whether all that was committed is loaded is asked before the declarations are
+ * read, so that what is read is not older than the answer.
  */
 int64
 pm_cleanup_tick(void)
 {
-	const PmRules *rules = pm_rules_current();
 	int64		now = pm_monotonic_ms();
+	bool		current = pm_load_state(pg_atomic_read_u64(&pm_shared->load_requested)) == PM_DECLARATIONS_CURRENT;
+	const PmRules *rules = pm_rules_current();
+	bool		wanted = pm_recycle_enabled && any_pool_terminates(rules);
 
-	if (interval_begin == 0 || now - interval_begin >= pm_recycle_interval)
-		begin_interval(now);
-	look_for_answers();
+	pm_outcomes_tick(now);
+	look_for_answers(!wanted);
 	if (rules->generation != looked_at)
 		next_look = 0;
 	next_look = Min(next_look, now + pm_recycle_interval);
-	pm_pauses_tick(rules, any_pool_terminates(rules));
-	if (!pm_recycle_enabled || !any_pool_terminates(rules))
+	pm_pauses_tick(rules, wanted);
+	if (!wanted)
 		next_look = now + pm_recycle_interval;
+	else if (!current)
+		next_look = Max(next_look, now + LOOK_AGAIN);
 	else if (now >= next_look)
 		look(now);
-	return nasks > 0 ? ANSWER_INTERVAL : Max(next_look - pm_monotonic_ms(), 0);
+	return nquestions > 0 ? ANSWER_INTERVAL : Max(next_look - pm_monotonic_ms(), 0);
+}
+
+static void
+take_back_questions(int code, Datum arg)
+{
+	look_for_answers(true);
+}
+
+/* Called by the worker when it starts. */
+void
+pm_cleanup_start(void)
+{
+	questions = MemoryContextAllocZero(TopMemoryContext, sizeof(Question) * most_questions());
+	pm_outcomes_start();
+	before_shmem_exit(take_back_questions, (Datum) 0);
 }

@@ -109,3 +109,22 @@ pm_event_read(uint64 seq, PmEvent *event)
 {
 	return pm_event_at(seq, event) && event->seq == seq;
 }
+
+/*
+ * For details: a printable ASCII string as JSON, without its quotes; at most
+ * twice as long.
+ */
+char *
+pm_json_escape(char *to, const char *from)
+{
+	char	   *at = to;
+
+	for (; *from != '\0'; from++)
+	{
+		if (*from == '"' || *from == '\\')
+			*at++ = '\\';
+		*at++ = (unsigned char) *from < ' ' ? '?' : *from;
+	}
+	*at = '\0';
+	return to;
+}

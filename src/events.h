@@ -73,6 +73,7 @@ extern const char *pm_event_name(PmEventKind kind);
 extern void pm_event(PmEventKind kind, const char *pool, bool discovered, int pid,
 					 const char *format,...) pg_attribute_printf(5, 6);
 
+extern char *pm_json_escape(char *to, const char *from);
 extern uint64 pm_event_oldest(void);
 extern bool pm_event_at(uint64 seq, PmEvent *event);
 extern bool pm_event_read(uint64 seq, PmEvent *event);

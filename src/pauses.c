@@ -8,34 +8,38 @@
  *				REFUSAL_PAUSE. A client whose session is retired might not get
  *				another one. All pools wait.
  *	reconnects	a pool opens far more sessions than it loses: a client that throws
- *				its whole pool away for one that is gone, say. From a scheduled
- *				retirement on, for up to EVIDENCE of them, its connects are set
- *				against REPLACEMENTS for each session retired (by hand too), what it
- *				opens by itself (what was normal when that began, or pool_recycle
- *				asks for), and once as many as the pool may have, for a restart of
- *				the application. The evidence is void when no session was retired
- *				for LEAST_WATCH and WATCHED_GAPS gaps. Where connects are more, the
- *				pool waits for RECONNECT_PAUSE. So does a pool that gets into a
- *				storm meanwhile; one that is in a storm anyway waits for its end.
+ *				its whole pool away for one that is gone, say. After a scheduled
+ *				retirement its connects are watched until the next one (or for the
+ *				gap, but for LEAST_WATCH to LONGEST_WATCH), and set against
+ *				REPLACEMENTS for each session retired (by hand too) and what is
+ *				normal for the pool, with room for chance: NOISE standard deviations
+ *				of a Poisson process. When they are more BAD_ANSWERS times in a row
+ *				(so a restart of the application is not enough), the pool waits for
+ *				RECONNECT_PAUSE. So does a pool that gets into a storm meanwhile; one
+ *				that is in a storm anyway waits for its end. While it is not known
+ *				what is normal (bursts.c), only storms count.
  *
+ * The kill switch ends the pauses of the second kind: what follows begins anew.
  * What is remembered is in shared memory, and outlives the worker. Begin and end
  * are an event and a log line each.
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "account.h"
 #include "bursts.h"
 #include "clock.h"
+#include "guc.h"
 #include "pauses.h"
-#include "schedule.h"
 
 #define REFUSAL_PAUSE	60000	/* ms */
 #define RECONNECT_PAUSE	600000	/* ms */
 #define REPLACEMENTS	2
-#define EVIDENCE		30		/* retirements */
-#define LEAST_SLACK		5
-#define LEAST_WATCH		60000	/* ms */
-#define WATCHED_GAPS	3
+#define BAD_ANSWERS		3
+#define NOISE			4
+#define LEAST_WATCH		5000	/* ms */
+#define LONGEST_WATCH	60000	/* ms; or the gap, if that is longer */
 
 static uint64
 counter(int account, PmCounter which)
@@ -43,41 +47,26 @@ counter(int account, PmCounter which)
 	return pg_atomic_read_u64(&pm_shared->accounts[account].counters[which]);
 }
 
-/* A session of the account was retired on schedule, and is counted. */
-void
-pm_pauses_note_retired(int account)
+/* The retirement that has just happened is counted, and belongs to the watch. */
+static void
+begin_watch(PmPace *pace, int account)
 {
-	PmPace	   *pace = &pm_shared->accounts[account].pace;
-
-	pace->last_retired = pm_monotonic_ms();
-	if (pace->watched_since != 0)
-		return;
+	/* a herd under way must not become what is normal */
+	if (pace->bad_answers == 0 && !pm_bursts_normal(account, &pace->normal))
+		pace->normal = -1;
 	pace->watched_since = pace->last_retired;
 	pace->connects = counter(account, PM_CONNECTS);
 	pace->retired = counter(account, PM_RETIRED) - 1;
-	pace->normal = pm_bursts_normal(account);
 }
 
+/* Were there too many connects for so many retirements? */
 static bool
-reconnects_too_fast(const PmPool *pool, int account, const PmPace *pace, int64 now)
+is_bad_answer(const PmPace *pace, int account, uint64 retired, int64 now)
 {
-	uint32		open = pg_atomic_read_u32(&pm_shared->accounts[account].connections);
-	double		own = Max(pace->normal, pm_pool_own_rate(pool, open)) * (now - pace->watched_since) / 1000.0;
-	int64		slack = Max(LEAST_SLACK, pool->ceiling > 0 ? pool->ceiling : (int64) open);
+	double		expected = pace->normal * (now - pace->watched_since) / 1000.0;
 
-	return counter(account, PM_CONNECTS) - pace->connects >
-		REPLACEMENTS * (counter(account, PM_RETIRED) - pace->retired) + own + slack;
-}
-
-/* What the pool does so long after its last retirement is no answer to it. */
-static bool
-is_void(const PmPool *pool, int account, const PmPace *pace, int64 now)
-{
-	uint32		open = pg_atomic_read_u32(&pm_shared->accounts[account].connections);
-	int64		gap = pool->pool_recycle > 0 ? pm_pool_gap(pool, pool->pool_recycle, open) / 1000 : 0;
-
-	return pool->recycle_mode != PM_RECYCLE_TERMINATE ||
-		now - pace->last_retired > Max(LEAST_WATCH, WATCHED_GAPS * gap);
+	return pace->normal >= 0 && counter(account, PM_CONNECTS) - pace->connects >
+		REPLACEMENTS * retired + expected + NOISE * sqrt(expected) + 1;
 }
 
 static void
@@ -94,6 +83,7 @@ begin_pause(PmPace *pace, int account, int64 now)
 					name, RECONNECT_PAUSE / 1000)));
 	pace->paused_until = now + RECONNECT_PAUSE;
 	pace->watched_since = 0;
+	pace->bad_answers = 0;
 }
 
 static void
@@ -106,21 +96,47 @@ end_pause(PmPace *pace, int account)
 	pace->paused_until = 0;
 }
 
+/* The watch is over, after so many retirements. */
 static void
-watch_pool(const PmPool *pool, int account, int64 now)
+judge(PmPace *pace, int account, uint64 retired, int64 now)
+{
+	pace->bad_answers = is_bad_answer(pace, account, retired, now) ? pace->bad_answers + 1 : 0;
+	if (pace->bad_answers >= BAD_ANSWERS)
+		begin_pause(pace, account, now);
+	pace->watched_since = 0;
+}
+
+/* A session of the account was retired on schedule, and is counted. */
+void
+pm_pauses_note_retired(int account, int64 gap)
+{
+	PmPace	   *pace = &pm_shared->accounts[account].pace;
+	int64		now = pm_monotonic_ms();
+
+	if (pace->watched_since != 0 && now - pace->watched_since >= LEAST_WATCH)
+		judge(pace, account, counter(account, PM_RETIRED) - 1 - pace->retired, now);
+	pace->last_retired = now;
+	pace->gap = gap;
+	if (pace->watched_since == 0 && pace->paused_until == 0)
+		begin_watch(pace, account);
+}
+
+static void
+watch_pool(int account, int64 now, bool enabled)
 {
 	PmPace	   *pace = &pm_shared->accounts[account].pace;
 
-	if (pace->paused_until != 0 && now >= pace->paused_until)
+	pace->storm = pm_bursts_in_storm(account);
+	if (pace->paused_until != 0 && (now >= pace->paused_until || !enabled))
 		end_pause(pace, account);
+	if (!enabled)
+		pace->watched_since = 0;
 	if (pace->watched_since == 0)
 		return;
-	if (is_void(pool, account, pace, now))
-		pace->watched_since = 0;
-	else if (pm_bursts_in_storm(account) || reconnects_too_fast(pool, account, pace, now))
+	if (pace->storm)
 		begin_pause(pace, account, now);
-	else if (counter(account, PM_RETIRED) - pace->retired >= EVIDENCE)
-		pace->watched_since = 0;
+	else if (now - pace->watched_since > Max(LONGEST_WATCH, pace->gap))
+		judge(pace, account, counter(account, PM_RETIRED) - pace->retired, now);
 }
 
 static void
@@ -151,13 +167,14 @@ pm_pauses_tick(const PmRules *rules, bool matters)
 
 	watch_server(now, matters);
 	for (int i = 0; i < rules->npools; i++)
-		watch_pool(&rules->pools[i], rules->accounts[i], now);
+		watch_pool(rules->accounts[i], now, pm_recycle_enabled);
 }
 
-/* Is the pool to be left alone for the moment? */
+/* Is the pool to be left alone for the moment? Anywhere, without a lock. */
 bool
 pm_paused(int account)
 {
-	return pm_shared->refusing || pm_bursts_in_storm(account) ||
-		pm_shared->accounts[account].pace.paused_until != 0;
+	const PmPace *pace = &pm_shared->accounts[account].pace;
+
+	return pm_shared->refusing || pace->storm || pace->paused_until != 0;
 }

@@ -1,13 +1,14 @@
 /*
  * pauses.h
- *		When scheduled retirement holds its breath. All in the worker.
+ *		When scheduled retirement holds its breath. In the worker, but for
+ *		pm_paused().
  */
 #ifndef PM_PAUSES_H
 #define PM_PAUSES_H
 
 #include "shmem.h"
 
-extern void pm_pauses_note_retired(int account);
+extern void pm_pauses_note_retired(int account, int64 gap);
 extern void pm_pauses_tick(const PmRules *rules, bool matters);
 extern bool pm_paused(int account);
 

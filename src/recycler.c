@@ -8,31 +8,68 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "clock.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "pauses.h"
 #include "recycler.h"
 #include "schedule.h"
 #include "session.h"
+#include "utils/acl.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+/* The names in protected_roles, in a copy that lives as long as they do. */
+static List *
+protected_names(void)
+{
+	List	   *names = NIL;
+
+	/* the setting's check has seen to it that it can be split */
+	(void) SplitIdentifierString(pstrdup(pm_protected_roles), ',', &names);
+	return names;
+}
+
+/* Is it one of protected_roles, or a member of one? */
 static bool
 is_protected(Oid userid)
 {
-	char	   *name = GetUserNameFromId(userid, true);
-	char	   *copy = pstrdup(pm_protected_roles);
-	List	   *names = NIL;
-	bool		found = false;
 	ListCell   *cell;
 
-	if (name != NULL && SplitIdentifierString(copy, ',', &names))
+	foreach(cell, protected_names())
 	{
-		foreach(cell, names)
-			found |= strcmp(name, (char *) lfirst(cell)) == 0;
+		Oid			role = get_role_oid((char *) lfirst(cell), true);
+
+		if (OidIsValid(role) && is_member_of_role_nosuper(userid, role))
+			return true;
 	}
-	list_free(names);
-	return found;
+	return false;
+}
+
+/*
+ * Says in the log which of protected_roles do not exist: they protect nobody.
+ * Called by the worker when it starts and after each reload. Needs no database.
+ */
+void
+pm_check_protected_roles(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ListCell   *cell;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	foreach(cell, protected_names())
+	{
+		const char *name = lfirst(cell);
+
+		if (!OidIsValid(get_role_oid(name, true)))
+			ereport(LOG,
+					(errmsg("role \"%s\" in \"pool_monitor.protected_roles\" does not exist", name),
+					 errhint("Names are folded to lower case unless they are in double quotes.")));
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
 }
 
 /* Looks up catalogs: needs a transaction. */
@@ -63,14 +100,14 @@ roles_reason(PmClass *class, const PmSession *session)
 	return class->role_reason;
 }
 
-/* Is the session one that shrink_idle takes? Never below base. */
+/* Is the session one that shrink_idle takes? Never below base, nor without one. */
 static bool
 shrinkable(const PmTally *tally, const PmClass *class, const PmFlags *flags)
 {
 	const PmPool *pool = &tally->rules->pools[class->pool];
 	PmAccount  *account = &pm_shared->accounts[tally->rules->accounts[class->pool]];
 
-	return pool->shrink_idle && flags->idle_over_limit &&
+	return pool->shrink_idle && !pool->grows_from_zero && flags->idle_over_limit &&
 		pg_atomic_read_u32(&account->connections) > (uint32) pool->base;
 }
 
@@ -143,20 +180,29 @@ pm_keep_reason(const PmTally *tally, PmClass *class, const PmSession *session,
 }
 
 /*
- * Why a session that may be retired on schedule is not just now. What the worker
- * is about to do is read without a lock: each word is whole, and old in a moment.
+ * Why a session that may be retired on schedule is not just now; one that has
+ * declined a moment ago with what it said. What the worker is about to do is read
+ * without a lock: each word is whole, and old in a moment.
  */
 PmReason
-pm_wait_reason(const PmRules *rules, const PmClass *class, const PmFlags *flags)
+pm_wait_reason(const PmRules *rules, const PmClass *class, const PmSession *session, const PmFlags *flags)
 {
 	const PmPool *pool = &rules->pools[class->pool];
 	PmAccount  *account = &pm_shared->accounts[rules->accounts[class->pool]];
+	const PmSlot *slot = &pm_shared->slots[session->index];
 	int64		lifetime = flags->stale ? pool->pool_recycle : pool->idle_limit;
 	int64		gap = pm_pool_gap(pool, lifetime, pg_atomic_read_u32(&account->connections)) / 1000;
+	int64		now = pm_monotonic_ms();
 
-	if (pm_shared->refusing || account->pace.paused_until != 0)
+	if (pm_load_state(pg_atomic_read_u64(&pm_shared->load_requested)) != PM_DECLARATIONS_CURRENT)
+		return PM_REASON_LOADING;
+	if (pm_paused(rules->accounts[class->pool]))
 		return PM_REASON_PAUSED;
-	if (account->pace.last_retired != 0 && pm_monotonic_ms() < account->pace.last_retired + gap)
+	if (slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval)
+		return slot->declined_reason;
+	if (pm_shared->interval_retired >= pm_recycle_limit)
+		return PM_REASON_LIMIT;
+	if (account->pace.last_retired != 0 && now < account->pace.last_retired + gap)
 		return PM_REASON_TURN;
 	return PM_REASON_NONE;
 }

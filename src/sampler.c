@@ -18,6 +18,7 @@
 #include "ledger.h"
 #include "sampler.h"
 #include "tally.h"
+#include "utils/timestamp.h"
 
 /* What one tick has counted. */
 typedef struct Sample
@@ -144,6 +145,7 @@ tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
 	const PmTally *tally = &sample->tally;
 	TimestampTz since = pm_xact_since(session);
 	TimestampTz *told = &pm_shared->slots[session->index].leak_told;
+	char		name[2 * NAMEDATALEN];
 
 	if (*told == since)
 		return;
@@ -151,9 +153,9 @@ tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
 	if (++sample->new_leaks[class->pool] > PM_SINGLE_EVENTS)
 		return;
 	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[class->pool].name, false, session->pid,
-			 "{\"xact_age\": %.3f, \"state\": \"%s\"}",
-			 pm_elapsed(since, tally->now) / 1000000.0,
-			 session->state == PM_STATE_ACTIVE ? "active" : "idle in transaction");
+			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"xact_age\": %.3f, \"state\": \"%s\"}",
+			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
+			 pm_elapsed(since, tally->now) / 1000000.0, pm_state_name(session->state));
 }
 
 static void

@@ -28,6 +28,7 @@
  *	buffer empty						ours to drop
  *	OpenSSL holds nothing back			nor a part of a TLS record
  *	MSG_PEEK on the socket finds none	nothing has come in since the wait began
+ *	poll() finds room to write			the client has read what it was sent
  *	MessageContext holds no more than	the rest of a message is not awaited: a
  *	its empty message buffer			message over 1 kB, the ones that come in
  *										pieces, has its space allocated first
@@ -43,11 +44,12 @@
  * checks are plain reads too. Everything the handler touches is memory of its own
  * process (some of it through functions of the server and OpenSSL that only
  * read), shared memory that this process alone writes for itself, or an
- * async-signal-safe system call (recv, kill, clock_gettime). It takes no lock,
+ * async-signal-safe system call (recv, poll, kill, clock_gettime). It takes no lock,
  * allocates nothing, raises nothing, logs nothing.
  */
 #include "postgres.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -126,6 +128,18 @@ input_begun(void)
 	return socket_has_data();
 }
 
+/*
+ * Handler only: would the message that says goodbye have to wait, because the
+ * client has not read what it was sent?
+ */
+static bool
+output_is_stuck(void)
+{
+	struct pollfd socket = {.fd = MyProcPort->sock,.events = POLLOUT};
+
+	return poll(&socket, 1, 0) <= 0;
+}
+
 /* Handler only: why this session must go on, PM_REASON_NONE if it may end. */
 static PmReason
 reason_to_stay(void)
@@ -144,6 +158,8 @@ reason_to_stay(void)
 		return PM_REASON_NOT_WAITING;
 	if (input_begun())
 		return PM_REASON_MESSAGE;
+	if (output_is_stuck())
+		return PM_REASON_UNREAD;
 	if (GetCurrentTimestamp() - MyBEEntry->st_state_start_timestamp < my_slot->asked_min_idle)
 		return PM_REASON_USED;
 	if (pm_holds_lock())

@@ -148,8 +148,10 @@ pm_reason_text(PmReason reason)
 		[PM_REASON_DISABLED] = "pool_monitor.recycle_enabled is off",
 		[PM_REASON_MODE_OFF] = "recycle_mode is off",
 		[PM_REASON_MODE_REPORT] = "recycle_mode is report",
+		[PM_REASON_LOADING] = "changed declarations are not loaded",
 		[PM_REASON_WINDOW] = "outside recycle_window",
 		[PM_REASON_PAUSED] = "scheduled retirement pauses",
+		[PM_REASON_LIMIT] = "recycle_limit is used up",
 		[PM_REASON_TURN] = "waiting for its turn",
 		[PM_REASON_NEVER] = "pool_recycle is not set",
 		[PM_REASON_NOT_OVER_AGE] = "not over age",
@@ -165,6 +167,7 @@ pm_reason_text(PmReason reason)
 		[PM_REASON_LATE] = "asked too long ago",
 		[PM_REASON_NOT_WAITING] = "not yet waiting for the client",
 		[PM_REASON_MESSAGE] = "message from the client waiting",
+		[PM_REASON_UNREAD] = "answers not read by the client",
 		[PM_REASON_USED] = "used meanwhile",
 		[PM_REASON_SESSION_LOCK] = "session-level lock",
 		[PM_REASON_TEMP_SCHEMA] = "temporary schema",
@@ -179,6 +182,13 @@ pm_reason_text(PmReason reason)
 	};
 
 	return text[reason];
+}
+
+/* Is a session that declined so likely to decline again? */
+bool
+pm_reason_lasts(PmReason reason)
+{
+	return (reason >= PM_REASON_SESSION_LOCK && reason <= PM_REASON_ROLE_CHANGED) || reason == PM_REASON_NO_ANSWER;
 }
 
 static void

@@ -36,7 +36,7 @@
  *		  |      | withdraw [asker]                     | read [asker]
  *		  | ask  |                                      |
  *		  v [asker]            yes [handler]            |
- *		 ASKED --------------------------------> RETIRING
+ *		 ASKED --------------------------------> RETIRING (read when it is gone)
  *		  |     no [handler], gone [release]            |
  *		  +------------------------------------> DECLINED
  *
@@ -44,8 +44,8 @@
  * that each move is one compare-and-exchange, and an answer is never taken for
  * the answer to another question. [asker] is the recycler in the worker or a
  * backend in recycle(); it moves to ASKED under ask_lock only, from NONE, or when
- * the question or answer there was abandoned or is another session's, and never
- * while the same session is RETIRING. [handler] is the SIGUSR2 handler of the slot's own backend,
+ * the question or answer there was abandoned, and never while the same session is
+ * RETIRING. [handler] is the SIGUSR2 handler of the slot's own backend,
  * [release] its exit. An answer stays for its asker to read, also after the
  * session is gone and the slot belongs to another.
  */
@@ -78,8 +78,10 @@ typedef enum PmReason
 	PM_REASON_DISABLED,
 	PM_REASON_MODE_OFF,
 	PM_REASON_MODE_REPORT,
+	PM_REASON_LOADING,
 	PM_REASON_WINDOW,
 	PM_REASON_PAUSED,
+	PM_REASON_LIMIT,
 	PM_REASON_TURN,
 	PM_REASON_NEVER,
 	PM_REASON_NOT_OVER_AGE,
@@ -96,6 +98,7 @@ typedef enum PmReason
 	PM_REASON_LATE,
 	PM_REASON_NOT_WAITING,
 	PM_REASON_MESSAGE,
+	PM_REASON_UNREAD,
 	PM_REASON_USED,
 	PM_REASON_SESSION_LOCK,
 	PM_REASON_TEMP_SCHEMA,
@@ -209,6 +212,8 @@ typedef struct PmShared
 	int64		next_save;		/* ms, monotonic; 0: not set yet */
 	int64		last_refused;	/* a login; ms, monotonic; 0: none seen */
 	bool		refusing;		/* so that scheduled retirement pauses */
+	int64		interval_begin; /* of scheduled retirement; ms, monotonic */
+	int			interval_retired;	/* on schedule, since then */
 
 	/* each has its own rules, see there */
 	PmSlot	   *slots;			/* MaxBackends */
@@ -232,6 +237,7 @@ pm_rules_in_force(void)
 extern void pm_shmem_install(void);
 extern void pm_require_preload(void);
 extern const char *pm_reason_text(PmReason reason);
+extern bool pm_reason_lasts(PmReason reason);
 
 /*
  * The declarations as this process last saw them. Valid until the next call

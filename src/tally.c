@@ -206,3 +206,23 @@ pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags)
 	counts->leak_suspects += flags->leak_suspect;
 	note_earlier(&counts->oldest, session->backend_start);
 }
+
+/* As pg_stat_activity has it; NULL when it is unknown. */
+const char *
+pm_state_name(PmSessionState state)
+{
+	switch (state)
+	{
+		case PM_STATE_IDLE:
+			return "idle";
+		case PM_STATE_ACTIVE:
+			return "active";
+		case PM_STATE_IDLE_IN_TRANSACTION:
+			return "idle in transaction";
+		case PM_STATE_IDLE_IN_TRANSACTION_ABORTED:
+			return "idle in transaction (aborted)";
+		case PM_STATE_UNKNOWN:
+			return NULL;
+	}
+	return NULL;				/* keep the compiler quiet */
+}

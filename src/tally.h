@@ -70,6 +70,7 @@ extern PmClass *pm_tally_class(PmTally *tally, const PmSession *session);
 extern PmFlags pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *session);
 extern void pm_tally_end(PmTally *tally);
 
+extern const char *pm_state_name(PmSessionState state);
 extern void pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags);
 
 /* Never negative: clocks are set back, and the scan is not the clock's instant. */

@@ -317,25 +317,6 @@ pm_applications(PG_FUNCTION_ARGS)
 
 /* ---- sessions ---- */
 
-static const char *
-state_name(PmSessionState state)
-{
-	switch (state)
-	{
-		case PM_STATE_IDLE:
-			return "idle";
-		case PM_STATE_ACTIVE:
-			return "active";
-		case PM_STATE_IDLE_IN_TRANSACTION:
-			return "idle in transaction";
-		case PM_STATE_IDLE_IN_TRANSACTION_ABORTED:
-			return "idle in transaction (aborted)";
-		case PM_STATE_UNKNOWN:
-			return NULL;
-	}
-	return NULL;				/* keep the compiler quiet */
-}
-
 static void
 put_details(PmRow *row, const PmTally *tally, PmClass *class, const PmSession *session)
 {
@@ -344,7 +325,7 @@ put_details(PmRow *row, const PmTally *tally, PmClass *class, const PmSession *s
 	PmReason	keep = pm_keep_reason(tally, class, session, &flags, true);
 
 	pm_put_addr(row, &session->client_addr);
-	pm_put_text(row, state_name(session->state));
+	pm_put_text(row, pm_state_name(session->state));
 	pm_put_since(row, session->backend_start, tally->now);
 	pm_put_since(row, idle ? session->state_change : 0, tally->now);
 	pm_put_since(row, pm_xact_since(session), tally->now);
@@ -353,7 +334,7 @@ put_details(PmRow *row, const PmTally *tally, PmClass *class, const PmSession *s
 	pm_put_bool(row, flags.idle_over_limit);
 	pm_put_bool(row, flags.leak_suspect);
 	if (keep == PM_REASON_NONE)
-		keep = pm_wait_reason(tally->rules, class, &flags);
+		keep = pm_wait_reason(tally->rules, class, session, &flags);
 	pm_put_text(row, pm_reason_text(keep));
 }
 

@@ -21,6 +21,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "recycler.h"
 #include "sampler.h"
 #include "shmem.h"
 #include "statfile.h"
@@ -60,6 +61,7 @@ reload_settings(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	pm_check_protected_roles();
 	pm_request_load();
 }
 
@@ -89,6 +91,8 @@ pm_worker_main(Datum arg)
 	tick = AllocSetContextCreate(TopMemoryContext, "pool_monitor tick", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(tick);
 	pm_statfile_load();
+	pm_cleanup_start();
+	pm_check_protected_roles();
 
 	for (;;)
 	{

@@ -682,12 +682,16 @@ CREATE VIEW pool_monitor.advice AS
 		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01
 		ORDER BY d.pool, w.exhausted_share DESC, w.span DESC
 	),
-	-- one step: a fifth more, half more from a fifth of the time on, if there is room
+	-- One step: a fifth more, half more from a fifth of the time on, if there is room.
+	-- What was measured is the time in which all processes were full at once: between
+	-- the product of their isolated probabilities, or one shared queue, and a single
+	-- one's. Further off than a factor of three, the model is withheld.
 	saturation_step AS (
 		SELECT s.*, least(greatest(floor(s.each * (0.2 + 0.3 * least(s.exhausted_share / 0.2, 1))), 1),
 				floor(r.connections / s.processes::float8),
 				CASE WHEN s.budget <> s.ceiling THEN floor((s.budget - s.ceiling) / s.processes::float8) END)::int AS more,
-			s.exhausted_share > 3 * s.isolated_model OR s.exhausted_share < s.shared_model / 3 AS model_is_off,
+			s.exhausted_share > 3 * s.isolated_model
+				OR s.exhausted_share < least(s.shared_model, greatest(s.isolated_model, 1e-6) ^ s.processes) / 3 AS model_is_off,
 			CASE WHEN s.max_overflow = 0 OR s.overflow_share >= 0.5 THEN 'pool_size' ELSE 'max_overflow' END AS which
 		FROM saturation AS s, room AS r
 	),
@@ -725,7 +729,7 @@ CREATE VIEW pool_monitor.advice AS
 			c.pool, 'overflow', 'overflow connections are opened and closed all the time',
 			format('above base of %s for %s of the last day; %s sessions ended, after %s s on average; 95 %% of the minutes needed no more than %s busy',
 				c.base, pool_monitor.percent(c.overflow_share), c.disconnects, round(c.lifetime::numeric, 1), c.p95_busy),
-			CASE WHEN c.quality = 'good' THEN format('Raise pool_size to %s and lower max_overflow to %s: the ceiling stays, the churn goes.', c.size, c.each - c.size)
+			CASE WHEN c.quality = 'good' THEN format('Raise pool_size to %s and lower max_overflow to %s: the ceiling stays, much of the churn goes.', c.size, c.each - c.size)
 				ELSE 'Watch for longer before sizes are changed.' END,
 			CASE WHEN c.quality = 'good' THEN 'pool_size' END,
 			CASE WHEN c.quality = 'good' THEN c.pool_size END,
@@ -807,7 +811,7 @@ CREATE VIEW pool_monitor.advice AS
 	overcommitted AS (
 		SELECT 'warning', NULL::text, 'overcommitted', 'the declared pools can open more connections than the server has room for',
 			format('declared ceilings %s, connection budget %s of %s usable', s.declared_ceiling, s.connection_budget, s.usable),
-			'Lower a pool (the next row says which), or raise max_connections and restart.',
+			'Lower a pool (another row of this topic says which), or raise max_connections and restart.',
 			'max_connections', s.max_connections,
 			CASE WHEN s.headroom_percent IS NULL THEN s.max_connections + s.declared_ceiling - s.connection_budget
 				ELSE ceil(s.declared_ceiling / (1 - s.headroom_percent / 100.0)) + s.reserved END::int,
@@ -820,7 +824,7 @@ CREATE VIEW pool_monitor.advice AS
 		SELECT d.*, coalesce(w.max_connections, 0) AS used, w.seen, w.effective_samples, coalesce(w.quality, 'not enough data') AS quality,
 			greatest(ceil(coalesce(w.max_connections, 0) / d.processes::float8) - d.pool_size, 0)::int AS enough
 		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool, server AS s
-		WHERE s.declared_ceiling > s.connection_budget AND d.max_overflow > 0
+		WHERE s.declared_ceiling > s.connection_budget AND d.max_overflow > 0 AND d.ceiling > coalesce(w.max_connections, 0)
 		ORDER BY d.ceiling - greatest(coalesce(w.max_connections, 0), d.base) DESC, d.pool
 		LIMIT 1
 	),
@@ -842,10 +846,11 @@ CREATE VIEW pool_monitor.advice AS
 			nullif(nullif(w.pool, '(server)'), '(undeclared)'), 'refused',
 			CASE w.pool WHEN '(undeclared)' THEN 'logins of undeclared applications were refused: no connection slot was free'
 				ELSE 'logins were refused: no connection slot was free' END,
-			format('%s in the last day, %s of them in the last hour; %s connections at most, %s usable', w.refused, coalesce(h.refused, 0), s.peak_connections, s.usable),
+			format('%s in the last day, %s of them in the last hour; %s connections at most, %s usable', w.refused, coalesce(h.refused, 0), a.max_connections, s.usable),
 			'See who holds the slots: budgets and applications. Lower the pools that are above their budgets, declare what is undeclared, or raise max_connections.',
 			NULL::text, NULL::int, NULL::int, w.seen, NULL::float8, 'exact'
-		FROM day AS w LEFT JOIN workload AS h ON h.pool = w.pool AND h.span = 'hour', server AS s
+		FROM day AS w JOIN day AS a ON a.pool = '(server)'
+		LEFT JOIN workload AS h ON h.pool = w.pool AND h.span = 'hour', server AS s
 		WHERE w.refused > 0 AND w.pool <> '(server)'
 	),
 
@@ -969,7 +974,7 @@ CREATE VIEW pool_monitor.checklist AS
 			count(*) FILTER (WHERE d.ceiling IS NULL) AS unbounded,
 			count(*) FILTER (WHERE w.quality = 'good') AS measured,
 			count(*) FILTER (WHERE w.exhausted_share >= 0.01 OR w.max_connections > d.ceiling) AS too_small,
-			count(*) FILTER (WHERE w.max_connections >= 0.8 * d.ceiling) AS tested,
+			count(*) FILTER (WHERE w.max_connections >= 0.8 * coalesce(d.ceiling, d.budget)) AS tested,
 			count(*) FILTER (WHERE w.max_connections IS NOT NULL) AS seen,
 			count(*) FILTER (WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes') AS long_recycle,
 			max(d.pool_recycle) AS longest_recycle,

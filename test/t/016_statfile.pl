@@ -33,8 +33,8 @@ my %at = (
 
 # kinds of records, and what they begin with
 use constant {RECORD_RING => 1, RECORD_SERIES => 2};
-use constant SERIES_RECORD => 'a64 L L';                   # name, ring, count
-use constant BUCKET        => 'd d L l l L L L L L L L';
+use constant SERIES_RECORD => 'a64 L L';                        # name, ring, count
+use constant BUCKET        => 'd d L l l L L L L L L L L x4';
 
 # Times of PostgreSQL count from 2000 on, in microseconds.
 use constant EPOCH => 946_684_800;
@@ -114,7 +114,7 @@ sub sealed
 sub bucket
 {
 	my ($n) = @_;
-	return pack BUCKET, 60e6 * $n, 30e6 * $n, 60_000, (map { $n + $_ } 10, 20, 30, 40, 50, 60),
+	return pack BUCKET, 60e6 * $n, 30e6 * $n, 60_000, (map { $n + $_ } 10, 20, 30, 40, 50, 60, 70),
 	  3000,
 	  2000, 1000;
 }
@@ -123,7 +123,7 @@ sub bucket
 sub bucket_row
 {
 	my ($n) = @_;
-	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60), 3, 2, 1;
+	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60, 70), 3, 2, 1;
 }
 
 # A copy in which a ring has these starts, and each pool these stretches.
@@ -965,7 +965,7 @@ sub forged_rows
 	return [
 		split /\n/,
 		ask(
-			"SELECT concat_ws('|', extract(epoch FROM bucket_start)::bigint, seen, avg_connections, max_connections, avg_busy, max_busy, connects, disconnects, refused, retired, overflow_seconds, exhausted_seconds, over_seconds) FROM pool_monitor.history WHERE pool = 'app' AND resolution = '$r->{resolution}' AND bucket_start < to_timestamp($r->{end}) ORDER BY bucket_start"
+			"SELECT concat_ws('|', extract(epoch FROM bucket_start)::bigint, seen, avg_connections, max_connections, avg_busy, max_busy, connects, disconnects, refused, retired, transactions, overflow_seconds, exhausted_seconds, over_seconds) FROM pool_monitor.history WHERE pool = 'app' AND resolution = '$r->{resolution}' AND bucket_start < to_timestamp($r->{end}) ORDER BY bucket_start"
 		)
 	];
 }

@@ -3,12 +3,13 @@
 # sessions, and a worker that acts by the clock.
 use strict;
 use warnings FATAL => 'all';
+use IPC::Run;
 use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_server('changes',
-	"pool_monitor.recycle_interval = 200ms\nmax_connections = 60\nlog_min_messages = warning\n");
+	"pool_monitor.recycle_interval = 200ms\nmax_connections = 120\nlog_min_messages = warning\n");
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN; GRANT TEMPORARY ON DATABASE postgres TO app');
 
 sub holder
@@ -43,7 +44,8 @@ sub row
 
 sub pools
 {
-	declare($node, join '', 'DELETE FROM pool_monitor.pools;', @_);
+	declare($node, join '',
+		"DELETE FROM pool_monitor.pools WHERE name NOT IN ('herd', 'fair', 'busy');", @_);
 	return;
 }
 
@@ -81,6 +83,30 @@ sub stands_still
 	time_passes($pool);
 	is(value(retired($pool)), $before, $what);
 	return;
+}
+
+# For later: pools whose normal connects are learnt meanwhile.
+my $begin     = value('SELECT clock_timestamp()');
+my %answering = (pool_size => 20, pool_recycle => "'40 s'", recycle_mode => "'report'");
+
+# declared when they are open: what is taken over is no connect
+my %holder = map { $_ => holder($_, 14) } 'herd', 'fair', 'busy';
+pools(map { row($_, %answering) } keys %holder);
+my $script = $node->basedir . '/one.sql';
+append_to_file($script, "SELECT 1;\n");
+my $churn;
+{
+	local $ENV{PGAPPNAME} = 'busy';
+	$churn = IPC::Run::start(
+		[
+			'pgbench', '-n', '-C', '-R', '2', '-T', 10 * $PostgreSQL::Test::Utils::timeout_default,
+			'-U', 'app', '-h', $node->host, '-p', $node->port, '-f', $script, 'postgres'
+		],
+		'>',
+		\my $churn_out,
+		'2>',
+		\my $churn_err
+	);
 }
 
 # declarations that cannot be loaded
@@ -149,14 +175,14 @@ my $gap =
 pools(row('pace', pool_recycle => "'5 s'"));
 my $pace = holder('pace', 3);
 wait_for($node, retired('pace'), 'the first', 1);
-declare($node, "UPDATE pool_monitor.pools SET pool_size = 20");
+declare($node, "UPDATE pool_monitor.pools SET pool_size = 20 WHERE name = 'pace'");
 wait_for($node, retired('pace'), 'and the others', 3);
 cmp_ok(value("$gap 'pace'"), '<', 4.5, 'a shorter gap is in force at once');
 $pace->close;
 pools(row('again', pool_recycle => "'3 s'"));
 my $again = holder('again', 2);
 wait_for($node, retired('again'), 'the first', 1);
-declare($node, 'DELETE FROM pool_monitor.pools');
+declare($node, "DELETE FROM pool_monitor.pools WHERE name = 'again'");
 declare($node, row('again', pool_recycle => "'3 s'"));
 wait_for($node, retired('again'), 'the second', 2);
 cmp_ok(value("$gap 'again'"), '>=', 2.999, 'declared anew, a pool keeps its pace');
@@ -175,7 +201,11 @@ pools(row('first', priority => 1, pool_size => 100),
 	row('second', priority => 2, pool_size => 100));
 my $second = holder('second', 2);
 my $first  = holder('first',  3);
-wait_for($node, 'SELECT sum(stale) FROM pool_monitor.budgets', 'all are stale', 5);
+wait_for(
+	$node,
+	'SELECT sum(stale) FROM pool_monitor.budgets WHERE pool IN ($$first$$, $$second$$)',
+	'all are stale', 5
+);
 setting("pool_monitor.recycle_limit = 1\npool_monitor.recycle_interval = 300ms");
 wait_for(
 	$node,
@@ -231,7 +261,7 @@ wait_for(
 );
 my $listener = PoolMonitor::Holder->new($node, application_name => 'listener', user => 'app');
 $listener->do('sql 0 LISTEN pool_monitor');
-declare($node, "UPDATE pool_monitor.pools SET leak_threshold = '1 s'");
+declare($node, "UPDATE pool_monitor.pools SET leak_threshold = '1 s' WHERE name = 'leaks'");
 my $told_of =
   "SELECT count(*), sum(coalesce((detail->>'further_sessions')::int, 1)) FROM pool_monitor.events WHERE event = 'leak_suspect'";
 wait_for($node, $told_of, 'twenty, and a sum', '21|25');
@@ -261,50 +291,111 @@ $node->safe_psql('postgres', 'SELECT pool_monitor.reload()') for 1 .. 3;
 is(log_count($node, 'stays shut', $offset), 1, 'warned of once');
 $_->close foreach $zone, $sound;
 
-# a herd long after the retirement that it answers, when no other one is due
-pools(row('late', pool_recycle => "'2 s'"));
-my $late = holder('late', 2);
-wait_for($node, retired('late'), 'one is retired', 1);
-declare($node, "UPDATE pool_monitor.pools SET pool_recycle = '1 h'");
-holder('late', 12)->close;
-wait_for(
-	$node,
-	"SELECT detail->>'reason' FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'late'",
-	'it pauses',
-	'reconnects'
+# Three pools that have been watched for long enough to know what is normal for
+# them. One answers each retirement with four connects, one with the one that
+# replaces it, and one has connects all the time.
+wait_for($node, "SELECT now() > '$begin'::timestamptz + interval '75 s'",
+	'what is normal is known');
+declare($node,
+	"UPDATE pool_monitor.pools SET recycle_mode = 'terminate' WHERE name IN ('herd', 'fair', 'busy')"
 );
+my %seen = map { $_ => 0 } keys %holder;
+my $paused =
+  "SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool =";
+for (my $tries = 0 ; $tries < 6000 && value("$paused 'herd'") == 0 ; $tries++)
+{
+	foreach (['herd', 4], ['fair', 1])
+	{
+		my ($name, $connects) = @$_;
+		my $retired = value(retired($name));
+		next if $retired == $seen{$name};
+		$seen{$name} = $retired;
+		holder($name, $connects)->close;
+	}
+	select undef, undef, undef, 0.1;
+}
+is(value("$paused 'herd' AND detail->>'reason' = 'reconnects'"),
+	1, 'a pool that answers each retirement with a herd is left alone');
+is(value("SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'herd'"),
+	0, 'though it was no storm');
+cmp_ok($seen{herd}, '>=', 3, 'after three retirements at least');
+is(
+	value("SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'herd'"),
+	'scheduled retirement pauses',
+	'and sessions says so'
+);
+cmp_ok($seen{fair},            '>=', 3, 'the others are retired from');
+cmp_ok(value(retired('busy')), '>=', 3, 'as they should');
+is(value("$paused 'fair'"), 0, 'a pool that replaces what is gone does not pause');
+is(value("$paused 'busy'"), 0, 'nor one that connects all the time');
+$churn->kill_kill;
+$holder{$_}->close foreach 'fair', 'busy';
 
-# a worker that begins anew keeps the pause
-declare($node, "UPDATE pool_monitor.pools SET pool_recycle = '1 s', pool_size = 100");
+# a worker that begins anew keeps the pause; the kill switch ends it
 my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'";
 my $old    = value($worker);
 value("SELECT pg_terminate_backend($old)");
 wait_for($node, "SELECT count(*) = 1 FROM ($worker) w WHERE pid <> $old", 'another worker');
-time_passes('late');
-is(value(retired('late')), 1, 'which retires none either');
-$late->close;
-
-# what is retired by hand is no herd
-pools(row('hand', pool_size => 1));
-my $hand = holder('hand', 2);
-wait_for($node, retired('hand'), 'one is retired on schedule', 1);
-foreach (1 .. 3)
-{
-	my $more = holder('hand', 4);
-	wait_for($node,
-		"SELECT count(*) = 0 FROM pool_monitor.sessions WHERE pool = 'hand' AND NOT stale",
-		'stale');
-	value("SELECT count(*) FROM pool_monitor.recycle('hand', dry_run => false)");
-	$more->close;
-}
-is(
-	value(
-		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'hand'"
-	),
-	0,
-	'by hand: no herd'
+stands_still('herd', 'it retires none either');
+setting('pool_monitor.recycle_enabled = off');
+wait_for(
+	$node,
+	"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed' AND pool = 'herd'",
+	'the kill switch ends the pause',
+	1
 );
-$hand->close;
+$before = value(retired('herd'));
+setting('pool_monitor.recycle_enabled = on');
+wait_for(
+	$node,
+	"SELECT retired > $before FROM pool_monitor.pool_stats WHERE pool = 'herd'",
+	'and all begins anew'
+);
+$holder{herd}->close;
+
+# protected roles: members too; one that does not exist is told of
+$node->safe_psql('postgres', 'CREATE ROLE guards; CREATE ROLE member LOGIN IN ROLE guards');
+$offset = -s $node->logfile;
+setting("pool_monitor.protected_roles = 'guards, Nobody'");
+wait_for_log(
+	$node,
+	qr/role "nobody" in "pool_monitor.protected_roles" does not exist/,
+	'a role that does not exist', $offset
+);
+pools(row('member', pool_size => 100));
+my $member = holder('member', 2);
+my $safe =
+  PoolMonitor::Holder->new($node, application_name => 'member', user => 'member', sessions => 2);
+wait_for(
+	$node,
+	"SELECT string_agg(keep_reason, ',') FROM pool_monitor.sessions WHERE pool = 'member'",
+	'members of a protected role are kept, the others not',
+	'protected role,protected role'
+);
+$_->close foreach $member, $safe;
+
+# without a base there is nothing that shrinking could leave
+pools(
+	row(
+		'baseless',
+		pool_size    => 0,
+		pool_recycle => 'NULL',
+		idle_limit   => "'1 s'",
+		shrink_idle  => 'true'
+	),
+	row('canary', pool_size => 100)
+);
+my $baseless = holder('baseless', 3);
+wait_for(
+	$node,
+	"SELECT min(idle_for) > interval '2.5 s' FROM pool_monitor.sessions WHERE pool = 'baseless'",
+	'idle for long'
+);
+my $canary = holder('canary', 1);
+wait_for($node, retired('canary'), 'a clean-up has been', 1);
+is(value("SELECT connections FROM pool_monitor.budgets WHERE pool = 'baseless'"),
+	3, 'a pool without pool_size does not shrink');
+$_->close foreach $baseless, $canary;
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();
