@@ -313,6 +313,8 @@ pm_cleanup_tick(void)
 static void
 take_back_questions(int code, Datum arg)
 {
+	/* after an error some may still be held, and what follows takes them */
+	LWLockReleaseAll();
 	look_for_answers(true);
 }
 

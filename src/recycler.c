@@ -54,11 +54,20 @@ is_protected(Oid userid)
 void
 pm_check_protected_roles(void)
 {
+	static bool listening_to_grants = false;
 	MemoryContext caller = CurrentMemoryContext;
 	ListCell   *cell;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+
+	/*
+	 * A process without a database is not told when memberships change,
+	 * unless it asks to be.
+	 */
+	if (!listening_to_grants)
+		initialize_acl();
+	listening_to_grants = true;
 	foreach(cell, protected_names())
 	{
 		const char *name = lfirst(cell);

@@ -138,6 +138,7 @@ pm_plan(int64 processes, int pool_size, int max_overflow, double headroom_percen
 	if (pool_size == 0 || max_overflow < 0)
 		return;
 	plan->ceiling = processes * ((int64) pool_size + max_overflow);
-	plan->buffer = (int64) ceil(plan->ceiling * headroom_percent / 100);
+	/* what is a whole number must not become the next one by its last bit */
+	plan->buffer = (int64) ceil(plan->ceiling * headroom_percent / 100 - 1e-9);
 	plan->required = plan->ceiling + plan->buffer;
 }

@@ -619,7 +619,7 @@ COMMENT ON COLUMN pool_monitor.workload.p95_busy IS 'in 95 % of the minutes no s
 COMMENT ON COLUMN pool_monitor.workload.max_busy IS 'most busy connections that a sample has seen';
 COMMENT ON COLUMN pool_monitor.workload.transactions IS 'transactions that ended: exact';
 COMMENT ON COLUMN pool_monitor.workload.transactions_per_second IS 'of the time seen: the arrival rate of the queueing functions; NULL: nothing was seen';
-COMMENT ON COLUMN pool_monitor.workload.hold_time IS 'mean time in seconds for which a transaction kept its connection; NULL: there was none';
+COMMENT ON COLUMN pool_monitor.workload.hold_time IS 'seconds busy for each transaction that ended: the mean time for which one kept its connection, after some time; NULL: there was none';
 COMMENT ON COLUMN pool_monitor.workload.connects IS 'sessions that began: exact';
 COMMENT ON COLUMN pool_monitor.workload.disconnects IS 'sessions that ended: exact';
 COMMENT ON COLUMN pool_monitor.workload.retired IS 'sessions retired by pool_monitor: exact';
@@ -627,7 +627,7 @@ COMMENT ON COLUMN pool_monitor.workload.refused IS 'logins refused because no co
 COMMENT ON COLUMN pool_monitor.workload.overflow_share IS 'share (0 to 1) of the time seen above base';
 COMMENT ON COLUMN pool_monitor.workload.exhausted_share IS 'share of the time seen with busy at the ceiling: measured, without any model';
 COMMENT ON COLUMN pool_monitor.workload.over_share IS 'share of the time seen above budget';
-COMMENT ON COLUMN pool_monitor.workload.effective_samples IS 'how many independent looks the averages are worth: one a minute, or one in two mean hold times where these are longer, and no more than there were transactions; NULL: there was none';
+COMMENT ON COLUMN pool_monitor.workload.effective_samples IS 'how many independent looks the averages are worth: one a minute, or one in two mean hold times where these are longer, and no more than there were transactions';
 COMMENT ON COLUMN pool_monitor.workload.quality IS 'good, or not enough data: fewer than 30 effective samples';
 
 --
@@ -642,7 +642,10 @@ COMMENT ON FUNCTION pool_monitor.percent(float8) IS 'a share (0 to 1) as the vie
 
 CREATE VIEW pool_monitor.advice AS
 	WITH server AS (
-		SELECT * FROM pool_monitor.server()
+		-- a budget above what there is, is none
+		SELECT s.max_connections, s.reserved, s.usable, s.headroom_percent, least(s.connection_budget, s.usable) AS connection_budget,
+			s.declared_ceiling
+		FROM pool_monitor.server() AS s
 	),
 	declared AS (
 		SELECT d.*, d.servers * d.workers AS processes, d.pool_size + d.max_overflow AS each
@@ -679,7 +682,8 @@ CREATE VIEW pool_monitor.advice AS
 			pool_monitor.erlang_c(d.each, w.avg_busy / d.processes) AS isolated_model,
 			pool_monitor.timeout_probability(d.each, w.avg_busy / d.processes, w.hold_time, extract(epoch FROM d.pool_timeout)) AS timeouts
 		FROM declared AS d JOIN workload AS w ON w.pool = d.pool
-		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01
+		-- not what was measured against a smaller ceiling, before the pool was declared anew
+		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling
 		ORDER BY d.pool, w.exhausted_share DESC, w.span DESC
 	),
 	-- One step: a fifth more, half more from a fifth of the time on, if there is room.
@@ -691,7 +695,7 @@ CREATE VIEW pool_monitor.advice AS
 				floor(r.connections / s.processes::float8),
 				CASE WHEN s.budget <> s.ceiling THEN floor((s.budget - s.ceiling) / s.processes::float8) END)::int AS more,
 			s.exhausted_share > 3 * s.isolated_model
-				OR s.exhausted_share < least(s.shared_model, greatest(s.isolated_model, 1e-6) ^ s.processes) / 3 AS model_is_off,
+				OR s.exhausted_share < least(s.shared_model, exp(greatest(s.processes * ln(greatest(s.isolated_model, 1e-6)), -700))) / 3 AS model_is_off,
 			CASE WHEN s.max_overflow = 0 OR s.overflow_share >= 0.5 THEN 'pool_size' ELSE 'max_overflow' END AS which
 		FROM saturation AS s, room AS r
 	),
@@ -745,6 +749,7 @@ CREATE VIEW pool_monitor.advice AS
 			greatest(ceil(1.25 * w.p95_busy / d.processes), 1)::int AS size
 		FROM declared AS d JOIN day AS w ON w.pool = d.pool, room AS r
 		WHERE w.quality = 'good' AND w.seen >= interval '1 hour'
+			AND NOT EXISTS (SELECT FROM saturation AS x WHERE x.pool = d.pool)
 	),
 	idle AS (
 		SELECT 'info', s.pool, 'idle', 'more connections are kept open than the load needs',
@@ -801,22 +806,26 @@ CREATE VIEW pool_monitor.advice AS
 		SELECT 'info', NULL::text, 'undeclared', format('application "%s" is in no declared pool', s.application_name),
 			format('%s connections now, %s at most, %s connects since %s', s.connections, s.peak_connections, s.connects, date_trunc('second', s.stats_reset)),
 			format('INSERT INTO pool_monitor.pools (name, application_name, workers, pool_size, max_overflow) VALUES (%L, %L, 1, %s, 0);',
-				CASE WHEN s.application_name = '' THEN 'unnamed' WHEN s.application_name LIKE '(%' THEN 'app ' || s.application_name ELSE s.application_name END,
+				left(CASE WHEN s.application_name = '' THEN 'unnamed' WHEN s.application_name LIKE '(%' THEN 'app ' || s.application_name ELSE s.application_name END, 57)
+					|| CASE WHEN EXISTS (SELECT FROM declared AS d WHERE d.pool = s.application_name) THEN ' (new)' ELSE '' END,
 				regexp_replace(s.application_name, '([\\%_])', '\\\1', 'g'), s.peak_connections),
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM stats AS s
-		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2
+		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND s.connections > 0
 	),
 
 	overcommitted AS (
 		SELECT 'warning', NULL::text, 'overcommitted', 'the declared pools can open more connections than the server has room for',
-			format('declared ceilings %s, connection budget %s of %s usable', s.declared_ceiling, s.connection_budget, s.usable),
-			'Lower a pool (another row of this topic says which), or raise max_connections and restart.',
-			'max_connections', s.max_connections,
-			CASE WHEN s.headroom_percent IS NULL THEN s.max_connections + s.declared_ceiling - s.connection_budget
-				ELSE ceil(s.declared_ceiling / (1 - s.headroom_percent / 100.0)) + s.reserved END::int,
+			format('declared ceilings %s, connection budget %s of %s usable; max_connections %s would be needed',
+				s.declared_ceiling, s.connection_budget, s.usable, s.needed),
+			'Lower a pool (another row of this topic says which), or raise what is proposed (max_connections with a restart).',
+			CASE WHEN s.by_budget THEN 'pool_monitor.connection_budget' ELSE 'max_connections' END,
+			CASE WHEN s.by_budget THEN s.connection_budget ELSE s.max_connections END,
+			CASE WHEN s.by_budget THEN s.declared_ceiling ELSE least(s.needed, 262143) END::int,
 			NULL::interval, NULL::float8, 'exact'
-		FROM server AS s
+		FROM (SELECT v.*, v.headroom_percent IS NULL AND v.declared_ceiling <= v.usable AS by_budget, CASE WHEN v.headroom_percent IS NULL THEN v.max_connections + v.declared_ceiling - v.connection_budget
+				ELSE ceil(v.declared_ceiling / (1 - v.headroom_percent / 100.0)) + v.reserved END AS needed
+			FROM server AS v) AS s
 		WHERE s.declared_ceiling > s.connection_budget
 	),
 	-- the pool whose ceiling is furthest above what it has used
@@ -887,7 +896,7 @@ CREATE VIEW pool_monitor.advice AS
 	aged AS (
 		SELECT d.pool, d.pool_recycle, count(*) AS sessions, max(s.age) AS oldest
 		FROM declared AS d JOIN sessions AS s ON s.pool = d.pool
-		WHERE s.age - coalesce(s.idle_for, interval '0') > 1.5 * d.pool_recycle
+		WHERE s.age - coalesce(s.idle_for, s.xact_age, interval '0') > 1.5 * d.pool_recycle
 		GROUP BY d.pool, d.pool_recycle
 	),
 	over_age AS (
@@ -973,7 +982,7 @@ CREATE VIEW pool_monitor.checklist AS
 		SELECT count(*) AS declared,
 			count(*) FILTER (WHERE d.ceiling IS NULL) AS unbounded,
 			count(*) FILTER (WHERE w.quality = 'good') AS measured,
-			count(*) FILTER (WHERE w.exhausted_share >= 0.01 OR w.max_connections > d.ceiling) AS too_small,
+			count(*) FILTER (WHERE w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling OR w.max_connections > d.ceiling) AS too_small,
 			count(*) FILTER (WHERE w.max_connections >= 0.8 * coalesce(d.ceiling, d.budget)) AS tested,
 			count(*) FILTER (WHERE w.max_connections IS NOT NULL) AS seen,
 			count(*) FILTER (WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes') AS long_recycle,
@@ -985,8 +994,11 @@ CREATE VIEW pool_monitor.checklist AS
 	settings AS (
 		SELECT
 			max(s.reset_val) FILTER (WHERE s.name = 'idle_in_transaction_session_timeout') AS idle_timeout,
-			max(s.reset_val) FILTER (WHERE s.name = 'client_connection_check_interval') AS check_interval,
-			coalesce(bool_or(s.source <> 'default') FILTER (WHERE s.name = 'tcp_keepalives_idle'), false) AS keepalives,
+			bool_or(s.source IN ('default', 'configuration file', 'command line', 'environment variable'))
+				FILTER (WHERE s.name = 'idle_in_transaction_session_timeout') AS is_servers,
+			coalesce(max(s.reset_val) FILTER (WHERE s.name = 'client_connection_check_interval'
+				AND s.source IN ('configuration file', 'command line')), '0') AS check_interval,
+			coalesce(bool_or(s.source IN ('configuration file', 'command line')) FILTER (WHERE s.name = 'tcp_keepalives_idle'), false) AS keepalives,
 			max(s.reset_val) FILTER (WHERE s.name = 'superuser_reserved_connections')::int AS superuser_reserved
 		FROM pg_catalog.pg_settings AS s
 	),
@@ -998,7 +1010,7 @@ CREATE VIEW pool_monitor.checklist AS
 	undeclared AS (
 		SELECT string_agg(quote_literal(s.application_name), ', ' ORDER BY s.peak_connections DESC, s.application_name) AS names, count(*) AS applications
 		FROM pool_monitor.pool_stats() AS s
-		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2
+		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND s.connections > 0
 	),
 	items(item, title, status, evidence) AS (
 		SELECT 1, 'pool sizes declared for the load',
@@ -1031,7 +1043,7 @@ CREATE VIEW pool_monitor.checklist AS
 		UNION ALL
 		SELECT 6, 'monitoring on',
 			CASE WHEN m.workers = 0 THEN 'fail' WHEN m.last_minute IS NULL THEN 'unknown'
-				WHEN m.last_minute < pg_catalog.now() - interval '2 minutes' THEN 'fail' ELSE 'pass' END,
+				WHEN m.last_minute < pg_catalog.now() - interval '3 minutes' THEN 'fail' ELSE 'pass' END,
 			format('%s worker; last minute in history %s', m.workers, coalesce(m.last_minute::text, 'none'))
 		FROM monitoring AS m
 		UNION ALL
@@ -1041,10 +1053,11 @@ CREATE VIEW pool_monitor.checklist AS
 		FROM pools AS p
 		UNION ALL
 		SELECT 8, 'idle_in_transaction_session_timeout set',
-			CASE WHEN s.idle_timeout::int > 0 THEN 'pass'
+			CASE WHEN NOT s.is_servers THEN 'unknown' WHEN s.idle_timeout::int > 0 THEN 'pass'
 				WHEN EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS r, unnest(r.setconfig) AS c WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') THEN 'warn'
 				ELSE 'fail' END,
-			CASE WHEN s.idle_timeout::int > 0 THEN format('%s ms', s.idle_timeout) ELSE 'not set for the server (for single roles or databases: ' ||
+			CASE WHEN NOT s.is_servers THEN 'this session has a setting of its own, which hides the server''s'
+				WHEN s.idle_timeout::int > 0 THEN format('%s ms', s.idle_timeout) ELSE 'not set for the server (for single roles or databases: ' ||
 				(SELECT count(*) FROM pg_catalog.pg_db_role_setting AS r, unnest(r.setconfig) AS c WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') || ')' END
 		FROM settings AS s
 		UNION ALL
@@ -1071,7 +1084,7 @@ COMMENT ON VIEW pool_monitor.checklist IS
 COMMENT ON COLUMN pool_monitor.checklist.item IS 'its number';
 COMMENT ON COLUMN pool_monitor.checklist.title IS 'what is to be so';
 COMMENT ON COLUMN pool_monitor.checklist.status IS 'pass, warn, fail; unknown: there is nothing to judge it by yet';
-COMMENT ON COLUMN pool_monitor.checklist.evidence IS 'by what it was judged; settings are the server''s, unless the session''s own role or database has others';
+COMMENT ON COLUMN pool_monitor.checklist.evidence IS 'by what it was judged; settings are the server''s';
 
 --
 -- Functions that act

@@ -588,7 +588,8 @@ replay(
 		max_connections => 20,
 		busy            => 1,
 		transactions    => 1000,
-		exhausted       => 0.1
+		exhausted       => 0.1,
+		max_busy        => 20
 	]
 );
 is(items(1), '1 warn', 'exhausted');

@@ -374,6 +374,16 @@ wait_for(
 );
 $_->close foreach $member, $safe;
 
+# a role that becomes a member while others of it are retired
+pools(row('granted'));
+my $granted = holder('granted', 9);
+wait_for($node, retired('granted') . ' AND retired >= 1', 'it has begun', 1);
+$node->safe_psql('postgres', 'GRANT guards TO app');
+$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+stands_still('granted', 'a grant is heard of');
+$node->safe_psql('postgres', 'REVOKE guards FROM app');
+$granted->close;
+
 # without a base there is nothing that shrinking could leave
 pools(
 	row(
