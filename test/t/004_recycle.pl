@@ -14,7 +14,7 @@ CREATE ROLE app LOGIN; CREATE ROLE guarded LOGIN; CREATE ROLE boss LOGIN SUPERUS
 CREATE ROLE cleaner LOGIN IN ROLE pg_signal_backend;
 CREATE ROLE watcher LOGIN IN ROLE pg_read_all_stats;
 GRANT CREATE, TEMPORARY ON DATABASE postgres TO app;
-GRANT guarded TO app;
+CREATE ROLE hat; GRANT hat TO app;
 ALTER ROLE app REPLICATION;
 GRANT EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop TO app;
 EOS
