@@ -79,7 +79,7 @@ my %pin = (
 	],
 	'listening'            => ['LISTEN c',                                'UNLISTEN *'],
 	'WITH HOLD cursor'     => ['DECLARE c CURSOR WITH HOLD FOR SELECT 1', 'CLOSE c'],
-	'its role was changed' => ['SET ROLE guarded',                        'RESET ROLE']
+	'its role was changed' => ['SET ROLE hat',                            'RESET ROLE']
 );
 foreach my $reason (sort keys %pin)
 {
