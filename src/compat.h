@@ -9,6 +9,7 @@
 #ifndef PM_COMPAT_H
 #define PM_COMPAT_H
 
+#include "catalog/pg_database.h"
 #include "libpq/libpq.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
@@ -19,6 +20,11 @@
 
 #if PG_VERSION_NUM < 150000
 #error "pool_monitor needs PostgreSQL 15 or later"
+#endif
+
+/* Of a database whose DROP was interrupted; named from 15.4 on. */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB (-2)
 #endif
 
 /*

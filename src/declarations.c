@@ -3,27 +3,40 @@
  *		Notices that a transaction changed the declarations, and asks for a
  *		load when, and only when, it commits.
  *
- * A trigger on pool_monitor.pools notes every change of a row. Creating or
- * dropping the extension is noted through object_access_hook. The transaction
- * callback is registered in the first transaction of a backend that has
- * something to note; all others pay nothing.
+ * A trigger on pool_monitor.pools notes every change of a row (and asks acting.c
+ * whether this user may make it). What else decides what the declarations are is
+ * noted through object_access_hook: that the extension is created or dropped, the
+ * table or its triggers altered, the database dropped, renamed or closed. Only what
+ * happens in, or to, the database of the declarations: retirement waits for a load
+ * that is under way, and nobody else may make it wait. The transaction callback is
+ * registered in the first transaction of a backend that has something to note; all
+ * others pay nothing.
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "acting.h"
+#include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_trigger.h"
 #include "commands/dbcommands.h"
-#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "compat.h"
 #include "declarations.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "loader.h"
 #include "shmem.h"
-#include "utils/lsyscache.h"
+#include "table.h"
+#include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 static bool changed = false;	/* in this transaction */
 static bool maybe_changed = false;	/* likewise: an extension was created */
@@ -59,6 +72,7 @@ at_transaction_end(XactEvent event, void *arg)
 	}
 }
 
+/* Notes one of these for the rest of the transaction. */
 static void
 note(bool *what)
 {
@@ -72,15 +86,21 @@ note(bool *what)
 	*what = true;
 }
 
+/* Is this the database of the declarations? */
+static bool
+in_declared_database(void)
+{
+	char	   *here = get_database_name(MyDatabaseId);
+
+	return here != NULL && strcmp(here, pm_database) == 0;
+}
+
 /* Declarations are allowed anywhere, but have no effect everywhere: say so. */
 static void
 warn_of_place(void)
 {
 	char	   *here;
 
-	if (warned)
-		return;
-	warned = true;
 	if (pm_shared == NULL)
 	{
 		ereport(WARNING,
@@ -89,42 +109,26 @@ warn_of_place(void)
 		return;
 	}
 	here = get_database_name(MyDatabaseId);
-	if (here == NULL || strcmp(here, pm_database) != 0)
-		ereport(WARNING,
-				(errmsg("changes of pools in database \"%s\" have no effect", here ? here : "?"),
-				 errdetail("Declarations are read from database \"%s\" only.", pm_database),
-				 errhint("Declare the pools there, or change \"pool_monitor.database\".")));
+	ereport(WARNING,
+			(errmsg("changes of pools in database \"%s\" have no effect", here ? here : "?"),
+			 errdetail("Declarations are read from database \"%s\" only.", pm_database),
+			 errhint("Declare the pools there, or change \"pool_monitor.database\".")));
 }
 
-/* As the table's owner: whoever may insert need not be allowed to read. */
-static int64
-count_declared(Oid owner)
+static bool
+count_row(HeapTuple tuple, void *arg)
 {
-	int64		declared;
-	bool		isnull;
-	Oid			save_user;
-	int			save_context;
-
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(owner, save_context | SECURITY_RESTRICTED_OPERATION);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute("SELECT pg_catalog.count(*) FROM pool_monitor.pools", false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not count pool_monitor.pools");
-	declared = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_finish();
-	SetUserIdAndSecContext(save_user, save_context);
-	return declared;
+	(*(int64 *) arg)++;
+	return true;
 }
 
+/* Whoever may insert need not be allowed to read: it is a plain scan. */
 static void
-warn_of_number(Oid owner)
+warn_of_number(const TriggerData *trigger)
 {
-	int64		declared;
+	int64		declared = 0;
 
-	if (pm_shared == NULL)
-		return;
-	declared = count_declared(owner);
+	pm_table_scan_now(trigger->tg_relation, count_row, &declared);
 	if (declared > pm_max_pools)
 		ereport(WARNING,
 				(errmsg("%lld pools are declared, but there is room for %d: the last ones in matching order have no effect",
@@ -132,42 +136,26 @@ warn_of_number(Oid owner)
 				 errhint("Raise \"pool_monitor.max_pools\" and restart the server.")));
 }
 
-PG_FUNCTION_INFO_V1(pm_check_schema);
-
-/*
- * For the install script: CREATE EXTENSION takes a schema pool_monitor that
- * exists (pg_dump relies on it), but what somebody else has put there must not
- * be mixed with what the extension trusts. All that is in a schema depends on it;
- * so do the extension itself and this function. That schema is in search_path, so
- * every operator says where it comes from.
- */
-Datum
-pm_check_schema(PG_FUNCTION_ARGS)
+/* Asked once for each transaction: the rest of its changes comes along. */
+static void
+note_change(void)
 {
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute("SELECT 1 FROM pg_catalog.pg_depend d"
-					" WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid"
-					" AND d.refobjid OPERATOR(pg_catalog.=) 'pool_monitor'::pg_catalog.regnamespace::pg_catalog.oid"
-					" AND d.classid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid"
-					" AND NOT (d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid"
-					" AND d.objid OPERATOR(pg_catalog.=) 'pool_monitor.check_schema()'::pg_catalog.regprocedure::pg_catalog.oid)",
-					true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not look into schema pool_monitor");
-	if (SPI_processed > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_SCHEMA),
-				 errmsg("schema \"pool_monitor\" exists already and is not empty"),
-				 errhint("Rename that schema, or drop what is in it, first.")));
-	SPI_finish();
-	PG_RETURN_VOID();
+	if (changed || warned)
+		return;
+	if (pm_shared != NULL && in_declared_database())
+		note(&changed);
+	else
+	{
+		note(&warned);
+		warn_of_place();
+	}
 }
 
 PG_FUNCTION_INFO_V1(pm_pools_changed);
 
 /*
  * The trigger: for each changed row (logical replication fires row triggers
- * only), after each INSERT statement, and after TRUNCATE.
+ * only), after each INSERT statement, and before TRUNCATE.
  */
 Datum
 pm_pools_changed(PG_FUNCTION_ARGS)
@@ -178,25 +166,95 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as a trigger", "pools_changed")));
-	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) &&
-		TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 	{
-		if (changed)
-			warn_of_number(trigger->tg_relation->rd_rel->relowner);
+		pm_acting_check_row(trigger);
+		note_change();
 	}
-	else
+	else if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 	{
-		note(&changed);
-		warn_of_place();
+		pm_acting_check_truncate(trigger);
+		note_change();
 	}
+	else if (changed)
+		warn_of_number(trigger);
 	return PointerGetDatum(NULL);
 }
 
+/* The table of a trigger, also of one that is made or dropped just now. */
+static Oid
+table_of_trigger(Oid trigger)
+{
+	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			table = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(rel, TriggerOidIndexId, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		table = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return table;
+}
+
+static bool
+is_our_extension(Oid extension)
+{
+	char	   *name = pm_extension_name(extension);
+
+	return name != NULL && strcmp(name, "pool_monitor") == 0 && in_declared_database();
+}
+
+/* Can the declarations still be read there, after what was just done to it? */
+static bool
+database_serves(Oid database)
+{
+	Relation	rel = table_open(DatabaseRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		serves = false;
+
+	ScanKeyInit(&key, Anum_pg_database_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(database));
+	scan = systable_beginscan(rel, DatabaseOidIndexId, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		serves = pm_database_serves((Form_pg_database) GETSTRUCT(tuple));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return serves;
+}
+
 /*
- * The new extension's row is not visible yet when it is created, so its name
- * cannot be asked: any creation counts, but keeps nobody from PREPARE. A load in
- * vain is harmless; one that is missed after COMMIT PREPARED comes with the next
- * try, because a database without the extension is tried again and again.
+ * Does it change what the declarations are? (A database that gets the name of
+ * pool_monitor.database is found by the next try: the last load has failed.)
+ */
+static bool
+concerns_us(ObjectAccessType access, Oid class, Oid object)
+{
+	Oid			database;
+	Oid			table;
+
+	if (class == ExtensionRelationId)
+		return is_our_extension(object);
+	if (access == OAT_POST_CREATE)
+		return false;
+	pm_load_watch(&database, &table);
+	if (class == DatabaseRelationId)
+		return object == database && (access == OAT_DROP || !database_serves(object));
+	if (MyDatabaseId != database || !OidIsValid(table))
+		return false;
+	return object == table || (class == TriggerRelationId && table_of_trigger(object) == table);
+}
+
+/*
+ * CREATE EXTENSION notes less, so that it can be PREPAREd: a load that is missed
+ * after COMMIT PREPARED comes with the next try, because a database without the
+ * extension is tried again and again.
  */
 static void
 watch_objects(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
@@ -204,17 +262,13 @@ watch_objects(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classId, objectId, subId, arg);
 
-	if (classId != ExtensionRelationId)
+	if (access != OAT_POST_CREATE && access != OAT_DROP && access != OAT_POST_ALTER)
 		return;
-	if (access == OAT_POST_CREATE)
-		note(&maybe_changed);
-	else if (access == OAT_DROP)
-	{
-		char	   *name = get_extension_name(objectId);
-
-		if (name != NULL && strcmp(name, "pool_monitor") == 0)
-			note(&changed);
-	}
+	if (classId != ExtensionRelationId && classId != DatabaseRelationId &&
+		classId != RelationRelationId && classId != TriggerRelationId)
+		return;
+	if (concerns_us(access, classId, objectId))
+		note(access == OAT_POST_CREATE ? &maybe_changed : &changed);
 }
 
 void

@@ -7,13 +7,13 @@
 #include "ask.h"
 #include "catalog/pg_authid.h"
 #include "clock.h"
-#include "common/int.h"
 #include "compat.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "recycler.h"
 #include "result.h"
+#include "rows.h"
 #include "schedule.h"
 #include "storage/latch.h"
 #include "tally.h"
@@ -323,6 +323,20 @@ pm_reload(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(outcome.in_force);
 }
 
+PG_FUNCTION_INFO_V1(pm_declarations_loaded);
+
+/* declarations_loaded(). */
+Datum
+pm_declarations_loaded(PG_FUNCTION_ARGS)
+{
+	Oid			database;
+	Oid			table;
+
+	pm_require_preload();
+	pm_load_watch(&database, &table);
+	PG_RETURN_BOOL(OidIsValid(database));
+}
+
 /* ---- the schedule's arithmetic ---- */
 
 PG_FUNCTION_INFO_V1(pm_window_is_valid);
@@ -370,10 +384,7 @@ pm_retirement_gap_sql(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("connections must be 1 or more, not %d", connections)));
-	/* a year has 365.25 days, as in EXTRACT(EPOCH FROM ...) */
-	if (pg_mul_s64_overflow(lifetime->month / 12 * INT64CONST(1461) + (lifetime->month % 12 * INT64CONST(30) + lifetime->day) * 4,
-							USECS_PER_DAY / 4, &us) ||
-		pg_add_s64_overflow(us, lifetime->time, &us) || us < 0)
+	if (!pm_interval_us(lifetime, &us) || us < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("lifetime must be neither negative nor too long to count in microseconds")));

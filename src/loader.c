@@ -3,10 +3,10 @@
  *		Brings the declarations from pool_monitor.pools into shared memory.
  *
  * The worker has no database. When a load is asked for, it looks the database
- * up in the shared catalog and starts a short-lived process that connects
- * there, reads the table, publishes what it read and exits: so no database is
- * pinned for longer than that. The process writes the outcome into shared
- * memory and the worker logs it, once for each change, so that a cause that
+ * up in the shared catalog and sends the process of errands.c there, which
+ * reads the table (table.c, rows.c), publishes what it read and exits: so no
+ * database is pinned for longer than that. The process writes the outcome into
+ * shared memory and the worker logs it, once for each change, so that a cause that
  * lasts for days fills no log. Sampling never waits for any of this.
  *
  *	asked for		load_requested is raised: start-up, commit of a change,
@@ -18,31 +18,25 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
+#include <limits.h>
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/dependency.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_database.h"
-#include "commands/extension.h"
 #include "clock.h"
 #include "compat.h"
-#include "executor/spi.h"
-#include "mb/pg_wchar.h"
+#include "errands.h"
 #include "guc.h"
 #include "loader.h"
-#include "postmaster/bgworker.h"
-#include "schedule.h"
+#include "mb/pg_wchar.h"
+#include "rows.h"
 #include "shmem.h"
-#include "storage/ipc.h"
-#include "tcop/tcopprot.h"
+#include "table.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -50,11 +44,10 @@
 
 #define RETRY_INTERVAL		10000	/* ms */
 #define STANDBY_INTERVAL	10000	/* ms */
-#define LOCK_TIMEOUT		"10s"
 
 /* The worker's own; lost and begun anew with it. */
-static BackgroundWorkerHandle *loader = NULL;
-static uint64 loading;			/* the ticket that the loader deals with */
+static uint64 errand = 0;		/* under way; 0: none */
+static uint64 loading;			/* the ticket that it deals with */
 static int64 retry_at = 0;		/* ms, pm_monotonic_ms(); 0: not wanted */
 static int64 last_start = 0;
 static bool was_standby = false;
@@ -107,13 +100,23 @@ fail(PmLoadResult result, const char *message)
 	finish(result, message);
 }
 
+/* Is it the one that declares, and does it admit anybody? */
+bool
+pm_database_serves(Form_pg_database database)
+{
+	return strcmp(NameStr(database->datname), pm_database) == 0 &&
+		database->datallowconn && database->datconnlimit != DATCONNLIMIT_INVALID_DB;
+}
+
 /*
- * The database's OID, or invalid where it does not exist or admits nobody.
+ * The OID of the database that declares, or invalid where it does not exist or admits nobody. For
+ * the worker: in a transaction of its own.
+ *
  * A sequential scan, as the autovacuum launcher does it: without a database
  * the indexes of shared catalogs may not be there yet.
  */
-static Oid
-find_database(const char *name)
+Oid
+pm_find_database(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Oid			found = InvalidOid;
@@ -130,8 +133,7 @@ find_database(const char *name)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (strcmp(NameStr(database->datname), name) == 0 &&
-			database->datallowconn && database->datconnlimit != DATCONNLIMIT_INVALID_DB)
+		if (pm_database_serves(database))
 			found = database->oid;
 	}
 	table_endscan(scan);
@@ -141,59 +143,40 @@ find_database(const char *name)
 	return found;
 }
 
+/* A ticket of its own, so that an earlier outcome is not taken for its. */
 static void
-start_loader(void)
+take_ticket(void)
 {
-	BackgroundWorker worker = {0};
-	Oid			database;
-	MemoryContext old;
-	bool		started;
-
-	/* a ticket of its own, so that an earlier outcome is not taken for its */
 	loading = pg_atomic_add_fetch_u64(&pm_shared->load_requested, 1);
 	last_start = pm_monotonic_ms();
-	database = find_database(pm_database);
-	if (!OidIsValid(database))
-	{
-		fail(PM_LOAD_NO_DATABASE,
-			 psprintf("there is no database \"%s\" that accepts connections", pm_database));
-		return;
-	}
-
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_ConsistentState;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = UInt64GetDatum(loading);
-	memcpy(worker.bgw_extra, &database, sizeof(database));
-	strlcpy(worker.bgw_library_name, "pool_monitor", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "pm_loader_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "pool_monitor loader", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "pool_monitor loader", BGW_MAXLEN);
-
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	started = RegisterDynamicBackgroundWorker(&worker, &loader);
-	MemoryContextSwitchTo(old);
-	if (!started)
-	{
-		loader = NULL;
-		fail(PM_LOAD_NO_WORKER_SLOT, "there is no free background worker slot");
-	}
 }
 
-/* Has the loader ended? The postmaster wakes us when it does. */
 static void
-check_loader(void)
+start_load(void)
 {
-	pid_t		pid;
+	Oid			database;
+
+	take_ticket();
+	database = pm_find_database();
+	if (!OidIsValid(database))
+		fail(PM_LOAD_NO_DATABASE,
+			 psprintf("there is no database \"%s\" that accepts connections", pm_database));
+	else
+		errand = pm_errand_begin(PM_ERRAND_LOAD, database, loading);
+}
+
+/* Has the load ended? The process wakes us when it exits. */
+static void
+check_load(void)
+{
+	bool		overdue = pm_errand_was_overdue(errand);
 	bool		dealt_with;
 	PmLoadResult result;
 	char		message[PM_LOAD_MESSAGE_LEN];
 
-	if (GetBackgroundWorkerPid(loader, &pid) != BGWH_STOPPED)
+	if (!pm_errand_is_over(errand))
 		return;
-	pfree(loader);
-	loader = NULL;
+	errand = 0;
 
 	LWLockAcquire(pm_shared->lock, LW_SHARED);
 	dealt_with = pm_shared->load_done >= loading;
@@ -204,7 +187,7 @@ check_loader(void)
 	if (dealt_with)
 		finish(result, message);
 	else
-		fail(PM_LOAD_FAILED, "the loader ended before it was done");
+		fail(PM_LOAD_FAILED, overdue ? "it took too long" : "the loader ended before it was done");
 }
 
 static bool
@@ -225,64 +208,90 @@ load_wanted(int64 now)
 		(standby && now - last_start >= STANDBY_INTERVAL);
 }
 
+/*
+ * While the process is busy with another errand, or its successor is being
+ * started, the load waits.
+ */
 void
 pm_loader_tick(void)
 {
-	if (loader != NULL)
-		check_loader();
-	if (loader == NULL && load_wanted(pm_monotonic_ms()))
-		start_loader();
-}
-
-/* ---- in the short-lived process ---- */
-
-static const char *const declarations_query =
-"SELECT name, application_name, datname, usename,"
-" pg_catalog.host(client_addr), pg_catalog.masklen(client_addr)::text,"
-" base::text, ceiling::text, budget::text, (pool_size = 0)::text,"
-" (EXTRACT(EPOCH FROM pool_recycle) * 1000000)::bigint::text,"
-" (EXTRACT(EPOCH FROM idle_limit) * 1000000)::bigint::text,"
-" (EXTRACT(EPOCH FROM leak_threshold) * 1000000)::bigint::text,"
-" (EXTRACT(EPOCH FROM recycle_grace) * 1000000)::bigint::text,"
-" recycle_mode, echo_pool::text, recycle_window, shrink_idle::text,"
-" servers::text, workers::text, pool_size::text, max_overflow::text, pre_ping::text,"
-" (EXTRACT(EPOCH FROM pool_timeout) * 1000000)::bigint::text"
-" FROM pool_monitor.pools ORDER BY priority, name COLLATE pg_catalog.\"C\"";
-
-/* Columns of the query above. */
-enum
-{
-	COL_NAME = 1, COL_APPLICATION_NAME, COL_DATNAME, COL_USENAME,
-	COL_NETWORK, COL_NETWORK_BITS,
-	COL_BASE, COL_CEILING, COL_BUDGET, COL_GROWS_FROM_ZERO,
-	COL_POOL_RECYCLE, COL_IDLE_LIMIT, COL_LEAK_THRESHOLD, COL_RECYCLE_GRACE,
-	COL_RECYCLE_MODE, COL_ECHO_POOL, COL_RECYCLE_WINDOW, COL_SHRINK_IDLE,
-	COL_SERVERS, COL_WORKERS, COL_POOL_SIZE, COL_MAX_OVERFLOW, COL_PRE_PING,
-	COL_POOL_TIMEOUT
-};
-
-/* A pattern that is NULL or "%" has no say. */
-static void
-compile_pattern(const char *value, char *pattern, bool *any)
-{
-	*any = value == NULL || strcmp(value, "%") == 0;
-	if (!*any)
-		strlcpy(pattern, value, PM_PATTERN_LEN);
-}
-
-static void
-compile_network(PmPool *pool, const char *address, const char *bits)
-{
-	pool->any_client_addr = address == NULL;
-	if (address == NULL)
+	if (errand != 0)
+		check_load();
+	if (errand != 0 || !load_wanted(pm_monotonic_ms()))
 		return;
-	pool->network_bits = pg_strtoint32(bits);
-	if (inet_pton(AF_INET, address, pool->network.bytes) == 1)
-		pool->network.family = 4;
-	else if (inet_pton(AF_INET6, address, pool->network.bytes) == 1)
-		pool->network.family = 6;
+	if (pm_errands_ready())
+		start_load();
+	else if (pm_errands_missing() && (retry_at == 0 || pm_monotonic_ms() >= retry_at))
+	{
+		take_ticket();
+		fail(PM_LOAD_NO_WORKER_SLOT, "its process \"" PM_ERRANDS_NAME "\" is not running");
+	}
+}
+
+/* ---- in the process that has a database ---- */
+
+/* The first ones in matching order, as many as there is room for. */
+typedef struct Collection
+{
+	PmColumns	columns;
+	PmDeclaration **kept;		/* sorted */
+	int			nkept;
+	int64		declared;
+	PmDeclaration *spare;
+	MemoryContext row;			/* what is allocated while one row is read */
+} Collection;
+
+/* Puts the spare one where it belongs; what no longer fits is spare then. */
+static void
+keep(Collection *collection)
+{
+	PmDeclaration *new = collection->spare;
+	PmDeclaration **kept = collection->kept;
+	int			at = collection->nkept;
+
+	while (at > 0 && pm_declaration_compare(new, kept[at - 1]) < 0)
+		at--;
+	if (at == pm_max_pools)
+		return;
+	if (collection->nkept < pm_max_pools)
+	{
+		collection->nkept++;
+		collection->spare = palloc(sizeof(PmDeclaration));
+	}
 	else
-		elog(ERROR, "unexpected address \"%s\" in pool_monitor.pools", address);
+		collection->spare = kept[pm_max_pools - 1];
+	memmove(&kept[at + 1], &kept[at], (collection->nkept - at - 1) * sizeof(PmDeclaration *));
+	kept[at] = new;
+}
+
+static bool
+collect(HeapTuple tuple, void *arg)
+{
+	Collection *collection = arg;
+	MemoryContext old = MemoryContextSwitchTo(collection->row);
+
+	pm_row_read(&collection->columns, tuple, collection->spare);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(collection->row);
+	collection->declared++;
+	keep(collection);
+	return true;
+}
+
+/* The primary key may be gone. */
+static void
+check_names(const Collection *collection)
+{
+	for (int i = 0; i < collection->nkept; i++)
+	{
+		for (int j = 0; j < i; j++)
+		{
+			if (strcmp(collection->kept[i]->pool.name, collection->kept[j]->pool.name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_UNIQUE_VIOLATION),
+						 errmsg("pool \"%s\" is declared twice", collection->kept[i]->pool.name)));
+		}
+	}
 }
 
 /* Was it so the last time? Then it was warned of. */
@@ -301,120 +310,45 @@ is_in_force(const char *name, const PmWindow *window)
 	return false;
 }
 
-/*
- * The table's constraint has seen to it that it can be read, but its time zone may
- * have gone since, with the files of another machine or version. Then the window
- * is shut, and all else is in force.
- */
 static void
-compile_window(PmPool *pool, const char *value)
+warn_of_zone(const PmDeclaration *declaration)
 {
-	const char *wrong = value ? pm_window_parse(value, &pool->recycle_window) : NULL;
+	const PmPool *pool = &declaration->pool;
 
-	if (wrong != NULL && !is_in_force(pool->name, &pool->recycle_window))
+	if (declaration->zone_is_unknown && !is_in_force(pool->name, &pool->recycle_window))
 		ereport(WARNING,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("recycle_window \"%s\" of pool \"%s\" stays shut: %s", value, pool->name, wrong)));
+				 errmsg("the recycle_window of pool \"%s\" stays shut: there is no time zone \"%s\"",
+						pool->name, pool->recycle_window.zone)));
 }
 
-static int64
-to_number(const char *value, int64 null_value)
-{
-	return value == NULL ? null_value : pg_strtoint64(value);
-}
-
-static PmRecycleMode
-to_mode(const char *value)
-{
-	if (strcmp(value, "terminate") == 0)
-		return PM_RECYCLE_TERMINATE;
-	return strcmp(value, "report") == 0 ? PM_RECYCLE_REPORT : PM_RECYCLE_OFF;
-}
-
-/* The pool must be zeroed. */
-static void
-compile_pool(PmPool *pool, HeapTuple tuple, TupleDesc desc)
-{
-#define VALUE(column) SPI_getvalue(tuple, desc, column)
-	strlcpy(pool->name, VALUE(COL_NAME), PM_NAME_LEN);
-	compile_pattern(VALUE(COL_APPLICATION_NAME), pool->application_name, &pool->any_application_name);
-	compile_pattern(VALUE(COL_DATNAME), pool->datname, &pool->any_datname);
-	compile_pattern(VALUE(COL_USENAME), pool->usename, &pool->any_usename);
-	compile_network(pool, VALUE(COL_NETWORK), VALUE(COL_NETWORK_BITS));
-	pool->servers = to_number(VALUE(COL_SERVERS), 0);
-	pool->workers = to_number(VALUE(COL_WORKERS), 0);
-	pool->pool_size = to_number(VALUE(COL_POOL_SIZE), 0);
-	pool->max_overflow = to_number(VALUE(COL_MAX_OVERFLOW), 0);
-	pool->base = to_number(VALUE(COL_BASE), 0);
-	pool->ceiling = to_number(VALUE(COL_CEILING), -1);
-	pool->budget = to_number(VALUE(COL_BUDGET), pool->ceiling);
-	pool->grows_from_zero = strcmp(VALUE(COL_GROWS_FROM_ZERO), "true") == 0;
-	pool->pool_timeout = to_number(VALUE(COL_POOL_TIMEOUT), 0);
-	pool->pool_recycle = to_number(VALUE(COL_POOL_RECYCLE), -1);
-	pool->idle_limit = to_number(VALUE(COL_IDLE_LIMIT), 0);
-	pool->leak_threshold = to_number(VALUE(COL_LEAK_THRESHOLD), 0);
-	pool->recycle_grace = to_number(VALUE(COL_RECYCLE_GRACE), 0);
-	pool->recycle_mode = to_mode(VALUE(COL_RECYCLE_MODE));
-	compile_window(pool, VALUE(COL_RECYCLE_WINDOW));
-	pool->shrink_idle = strcmp(VALUE(COL_SHRINK_IDLE), "true") == 0;
-	pool->pre_ping = strcmp(VALUE(COL_PRE_PING), "true") == 0;
-	pool->echo = strcmp(VALUE(COL_ECHO_POOL), "true") == 0;
-#undef VALUE
-}
-
-/*
- * The table that declares, opened and locked, or NULL when the extension is not
- * here. Only the extension's own table counts, whatever has its name.
- */
-static Relation
-open_table(void)
-{
-	Oid			extension = get_extension_oid("pool_monitor", true);
-	Oid			schema = get_namespace_oid("pool_monitor", true);
-	Oid			table;
-
-	if (!OidIsValid(extension) || !OidIsValid(schema))
-		return NULL;
-	table = get_relname_relid("pools", schema);
-	if (!OidIsValid(table) || getExtensionOfObject(RelationRelationId, table) != extension)
-		return NULL;
-	return try_table_open(table, AccessShareLock);
-}
-
-/*
- * Reads the table as its owner, who may not be a superuser: nothing that the
- * owner attached to it runs with more rights than his.
- */
 static PmPool *
-read_table(Relation table, int *npools, int *declared)
+read_table(Relation table, Snapshot snapshot, int *npools, int *declared)
 {
-	MemoryContext caller = CurrentMemoryContext;
+	Collection	collection = {0};
 	PmPool	   *pools = palloc0(sizeof(PmPool) * pm_max_pools);
-	Oid			save_user;
-	int			save_context;
 
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(table->rd_rel->relowner, save_context | SECURITY_RESTRICTED_OPERATION);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute(declarations_query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read pool_monitor.pools");
+	pm_columns_find(&collection.columns, RelationGetDescr(table));
+	collection.kept = palloc(sizeof(PmDeclaration *) * pm_max_pools);
+	collection.spare = palloc(sizeof(PmDeclaration));
+	collection.row = AllocSetContextCreate(CurrentMemoryContext, "pool_monitor row", ALLOCSET_DEFAULT_SIZES);
+	pm_table_scan(table, snapshot, collect, &collection);
+	check_names(&collection);
 
-	*declared = (int) SPI_processed;
-	*npools = Min(*declared, pm_max_pools);
-	for (int i = 0; i < *npools; i++)
-		compile_pool(&pools[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-
-	SPI_finish();
-	SetUserIdAndSecContext(save_user, save_context);
-	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < collection.nkept; i++)
+	{
+		warn_of_zone(collection.kept[i]);
+		pools[i] = collection.kept[i]->pool;
+	}
+	*npools = collection.nkept;
+	*declared = (int) Min(collection.declared, INT_MAX);
 	return pools;
 }
 
 static void
-publish(uint64 ticket, const PmPool *pools, int npools, int declared)
+publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table)
 {
-	if (!pm_rules_publish(ticket, pools, npools, declared, MyDatabaseId))
+	if (!pm_rules_publish(ticket, pools, npools, declared, table))
 		return;
 	ereport(LOG,
 			(errmsg("pool_monitor loaded the declared pools from database \"%s\": %d",
@@ -434,17 +368,16 @@ publish(uint64 ticket, const PmPool *pools, int npools, int declared)
  * place, and what was loaded before stays.
  */
 static void
-no_table(uint64 ticket)
+no_table(uint64 ticket, PmTableResult why)
 {
-	bool		was_here;
+	Oid			database;
+	Oid			table;
 
-	LWLockAcquire(pm_shared->lock, LW_SHARED);
-	was_here = pm_shared->load_database == MyDatabaseId;
-	LWLockRelease(pm_shared->lock);
-	if (was_here)
-		publish(ticket, NULL, 0, 0);
+	pm_load_watch(&database, &table);
+	if (database == MyDatabaseId && why == PM_TABLE_NO_EXTENSION)
+		publish(ticket, NULL, 0, 0, InvalidOid);
 	set_result(ticket, PM_LOAD_NO_EXTENSION,
-			   OidIsValid(get_extension_oid("pool_monitor", true)) ?
+			   why == PM_TABLE_MISSING ?
 			   psprintf("in database \"%s\" no table pool_monitor.pools belongs to the extension", pm_database) :
 			   psprintf("database \"%s\" has no extension pool_monitor", pm_database));
 }
@@ -453,6 +386,7 @@ static void
 load(uint64 ticket)
 {
 	Relation	table;
+	PmTableResult found;
 	PmPool	   *pools;
 	int			npools;
 	int			declared;
@@ -464,38 +398,29 @@ load(uint64 ticket)
 	 * first the lock, then the snapshot: who made us wait has changed the
 	 * table
 	 */
-	table = open_table();
+	found = pm_table_open(&table);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (table != NULL)
+	if (found == PM_TABLE_OPEN)
 	{
-		pools = read_table(table, &npools, &declared);
+		pm_table_check_triggers(table);
+		pools = read_table(table, GetActiveSnapshot(), &npools, &declared);
+		publish(ticket, pools, npools, declared, RelationGetRelid(table));
 		table_close(table, AccessShareLock);
-		publish(ticket, pools, npools, declared);
 	}
 	else
-		no_table(ticket);
+		no_table(ticket, found);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 }
 
 /*
- * Exits with 0 whatever came of it, because the outcome is in shared memory and
- * the postmaster would log every other exit. A FATAL error (the database was
- * dropped this instant) is noticed by the worker.
+ * The whole errand. Raises nothing but FATAL (the process is terminated), which
+ * the worker notices: the outcome is in shared memory.
  */
 void
-pm_loader_main(Datum arg)
+pm_load(uint64 ticket)
 {
 	MemoryContext context = CurrentMemoryContext;
-	uint64		ticket = DatumGetUInt64(arg);
-	Oid			database;
-
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	memcpy(&database, MyBgworkerEntry->bgw_extra, sizeof(database));
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 
 	PG_TRY();
 	{
@@ -512,5 +437,4 @@ pm_loader_main(Datum arg)
 		set_result(ticket, PM_LOAD_FAILED, error->message);
 	}
 	PG_END_TRY();
-	proc_exit(0);
 }

@@ -5,10 +5,17 @@
 #ifndef PM_LOADER_H
 #define PM_LOADER_H
 
+#include "catalog/pg_database.h"
+
+extern bool pm_database_serves(Form_pg_database database);
+
 /* Called by the worker at least once a second. */
 extern void pm_loader_tick(void);
 
-/* The short-lived process. */
-extern PGDLLEXPORT void pm_loader_main(Datum arg);
+/* For the worker. */
+extern Oid	pm_find_database(void);
+
+/* For the process that has a database; see errands.c. */
+extern void pm_load(uint64 ticket);
 
 #endif							/* PM_LOADER_H */

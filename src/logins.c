@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "errands.h"
 #include "logins.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -123,10 +124,25 @@ note_fatal(const ErrorData *edata)
 		pm_login_failed(PM_AUTH_FAILURES);
 }
 
+/*
+ * In the postmaster: is this its line about an exit that errands.c intends? One
+ * after each errand would fill the log of a standby.
+ */
+static bool
+is_exit_of_errands(const ErrorData *edata)
+{
+	return !IsUnderPostmaster && edata->elevel == LOG &&
+		edata->message_id != NULL && edata->message != NULL &&
+		strcmp(edata->message_id, "%s (PID %d) exited with exit code %d") == 0 &&
+		strstr(edata->message, "\"" PM_ERRANDS_NAME "\"") != NULL;
+}
+
 static void
 on_log(ErrorData *edata)
 {
 	note_fatal(edata);
+	if (is_exit_of_errands(edata))
+		edata->output_to_server = false;
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
 }

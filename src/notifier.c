@@ -3,9 +3,9 @@
  *		NOTIFY pool_monitor for each event, as a JSON object.
  *
  * NOTIFY needs a database and a transaction, and the worker has neither: so it
- * starts a short-lived process that connects to pool_monitor.database, tells of
- * what is new and exits. Only when somebody there LISTENs, to whatever channel
- * (the slots know no more), and at most once in NOTIFY_INTERVAL. A standby has no NOTIFY. What
+ * sends the process of errands.c to pool_monitor.database, which tells of what is
+ * new and exits. Only when somebody there LISTENs, to whatever channel (the slots
+ * know no more), and at most once in NOTIFY_INTERVAL. A standby has no NOTIFY. What
  * happened while nobody listened is told to nobody, as with any NOTIFY; it is in
  * the view events.
  */
@@ -17,26 +17,22 @@
 #include "clock.h"
 #include "commands/async.h"
 #include "compat.h"
+#include "errands.h"
 #include "events.h"
 #include "guc.h"
 #include "lib/stringinfo.h"
+#include "loader.h"
 #include "notifier.h"
-#include "postmaster/bgworker.h"
 #include "shmem.h"
-#include "storage/ipc.h"
-#include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define NOTIFY_INTERVAL 500		/* ms */
 #define RETRY_INTERVAL	10000	/* ms; when the process could not be started */
 
 /* The worker's own. */
-static BackgroundWorkerHandle *notifier = NULL;
-static uint64 told_before = 0;	/* notified_seq when it was started */
-static bool told_of_no_slot = false;
+static uint64 errand = 0;		/* under way; 0: none */
+static uint64 told_before = 0;	/* notified_seq when it began */
 static int64 not_before = 0;	/* ms, monotonic */
 
 /* Does a session LISTEN in the database of the declarations? */
@@ -54,50 +50,29 @@ anybody_listens(void)
 }
 
 static void
-start_notifier(void)
+begin_errand(void)
 {
-	BackgroundWorker worker = {0};
-	MemoryContext old;
-	bool		started;
+	Oid			database = pm_find_database();
 
+	not_before = pm_monotonic_ms() + NOTIFY_INTERVAL;
+	if (!OidIsValid(database))
+		return;
 	told_before = pg_atomic_read_u64(&pm_shared->events->notified_seq);
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
-	strlcpy(worker.bgw_library_name, "pool_monitor", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "pm_notifier_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "pool_monitor notifier", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "pool_monitor notifier", BGW_MAXLEN);
-
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	started = RegisterDynamicBackgroundWorker(&worker, &notifier);
-	MemoryContextSwitchTo(old);
-	if (!started)
-	{
-		notifier = NULL;
-		if (!told_of_no_slot)
-			ereport(LOG,
-					(errmsg("pool_monitor could not tell those who LISTEN of events: there is no free background worker slot"),
-					 errhint("Raise \"max_worker_processes\" and restart the server.")));
-	}
-	told_of_no_slot = !started;
-	not_before = pm_monotonic_ms() + (started ? NOTIFY_INTERVAL : RETRY_INTERVAL);
+	errand = pm_errand_begin(PM_ERRAND_NOTIFY, database, 0);
 }
 
+/* Called after pm_loader_tick(): when both want the process, the load is first. */
 void
 pm_notifier_tick(void)
 {
 	PmEvents   *events = pm_shared->events;
 	uint64		last = pg_atomic_read_u64(&events->last_seq);
-	pid_t		pid;
 
-	if (notifier != NULL)
+	if (errand != 0)
 	{
-		if (GetBackgroundWorkerPid(notifier, &pid) != BGWH_STOPPED)
+		if (!pm_errand_is_over(errand))
 			return;
-		pfree(notifier);
-		notifier = NULL;
+		errand = 0;
 		/* it failed, and the server log says why */
 		if (pg_atomic_read_u64(&events->notified_seq) == told_before)
 			not_before = pm_monotonic_ms() + RETRY_INTERVAL;
@@ -106,11 +81,11 @@ pm_notifier_tick(void)
 		return;
 	if (!pm_notify_events || RecoveryInProgress() || !anybody_listens())
 		pg_atomic_write_u64(&events->notified_seq, last);
-	else if (pm_monotonic_ms() >= not_before)
-		start_notifier();
+	else if (pm_monotonic_ms() >= not_before && pm_errands_ready())
+		begin_errand();
 }
 
-/* ---- in the short-lived process ---- */
+/* ---- in the process that has a database ---- */
 
 /*
  * Anybody who may connect may LISTEN: what the detail says of a single session is
@@ -150,19 +125,14 @@ notify(const PmEvent *event)
 }
 
 /*
- * Exits with 0, because the postmaster would log every other exit. What an
- * error (the queue of notifications is full) kept from being told is tried
- * again.
+ * The whole errand. An ERROR (the queue of notifications is full) ends the process;
+ * what it kept from being told is tried again.
  */
 void
-pm_notifier_main(Datum arg)
+pm_notify(void)
 {
 	PmEvents   *events = pm_shared->events;
 	uint64		last;
-
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(pm_database, NULL, 0);
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -176,5 +146,4 @@ pm_notifier_main(Datum arg)
 	}
 	CommitTransactionCommand();
 	pm_account_raise(&events->notified_seq, last);
-	proc_exit(0);
 }

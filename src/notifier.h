@@ -8,7 +8,7 @@
 /* Called by the worker at each turn of its loop. */
 extern void pm_notifier_tick(void);
 
-/* The short-lived process. */
-extern PGDLLEXPORT void pm_notifier_main(Datum arg);
+/* For the process that has a database; see errands.c. */
+extern void pm_notify(void);
 
 #endif							/* PM_NOTIFIER_H */

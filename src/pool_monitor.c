@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "declarations.h"
+#include "errands.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "logins.h"
@@ -33,4 +34,5 @@ _PG_init(void)
 	pm_logins_install();
 	pm_declarations_install();
 	pm_worker_register();
+	pm_errands_register();
 }

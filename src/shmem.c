@@ -299,10 +299,11 @@ replace_pools(const PmPool *pools, int npools)
  * this ticket; does nothing when a later one was faster (a loader outlives a
  * worker that ends, and may meet the next worker's). True when that changed
  * anything. A pool that had a state, by name, keeps it. Pools must be zeroed
- * where unset, because they are compared as memory. Takes lock.
+ * where unset, because they are compared as memory. In the process that has read
+ * them, from the table given. Takes lock.
  */
 bool
-pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database)
+pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table)
 {
 	bool		changed = false;
 
@@ -319,10 +320,50 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		pm_shared->load_result = PM_LOAD_OK;
 		pm_shared->load_message[0] = '\0';
 		pm_shared->load_declared = declared;
-		pm_shared->load_database = database;
+		pm_shared->load_database = MyDatabaseId;
+		pm_shared->load_table = table;
 	}
 	LWLockRelease(pm_shared->lock);
 	return changed;
+}
+
+/* Where the last good load read: what happens there concerns us. Takes lock. */
+void
+pm_load_watch(Oid *database, Oid *table)
+{
+	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	*database = pm_shared->load_database;
+	*table = pm_shared->load_table;
+	LWLockRelease(pm_shared->lock);
+}
+
+/*
+ * For the views of declared pools: nothing in them may look like "none is
+ * declared" when nobody has been able to look. Takes lock.
+ */
+void
+pm_warn_if_never_loaded(void)
+{
+	bool		loaded;
+	char		message[PM_LOAD_MESSAGE_LEN];
+	PmLoadResult result;
+
+	LWLockAcquire(pm_shared->lock, LW_SHARED);
+	loaded = OidIsValid(pm_shared->load_database);
+	result = pm_shared->load_result;
+	strlcpy(message, pm_shared->load_message, PM_LOAD_MESSAGE_LEN);
+	LWLockRelease(pm_shared->lock);
+
+	if (loaded)
+		return;
+	if (result == PM_LOAD_NEVER)
+		ereport(WARNING,
+				(errmsg("the declared pools have not been loaded since the server started"),
+				 errhint("If this lasts, the worker \"pool_monitor\" is not running: the server log says why. It needs two of \"max_worker_processes\".")));
+	else
+		ereport(WARNING,
+				(errmsg("the declared pools could not be loaded: %s", message),
+				 errhint("%s", pm_load_hint(result))));
 }
 
 /* What to do about a load that failed. */

@@ -21,6 +21,7 @@
 #define PM_SHMEM_H
 
 #include "account.h"
+#include "errands.h"
 #include "events.h"
 #include "history.h"
 #include "port/atomics.h"
@@ -166,6 +167,28 @@ typedef enum PmLoadResult
 
 #define PM_LOAD_MESSAGE_LEN 256
 
+/* Of the process that does errands; who moves it, and when: errands.c. */
+typedef enum PmErrandStage
+{
+	PM_ERRANDS_ABSENT,
+	PM_ERRANDS_WAITING,
+	PM_ERRANDS_ASKED,
+	PM_ERRANDS_RUNNING
+} PmErrandStage;
+
+/* Protected by lock. */
+typedef struct PmErrands
+{
+	PmErrandStage stage;
+	uint64		incarnation;	/* of the process; so its errand's number */
+	pid_t		pid;			/* 0: absent */
+	Latch	   *latch;			/* its own */
+	int64		since;			/* ms, monotonic: absent, waiting or asked */
+	PmErrandKind kind;
+	Oid			database;
+	uint64		ticket;			/* of a load */
+} PmErrands;
+
 /* Declarations, in matching order, each with its account; max_pools of both. */
 typedef struct PmRuleSet
 {
@@ -196,6 +219,7 @@ typedef struct PmShared
 	PmLoadResult load_result;
 	int			load_declared;	/* rows in the table at the last good load */
 	Oid			load_database;	/* where the last good load read, or invalid */
+	Oid			load_table;		/* and which table */
 	char		load_message[PM_LOAD_MESSAGE_LEN];	/* when it failed */
 
 	/*
@@ -205,6 +229,7 @@ typedef struct PmShared
 	 */
 	PmRuleSet	rule_sets[2];
 	PmPoolState *states;		/* and as many again, for replace_pools() */
+	PmErrands	errands;
 
 	/* the worker's alone */
 	bool		statistics_loaded;	/* the file was read, or set aside */
@@ -255,7 +280,7 @@ typedef struct PmRules
 
 extern const PmRules *pm_rules_current(void);
 extern bool pm_states_copy(const PmRules *rules, PmPoolState *states);
-extern bool pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid database);
+extern bool pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table);
 
 /*
  * Are the declarations in force at least those that were committed when this
@@ -271,6 +296,8 @@ typedef enum PmLoadState
 
 extern PmLoadState pm_load_state(uint64 ticket);
 extern const char *pm_load_hint(PmLoadResult result);
+extern void pm_load_watch(Oid *database, Oid *table);
+extern void pm_warn_if_never_loaded(void);
 extern void pm_request_load(void);
 extern void pm_wake_worker(void);
 

@@ -102,6 +102,7 @@ pm_budgets(PG_FUNCTION_ARGS)
 	PmPoolState *states;
 
 	pm_require_preload();
+	pm_warn_if_never_loaded();
 	InitMaterializedSRF(fcinfo, 0);
 	do
 	{
@@ -136,6 +137,7 @@ pm_declared_pools(PG_FUNCTION_ARGS)
 	const PmRules *rules;
 
 	pm_require_preload();
+	pm_warn_if_never_loaded();
 	InitMaterializedSRF(fcinfo, 0);
 	rules = pm_rules_current();
 	for (int i = 0; i < rules->npools; i++)

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "compat.h"
+#include "errands.h"
 #include "guc.h"
 #include "libpq/pqsignal.h"
 #include "loader.h"
@@ -105,6 +106,7 @@ pm_worker_main(Datum arg)
 		reload_settings();
 
 		now = pm_monotonic_ms();
+		pm_errands_tick();
 		pm_loader_tick();
 		if (due(&next_sample, pm_sample_interval, now))
 			pm_sample();

@@ -3,12 +3,9 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pool_monitor" to load this file. \quit
 
--- a schema that was there before must be empty
-CREATE FUNCTION pool_monitor.check_schema() RETURNS void
-	LANGUAGE c AS 'MODULE_PATHNAME', 'pm_check_schema';
-SELECT pool_monitor.check_schema();
-DROP FUNCTION pool_monitor.check_schema();
-
+-- made here, so that one that somebody else has made is an error, and that it
+-- goes with the extension; nothing is put where the control file's schema is
+CREATE SCHEMA pool_monitor;
 GRANT USAGE ON SCHEMA pool_monitor TO PUBLIC;
 COMMENT ON SCHEMA pool_monitor IS
 'declared connection pools against the sessions the server really has';
@@ -148,13 +145,13 @@ COMMENT ON COLUMN pool_monitor.pools.ceiling IS 'servers * workers * (pool_size 
 CREATE FUNCTION pool_monitor.pools_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'pm_pools_changed';
 COMMENT ON FUNCTION pool_monitor.pools_changed() IS
-'trigger of pool_monitor.pools: has the declarations loaded when the transaction commits';
+'trigger of pool_monitor.pools: has the declarations loaded when the transaction commits. Refuses, unless the user has the privileges of pg_signal_backend, changes of a row that retires sessions (recycle_mode terminate, or shrink_idle), and changes that could hand sessions to one: deleting a row before it, or changing what that matches';
 
 CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools
 	FOR EACH ROW EXECUTE FUNCTION pool_monitor.pools_changed();
 CREATE TRIGGER pools_counted AFTER INSERT ON pool_monitor.pools
 	FOR EACH STATEMENT EXECUTE FUNCTION pool_monitor.pools_changed();
-CREATE TRIGGER pools_truncated AFTER TRUNCATE ON pool_monitor.pools
+CREATE TRIGGER pools_truncated BEFORE TRUNCATE ON pool_monitor.pools
 	FOR EACH STATEMENT EXECUTE FUNCTION pool_monitor.pools_changed();
 -- also for rows that arrive by logical replication
 ALTER TABLE pool_monitor.pools ENABLE ALWAYS TRIGGER pools_changed;
@@ -968,6 +965,12 @@ COMMENT ON COLUMN pool_monitor.advice.seen IS 'how long was watched for it; NULL
 COMMENT ON COLUMN pool_monitor.advice.effective_samples IS 'as in workload; of slow_holds the transactions. NULL: nothing was estimated';
 COMMENT ON COLUMN pool_monitor.advice.quality IS 'of an estimate: good, or not enough data (fewer than 30 effective samples: then no number is proposed); exact: nothing was estimated';
 
+CREATE FUNCTION pool_monitor.declarations_loaded() RETURNS bool
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'pm_declarations_loaded';
+COMMENT ON FUNCTION pool_monitor.declarations_loaded() IS
+'Have the declared pools been loaded since the server started? Until then the views know of none, whatever pools says. Never NULL. Needs shared_preload_libraries, and pg_read_all_stats.';
+
 CREATE VIEW pool_monitor.checklist AS
 	WITH server AS (
 		SELECT * FROM pool_monitor.server()
@@ -1014,9 +1017,11 @@ CREATE VIEW pool_monitor.checklist AS
 	),
 	items(item, title, status, evidence) AS (
 		SELECT 1, 'pool sizes declared for the load',
-			CASE WHEN p.declared = 0 THEN 'fail' WHEN p.too_small > 0 THEN 'warn' WHEN p.measured < p.declared THEN 'unknown' ELSE 'pass' END,
-			format('%s pools declared, %s with enough data in the last day, %s exhausted or above their ceiling in it', p.declared, p.measured, p.too_small)
-		FROM pools AS p
+			CASE WHEN NOT l.loaded THEN 'unknown' WHEN p.declared = 0 THEN 'fail' WHEN p.too_small > 0 THEN 'warn' WHEN p.measured < p.declared THEN 'unknown' ELSE 'pass' END,
+			CASE WHEN l.loaded THEN
+				format('%s pools declared, %s with enough data in the last day, %s exhausted or above their ceiling in it', p.declared, p.measured, p.too_small)
+			ELSE 'the declared pools have not been loaded since the server started: the server log says why' END
+		FROM pools AS p, pool_monitor.declarations_loaded() AS l(loaded)
 		UNION ALL
 		SELECT 2, 'connections recycled after 30 minutes or less',
 			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.long_recycle > 0 THEN 'warn' ELSE 'pass' END,
@@ -1133,6 +1138,7 @@ REVOKE ALL ON FUNCTION pool_monitor.pool_stats() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.history() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.events() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.declared() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.declarations_loaded() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.reset(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.recycle(text, bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.reload() FROM PUBLIC;
@@ -1142,6 +1148,7 @@ GRANT SELECT ON pool_monitor.pools, pool_monitor.budgets, pool_monitor.server TO
 GRANT SELECT ON pool_monitor.presets TO PUBLIC;
 GRANT SELECT ON pool_monitor.workload, pool_monitor.advice, pool_monitor.checklist TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.declared() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.declarations_loaded() TO pg_read_all_stats;
 GRANT SELECT ON pool_monitor.pool_stats, pool_monitor.history, pool_monitor.events TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.pool_stats() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.history() TO pg_read_all_stats;

@@ -1,0 +1,29 @@
+/*
+ * table.h
+ *		The table that declares, pool_monitor.pools: which one it is, whether it can
+ *		be trusted, and its rows one by one.
+ */
+#ifndef PM_TABLE_H
+#define PM_TABLE_H
+
+#include "access/htup.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+typedef enum PmTableResult
+{
+	PM_TABLE_OPEN,
+	PM_TABLE_NO_EXTENSION,
+	PM_TABLE_MISSING
+} PmTableResult;
+
+/* Called for each row; false: no more. */
+typedef bool (*PmRowCallback) (HeapTuple tuple, void *arg);
+
+extern PmTableResult pm_table_open(Relation *table);
+extern void pm_table_check_triggers(Relation table);
+extern void pm_table_scan(Relation table, Snapshot snapshot, PmRowCallback callback, void *arg);
+extern void pm_table_scan_now(Relation table, PmRowCallback callback, void *arg);
+extern char *pm_extension_name(Oid extension);
+
+#endif							/* PM_TABLE_H */
