@@ -43,12 +43,14 @@
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
 #define OVERDUE			15000	/* ms; lock_timeout below is less */
 #define TERMINATE_AGAIN	10000	/* ms */
 #define MISSING			5000	/* ms; a successor needs some of them */
+#define SUCCESSOR		50		/* ms; between two looks for it */
 
 /* Settings that an owner of the database could turn against us. */
 static const struct
@@ -71,9 +73,11 @@ static const struct
 	{"exit_on_error", "off"},
 };
 
-/* The worker's own: the last errand that it ended, and when it last tried. */
-static uint64 ended_errand = 0;
+/* The worker's own. */
+static uint64 last_errand = 0;	/* that it asked for */
+static uint64 ended_errand = 0; /* that it ended last, and when it last tried */
 static int64 ended_at = 0;
+static bool told = false;		/* of it, or of errands that came just before */
 
 /* ---- in the worker ---- */
 
@@ -118,6 +122,9 @@ pm_errand_begin(PmErrandKind kind, Oid database, uint64 ticket)
 	Latch	   *latch = NULL;
 	uint64		errand = 0;
 
+	if (last_errand != ended_errand)
+		told = false;
+
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
 	if (errands->stage == PM_ERRANDS_WAITING)
 	{
@@ -132,6 +139,7 @@ pm_errand_begin(PmErrandKind kind, Oid database, uint64 ticket)
 	LWLockRelease(pm_shared->lock);
 	if (latch != NULL)
 		SetLatch(latch);
+	last_errand = errand;
 	return errand;
 }
 
@@ -158,11 +166,11 @@ errand_text(PmErrandKind kind)
 }
 
 /*
- * Called by the worker at each turn of its loop: ends an errand that is overdue,
- * also one that a former worker had asked for, and says so once for each.
+ * Ends an errand that is overdue, also one that a former worker had asked for.
+ * Says so once, not again when the next try ends like this.
  */
-void
-pm_errands_tick(void)
+static void
+end_overdue(void)
 {
 	PmErrands  *errands = &pm_shared->errands;
 	int64		now = pm_monotonic_ms();
@@ -182,12 +190,34 @@ pm_errands_tick(void)
 
 	if (errand == 0)
 		return;
-	if (errand != ended_errand)
+	if (!told)
 		ereport(LOG,
 				(errmsg("pool_monitor ends its process \"%s\": %s has taken longer than %d seconds",
 						PM_ERRANDS_NAME, errand_text(kind), OVERDUE / 1000)));
+	told = true;
 	ended_errand = errand;
 	ended_at = now;
+}
+
+/*
+ * Called by the worker at each turn of its loop. Returns in how many ms it wants
+ * to be called again.
+ *
+ * Before 16 a postmaster that hears of an exit just before it goes to sleep starts
+ * no successor until something wakes it, which may be a minute later: so it is
+ * woken, until the successor is there or has been missing for long.
+ */
+int64
+pm_errands_tick(void)
+{
+	uint64		incarnation;
+	int64		since;
+
+	end_overdue();
+	if (stage_now(&incarnation, &since) != PM_ERRANDS_ABSENT || pm_monotonic_ms() - since > MISSING)
+		return OVERDUE;
+	SendPostmasterSignal(PMSIGNAL_BACKGROUND_WORKER_CHANGE);
+	return SUCCESSOR;
 }
 
 /* ---- the process ---- */
@@ -270,7 +300,7 @@ pm_errands_main(Datum arg)
 	PmErrands	errand;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGINT, StatementCancelHandler);	/* lock_timeout needs it */
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 

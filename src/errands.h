@@ -24,7 +24,7 @@ extern bool pm_errands_missing(void);
 extern uint64 pm_errand_begin(PmErrandKind kind, Oid database, uint64 ticket);
 extern bool pm_errand_is_over(uint64 errand);
 extern bool pm_errand_was_overdue(uint64 errand);
-extern void pm_errands_tick(void);
+extern int64 pm_errands_tick(void);
 
 /* The process. */
 extern PGDLLEXPORT void pm_errands_main(Datum arg);

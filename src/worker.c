@@ -106,7 +106,6 @@ pm_worker_main(Datum arg)
 		reload_settings();
 
 		now = pm_monotonic_ms();
-		pm_errands_tick();
 		pm_loader_tick();
 		if (due(&next_sample, pm_sample_interval, now))
 			pm_sample();
@@ -114,6 +113,7 @@ pm_worker_main(Datum arg)
 		pm_notifier_tick();
 
 		timeout = pm_cleanup_tick();
+		timeout = Min(timeout, pm_errands_tick());
 		timeout = Min(timeout, LOADER_INTERVAL);
 		timeout = Min(timeout, next_sample - pm_monotonic_ms());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

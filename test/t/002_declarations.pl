@@ -31,10 +31,10 @@ wait_for($node, $pools, 'also where ordinary triggers do not fire', 'replicated,
 $node->safe_psql('postgres', 'TRUNCATE pool_monitor.pools');
 wait_for($node, "SELECT count(*) FROM pool_monitor.budgets", 'a TRUNCATE', '0');
 
-# rolled back: the loader is not even asked. The postmaster logs at debug1 when
-# it starts one; the commit that follows has it started once.
+# rolled back: no load is even asked for. Each is logged at debug1; the commit that
+# follows makes one.
 my $offset = -s $node->logfile;
-my $starts = 'starting background worker process "pool_monitor loader"';
+my $starts = 'pool_monitor errand: loading the declared pools';
 $node->safe_psql('postgres',
 	"BEGIN; INSERT INTO pool_monitor.pools (name) VALUES ('never'); ROLLBACK")
   for 1 .. 3;
@@ -177,12 +177,12 @@ $offset = -s $node->logfile;
 $node->restart;
 wait_for_log(
 	$node,
-	qr/could not load the declared pools: there is no free background worker slot.*HINT:  Raise "max_worker_processes"/s,
+	qr/could not load the declared pools: its process "pool_monitor errands" is not running.*HINT:  Raise "max_worker_processes"/s,
 	'no free worker slot is logged',
 	$offset
 );
 ($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()');
-like($err, qr/no free background worker slot/, 'and said by reload()');
+like($err, qr/its process "pool_monitor errands" is not running/, 'and said by reload()');
 is($node->safe_psql('postgres', 'SELECT connections, undeclared FROM pool_monitor.server'),
 	'1|1', 'sampling goes on');
 ($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()') for 1 .. 3;
@@ -197,7 +197,7 @@ my $locker = $node->background_psql('postgres');
 $locker->query_safe('BEGIN; LOCK TABLE pool_monitor.pools IN ACCESS EXCLUSIVE MODE');
 $node->reload;
 my $loader =
-  "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor loader' AND wait_event_type = 'Lock'";
+  "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor errands' AND wait_event_type = 'Lock'";
 wait_for($node, "SELECT count(*) FROM ($loader) l", 'a loader waits for the table', '1');
 is($node->safe_psql('postgres', $pools), 'kept', 'the views do not');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(($loader))");
@@ -237,17 +237,31 @@ $node->safe_psql('postgres', 'ALTER SYSTEM RESET pool_monitor.database');
 $node->reload;
 wait_for($node, "SELECT pool_monitor.reload()", 'and back', '1');
 
-# a schema in which there is something already
+# a schema that somebody else has made, empty or not
 $node->safe_psql('postgres',
 	'CREATE ROLE squatter; CREATE DATABASE squatted; GRANT CREATE ON DATABASE squatted TO squatter'
 );
-$node->safe_psql('squatted',
-	'SET ROLE squatter; CREATE SCHEMA pool_monitor; CREATE TABLE pool_monitor.mine ()');
+$node->safe_psql('squatted', 'SET ROLE squatter; CREATE SCHEMA pool_monitor');
 ($rc, $out, $err) = $node->psql('squatted', 'CREATE EXTENSION pool_monitor');
-like(
-	$err,
-	qr/schema "pool_monitor" exists already and is not empty.*HINT:  Rename that schema/s,
-	'a schema that is not empty is refused'
+like($err, qr/schema "pool_monitor" already exists/, 'a schema that is there before is refused');
+$node->safe_psql('squatted',
+	'DROP SCHEMA pool_monitor; CREATE EXTENSION pool_monitor; DROP EXTENSION pool_monitor');
+is(
+	$node->safe_psql(
+		'squatted', "SELECT count(*) FROM pg_namespace WHERE nspname = 'pool_monitor'"
+	),
+	'0',
+	'the schema goes with the extension'
+);
+is(
+	$node->safe_psql(
+		'postgres', "SELECT count(*) FROM pg_depend d, pg_identify_object(d.classid, d.objid, 0) o
+			WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+				AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pool_monitor')
+				AND (o.schema = 'pg_catalog' OR o.identity LIKE 'pg_catalog.%')"
+	),
+	'0',
+	'nothing of the extension is in pg_catalog'
 );
 
 # dump and restore

@@ -468,7 +468,7 @@ query($full, 'SELECT pool_monitor.reset()');
 #
 # NOTIFY: a psql that listens
 #
-my $notifier = 'background worker .*pool_monitor notifier';
+my $notifier = 'pool_monitor errand: telling those who LISTEN';
 my $listened = 0;
 
 sub listener
@@ -538,10 +538,9 @@ over_and_back(1);
 $node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
 my $elsewhere = listener('elsewhere');
 over_and_back(2);
-cmp_ok(log_count($node, 'background worker .*pool_monitor loader'),
-	'>', 0, 'the log shows processes that the worker starts');
+cmp_ok(log_count($node, 'pool_monitor errand: loading'), '>', 0, 'the log shows errands');
 is(log_count($node, $notifier),
-	0, 'no notifier is started while nobody listens in the database of the declarations');
+	0, 'none to NOTIFY while nobody listens in the database of the declarations');
 
 my $listener = listener('postgres');
 my $first    = query($node, 'SELECT max(seq) + 1 FROM pool_monitor.events');
@@ -586,7 +585,7 @@ foreach my $seq ($first .. $last)
 }
 is($told,                                    2, 'among them two of the pool with the quoted name');
 is(scalar(grep { $_ < $first } keys %heard), 0, 'nothing of what happened before');
-cmp_ok(log_count($node, $notifier), '>', 0, 'now notifiers have been started');
+cmp_ok(log_count($node, $notifier), '>', 0, 'now there have been some to NOTIFY');
 
 # Off. The worker has taken a setting when it has loaded the declarations again,
 # which it does after every reload.
@@ -596,11 +595,8 @@ sub set_notify
 	my $offset = -s $node->logfile;
 	$node->append_conf('postgresql.conf', "pool_monitor.notify_events = $value\n");
 	$node->reload;
-	return wait_for_log(
-		$node,
-		qr/starting background worker process "pool_monitor loader"/,
-		"notify_events is $value", $offset
-	);
+	return wait_for_log($node, qr/pool_monitor errand: loading/,
+		"notify_events is $value", $offset);
 }
 set_notify('off');
 $first = query($node, 'SELECT max(seq) + 1 FROM pool_monitor.events');
@@ -627,7 +623,7 @@ wait_for(
 );
 my $offset = -s $node->logfile;
 over_and_back(6);
-is(log_count($node, $notifier, $offset), 0, 'and no notifier is started for nobody');
+is(log_count($node, $notifier, $offset), 0, 'and none for nobody');
 
 #
 # The storms are over; nothing else was one, but perhaps this test itself.

@@ -103,7 +103,7 @@ sub set
 	$node->reload;
 	return wait_for_log(
 		$node,
-		qr/starting background worker process "pool_monitor loader"/,
+		qr/pool_monitor errand: loading the declared pools/,
 		"$name is $value", $offset
 	);
 }
