@@ -74,7 +74,7 @@ wait_for_load(uint64 ticket, LoadOutcome * outcome)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the declared pools were not loaded within %d seconds", LOAD_TIMEOUT / 1000),
-					 errhint("The load was asked for and will be done. Look into the server log for what keeps the worker \"pool_monitor\" or its loader.")));
+					 errhint("The load was asked for and will be done. Look into the server log for what keeps the workers \"pool_monitor\" and \"pool_monitor errands\".")));
 		nap("PoolMonitorReload", LOAD_INTERVAL);
 	}
 	if (outcome->result != PM_LOAD_OK)

@@ -296,7 +296,7 @@ replace_pools(const PmPool *pools, int npools)
 
 /*
  * Puts npools <= max_pools declarations in force, as the outcome of the load with
- * this ticket; does nothing when a later one was faster (a loader outlives a
+ * this ticket; does nothing when a later one was faster (a load outlives a
  * worker that ends, and may meet the next worker's). True when that changed
  * anything. A pool that had a state, by name, keeps it. Pools must be zeroed
  * where unset, because they are compared as memory. In the process that has read
