@@ -25,6 +25,7 @@
 #include "notifier.h"
 #include "shmem.h"
 #include "utils/json.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define NOTIFY_INTERVAL 500		/* ms */
@@ -124,12 +125,8 @@ notify(const PmEvent *event)
 	pfree(json.data);
 }
 
-/*
- * The whole errand. An ERROR (the queue of notifications is full) ends the process;
- * what it kept from being told is tried again.
- */
-void
-pm_notify(void)
+static void
+notify_all(void)
 {
 	PmEvents   *events = pm_shared->events;
 	uint64		last;
@@ -146,4 +143,43 @@ pm_notify(void)
 	}
 	CommitTransactionCommand();
 	pm_account_raise(&events->notified_seq, last);
+}
+
+/* Once for each cause: it is tried again and again, and may last for days. */
+static void
+log_failure(const char *message)
+{
+	if (strcmp(pm_shared->notify_message, message) != 0 && message[0] != '\0')
+		ereport(LOG,
+				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", message),
+				 errdetail("It tries again every %d seconds. The events are in the view pool_monitor.events.",
+						   RETRY_INTERVAL / 1000)));
+	strlcpy(pm_shared->notify_message, message, sizeof(pm_shared->notify_message));
+}
+
+/*
+ * The whole errand. What an error (the queue of notifications is full) kept from
+ * being told is told by the next one.
+ */
+void
+pm_notify(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		notify_all();
+		log_failure("");
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		log_failure(error->message);
+	}
+	PG_END_TRY();
 }

@@ -231,6 +231,9 @@ typedef struct PmShared
 	PmPoolState *states;		/* and as many again, for replace_pools() */
 	PmErrands	errands;
 
+	/* the errands' process alone: why NOTIFY failed, empty: it did not */
+	char		notify_message[PM_LOAD_MESSAGE_LEN];
+
 	/* the worker's alone */
 	bool		statistics_loaded;	/* the file was read, or set aside */
 	bool		applications_full;	/* that was said */

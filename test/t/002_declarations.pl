@@ -275,6 +275,15 @@ $node->command_ok(
 is($node->safe_psql('restored', 'SELECT name, base FROM pool_monitor.pools'),
 	'kept|5', 'the declarations are in the dump');
 
+# the owner of a database may not read the table that her dump wants to save
+$node->safe_psql('postgres', 'CREATE ROLE dumper LOGIN; CREATE DATABASE dumped OWNER dumper');
+$node->safe_psql('dumped',   'CREATE EXTENSION pool_monitor');
+my @her_dump = ('pg_dump', '-U', 'dumper', '-f', $dump, '-d', $node->connstr('dumped'));
+command_fails_like(\@her_dump, qr/permission denied for table pools/, 'pg_dump by an owner');
+$node->safe_psql('dumped', 'GRANT SELECT ON pool_monitor.pools TO dumper');
+command_ok(\@her_dump, 'with the GRANT that the documents name');
+$node->safe_psql('postgres', 'DROP DATABASE dumped');
+
 # a table that only has the name of the one that declares
 $node->safe_psql('postgres', 'ALTER EXTENSION pool_monitor DROP TABLE pool_monitor.pools');
 ($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()');
