@@ -10,7 +10,7 @@ OBJS = src/account.o src/ask.o src/books.o src/bursts.o src/cleanup.o src/cursor
 PM_HEADERS = src/account.h src/ask.h src/bursts.h src/cleanup.h src/clock.h src/compat.h \
 	src/cursors.h src/declarations.h src/events.h src/guc.h src/histogram.h src/history.h \
 	src/holds.h src/ledger.h src/listen.h src/loader.h src/logins.h src/notifier.h src/outcomes.h \
-	src/pauses.h src/recycler.h src/result.h src/rules.h src/sampler.h src/scan.h \
+	src/pauses.h src/place.h src/recycler.h src/result.h src/rules.h src/sampler.h src/scan.h \
 	src/schedule.h src/session.h src/shmem.h src/sizing.h src/statfile.h src/statformat.h src/tally.h \
 	src/worker.h
 

@@ -70,7 +70,7 @@ static int64 last_second = 0;	/* of the last tick, monotonic */
 static uint64
 counter(int account, PmCounter which)
 {
-	return pg_atomic_read_u64(&pm_shared->accounts[account].counters[which]);
+	return pm_account_counted(account, which);
 }
 
 static void
