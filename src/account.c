@@ -161,9 +161,9 @@ pm_account_open(int i, const char *name)
 
 	if (!pm_place_claim(place, &incarnation))
 		return no_place;
+	account->stats_reset = GetCurrentTimestamp();
 	strlcpy(account->name, name, PM_NAME_LEN);
 	account->incarnation = incarnation;
-	account->stats_reset = GetCurrentTimestamp();
 	account->observed_since = pm_monotonic_us();
 	KEY(i)->hash = pm_account_hash(account->name);
 	pg_write_barrier();
