@@ -17,10 +17,16 @@
  * Applications are entered by who sees them first, in the lowest free place, by
  * compare-and-exchange; who meets a CLAIMED place waits for its name, which
  * takes some instructions, but not for ever. Where that fails, or all places
- * are taken, it is "(other)". Logins that were not admitted may take half of the
- * places only: anybody who can reach the server can make up names. (A name can
- * get two places when a lower one becomes free between two who enter it at the
- * same moment: then it has two rows until a reset().)
+ * are taken, it is "(other)" for the moment: the worker makes room (books.c), and
+ * moves a session at its next tick. Logins that were not admitted may take half
+ * of the places only: anybody who can reach the server can make up names. (A
+ * name can get two places when a lower one becomes free between two who enter it
+ * at the same moment: then it has two rows until nobody is in the higher one and
+ * its place is needed.)
+ *
+ * What was found is the account's place and its incarnation: who counts there
+ * has to hold it, which fails when it has another owner by now (place.h). That is
+ * "(other)" too.
  */
 #include "postgres.h"
 
@@ -38,6 +44,8 @@
 
 #define ACCOUNT(i)	(&pm_shared->accounts[i])
 #define KEY(i)		(&pm_shared->account_keys[i])
+
+static const PmPlace no_place = {.account = -1};
 
 /* ---- layout ---- */
 
@@ -81,7 +89,14 @@ pm_account_is_application(int account)
 bool
 pm_account_ready(int account)
 {
-	return pg_atomic_read_u32(&KEY(account)->state) == PM_ACCOUNT_READY;
+	return PM_PLACE_STATE(pg_atomic_read_u64(&KEY(account)->place)) == PM_PLACE_READY;
+}
+
+/* Moves when the place has another owner. */
+uint32
+pm_account_incarnation(int account)
+{
+	return PM_PLACE_INCARNATION(pg_atomic_read_u64(&KEY(account)->place));
 }
 
 static bool
@@ -123,6 +138,8 @@ pm_account_init(PmAccount *account)
 	pg_atomic_init_u64(&account->open_time, 0);
 	pg_atomic_init_u64(&account->peak, 0);
 	pg_atomic_init_u32(&account->tick_peak, 0);
+	pg_atomic_init_u64(&account->last_used, 0);
+	pg_atomic_init_u32(&account->near_declared, 0);
 }
 
 uint32
@@ -131,19 +148,34 @@ pm_account_hash(const char *name)
 	return hash_bytes((const unsigned char *) name, strlen(name));
 }
 
-/* Opens an empty account under its name. */
-void
+/*
+ * Opens a free place under this name; account -1 when somebody else was faster, or
+ * when it took so long that nobody waits for it any more.
+ */
+PmPlace
 pm_account_open(int i, const char *name)
 {
 	PmAccount  *account = ACCOUNT(i);
+	pg_atomic_uint64 *place = &KEY(i)->place;
+	uint32		incarnation;
 
-	strlcpy(account->name, name, PM_NAME_LEN);
-	account->incarnation++;
+	if (!pm_place_claim(place, &incarnation))
+		return no_place;
 	account->stats_reset = GetCurrentTimestamp();
+	strlcpy(account->name, name, PM_NAME_LEN);
+	account->incarnation = incarnation;
 	account->observed_since = pm_monotonic_us();
 	KEY(i)->hash = pm_account_hash(account->name);
 	pg_write_barrier();
-	pg_atomic_write_u32(&KEY(i)->state, PM_ACCOUNT_READY);
+	if (pm_place_move(place, incarnation, PM_PLACE_CLAIMED, PM_PLACE_READY))
+		return (PmPlace)
+	{
+		.account = i,.incarnation = incarnation
+	};
+	account->claimed_at = 0;
+	pg_write_barrier();
+	(void) pm_place_move(place, incarnation, PM_PLACE_LOST, PM_PLACE_FREE);
+	return no_place;
 }
 
 /* In the postmaster, before anybody else is there; pm_shared is set. */
@@ -154,111 +186,147 @@ pm_accounts_init(void *memory)
 	pm_shared->accounts = (PmAccount *) ((char *) memory + MAXALIGN(pm_num_accounts() * sizeof(PmAccountKey)));
 	for (int i = 0; i < pm_num_accounts(); i++)
 	{
-		pg_atomic_init_u32(&KEY(i)->state, PM_ACCOUNT_FREE);
+		pg_atomic_init_u64(&KEY(i)->place, PM_PLACE_WORD(0, PM_PLACE_FREE, 0));
 		pm_account_init(ACCOUNT(i));
 	}
-	pm_account_open(pm_other_account(), "(other)");
-	pm_account_open(pm_undeclared_account(), "(undeclared)");
-	pm_account_open(pm_server_account(), "(server)");
+	(void) pm_account_open(pm_other_account(), "(other)");
+	(void) pm_account_open(pm_undeclared_account(), "(undeclared)");
+	(void) pm_account_open(pm_server_account(), "(server)");
 }
 
 /* ---- finding an account ---- */
 
-/* Waits a moment for the name of a place that somebody is taking. */
-static PmAccountState
-settled_state(int i)
+static PmPlace
+place_of(int account)
 {
-	uint32		state = pg_atomic_read_u32(&KEY(i)->state);
+	return (PmPlace)
+	{
+		.account = account,.incarnation = pm_account_incarnation(account)
+	};
+}
 
-	for (int spin = 0; state == PM_ACCOUNT_CLAIMED && spin < CLAIM_SPINS; spin++)
+/* Waits a moment for the name of a place that somebody is taking. */
+static uint64
+settled_word(int i)
+{
+	uint64		word = pg_atomic_read_u64(&KEY(i)->place);
+
+	for (int spin = 0; PM_PLACE_STATE(word) == PM_PLACE_CLAIMED && spin < CLAIM_SPINS; spin++)
 	{
 		SPIN_DELAY();
-		state = pg_atomic_read_u32(&KEY(i)->state);
+		word = pg_atomic_read_u64(&KEY(i)->place);
 	}
-	return state;
+	return word;
 }
 
 /* An account that is being closed is its application's again. */
 static bool
-reopen(int i)
+reopen(int i, uint32 incarnation)
 {
-	uint32		expected = PM_ACCOUNT_CLOSING;
+	uint64		word;
 
-	return pg_atomic_compare_exchange_u32(&KEY(i)->state, &expected, PM_ACCOUNT_READY) ||
-		expected == PM_ACCOUNT_READY;
+	if (pm_place_move(&KEY(i)->place, incarnation, PM_PLACE_CLOSING, PM_PLACE_READY))
+		return true;
+	word = pg_atomic_read_u64(&KEY(i)->place);
+	return PM_PLACE_STATE(word) == PM_PLACE_READY && PM_PLACE_INCARNATION(word) == incarnation;
 }
 
-/*
- * The application's place; -1 when it has none: then the lowest free one, if
- * any, how many there are, and whether more are being closed. (other) when it
- * cannot be told.
- */
-static int
-find_application(const char *name, uint32 hash, int *free, int *nfree, bool *soon_free)
+/* What the places look like to who looks for one. */
+typedef struct Finding
 {
+	PmPlace		found;			/* account -1: none of that name */
+	int			free;			/* the lowest free one; -1: none */
+	int			nfree;
+	bool		soon_free;		/* some are being closed */
+} Finding;
+
+/* The application's place, if it has one; (other) when that cannot be told. */
+static Finding
+find_application(const char *name, uint32 hash)
+{
+	Finding		f = {.found = no_place,.free = -1};
 	bool		unsettled = false;
 
-	*free = -1;
-	*nfree = 0;
-	*soon_free = false;
 	for (int i = pm_first_application(); i < pm_other_account(); i++)
 	{
-		PmAccountState state = settled_state(i);
+		uint64		word = settled_word(i);
+		PmPlaceState state = PM_PLACE_STATE(word);
 
-		unsettled |= state == PM_ACCOUNT_CLAIMED;
-		if (state == PM_ACCOUNT_CLOSING)
-			*soon_free = true;
-		if (state == PM_ACCOUNT_FREE)
-		{
-			(*nfree)++;
-			if (*free < 0)
-				*free = i;
-		}
-		if (state != PM_ACCOUNT_READY && state != PM_ACCOUNT_CLOSING)
+		unsettled |= state == PM_PLACE_CLAIMED;
+		f.soon_free |= state == PM_PLACE_CLOSING || state == PM_PLACE_LEAVING;
+		if (state == PM_PLACE_FREE && f.nfree++ == 0)
+			f.free = i;
+		if (state != PM_PLACE_READY && state != PM_PLACE_CLOSING)
 			continue;
 		pg_read_barrier();
 		if (KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0 &&
-			(state == PM_ACCOUNT_READY || reopen(i)))
-			return i;
+			(state == PM_PLACE_READY || reopen(i, PM_PLACE_INCARNATION(word))))
+		{
+			f.found.account = i;
+			f.found.incarnation = PM_PLACE_INCARNATION(word);
+			return f;
+		}
 	}
-	return unsettled ? pm_other_account() : -1;
+	if (unsettled)
+		f.found = place_of(pm_other_account());
+	return f;
+}
+
+/* Asks the worker to make room, see books.c. */
+static void
+want_place(uint32 who)
+{
+	if ((pg_atomic_read_u32(&pm_shared->no_place) & who) != who)
+		pg_atomic_fetch_or_u32(&pm_shared->no_place, who);
 }
 
 /*
- * The account of a discovered application, entered now if it is new. Those that
- * are not admitted leave half of the places free.
+ * The application's place, entered now if it is new and more than so many places
+ * are free; if not, the worker is asked to make room for somebody like that.
  */
-int
-pm_application_account(const char *name, bool admitted)
+static PmPlace
+enter_application(const char *name, int leave_free, uint32 who)
 {
 	uint32		hash = pm_account_hash(name);
 
 	for (int tries = 0; tries < INSERT_TRIES; tries++)
 	{
-		int			free;
-		int			nfree;
-		bool		soon_free;
-		int			found = find_application(name, hash, &free, &nfree, &soon_free);
-		uint32		expected = PM_ACCOUNT_FREE;
+		Finding		f = find_application(name, hash);
 
-		if (found >= 0)
-			return found;
-		if (free < 0 && !soon_free)
-			pg_atomic_write_u32(&pm_shared->no_place, 1);
-		if (free < 0 || (!admitted && nfree <= pm_max_applications / 2))
-			break;
-		if (pg_atomic_compare_exchange_u32(&KEY(free)->state, &expected, PM_ACCOUNT_CLAIMED))
+		if (f.found.account >= 0)
+			return f.found;
+		if (f.nfree <= leave_free)
 		{
-			pm_account_open(free, name);
-			return free;
+			if (!f.soon_free)
+				want_place(who);
+			break;
 		}
+		f.found = pm_account_open(f.free, name);
+		if (f.found.account >= 0)
+			return f.found;
 	}
-	return pm_other_account();
+	return place_of(pm_other_account());
+}
+
+/* That of a discovered application. */
+PmPlace
+pm_application_account(const char *name, bool admitted)
+{
+	if (admitted)
+		return enter_application(name, 0, PM_NO_PLACE_ADMITTED);
+	return enter_application(name, pm_max_applications / 2, PM_NO_PLACE_FAILED);
+}
+
+/* The same for what the file says of one. Caller holds lock exclusively. */
+int
+pm_account_for_application(const char *name)
+{
+	return enter_application(name, 0, 0).account;
 }
 
 /* False when the declarations were changed under it. */
 static bool
-match_in_place(const PmIdentity *who, int *account, bool *echo)
+match_in_place(const PmIdentity *who, PmPlace *place, bool *echo)
 {
 	uint32		version = pg_atomic_read_u32(&pm_shared->rules_version);
 	const PmRuleSet *set = &pm_shared->rule_sets[version % 2];
@@ -266,31 +334,56 @@ match_in_place(const PmIdentity *who, int *account, bool *echo)
 
 	pg_read_barrier();
 	pool = pm_match(set->pools, Min(set->npools, pm_max_pools), who);
-	*account = pool >= 0 ? set->accounts[pool] : -1;
+	if (pool >= 0)
+		*place = place_of(set->accounts[pool]);
+	else
+		*place = no_place;
 	*echo = pool >= 0 && set->pools[pool].echo;
 	pg_read_barrier();
 	return pg_atomic_read_u32(&pm_shared->rules_version) == version;
 }
 
 /*
- * The account of whoever logs in under these names, admitted or not, and whether
+ * The place of whoever logs in under these names, admitted or not, and whether
  * its pool wants its comings and goings logged.
  */
-int
+PmPlace
 pm_account_of(const PmIdentity *who, bool admitted, bool *echo)
 {
-	int			account;
+	PmPlace		place;
 
 	for (int tries = 0; tries < MATCH_TRIES; tries++)
 	{
-		if (match_in_place(who, &account, echo))
-			return account >= 0 ? account : pm_application_account(who->application_name, admitted);
+		if (match_in_place(who, &place, echo))
+			return place.account >= 0 ? place : pm_application_account(who->application_name, admitted);
 	}
 	*echo = false;
-	return pm_other_account();
+	return place_of(pm_other_account());
 }
 
 /* ---- counting ---- */
+
+/* That account, which is now held, or (other) if it has another owner by now. */
+int
+pm_account_hold(PmPlace place)
+{
+	if (place.account >= pm_other_account() || pm_place_hold(&KEY(place.account)->place, place.incarnation))
+		return place.account;
+	return pm_other_account();
+}
+
+void
+pm_account_let_go(int account)
+{
+	if (account < pm_other_account())
+		pm_place_let_go(&KEY(account)->place);
+}
+
+static void
+note_use(int account, int64 now)
+{
+	pg_atomic_write_u64(&ACCOUNT(account)->last_used, now / 1000);
+}
 
 /* An account and the sums above it. */
 static int
@@ -313,6 +406,17 @@ pm_account_add(int account, PmCounter counter, int64 n)
 
 	for (int i = 0; i < naccounts; i++)
 		pg_atomic_fetch_add_u64(&ACCOUNT(accounts[i])->counters[counter], n);
+}
+
+/* Counts one, for somebody who has no session there. */
+void
+pm_account_count(PmPlace place, PmCounter counter)
+{
+	int			account = pm_account_hold(place);
+
+	pm_account_add(account, counter, 1);
+	note_use(account, pm_monotonic_us());
+	pm_account_let_go(account);
 }
 
 void
@@ -394,39 +498,23 @@ leave(int i, int64 now)
 	pg_atomic_fetch_add_u64(&account->moves_done, 1);
 }
 
-/*
- * Enters a session, elsewhere if the account is being closed: the count of
- * connections goes up before the state is looked at, and who closes looks the
- * other way round.
- */
-static void
-enter_open_account(int *account, int64 now)
-{
-	enter(*account, now);
-	if (!pm_account_ready(*account))
-	{
-		leave(*account, now);
-		*account = pm_other_account();
-		enter(*account, now);
-	}
-}
-
-/* A session has begun; gives back the account that it is in. */
-void
-pm_account_begin(int *account)
+/* A session has begun; gives back the account that it is in, and holds. */
+int
+pm_account_begin(PmPlace place)
 {
 	int64		now = pm_monotonic_us();
+	int			account = pm_account_hold(place);
 	int			accounts[3];
-	int			n;
+	int			n = with_sums(account, accounts);
 
-	enter_open_account(account, now);
-	n = with_sums(*account, accounts);
-	for (int i = 1; i < n; i++)
+	for (int i = 0; i < n; i++)
 		enter(accounts[i], now);
-	pm_account_add(*account, PM_CONNECTS, 1);
+	pm_account_add(account, PM_CONNECTS, 1);
+	note_use(account, now);
+	return account;
 }
 
-/* A session has ended; lifetime in us. */
+/* A session has ended; lifetime in us. It holds the account no longer. */
 void
 pm_account_end(int account, PmCounter how, int64 lifetime)
 {
@@ -440,6 +528,36 @@ pm_account_end(int account, PmCounter how, int64 lifetime)
 	lifetime = Max(lifetime, 0);
 	pg_atomic_fetch_add_u64(&ACCOUNT(account)->lifetimes[pm_bucket(lifetime)], 1);
 	pm_account_raise(&ACCOUNT(account)->lifetime_max, lifetime);
+	note_use(account, now);
+	pm_account_let_go(account);
+}
+
+/* Between a declared pool and an application: the latter is worth keeping. */
+static void
+note_exchange(int one, int other)
+{
+	if (one < pm_first_application() && pm_account_is_application(other))
+		pg_atomic_write_u32(&ACCOUNT(other)->near_declared, 1);
+}
+
+/* The part of a move that the sum of what is in no declared pool sees. */
+static void
+move_undeclared(int from, int to, int64 now, int64 open)
+{
+	PmAccount  *undeclared = ACCOUNT(pm_undeclared_account());
+
+	if (is_undeclared(from) && !is_undeclared(to))
+	{
+		leave(pm_undeclared_account(), now);
+		pg_atomic_fetch_add_u64(&undeclared->counters[PM_GIVEN_OVER], 1);
+		pg_atomic_fetch_add_u64(&undeclared->busy, open);
+	}
+	else if (!is_undeclared(from) && is_undeclared(to))
+	{
+		enter(pm_undeclared_account(), now);
+		pg_atomic_fetch_add_u64(&undeclared->counters[PM_TAKEN_OVER], 1);
+		pg_atomic_fetch_sub_u64(&undeclared->busy, open);
+	}
 }
 
 /*
@@ -447,28 +565,29 @@ pm_account_end(int account, PmCounter how, int64 lifetime)
  * for so many us (0: in none): that time was spent for the former one. Gives
  * back where it is. Caller holds the lock of the session's sheet.
  */
-void
-pm_account_move(int from, int *to, int64 open)
+int
+pm_account_move(int from, PmPlace place, int64 open)
 {
 	int64		now = pm_monotonic_us();
+	int			to = pm_account_hold(place);
 
-	enter_open_account(to, now);
+	/* it may be in (other) already, and find no better one */
+	if (to == from)
+	{
+		pm_account_let_go(to);
+		return to;
+	}
+	enter(to, now);
 	leave(from, now);
 	pg_atomic_fetch_add_u64(&ACCOUNT(from)->counters[PM_GIVEN_OVER], 1);
-	pg_atomic_fetch_add_u64(&ACCOUNT(*to)->counters[PM_TAKEN_OVER], 1);
+	pg_atomic_fetch_add_u64(&ACCOUNT(to)->counters[PM_TAKEN_OVER], 1);
 	pg_atomic_fetch_add_u64(&ACCOUNT(from)->busy, open);
-	pg_atomic_fetch_sub_u64(&ACCOUNT(*to)->busy, open);
-
-	if (is_undeclared(from) && !is_undeclared(*to))
-	{
-		leave(pm_undeclared_account(), now);
-		pg_atomic_fetch_add_u64(&ACCOUNT(pm_undeclared_account())->counters[PM_GIVEN_OVER], 1);
-		pg_atomic_fetch_add_u64(&ACCOUNT(pm_undeclared_account())->busy, open);
-	}
-	else if (!is_undeclared(from) && is_undeclared(*to))
-	{
-		enter(pm_undeclared_account(), now);
-		pg_atomic_fetch_add_u64(&ACCOUNT(pm_undeclared_account())->counters[PM_TAKEN_OVER], 1);
-		pg_atomic_fetch_sub_u64(&ACCOUNT(pm_undeclared_account())->busy, open);
-	}
+	pg_atomic_fetch_sub_u64(&ACCOUNT(to)->busy, open);
+	move_undeclared(from, to, now, open);
+	note_exchange(from, to);
+	note_exchange(to, from);
+	note_use(from, now);
+	note_use(to, now);
+	pm_account_let_go(from);
+	return to;
 }

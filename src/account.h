@@ -7,8 +7,8 @@
  * what no longer fits, "(other)". Two more hold sums: "(undeclared)", of all
  * that is in no declared pool, and "(server)", of everything.
  *
- * Every session that has begun is in exactly one account and in the sums above
- * it. Whatever a count is, it goes to both, by atomics and without a lock,
+ * Every session that has begun is in exactly one account, whose place it holds
+ * (place.h), and in the sums above it. Whatever a count is, it goes to both, by atomics and without a lock,
  * because connects and refusals are counted by processes that may hold none.
  *
  *		connections = connects + taken over - ended - given over
@@ -20,6 +20,7 @@
 
 #include "datatype/timestamp.h"
 #include "histogram.h"
+#include "place.h"
 #include "port/atomics.h"
 #include "rules.h"
 
@@ -56,32 +57,12 @@ typedef enum PmKept
 	PM_NUM_KEPT
 } PmKept;
 
-/*
- * State of an application's account:
- *
- *	 FREE --> CLAIMED --> READY --> CLOSING --> CLAIMED --> FREE [worker]
- *	   [who counts first]     |  ^      |
- *	                          |  +------+ [reset(), when a session came meanwhile;
- *	                          |         who counts under that name]
- *	                          +--> [reset()]
- *
- * CLAIMED while the one who made it writes the name. CLOSING: it has
- * no sessions, and becomes FREE once nobody can still be counting in it. A pool's
- * account goes the same way, opened by the loader and closed by the worker; it is
- * not found while it is CLOSING.
- */
-typedef enum PmAccountState
-{
-	PM_ACCOUNT_FREE,
-	PM_ACCOUNT_CLAIMED,
-	PM_ACCOUNT_READY,
-	PM_ACCOUNT_CLOSING
-} PmAccountState;
-
 /* What is looked through to find an account: apart, to be close together. */
 typedef struct PmAccountKey
 {
-	pg_atomic_uint32 state;		/* PmAccountState */
+	pg_atomic_uint64 place;		/* see place.h; a pool's is opened by the
+								 * loader and closed by the worker, both under
+								 * lock */
 	uint32		hash;			/* of the name; set before READY */
 } PmAccountKey;
 
@@ -111,7 +92,7 @@ typedef struct PmAccount
 {
 	/* written under lock (a pool's), or by who claimed it (an application's) */
 	char		name[PM_NAME_LEN];
-	uint32		incarnation;	/* moves when it is opened */
+	uint32		incarnation;	/* of its place; moves when it is opened */
 
 	/* atomics, no lock; never set back */
 	pg_atomic_uint64 counters[PM_NUM_COUNTERS];
@@ -136,14 +117,20 @@ typedef struct PmAccount
 	pg_atomic_uint64 peak;		/* PM_PEAK_...: since stats_reset */
 	pg_atomic_uint32 tick_peak; /* since the last tick */
 
+	pg_atomic_uint64 last_used; /* ms, monotonic; 0: not since the start */
+	pg_atomic_uint32 near_declared; /* it and a declared pool exchanged a
+									 * session */
+
 	/* the worker's alone */
 	uint64		in_history[PM_NUM_KEPT];	/* of the counters */
+	uint64		merged[PM_NUM_COUNTERS];	/* of them: not counted here, but
+											 * added from elsewhere */
 	PmPace		pace;
 
 	/* protected by lock: what stats_reset left out of the account */
 	TimestampTz stats_reset;
-	int64		closed_at;		/* ms, monotonic: since when it is CLOSING, or
-								 * was seen CLAIMED; 0: neither */
+	int64		claimed_at;		/* ms, monotonic: when it was seen CLAIMED; 0:
+								 * it was not. Cleared by who had claimed it */
 	int64		dropped_at;		/* ms, monotonic: since when a pool's account
 								 * is of none that is declared; 0: it is */
 	int64		observed_before;	/* us of earlier runs of the server */
@@ -182,18 +169,23 @@ extern int	pm_server_account(void);
 extern Size pm_accounts_size(void);
 extern void pm_accounts_init(void *memory);
 extern bool pm_account_ready(int account);
+extern uint32 pm_account_incarnation(int account);
 extern bool pm_account_is_application(int account);
 
 /* No lock, no allocation, no error: also for processes without PGPROC. */
-extern int	pm_account_of(const PmIdentity *who, bool admitted, bool *echo);
-extern int	pm_application_account(const char *name, bool admitted);
+extern PmPlace pm_account_of(const PmIdentity *who, bool admitted, bool *echo);
+extern PmPlace pm_application_account(const char *name, bool admitted);
+extern int	pm_account_hold(PmPlace place);
+extern void pm_account_let_go(int account);
+extern void pm_account_count(PmPlace place, PmCounter counter);
 extern void pm_account_add(int account, PmCounter counter, int64 n);
 extern void pm_account_add_busy(int account, int64 us);
-extern void pm_account_begin(int *account);
+extern int	pm_account_begin(PmPlace place);
 extern void pm_account_end(int account, PmCounter how, int64 lifetime);
-extern void pm_account_move(int from, int *to, int64 open);
+extern int	pm_account_move(int from, PmPlace to, int64 open);
 extern void pm_account_raise(pg_atomic_uint64 *max, uint64 value);
 extern uint64 pm_account_kept(int account, PmKept which);
+extern uint64 pm_account_counted(int account, PmCounter which);
 extern bool pm_account_open_time(int account, int64 now, int64 *open_time, int *connections);
 extern void pm_account_take_tick_peak(int account, int *peak);
 extern TimestampTz pm_peak_at(uint64 word);
@@ -202,8 +194,12 @@ extern uint64 pm_peak_word(int count, TimestampTz at);
 /* Caller holds lock exclusively. */
 extern int	pm_account_for_pool(const char *name);
 extern void pm_account_reset(int account, int64 open_busy, int64 now);
-extern bool pm_account_close(int account, int64 now_ms);
+extern bool pm_account_close(int account);
 extern void pm_accounts_tidy(int64 now_ms);
+extern int	pm_account_for_application(const char *name);
+
+/* The worker's; takes lock. */
+extern bool pm_accounts_make_room(int64 now_ms, int *held);
 
 /* Takes lock, unless told that nobody else is left. */
 extern bool pm_account_figures(int account, PmFigures *figures, bool lock);
@@ -211,7 +207,7 @@ extern int	pm_account_merge(int account, const PmFigures *figures);
 
 /* For books.c alone. */
 extern void pm_account_init(PmAccount *account);
-extern void pm_account_open(int i, const char *name);
+extern PmPlace pm_account_open(int i, const char *name);
 extern uint32 pm_account_hash(const char *name);
 extern void pm_account_raise_peak(PmAccount *account, int connections, TimestampTz at);
 extern void pm_account_raise_tick_peak(PmAccount *account, uint32 connections);

@@ -22,6 +22,7 @@ pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules
 	ask->session = *session;
 	ask->pool = pool;
 	ask->account = rules->accounts[pool];
+	ask->incarnation = rules->incarnations[pool];
 	strlcpy(ask->pool_name, rules->pools[pool].name, PM_NAME_LEN);
 	ask->rule = flags->stale ? PM_RULE_STALE : PM_RULE_IDLE;
 	ask->min_idle = ask->rule == PM_RULE_STALE ? rules->pools[pool].recycle_grace : rules->pools[pool].idle_limit;
@@ -180,8 +181,12 @@ pm_ask_was_put(const PmAsk *ask)
 void
 pm_ask_count_decline(const PmAsk *ask)
 {
-	pm_account_add(ask->account, PM_DECLINED, 1);
-	pg_atomic_fetch_add_u64(&pm_shared->accounts[ask->account].declines[ask->reason], 1);
+	PmPlace		place = {.account = ask->account,.incarnation = ask->incarnation};
+	int			account = pm_account_hold(place);
+
+	pm_account_add(account, PM_DECLINED, 1);
+	pg_atomic_fetch_add_u64(&pm_shared->accounts[account].declines[ask->reason], 1);
+	pm_account_let_go(account);
 }
 
 static const char *

@@ -22,6 +22,7 @@ typedef struct PmAsk
 	PmSession	session;
 	int			pool;			/* index in the asker's rules */
 	int			account;		/* the pool's */
+	uint32		incarnation;	/* of that */
 	char		pool_name[PM_NAME_LEN];
 	PmRetireRule rule;
 	int64		min_idle;		/* us; the pool's recycle_grace or idle_limit */

@@ -5,6 +5,24 @@
  *
  * All of this is for processes with a PGPROC; what changes an account's marks is
  * under lock. Counting goes on meanwhile, see account.c.
+ *
+ * Room for applications. Whoever may log in, or only reach the server, can make up
+ * names; without more they would fill the places for good. So when somebody found
+ * no place, the worker gives up those of applications without sessions, and for
+ * CROWDED_TIME after that it keeps an eighth of the places free. What they had
+ * counted goes to "(other)". They go in this order:
+ *
+ *	- those that never had a session: only failed logins;
+ *	- those that had;
+ *	- those that exchanged sessions with a declared pool, because a declaration is
+ *	  being changed (or a session changes its name): but of these only a quarter of
+ *	  the places is kept so, or else a session that changes its name again and again
+ *	  between a pool's and made-up ones would fill them;
+ *
+ * and among these what was used last goes last. What has a session stays, and an
+ * application that comes when all have is in "(other)" until one of them ends.
+ * Failed logins under new names get places that others of their kind had: they
+ * push nobody else out.
  */
 #include "postgres.h"
 
@@ -16,11 +34,17 @@
 
 #define READ_TRIES		1000
 
-/* ms; longer than anybody needs from finding an account to counting in it */
-#define CLOSING_TIME	2000
+/* ms; who claims a place and is not ready by then is waited for no longer */
+#define CLAIM_TIME		2000
 
 /* places that one tick frees, because it holds the lock meanwhile */
 #define FREED_AT_ONCE	64
+
+/* ms since an application found no place */
+#define CROWDED_TIME	(INT64CONST(60) * 60 * 1000)
+
+/* kept free then */
+#define RESERVE			Max(pm_max_applications / 8, 1)
 
 #define ACCOUNT(i)	(&pm_shared->accounts[i])
 #define KEY(i)		(&pm_shared->account_keys[i])
@@ -86,18 +110,20 @@ pm_account_kept(int account, PmKept which)
 	}
 }
 
-/* False when the account is free. Without lock only in the last process. */
-bool
-pm_account_figures(int account, PmFigures *figures, bool lock)
+/* As an event of its own: not what was added from elsewhere. For the worker. */
+uint64
+pm_account_counted(int account, PmCounter which)
+{
+	return pg_atomic_read_u64(&ACCOUNT(account)->counters[which]) - ACCOUNT(account)->merged[which];
+}
+
+/* Caller holds lock, if there is anybody else: then no account is given up. */
+static void
+read_figures(int account, PmFigures *figures)
 {
 	PmAccount  *a = ACCOUNT(account);
 	uint64		peak;
 
-	if (!pm_account_ready(account))
-		return false;
-	pg_read_barrier();
-	if (lock)
-		LWLockAcquire(pm_shared->lock, LW_SHARED);
 	strlcpy(figures->name, a->name, PM_NAME_LEN);
 	for (int i = 0; i < PM_NUM_KEPT; i++)
 		figures->not_in_history[i] = pm_account_kept(account, i) - a->in_history[i];
@@ -110,9 +136,6 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 	figures->busy = (int64) pg_atomic_read_u64(&a->busy) - a->base_busy;
 	figures->observed = a->observed_before + pm_monotonic_us() - a->observed_since;
 	figures->stats_reset = a->stats_reset;
-	if (lock)
-		LWLockRelease(pm_shared->lock);
-
 	figures->connections = pg_atomic_read_u32(&a->connections);
 	peak = pg_atomic_read_u64(&a->peak);
 	figures->peak = PM_PEAK_COUNT(peak);
@@ -124,7 +147,25 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 		figures->lifetimes[i] = pg_atomic_read_u64(&a->lifetimes[i]);
 		figures->holds[i] = pg_atomic_read_u64(&a->holds[i]);
 	}
-	return true;
+}
+
+/* False when the account is free. Without lock only in the last process. */
+bool
+pm_account_figures(int account, PmFigures *figures, bool lock)
+{
+	bool		ready = pm_account_ready(account);
+
+	if (!ready)
+		return false;
+	if (lock)
+		LWLockAcquire(pm_shared->lock, LW_SHARED);
+	ready = pm_account_ready(account);
+	pg_read_barrier();
+	if (ready)
+		read_figures(account, figures);
+	if (lock)
+		LWLockRelease(pm_shared->lock);
+	return ready;
 }
 
 /* ---- opening, resetting, closing ---- */
@@ -132,8 +173,8 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 /*
  * The account of the pool with this name, opened if there is none yet; (other)
  * when there is no free place, which needs all declarations to be changed twice
- * within CLOSING_TIME, or max_pools to have been lowered: then the worker gives
- * it one later.
+ * between two ticks, or max_pools to have been lowered: then the worker gives it
+ * one later.
  */
 int
 pm_account_for_pool(const char *name)
@@ -143,16 +184,15 @@ pm_account_for_pool(const char *name)
 
 	for (int i = 0; i < pm_first_application(); i++)
 	{
-		PmAccountState state = pg_atomic_read_u32(&KEY(i)->state);
+		PmPlaceState state = PM_PLACE_STATE(pg_atomic_read_u64(&KEY(i)->place));
 
-		if (state == PM_ACCOUNT_READY && KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0)
+		if (state == PM_PLACE_READY && KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0)
 			return i;
-		if (state == PM_ACCOUNT_FREE && place < 0)
+		if (state == PM_PLACE_FREE && place < 0)
 			place = i;
 	}
-	if (place < 0)
+	if (place < 0 || pm_account_open(place, name).account < 0)
 		return pm_other_account();
-	pm_account_open(place, name);
 	return place;
 }
 
@@ -200,24 +240,119 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	pm_account_raise_peak(a, pg_atomic_read_u32(&a->connections), a->stats_reset);
 }
 
-/* Begins to close an account; false when it has sessions. */
+/* Begins to close an account; false when somebody holds it. */
 bool
-pm_account_close(int account, int64 now_ms)
+pm_account_close(int account)
 {
-	pg_atomic_write_u32(&KEY(account)->state, PM_ACCOUNT_CLOSING);
-	pg_memory_barrier();
-	if (pg_atomic_read_u32(&ACCOUNT(account)->connections) > 0)
+	return pm_place_move(&KEY(account)->place, pm_account_incarnation(account),
+						 PM_PLACE_READY, PM_PLACE_CLOSING);
+}
+
+static void
+kept_of(const PmFigures *figures, uint64 *kept)
+{
+	kept[PM_KEPT_CONNECTS] = figures->counters[PM_CONNECTS];
+	kept[PM_KEPT_REFUSED] = figures->counters[PM_REFUSED];
+	kept[PM_KEPT_RETIRED] = figures->counters[PM_RETIRED];
+	kept[PM_KEPT_TRANSACTIONS] = figures->counters[PM_TRANSACTIONS];
+	kept[PM_KEPT_ENDS] = 0;
+	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
+		kept[PM_KEPT_ENDS] += figures->counters[i];
+}
+
+/*
+ * Adds what another account had counted. Its peak is one of this account too:
+ * so many of those that are counted together were there at once.
+ */
+static void
+add_figures(PmAccount *a, const PmFigures *figures)
+{
+	uint64		before[PM_NUM_KEPT];
+
+	kept_of(figures, before);
+	for (int i = 0; i < PM_NUM_KEPT; i++)
+		a->in_history[i] += before[i] - figures->not_in_history[i];
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 	{
-		pg_atomic_write_u32(&KEY(account)->state, PM_ACCOUNT_READY);
-		return false;
+		a->merged[i] += figures->counters[i];
+		pg_atomic_fetch_add_u64(&a->counters[i], figures->counters[i]);
 	}
-	ACCOUNT(account)->closed_at = now_ms;
+	for (int i = 0; i < PM_MOST_REASONS; i++)
+		pg_atomic_fetch_add_u64(&a->declines[i], figures->declines[i]);
+	pg_atomic_fetch_add_u64(&a->busy, figures->busy);
+	for (int i = 0; i < PM_BUCKETS; i++)
+	{
+		if (figures->lifetimes[i] != 0)
+			pg_atomic_fetch_add_u64(&a->lifetimes[i], figures->lifetimes[i]);
+		if (figures->holds[i] != 0)
+			pg_atomic_fetch_add_u64(&a->holds[i], figures->holds[i]);
+	}
+	pm_account_raise(&a->lifetime_max, figures->lifetime_max);
+	pm_account_raise(&a->hold_max, figures->hold_max);
+	pm_account_raise_peak(a, figures->peak, figures->peak_at);
+	a->stats_reset = Min(a->stats_reset, figures->stats_reset);
+}
+
+/*
+ * Adds what an earlier run of the server has counted. Sessions that were there
+ * when it was written are gone: how they ended is not known. Returns how many.
+ */
+int
+pm_account_merge(int account, const PmFigures *figures)
+{
+	PmAccount  *a = ACCOUNT(account);
+	int64		lost = figures->counters[PM_CONNECTS] + figures->counters[PM_TAKEN_OVER] -
+	figures->counters[PM_GIVEN_OVER];
+
+	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
+		lost -= figures->counters[i];
+	add_figures(a, figures);
+	a->merged[PM_ENDED_LOST] += lost;
+	pg_atomic_fetch_add_u64(&a->counters[PM_ENDED_LOST], lost);
+	a->observed_before += figures->observed;
+	return (int) lost;
+}
+
+/*
+ * An application's sums go to (other), since its stats_reset; the sums above have
+ * them. (other) was watched for as long as the one of them that was watched for
+ * longest.
+ */
+static void
+give_to_other(int account)
+{
+	static PmFigures figures;	/* too large for a stack */
+	PmAccount  *other = ACCOUNT(pm_other_account());
+	int64		observed = other->observed_before + pm_monotonic_us() - other->observed_since;
+
+	read_figures(account, &figures);
+	add_figures(other, &figures);
+	other->observed_before += Max(figures.observed - observed, 0);
+	pg_atomic_fetch_add_u32(&pm_shared->given_up, 1);
+}
+
+/*
+ * Frees the place, whose word is to be in this state and held by nobody. Caller
+ * holds lock exclusively, so that readers see its sums here or in (other).
+ */
+static bool
+free_place(int account, uint32 incarnation, PmPlaceState state)
+{
+	pg_atomic_uint64 *place = &KEY(account)->place;
+
+	if (!pm_place_move(place, incarnation, state, PM_PLACE_LEAVING))
+		return false;
+	if (pm_account_is_application(account))
+		give_to_other(account);
+	pm_account_init(ACCOUNT(account));
+	pg_write_barrier();
+	(void) pm_place_move(place, incarnation, PM_PLACE_LEAVING, PM_PLACE_FREE);
 	return true;
 }
 
 /*
- * Frees what has been closed for long enough, and a place whose claimer has died
- * (a process that is refused may be ended by a signal at any moment).
+ * Frees what has been closed. A place that somebody has claimed for too long (he
+ * is stopped) stays his, but nobody waits for it any more.
  */
 static void
 free_closed(int64 now_ms)
@@ -226,21 +361,19 @@ free_closed(int64 now_ms)
 
 	for (int i = 0; i < pm_other_account() && freed < FREED_AT_ONCE; i++)
 	{
-		PmAccountState state = pg_atomic_read_u32(&KEY(i)->state);
-		int64	   *since = &ACCOUNT(i)->closed_at;
-		uint32		expected;
+		uint64		word = pg_atomic_read_u64(&KEY(i)->place);
+		uint32		incarnation = PM_PLACE_INCARNATION(word);
+		int64	   *since = &ACCOUNT(i)->claimed_at;
 
-		if (state == PM_ACCOUNT_CLAIMED && *since == 0)
+		if (PM_PLACE_STATE(word) == PM_PLACE_CLOSING &&
+			free_place(i, incarnation, PM_PLACE_CLOSING))
+			freed++;
+		if (PM_PLACE_STATE(word) != PM_PLACE_CLAIMED)
+			continue;
+		if (*since == 0)
 			*since = now_ms;
-		if ((state != PM_ACCOUNT_CLOSING && state != PM_ACCOUNT_CLAIMED) || now_ms - *since < CLOSING_TIME)
-			continue;
-		expected = state;
-		if (!pg_atomic_compare_exchange_u32(&KEY(i)->state, &expected, PM_ACCOUNT_CLAIMED))
-			continue;
-		freed++;
-		pm_account_init(ACCOUNT(i));
-		pg_write_barrier();
-		pg_atomic_write_u32(&KEY(i)->state, PM_ACCOUNT_FREE);
+		else if (now_ms - *since >= CLAIM_TIME)
+			(void) pm_place_move(&KEY(i)->place, incarnation, PM_PLACE_CLAIMED, PM_PLACE_LOST);
 	}
 }
 
@@ -291,7 +424,7 @@ close_dropped(int64 now_ms)
 			oldest = i;
 	}
 	if (nfree < pm_max_pools && oldest >= 0)
-		(void) pm_account_close(oldest, now_ms);
+		(void) pm_account_close(oldest);
 	else
 		generation = pg_atomic_read_u64(&pm_shared->generation);
 }
@@ -321,50 +454,142 @@ pm_accounts_tidy(int64 now_ms)
 	place_pools();
 }
 
-static void
-kept_of(const PmFigures *figures, uint64 *kept)
+/* ---- room for applications ---- */
+
+/* An application that may be given up. */
+typedef struct Candidate
 {
-	kept[PM_KEPT_CONNECTS] = figures->counters[PM_CONNECTS];
-	kept[PM_KEPT_REFUSED] = figures->counters[PM_REFUSED];
-	kept[PM_KEPT_RETIRED] = figures->counters[PM_RETIRED];
-	kept[PM_KEPT_TRANSACTIONS] = figures->counters[PM_TRANSACTIONS];
-	kept[PM_KEPT_ENDS] = 0;
-	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
-		kept[PM_KEPT_ENDS] += figures->counters[i];
+	int			account;
+	uint32		incarnation;
+	int			worth;			/* in the order above: 0, 1, 2 */
+	uint64		last_used;
+	uint64		sessions;		/* that it had: what comes from the file was
+								 * not used yet */
+} Candidate;
+
+/* For qsort: who goes first. */
+static int
+compare_candidates(const void *a, const void *b)
+{
+	const Candidate *left = a;
+	const Candidate *right = b;
+
+	if (left->worth != right->worth)
+		return left->worth - right->worth;
+	if (left->last_used != right->last_used)
+		return left->last_used < right->last_used ? -1 : 1;
+	return left->sessions < right->sessions ? -1 : left->sessions > right->sessions;
+}
+
+static Candidate
+see_candidate(int i, uint32 incarnation)
+{
+	PmAccount  *a = ACCOUNT(i);
+	Candidate	c = {.account = i,.incarnation = incarnation};
+
+	c.last_used = pg_atomic_read_u64(&a->last_used);
+	c.sessions = raw(a, PM_CONNECTS) + raw(a, PM_TAKEN_OVER);
+	c.worth = c.sessions == 0 ? 0 : 1;
+	if (pg_atomic_read_u32(&a->near_declared) != 0)
+		c.worth = 2;
+	return c;
+}
+
+/* Those that nobody holds, who goes first coming first. Returns how many. */
+static int
+list_candidates(Candidate *candidates)
+{
+	int			n = 0;
+	int			nworthy = 0;
+
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+	{
+		uint64		word = pg_atomic_read_u64(&KEY(i)->place);
+
+		if (PM_PLACE_STATE(word) != PM_PLACE_READY || PM_PLACE_HOLDERS(word) > 0)
+			continue;
+		candidates[n] = see_candidate(i, PM_PLACE_INCARNATION(word));
+		nworthy += candidates[n++].worth == 2;
+	}
+	qsort(candidates, n, sizeof(Candidate), compare_candidates);
+	if (nworthy > pm_max_applications / 4)
+	{
+		for (int i = n - nworthy; i < n - pm_max_applications / 4; i++)
+			candidates[i].worth = 1;
+		qsort(candidates, n, sizeof(Candidate), compare_candidates);
+	}
+	return n;
+}
+
+/* How many places are free; and how many are held. */
+static int
+count_free(int *held)
+{
+	int			nfree = 0;
+
+	*held = 0;
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+	{
+		uint64		word = pg_atomic_read_u64(&KEY(i)->place);
+
+		nfree += PM_PLACE_STATE(word) == PM_PLACE_FREE;
+		*held += PM_PLACE_HOLDERS(word) > 0;
+	}
+	return nfree;
 }
 
 /*
- * Adds what an earlier run of the server has counted. Sessions that were there
- * when it was written are gone: how they ended is not known. Returns how many.
+ * Gives applications up until so many places are free, and those that never had
+ * a session until so many are free for these.
  */
-int
-pm_account_merge(int account, const PmFigures *figures)
+static void
+give_up(int nfree, int wanted, int wanted_for_failed)
 {
-	PmAccount  *a = ACCOUNT(account);
-	uint64		before[PM_NUM_KEPT];
-	int64		lost = figures->counters[PM_CONNECTS] + figures->counters[PM_TAKEN_OVER] -
-	figures->counters[PM_GIVEN_OVER];
+	Candidate  *candidates = palloc(sizeof(Candidate) * pm_max_applications);
+	int			n = list_candidates(candidates);
+	int			freed = 0;
 
-	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
-		lost -= figures->counters[i];
-	kept_of(figures, before);
-	for (int i = 0; i < PM_NUM_KEPT; i++)
-		a->in_history[i] += before[i] - figures->not_in_history[i];
-	for (int i = 0; i < PM_NUM_COUNTERS; i++)
-		pg_atomic_fetch_add_u64(&a->counters[i], figures->counters[i]);
-	pg_atomic_fetch_add_u64(&a->counters[PM_ENDED_LOST], lost);
-	for (int i = 0; i < PM_MOST_REASONS; i++)
-		pg_atomic_fetch_add_u64(&a->declines[i], figures->declines[i]);
-	pg_atomic_fetch_add_u64(&a->busy, figures->busy);
-	for (int i = 0; i < PM_BUCKETS; i++)
+	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n && freed < FREED_AT_ONCE; i++)
 	{
-		pg_atomic_fetch_add_u64(&a->lifetimes[i], figures->lifetimes[i]);
-		pg_atomic_fetch_add_u64(&a->holds[i], figures->holds[i]);
+		Candidate  *c = &candidates[i];
+
+		if (nfree + freed >= (c->worth == 0 ? Max(wanted, wanted_for_failed) : wanted))
+			break;
+		if (free_place(c->account, c->incarnation, PM_PLACE_READY))
+			freed++;
 	}
-	pm_account_raise(&a->lifetime_max, figures->lifetime_max);
-	pm_account_raise(&a->hold_max, figures->hold_max);
-	pm_account_raise_peak(a, figures->peak, figures->peak_at);
-	a->observed_before += figures->observed;
-	a->stats_reset = Min(a->stats_reset, figures->stats_reset);
-	return (int) lost;
+	LWLockRelease(pm_shared->lock);
+	pfree(candidates);
+}
+
+/*
+ * Called by the worker at each tick, before it brings sessions into the right
+ * accounts: those that found no place are the first to get what is free now.
+ * True when one found none since the last time; then how many places have
+ * sessions is told too. Allocates; takes lock.
+ */
+bool
+pm_accounts_make_room(int64 now_ms, int *held)
+{
+	uint32		wanted = pg_atomic_exchange_u32(&pm_shared->no_place, 0);
+	int			for_failed = 0;
+	int			for_all = 0;
+	int			nfree;
+
+	if ((wanted & PM_NO_PLACE_ADMITTED) != 0)
+		pm_shared->crowded_until = now_ms + CROWDED_TIME;
+	if ((wanted & PM_NO_PLACE_FAILED) != 0)
+		for_failed = Min(pm_max_applications / 2 + RESERVE, pm_max_applications);
+	if (now_ms < pm_shared->crowded_until)
+		for_all = RESERVE;
+	else
+		pm_shared->applications_full = false;
+	if (for_failed == 0 && for_all == 0)
+		return false;
+
+	nfree = count_free(held);
+	if (nfree < Max(for_failed, for_all))
+		give_up(nfree, for_all, for_failed);
+	return (wanted & PM_NO_PLACE_ADMITTED) != 0;
 }

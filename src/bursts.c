@@ -70,7 +70,7 @@ static int64 last_second = 0;	/* of the last tick, monotonic */
 static uint64
 counter(int account, PmCounter which)
 {
-	return pg_atomic_read_u64(&pm_shared->accounts[account].counters[which]);
+	return pm_account_counted(account, which);
 }
 
 static void
@@ -90,7 +90,6 @@ watch_refusals(int account, Watch *watch, int64 now)
 		}
 		watch->burst += new;
 		watch->last_refused = now;
-		pm_shared->last_refused = now;
 	}
 	else if (watch->burst > 0 && now - watch->last_refused >= BURST_PAUSE)
 	{
@@ -210,6 +209,18 @@ prime(int account, Watch *watch)
 	watch->incarnation = pm_shared->accounts[account].incarnation;
 }
 
+/* Anybody's, also those of an application that had to make room since. */
+static void
+watch_all_refusals(int64 now, bool first)
+{
+	static uint64 before = 0;
+	uint64		refused = counter(pm_server_account(), PM_REFUSED);
+
+	if (!first && refused != before)
+		pm_shared->last_refused = now;
+	before = refused;
+}
+
 /* Called by the worker at each tick. Allocates once. */
 void
 pm_bursts_tick(const PmRules *rules)
@@ -223,6 +234,7 @@ pm_bursts_tick(const PmRules *rules)
 		watches = MemoryContextAllocZero(TopMemoryContext, sizeof(Watch) * pm_num_accounts());
 		last_second = second;
 	}
+	watch_all_refusals(now, first);
 	for (int i = 0; i < pm_server_account(); i++)
 	{
 		Watch	   *watch = &watches[i];

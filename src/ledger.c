@@ -71,15 +71,18 @@ add_new(PmSheet *sheet)
 	sheet->added_busy = busy;
 }
 
-/* The session that owns the sheet has begun. */
-void
-pm_sheet_begin(PmSheet *sheet, int account)
+/* The session that owns the sheet has begun. Returns the account that it is in. */
+int
+pm_sheet_begin(PmSheet *sheet, PmPlace place)
 {
+	int			account;
+
 	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
-	pm_account_begin(&account);
+	account = pm_account_begin(place);
 	sheet->account = account;
 	sheet->begun = true;
 	LWLockRelease(&sheet->lock);
+	return account;
 }
 
 /*
@@ -87,15 +90,15 @@ pm_sheet_begin(PmSheet *sheet, int account)
  * account that it was counted in.
  */
 int
-pm_sheet_end(PmSheet *sheet, int account, PmCounter how, int64 lifetime)
+pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime)
 {
+	int			account;
+
 	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
 	add_new(sheet);
-	if (sheet->account != account)
-	{
-		pm_account_move(sheet->account, &account, 0);
-		sheet->account = account;
-	}
+	if (sheet->account != place.account)
+		sheet->account = pm_account_move(sheet->account, place, 0);
+	account = sheet->account;
 	pm_account_end(account, how, lifetime);
 	sheet->begun = false;
 	LWLockRelease(&sheet->lock);
@@ -136,13 +139,23 @@ open_for(const PmSheet *sheet, const PmSession *session, TimestampTz now)
 	return Max(now - since, 0);
 }
 
-static int
-account_of_class(const PmTally *tally, PmClass *class)
+static PmPlace
+place_of_class(const PmTally *tally, PmClass *class)
 {
-	if (class->account < 0)
-		class->account = class->pool >= 0 ? tally->rules->accounts[class->pool] :
-			pm_application_account(class->application_name, true);
-	return class->account;
+	PmPlace		place = {.account = class->account,.incarnation = class->incarnation};
+
+	if (place.account >= 0)
+		return place;
+	if (class->pool >= 0)
+	{
+		place.account = tally->rules->accounts[class->pool];
+		place.incarnation = tally->rules->incarnations[class->pool];
+	}
+	else
+		place = pm_application_account(class->application_name, true);
+	class->account = place.account;
+	class->incarnation = place.incarnation;
+	return place;
 }
 
 /*
@@ -155,7 +168,8 @@ int
 pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen *open)
 {
 	PmSheet    *sheet = &pm_shared->sheets[session->index];
-	int			account = account_of_class(tally, class);
+	PmPlace		place = place_of_class(tally, class);
+	int			account = place.account;
 	int64		us;
 
 	if (sheet->begun && sheet->account == account &&
@@ -174,10 +188,7 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 	add_new(sheet);
 	us = open_for(sheet, session, tally->now);
 	if (sheet->account != account)
-	{
-		pm_account_move(sheet->account, &account, us);
-		sheet->account = account;
-	}
+		sheet->account = account = pm_account_move(sheet->account, place, us);
 	LWLockRelease(&sheet->lock);
 	note_open(open, account, us);
 	return account;

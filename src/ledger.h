@@ -51,8 +51,8 @@ typedef struct PmOpen
 } PmOpen;
 
 extern void pm_sheet_init(PmSheet *sheet, int tranche);
-extern void pm_sheet_begin(PmSheet *sheet, int account);
-extern int	pm_sheet_end(PmSheet *sheet, int account, PmCounter how, int64 lifetime);
+extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place);
+extern int	pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime);
 extern void pm_open_init(PmOpen *open);
 extern int	pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen *open);
 extern void pm_settle_all(PmTally *tally, PmOpen *open);

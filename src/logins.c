@@ -23,6 +23,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "errands.h"
 #include "logins.h"
 #include "miscadmin.h"
@@ -72,6 +74,8 @@ pm_login_failed(PmCounter how)
 	char		names[3][NAMEDATALEN];
 	PmIdentity	who = {0};
 	bool		echo;
+	sigset_t	all;
+	sigset_t	before;
 
 	if (failed || pm_shared == NULL || MyProcPort == NULL || am_walsender)
 		return;
@@ -80,7 +84,15 @@ pm_login_failed(PmCounter how)
 	who.datname = cut_name(names[1], MyProcPort->database_name);
 	who.usename = cut_name(names[2], MyProcPort->user_name);
 	pm_copy_address(&who.client_addr, &MyProcPort->raddr);
-	pm_account_add(pm_account_of(&who, false, &echo), how, 1);
+
+	/*
+	 * A login under way is ended by the handlers of SIGTERM and SIGALRM on
+	 * the spot. It must not be with a place half taken, or held: see place.h.
+	 */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pm_account_count(pm_account_of(&who, false, &echo), how);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 /*

@@ -213,18 +213,23 @@ feed_history(const Sample *sample)
 	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, sample->tally.now, sample->at);
 }
 
-/* Said once, until reset() makes room: from now on "(other)" is somebody. */
+/*
+ * Said once of each crowd: from now on "(other)" is somebody. When all places have
+ * sessions it is the newcomers, until some end; else those unused for longest.
+ */
 static void
-tell_of_full_applications(void)
+tell_of_full_applications(int held)
 {
-	if (pg_atomic_exchange_u32(&pm_shared->no_place, 0) == 0 || pm_shared->applications_full)
+	if (pm_shared->applications_full)
 		return;
 	pm_shared->applications_full = true;
-	pm_event(PM_EVENT_APPLICATIONS_FULL, NULL, false, 0, "{\"max_applications\": %d}", pm_max_applications);
+	pm_event(PM_EVENT_APPLICATIONS_FULL, NULL, false, 0,
+			 "{\"max_applications\": %d, \"with_sessions\": %d}", pm_max_applications, held);
 	ereport(LOG,
-			(errmsg("pool_monitor has seen more than %d undeclared applications: the others are counted together as \"(other)\"",
+			(errmsg("pool_monitor has seen more than %d undeclared applications: those without sessions that were not used for longest are counted together as \"(other)\"",
 					pm_max_applications),
-			 errhint("Declare pools for them, or raise \"pool_monitor.max_applications\" and restart the server. pool_monitor.reset() makes room by forgetting the applications that have no sessions.")));
+			 errdetail("%d of them have sessions and stay. While all have, new ones are in \"(other)\" too.", held),
+			 errhint("Declare pools for them, or raise \"pool_monitor.max_applications\" and restart the server.")));
 }
 
 /* Allocates in the current memory context, which the worker resets. */
@@ -234,6 +239,8 @@ pm_sample(void)
 	Sample		sample = {0};
 	Change	   *changes;
 	int			nchanges;
+	int			held;
+	bool		crowded = pm_accounts_make_room(pm_monotonic_ms(), &held);
 
 	pm_tally_begin(&sample.tally);
 	sample.at = pm_monotonic_us();
@@ -252,6 +259,7 @@ pm_sample(void)
 	if (nchanges >= 0)
 		feed_history(&sample);
 	pm_bursts_tick(sample.tally.rules);
-	tell_of_full_applications();
+	if (crowded)
+		tell_of_full_applications(held);
 	pm_tally_end(&sample.tally);
 }

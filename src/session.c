@@ -209,9 +209,9 @@ answer_request(SIGNAL_ARGS)
 
 /* ---- the session's account ---- */
 
-/* The account that this session belongs to now, by its names of now. */
-static int
-my_account(bool *echo)
+/* Where this session belongs now, by its names of now. */
+static PmPlace
+my_place(bool *echo)
 {
 	PmIdentity	who = {
 		.application_name = MyBEEntry->st_appname,
@@ -232,9 +232,9 @@ begin_session(void)
 {
 	PmSheet    *sheet = my_sheet();
 	bool		echo;
-	int			account = my_account(&echo);
+	PmPlace		place = my_place(&echo);
+	int			account = pm_sheet_begin(sheet, place);
 
-	pm_sheet_begin(sheet, account);
 	pm_login_stage = PM_LOGIN_BEGUN;
 	pm_holds_begin(sheet);
 	role_at_begin = GetUserId();
@@ -295,10 +295,11 @@ end_session(void)
 	int64		lifetime = GetCurrentTimestamp() - MyStartTimestamp;
 	PmCounter	how = how_it_ends();
 	bool		echo;
-	int			account = my_account(&echo);
+	PmPlace		place = my_place(&echo);
+	int			account;
 
 	pm_holds_finish();
-	account = pm_sheet_end(sheet, account, how, lifetime);
+	account = pm_sheet_end(sheet, place, how, lifetime);
 	if (echo)
 		ereport(LOG,
 				(errmsg("pool \"%s\": session ended: %s, after %.3f s and %u transactions",

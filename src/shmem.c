@@ -85,6 +85,7 @@ initialize_shared_memory(PmShared *shared)
 	pg_atomic_init_u32(&shared->resets, 0);
 	pg_atomic_init_u32(&shared->rules_version, 0);
 	pg_atomic_init_u32(&shared->no_place, 0);
+	pg_atomic_init_u32(&shared->given_up, 0);
 	pg_atomic_init_u32(&shared->save_wanted, 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{
@@ -202,6 +203,8 @@ copy_rules(PmRules *rules)
 	rules->npools = set->npools;
 	memcpy(rules->pools, set->pools, rules->npools * sizeof(PmPool));
 	memcpy(rules->accounts, set->accounts, rules->npools * sizeof(int));
+	for (int i = 0; i < rules->npools; i++)
+		rules->incarnations[i] = pm_account_incarnation(rules->accounts[i]);
 	LWLockRelease(pm_shared->lock);
 }
 
@@ -218,6 +221,8 @@ pm_rules_current(void)
 		return &rules;
 	if (rules.accounts == NULL)
 		rules.accounts = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(int));
+	if (rules.incarnations == NULL)
+		rules.incarnations = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(uint32));
 	if (rules.pools == NULL)
 		rules.pools = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(PmPool));
 	if (rules.generation != pg_atomic_read_u64(&pm_shared->generation))

@@ -197,6 +197,10 @@ typedef struct PmRuleSet
 	int		   *accounts;
 } PmRuleSet;
 
+/* In PmShared.no_place: an application whose login was admitted, or was not. */
+#define PM_NO_PLACE_ADMITTED	1
+#define PM_NO_PLACE_FAILED		2
+
 typedef struct PmShared
 {
 	LWLock	   *lock;
@@ -211,7 +215,8 @@ typedef struct PmShared
 	pg_atomic_uint64 ticket;	/* last one given to a retire request */
 	pg_atomic_uint32 resets;	/* of accounts: holds.c */
 	pg_atomic_uint32 rules_version; /* its parity: the set in force */
-	pg_atomic_uint32 no_place;	/* an application found no place */
+	pg_atomic_uint32 no_place;	/* PM_NO_PLACE_...: somebody found none */
+	pg_atomic_uint32 given_up;	/* applications whose sums went to (other) */
 	pg_atomic_uint32 save_wanted;	/* the statistics, soon */
 
 	/* protected by lock */
@@ -236,7 +241,8 @@ typedef struct PmShared
 
 	/* the worker's alone */
 	bool		statistics_loaded;	/* the file was read, or set aside */
-	bool		applications_full;	/* that was said */
+	bool		applications_full;	/* that was said, of this crowd */
+	int64		crowded_until;	/* ms, monotonic: places are kept free */
 	int64		next_save;		/* ms, monotonic; 0: not set yet */
 	int64		last_refused;	/* a login; ms, monotonic; 0: none seen */
 	bool		refusing;		/* so that scheduled retirement pauses */
@@ -279,6 +285,7 @@ typedef struct PmRules
 	bool		by_login;		/* for a database or role? */
 	PmPool	   *pools;
 	int		   *accounts;		/* of each pool */
+	uint32	   *incarnations;	/* of these */
 } PmRules;
 
 extern const PmRules *pm_rules_current(void);

@@ -65,7 +65,7 @@ static int
 account_named(const char *name, bool is_application)
 {
 	if (is_application)
-		return pm_application_account(name, true);
+		return pm_account_for_application(name);
 	for (int i = pm_other_account(); i < pm_num_accounts(); i++)
 	{
 		if (strcmp(pm_shared->accounts[i].name, name) == 0)

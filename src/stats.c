@@ -14,6 +14,9 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#define READ_TRIES	10
 
 /* ---- pool_stats ---- */
 
@@ -99,28 +102,45 @@ put_account(ReturnSetInfo *result, int account, const char *pool, const char *ap
 	pfree(figures);
 }
 
+static void
+put_accounts(ReturnSetInfo *result, const PmRules *rules, const PmOpen *open)
+{
+	for (int i = 0; i < rules->npools; i++)
+	{
+		/* one that got no account of its own is in (other) */
+		if (rules->accounts[i] != pm_other_account())
+			put_account(result, rules->accounts[i], rules->pools[i].name, NULL, open);
+	}
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+		put_account(result, i, NULL, "", open);
+	put_account(result, pm_other_account(), "(other)", NULL, open);
+}
+
 PG_FUNCTION_INFO_V1(pm_pool_stats);
 
-/* Each declared pool, each application without one, and the rest of these. */
+/*
+ * Each declared pool, each application without one, and the rest of these. Once
+ * more if one of them went to (other) meanwhile, and might be seen twice.
+ */
 Datum
 pm_pool_stats(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PmTally		tally;
 	PmOpen		open;
+	uint32		given_up;
+	int			tries = 0;
 
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	pm_settle_all(&tally, &open);
-	for (int i = 0; i < tally.rules->npools; i++)
+	do
 	{
-		/* one that got no account of its own is in (other) */
-		if (tally.rules->accounts[i] != pm_other_account())
-			put_account(result, tally.rules->accounts[i], tally.rules->pools[i].name, NULL, &open);
-	}
-	for (int i = pm_first_application(); i < pm_other_account(); i++)
-		put_account(result, i, NULL, "", &open);
-	put_account(result, pm_other_account(), "(other)", NULL, &open);
+		CHECK_FOR_INTERRUPTS();
+		given_up = pg_atomic_read_u32(&pm_shared->given_up);
+		tuplestore_clear(result->setResult);
+		put_accounts(result, tally.rules, &open);
+	} while (given_up != pg_atomic_read_u32(&pm_shared->given_up) && ++tries < READ_TRIES);
 	return (Datum) 0;
 }
 
@@ -136,7 +156,7 @@ reset_all(const PmOpen *open, int64 now)
 			continue;
 		pm_account_reset(i, open->busy[i], now);
 		if (pm_account_is_application(i))
-			(void) pm_account_close(i, now / 1000);
+			(void) pm_account_close(i);
 	}
 	pm_shared->applications_full = false;
 	pg_atomic_write_u32(&pm_shared->no_place, 0);
@@ -194,7 +214,11 @@ pm_reset(PG_FUNCTION_ARGS)
 	if (name == NULL)
 		reset_all(&open, now);
 	for (int i = 0; i < n; i++)
-		pm_account_reset(accounts[i], open.busy[accounts[i]], now);
+	{
+		/* an application may have gone to (other) since it was found */
+		if (pm_account_ready(accounts[i]) && strcmp(pm_shared->accounts[accounts[i]].name, name) == 0)
+			pm_account_reset(accounts[i], open.busy[accounts[i]], now);
+	}
 	LWLockRelease(pm_shared->lock);
 	pg_atomic_write_u32(&pm_shared->save_wanted, 1);
 	pm_wake_worker();
@@ -202,8 +226,7 @@ pm_reset(PG_FUNCTION_ARGS)
 	if (name == NULL)
 		pm_event(PM_EVENT_STATISTICS_RESET, NULL, false, MyProcPid, "{}");
 	for (int i = 0; i < n; i++)
-		pm_event(PM_EVENT_STATISTICS_RESET, pm_shared->accounts[accounts[i]].name,
-				 pm_account_is_application(accounts[i]), MyProcPid, "{}");
+		pm_event(PM_EVENT_STATISTICS_RESET, name, pm_account_is_application(accounts[i]), MyProcPid, "{}");
 	PG_RETURN_VOID();
 }
 

@@ -51,6 +51,7 @@ typedef struct PmClass
 	char		application_name[NAMEDATALEN];
 	int			pool;			/* index in rules, -1: none */
 	int			account;		/* ledger.c: -1 until it is looked up */
+	uint32		incarnation;	/* of that */
 	bool		role_known;		/* recycler.c: role_reason is filled in */
 	PmReason	role_reason;	/* why the role's sessions are never retired */
 	void	   *extra;			/* the caller's own, NULL at first */

@@ -354,7 +354,7 @@ CREATE VIEW pool_monitor.pool_stats AS
 	FROM pool_monitor.pool_stats() AS s;
 
 COMMENT ON VIEW pool_monitor.pool_stats IS
-'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for those above max_applications. Exact: nothing is sampled. Replication connections are not counted. Needs shared_preload_libraries, and pg_read_all_stats.';
+'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for what there is no room for above max_applications, which takes over the sums of applications that were not used for longest. Exact: nothing is sampled. Replication connections are not counted. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
 COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS 'discovered application: a name that no declared pool matches; NULL: a declared pool, or (other)';
 COMMENT ON COLUMN pool_monitor.pool_stats.connections IS 'sessions there are now: connects less disconnects, but for sessions that come or go while it is read';
