@@ -80,6 +80,8 @@ pm_login_failed(PmCounter how)
 	who.usename = cut_name(names[2], MyProcPort->user_name);
 	pm_copy_address(&who.client_addr, &MyProcPort->raddr);
 	pm_account_add(pm_account_of(&who, false, &echo), how, 1);
+	if (how == PM_REFUSED)
+		pm_account_weigh_refusal();
 }
 
 /*

@@ -233,8 +233,11 @@ begin_session(void)
 	PmSheet    *sheet = my_sheet();
 	bool		echo;
 	int			account = my_account(&echo);
+	PmAddr		addr;
 
 	pm_sheet_begin(sheet, account);
+	pm_copy_address(&addr, &MyBEEntry->st_clientaddr);
+	pm_account_note_client(sheet->account, MyBEEntry->st_userid, &addr);
 	pm_login_stage = PM_LOGIN_BEGUN;
 	pm_holds_begin(sheet);
 	role_at_begin = GetUserId();
