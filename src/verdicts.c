@@ -45,6 +45,7 @@
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 #include "verdicts.h"
@@ -107,7 +108,8 @@ typedef struct Walk
 	int			n;
 	int			room;
 	int			checked;		/* the first that may be a protected one */
-	int			next;			/* the first whose memberships are not read */
+	int			next;			/* the first whose memberships are not read;
+								 * n: the walk is over */
 } Walk;
 
 static verdicts_hash *verdicts = NULL;
@@ -282,10 +284,28 @@ new_walk(Oid role, uint64 began_in)
 	return walk;
 }
 
-/* Reads what the next role is a member of. */
+static void
+add_membership(Walk *walk, HeapTuple row)
+{
+	Form_pg_auth_members membership = (Form_pg_auth_members) GETSTRUCT(row);
+
+	if (seen_lookup(walk->seen, membership->member) != NULL)
+		add_role(walk, membership->roleid);
+}
+
+/*
+ * Reads what the next role is a member of; or, where there is no index to find that
+ * by, all memberships once, and what is known to be a role of the walk by then. It
+ * is over when that was nothing new.
+ *
+ * A process without a database has the shared catalogs' indexes only if it found
+ * the server's file of them when it started, which the first one does not.
+ */
 static void
 step(Walk *walk)
 {
+	bool		by_index = criticalSharedRelcachesBuilt;
+	int			before = walk->n;
 	Relation	members = table_open(AuthMemRelationId, AccessShareLock);
 	HeapTuple	row;
 	ScanKeyData key;
@@ -293,12 +313,15 @@ step(Walk *walk)
 
 	ScanKeyInit(&key, Anum_pg_auth_members_member, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(walk->roles[walk->next]));
-	scan = systable_beginscan(members, AuthMemMemRoleIndexId, true, NULL, 1, &key);
+	scan = systable_beginscan(members, AuthMemMemRoleIndexId, by_index, NULL, by_index ? 1 : 0, &key);
 	while (walk->n <= MOST_WALKED && HeapTupleIsValid(row = systable_getnext(scan)))
-		add_role(walk, ((Form_pg_auth_members) GETSTRUCT(row))->roleid);
+		add_membership(walk, row);
 	systable_endscan(scan);
 	table_close(members, AccessShareLock);
-	walk->next++;
+	if (by_index)
+		walk->next++;
+	else if (walk->n == before)
+		walk->next = walk->n;
 }
 
 /*
