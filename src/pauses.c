@@ -23,12 +23,14 @@
  *				the whole pool) and what is normal for it, with room for chance:
  *				NOISE standard deviations of a Poisson process. When they are more
  *				in BAD_ANSWERS of the last ANSWERS (so a restart of the application
- *				is not enough; and a server so slow that an answer comes late, when
- *				the next one is awaited, makes good ones of some), the sessions of
- *				its role in this pool wait for RECONNECT_PAUSE. So they do when it
- *				gets into a storm meanwhile; while it is in a storm anyway they
- *				wait for its end. What is normal is learnt where no answer is
- *				awaited, and of good ones; while it is not known, only storms count.
+ *				is not enough), the sessions of its role in this pool wait for
+ *				RECONNECT_PAUSE. On a slow server an answer comes late, to several
+ *				retirements at once; so a watch without any connect is no answer,
+ *				neither a good nor a bad one, and those of an hour ago are
+ *				forgotten. They wait, too, when it gets into a storm meanwhile;
+ *				while it is in a storm anyway they wait for its end. What is normal
+ *				is learnt where no answer is awaited, and of good ones; while it is
+ *				not known, only storms count.
  *
  * The roles are few in one pool. When there are more than PM_MOST_JUDGED, the one
  * that has not been judged for the longest time is forgotten. In a storm of the
@@ -279,13 +281,17 @@ judge(PmPace *pace, int account, uint64 lost, int64 now)
 	double		expected = judged->normal * seconds;
 	bool		bad = judged->normal >= 0 && opened > REPLACEMENTS * lost + expected + NOISE * sqrt(expected) + 1;
 
+	pace->watched_since = 0;
+	if (opened == 0)
+		return;
+	if (now - judged->judged_at > HOUR)
+		judged->answers = 0;
 	judged->answers = ((judged->answers << 1) | bad) & ((1 << ANSWERS) - 1);
 	judged->judged_at = now;
 	if (!bad && judged->normal >= 0)
 		pm_bursts_learn(account, Max(opened - REPLACEMENTS * (double) lost, 0) / seconds);
 	if (pg_popcount32(judged->answers) >= BAD_ANSWERS)
 		begin_pause(pace, judged, account, now);
-	pace->watched_since = 0;
 }
 
 /* This session was retired on schedule, and is counted. */
