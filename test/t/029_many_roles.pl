@@ -85,7 +85,8 @@ my $used   = worker_time();
 $holder{plain} = holder('many', 'plain', 2);
 wait_for($node, connections('plain'), 'who is a member of little is retired beside them', 0);
 sleep 1 while time < $begin + 8;
-cmp_ok(worker_time() - $used, '<', 0.4 * (time - $begin), 'the worker is not busy with roles');
+note('processor time, s: ', worker_time() - $used, ' of ', time - $begin);
+cmp_ok(worker_time() - $used, '<', 0.1 * (time - $begin), 'the worker is not busy with roles');
 is(value(connections('many_b')), 3, 'who is protected by one in thousands stays');
 $churn->kill_kill;
 
