@@ -42,6 +42,10 @@
 #define INSERT_TRIES	10
 #define CLAIM_SPINS		1000	/* for the name of a claimed place */
 
+/* A server is nearly full when fewer slots than these are left to use. */
+#define NEARLY_FULL_LEAST	3
+#define NEARLY_FULL_SHARE	20	/* one in so many */
+
 #define ACCOUNT(i)	(&pm_shared->accounts[i])
 #define KEY(i)		(&pm_shared->account_keys[i])
 
@@ -140,6 +144,8 @@ pm_account_init(PmAccount *account)
 	pg_atomic_init_u32(&account->tick_peak, 0);
 	pg_atomic_init_u64(&account->last_used, 0);
 	pg_atomic_init_u32(&account->near_declared, 0);
+	pg_atomic_init_u64(&account->watched, 0);
+	pg_atomic_init_u64(&account->watched_connects, 0);
 }
 
 uint32
@@ -417,6 +423,40 @@ pm_account_count(PmPlace place, PmCounter counter)
 	pm_account_add(account, counter, 1);
 	note_use(account, pm_monotonic_us());
 	pm_account_let_go(account);
+}
+
+/*
+ * A login was refused for want of a slot. What that says lies in how many of the
+ * slots are sessions that have begun: anybody who can reach the server can hold the
+ * rest without a password.
+ */
+void
+pm_account_weigh_refusal(void)
+{
+	int			usable = pm_usable_connections();
+	int			begun = pg_atomic_read_u32(&ACCOUNT(pm_server_account())->connections);
+
+	if (begun >= usable - Max(NEARLY_FULL_LEAST, usable / NEARLY_FULL_SHARE))
+		pg_atomic_fetch_add_u32(&pm_shared->refused_full, 1);
+	else if (begun >= usable / 2)
+		pg_atomic_fetch_add_u32(&pm_shared->refused_half, 1);
+}
+
+/* Of a login role at an address; never 0. */
+uint64
+pm_client_key(Oid role, const PmAddr *addr)
+{
+	return hash_bytes_extended(addr->bytes, sizeof(addr->bytes), ((uint64) addr->family << 32) | role) | 1;
+}
+
+/* A session of this client has begun in the account. */
+void
+pm_account_note_client(int account, Oid role, const PmAddr *addr)
+{
+	uint64		watched = pg_atomic_read_u64(&ACCOUNT(account)->watched);
+
+	if (watched != 0 && watched == pm_client_key(role, addr))
+		pg_atomic_fetch_add_u64(&ACCOUNT(account)->watched_connects, 1);
 }
 
 void

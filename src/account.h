@@ -70,6 +70,18 @@ typedef struct PmAccountKey
 #define PM_PEAK_BITS	20
 #define PM_PEAK_COUNT(word)	((int) ((word) & ((1 << PM_PEAK_BITS) - 1)))
 
+#define PM_MOST_JUDGED	4		/* login roles of one pool at a time */
+
+/* How a login role's clients answer the retirements of its sessions: pauses.c. */
+typedef struct PmJudged
+{
+	Oid			role;			/* invalid: the place is free */
+	uint32		answers;		/* the last ones, the latest in bit 0; 1: bad */
+	int64		judged_at;
+	int64		paused_until;	/* 0: not paused */
+	double		normal;			/* connects a second; negative: not known */
+} PmJudged;
+
 /*
  * How a pool's scheduled retirement goes; times in ms of the monotonic clock. It
  * stays with the account, so that a pool that is declared anew keeps its pace.
@@ -78,14 +90,13 @@ typedef struct PmPace
 {
 	int64		last_retired;	/* on schedule, or the question put; 0: none */
 	int64		gap;			/* that was kept then */
+	Oid			watched_role;	/* whose connects are in watched_connects */
 	int64		watched_since;	/* pauses.c: evidence since then; 0: none */
 	uint64		connects;		/* what the counters were then */
-	uint64		retired;
-	double		normal;			/* connects a second that were normal then;
-								 * negative: not known */
-	int			bad_answers;	/* to the last retirements, in a row */
-	bool		storm;			/* the pool is in one */
-	int64		paused_until;	/* 0: not paused */
+	uint64		retired;		/* and those of others since then */
+	bool		storm;			/* the watched are in one */
+	int64		doubt_since;	/* pauses.c: they may be; 0: never */
+	PmJudged	judged[PM_MOST_JUDGED];
 } PmPace;
 
 typedef struct PmAccount
@@ -120,6 +131,13 @@ typedef struct PmAccount
 	pg_atomic_uint64 last_used; /* ms, monotonic; 0: not since the start */
 	pg_atomic_uint32 near_declared; /* it and a declared pool exchanged a
 									 * session */
+	/*
+	 * Whose connects are counted apart, by pm_client_key(); 0: nobody's. The
+	 * worker chooses; who connects at that moment may be counted for the one
+	 * before.
+	 */
+	pg_atomic_uint64 watched;
+	pg_atomic_uint64 watched_connects;
 
 	/* the worker's alone */
 	uint64		in_history[PM_NUM_KEPT];	/* of the counters */
@@ -181,6 +199,9 @@ extern void pm_account_count(PmPlace place, PmCounter counter);
 extern void pm_account_add(int account, PmCounter counter, int64 n);
 extern void pm_account_add_busy(int account, int64 us);
 extern int	pm_account_begin(PmPlace place);
+extern void pm_account_weigh_refusal(void);
+extern uint64 pm_client_key(Oid role, const PmAddr *addr);
+extern void pm_account_note_client(int account, Oid role, const PmAddr *addr);
 extern void pm_account_end(int account, PmCounter how, int64 lifetime);
 extern int	pm_account_move(int from, PmPlace to, int64 open);
 extern void pm_account_raise(pg_atomic_uint64 *max, uint64 value);

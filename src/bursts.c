@@ -20,6 +20,9 @@
  * It is over when the sum has come down to less than half of that. Sums of a storm
  * do not count towards what is normal.
  *
+ * In each account one client (a login role at an address) is watched for pauses.c,
+ * which chooses it: its own connects, and what is normal for it, by the same means.
+ *
  * Of a burst of refusals the first is told at once, and the whole when
  * BURST_PAUSE has passed without another.
  *
@@ -36,6 +39,8 @@
 
 #define WINDOW			10		/* s */
 #define NORMAL_WINDOWS	360
+#define OWN_WINDOWS		60		/* as long as a pause for reconnects: what is
+								 * normal by then is known after it */
 #define STORM_LEAST		20
 #define STORM_UNKNOWN	100
 #define LEARNING		6
@@ -43,17 +48,26 @@
 #define OWN_FACTOR		2
 #define BURST_PAUSE		10000	/* ms */
 
+/* Connects of the last seconds, and what is normal. */
+typedef struct Flow
+{
+	uint64		connects;		/* at the last tick */
+	uint32		seconds[WINDOW];	/* connects in each, by second % WINDOW */
+	uint32		sum;			/* of these */
+	double		normal;			/* sum that is normal */
+	int			windows;		/* that normal is made of */
+} Flow;
+
 /* What the worker knows of one account. */
 typedef struct Watch
 {
 	uint32		incarnation;	/* of the account: it may get another owner */
 	char		name[PM_NAME_LEN];
-	uint64		connects;		/* at the last tick */
-	uint32		seconds[WINDOW];	/* connects in each, by second % WINDOW */
-	uint32		sum;			/* of these */
+	Flow		flow;
+	Flow		own;			/* of the one client that pauses.c watches */
+	uint64		own_key;		/* which one that is */
+	double		limit;			/* more than this is a storm */
 	int64		last_connect;	/* ms, monotonic */
-	double		normal;			/* sum that is normal */
-	int			windows;		/* that normal is made of */
 	bool		storm;
 	uint64		storm_connects;
 	int64		storm_since;	/* ms, monotonic */
@@ -127,71 +141,104 @@ storm_limit(const PmRules *rules, int account, const Watch *watch)
 	int			room = room_of(rules, account, &own_rate);
 	int			least = STORM_LEAST;
 
-	if (room < 0 && watch->windows < LEARNING)
+	if (room < 0 && watch->flow.windows < LEARNING)
 		least = STORM_UNKNOWN;
 	if (room < 0)
 		room = PM_PEAK_COUNT(pg_atomic_read_u64(&pm_shared->accounts[account].peak));
-	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * watch->normal, OWN_FACTOR * own_rate * WINDOW));
+	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * watch->flow.normal, OWN_FACTOR * own_rate * WINDOW));
 }
 
 static void
-learn(Watch *watch)
+learn(Flow *flow, double sum, int most_windows)
 {
-	watch->windows = Min(watch->windows + 1, NORMAL_WINDOWS);
-	watch->normal += (watch->sum - watch->normal) / watch->windows;
+	flow->windows = Min(flow->windows + 1, most_windows);
+	flow->normal += (sum - flow->normal) / flow->windows;
 }
 
 /* Forgets the seconds that have left the window, up to the present one. */
 static void
-slide(Watch *watch, int64 from, int64 to)
+slide(Flow *flow, int64 from, int64 to)
 {
 	for (int64 second = Max(from + 1, to - WINDOW + 1); second <= to; second++)
 	{
-		watch->sum -= watch->seconds[second % WINDOW];
-		watch->seconds[second % WINDOW] = 0;
+		flow->sum -= flow->seconds[second % WINDOW];
+		flow->seconds[second % WINDOW] = 0;
 	}
+}
+
+/* Returns how many connects are new since the last tick. */
+static uint64
+add_connects(Flow *flow, uint64 connects, int64 second)
+{
+	uint64		new = connects - flow->connects;
+
+	flow->connects = connects;
+	flow->seconds[second % WINDOW] += new;
+	flow->sum += new;
+	return new;
 }
 
 /* How many seconds ago the connects in the window began, 1 at least. */
 static int
-span(const Watch *watch, int64 second)
+span(const Flow *flow, int64 second)
 {
 	for (int back = WINDOW - 1; back > 0; back--)
 	{
-		if (watch->seconds[(second - back) % WINDOW] > 0)
+		if (flow->seconds[(second - back) % WINDOW] > 0)
 			return back + 1;
 	}
 	return 1;
 }
 
+/*
+ * The client that is watched, which may be another one by now. What it answers to
+ * retirements is not normal for it, so nothing is learnt here while pauses.c waits
+ * for an answer: see pm_bursts_learn().
+ */
+static void
+watch_client(int account, Watch *watch, int64 from, int64 second)
+{
+	PmAccount  *shared = &pm_shared->accounts[account];
+	uint64		key = pg_atomic_read_u64(&shared->watched);
+	uint64		connects = pg_atomic_read_u64(&shared->watched_connects);
+
+	if (key != watch->own_key)
+	{
+		memset(&watch->own, 0, sizeof(Flow));
+		watch->own.connects = connects;
+		watch->own_key = key;
+	}
+	if (second / WINDOW != from / WINDOW && shared->pace.watched_since == 0 && !watch->storm)
+		learn(&watch->own, watch->own.sum, OWN_WINDOWS);
+	slide(&watch->own, from, second);
+	(void) add_connects(&watch->own, connects, second);
+}
+
 static void
 watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 {
-	uint64		connects = counter(account, PM_CONNECTS);
-	uint64		new = connects - watch->connects;
 	int64		second = now / 1000;
-	double		limit = storm_limit(rules, account, watch);
+	Flow	   *flow = &watch->flow;
+	uint64		new = add_connects(flow, counter(account, PM_CONNECTS), second);
 	bool		discovered = pm_account_is_application(account);
 
-	watch->connects = connects;
-	watch->seconds[second % WINDOW] += new;
-	watch->sum += new;
+	watch->limit = storm_limit(rules, account, watch);
 	if (new > 0)
 		watch->last_connect = now;
 	if (watch->storm)
 		watch->storm_connects += new;
-	if (!watch->storm && watch->sum >= limit)
+	if (!watch->storm && flow->sum >= watch->limit)
 	{
-		int			seconds = span(watch, second);
+		int			seconds = span(flow, second);
 
 		watch->storm = true;
-		watch->storm_connects = watch->sum;
+		watch->storm_connects = flow->sum;
 		watch->storm_since = now - (seconds - 1) * 1000;
 		pm_event(PM_EVENT_STORM, watch->name, discovered, 0,
 				 "{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %.3f}",
-				 watch->sum, seconds, (double) watch->sum / seconds, watch->normal / WINDOW);
+				 flow->sum, seconds, (double) flow->sum / seconds, flow->normal / WINDOW);
 	}
-	else if (watch->storm && watch->sum < limit / 2)
+	else if (watch->storm && flow->sum < watch->limit / 2)
 	{
 		watch->storm = false;
 		pm_event(PM_EVENT_STORM_OVER, watch->name, discovered, 0,
@@ -247,16 +294,17 @@ pm_bursts_tick(const PmRules *rules)
 			/* what a new worker finds has happened before it */
 			if (first)
 			{
-				watch->connects = counter(i, PM_CONNECTS);
+				watch->flow.connects = counter(i, PM_CONNECTS);
 				watch->refused = counter(i, PM_REFUSED);
 			}
 		}
 		/* a window has gone by: what it had was normal, if it was no storm */
 		if (second / WINDOW != last_second / WINDOW && !watch->storm)
-			learn(watch);
-		slide(watch, last_second, second);
+			learn(&watch->flow, watch->flow.sum, NORMAL_WINDOWS);
+		slide(&watch->flow, last_second, second);
 		watch_refusals(i, watch, now);
 		watch_connects(rules, i, watch, now);
+		watch_client(i, watch, last_second, second);
 	}
 	last_second = second;
 }
@@ -267,13 +315,63 @@ pm_bursts_in_storm(int account)
 	return watches != NULL && watches[account].storm;
 }
 
-/* Connects a second that are normal; false: that is not known yet. */
+/* Does the watched client make as much of it as keeps a storm going? */
+bool
+pm_bursts_own_storm(int account)
+{
+	return pm_bursts_in_storm(account) && watches[account].own.sum >= watches[account].limit / 2;
+}
+
+/* What is known of the account, if it is still the same one; else NULL. */
+static Watch *
+watch_of(int account)
+{
+	if (watches == NULL || watches[account].incarnation != pm_shared->accounts[account].incarnation)
+		return NULL;
+	return &watches[account];
+}
+
+/* That of the watched client, if it was not changed since the last tick. */
+static Flow *
+own_flow(int account)
+{
+	Watch	   *watch = watch_of(account);
+
+	if (watch == NULL || watch->own_key != pg_atomic_read_u64(&pm_shared->accounts[account].watched))
+		return NULL;
+	return &watch->own;
+}
+
+/* Connects a second of the watched client that are normal; false: not known yet. */
+bool
+pm_bursts_own_normal(int account, double *normal)
+{
+	Flow	   *own = own_flow(account);
+
+	if (own == NULL || own->windows < LEARNING)
+		return false;
+	*normal = own->normal / WINDOW;
+	return true;
+}
+
+/* Of all clients together. */
 bool
 pm_bursts_normal(int account, double *normal)
 {
-	if (watches == NULL || watches[account].windows < LEARNING ||
-		watches[account].incarnation != pm_shared->accounts[account].incarnation)
+	Watch	   *watch = watch_of(account);
+
+	if (watch == NULL || watch->flow.windows < LEARNING)
 		return false;
-	*normal = watches[account].normal / WINDOW;
+	*normal = watch->flow.normal / WINDOW;
 	return true;
+}
+
+/* So many connects a second of the watched client were no answer to anything. */
+void
+pm_bursts_learn(int account, double connects)
+{
+	Flow	   *own = own_flow(account);
+
+	if (own != NULL)
+		learn(own, connects * WINDOW, OWN_WINDOWS);
 }

@@ -29,13 +29,16 @@
 #include "pauses.h"
 #include "recycler.h"
 #include "schedule.h"
+#include "shares.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "verdicts.h"
 
 #define ANSWER_TIMEOUT	2000	/* ms; for one answer */
 #define ANSWER_INTERVAL	10		/* ms; between two looks at answers */
 #define LOOK_AGAIN		1000	/* ms; pauses end, loads come to an end */
+#define LOOK_UP_BUDGET	20		/* ms; of roles in one look */
 
 /* A question that has no answer yet. */
 typedef struct Question
@@ -48,9 +51,9 @@ typedef struct Question
 /* What one look has found of a pool. A pid of 0: no session. */
 typedef struct Found
 {
-	int			sessions;
 	PmAsk		stale;
 	PmAsk		idle;			/* above base, for shrink_idle */
+	bool		noted;			/* who is next; for the pauses */
 }			Found;
 
 static Question * questions = NULL; /* most_questions() */
@@ -73,7 +76,7 @@ note_answer(const Question * question)
 	const PmAsk *ask = &question->ask;
 
 	if (ask->retired)
-		pm_pauses_note_retired(ask->account, question->gap);
+		pm_pauses_note_retired(ask->account, &ask->session, question->gap);
 	else
 		pm_shared->accounts[ask->account].pace.last_retired = question->former_turn;
 	pm_outcomes_note(ask);
@@ -133,24 +136,34 @@ has_declined(const PmSession *session)
 	return slot->declined_start == session->backend_start && pm_reason_lasts(slot->declined_reason);
 }
 
-/* The oldest first; but those that have declined after all that have not. */
+/*
+ * The oldest first; but those that have declined after all that have not, and those
+ * whose role pauses in this pool after all others, whom they must not keep.
+ */
 static bool
-comes_before(const PmSession *session, const PmSession *other)
+comes_before(const PmSession *session, const PmSession *other, int account)
 {
 	if (other->pid == 0)
 		return true;
+	if (pm_paused(account, session->userid) != pm_paused(account, other->userid))
+		return pm_paused(account, other->userid);
 	if (has_declined(session) != has_declined(other))
 		return has_declined(other);
 	return session->backend_start < other->backend_start;
 }
 
-/* Looks up roles: shared catalogs, which need no database. */
+/*
+ * Looks up roles: shared catalogs, which need no database, and no longer than
+ * LOOK_UP_BUDGET. Whom there was no time for is nobody's candidate in this look.
+ */
 static void
 find_candidates(PmTally *tally, Found * found, int64 now)
 {
 	PmScan		scan;
 	PmSession	session;
 
+	pm_shares_count(tally);
+	pm_verdicts_begin(LOOK_UP_BUDGET);
 	pm_scan_begin(&scan);
 	while (pm_scan_next(&scan, &session))
 	{
@@ -160,9 +173,8 @@ find_candidates(PmTally *tally, Found * found, int64 now)
 
 		if (class->pool < 0)
 			continue;
-		found[class->pool].sessions++;
 		best = flags.stale ? &found[class->pool].stale : &found[class->pool].idle;
-		if (comes_before(&session, &best->session) && !asked_lately(&session, now) &&
+		if (comes_before(&session, &best->session, tally->rules->accounts[class->pool]) && !asked_lately(&session, now) &&
 			pm_keep_reason(tally, class, &session, &flags, true) == PM_REASON_NONE)
 			pm_ask_init(best, &session, class->pool, tally->rules, &flags);
 	}
@@ -185,7 +197,7 @@ turn_of(const PmAsk *ask, const PmPool *pool, int64 now)
 
 	if (now < due)
 		return due;
-	if (pm_paused(ask->account) || nquestions == most_questions())
+	if (pm_paused(ask->account, ask->session.userid) || nquestions == most_questions())
 		return now + LOOK_AGAIN;
 	if (pm_shared->interval_retired + nquestions >= pm_recycle_limit)
 		return pm_shared->interval_begin + pm_recycle_interval;
@@ -215,16 +227,26 @@ collect(const Found * found, const PmRules *rules, PmAsk *candidates)
 	{
 		if (found[i].stale.session.pid != 0)
 			candidates[n++] = found[i].stale;
-		if (found[i].idle.session.pid != 0 && found[i].sessions > rules->pools[i].base)
+		if (found[i].idle.session.pid != 0)
 			candidates[n++] = found[i].idle;
 	}
 	qsort(candidates, n, sizeof(PmAsk), pm_ask_compare_age);
 	return n;
 }
 
+/* Of each pool, the first one that does not pause. */
+static void
+note_next(const PmAsk *ask, Found * found)
+{
+	if (found->noted || pm_paused(ask->account, ask->session.userid))
+		return;
+	found->noted = true;
+	pm_pauses_note_next(ask->account, &ask->session);
+}
+
 /* Asks those whose turn it is, the oldest first, and sets when to look again. */
 static void
-ask_candidates(const PmAsk *candidates, int n, const PmRules *rules, int64 now)
+ask_candidates(const PmAsk *candidates, int n, Found * found, const PmRules *rules, int64 now)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -233,6 +255,7 @@ ask_candidates(const PmAsk *candidates, int n, const PmRules *rules, int64 now)
 
 		if (is_asking(candidates[i].account))
 			continue;
+		note_next(&candidates[i], &found[candidates[i].pool]);
 		turn = turn_of(&candidates[i], pool, now);
 		if (turn > 0)
 			next_look = Min(next_look, turn);
@@ -272,7 +295,9 @@ look(int64 now)
 	found = palloc0(sizeof(Found) * (tally.rules->npools + 1));
 	candidates = palloc(sizeof(PmAsk) * 2 * (tally.rules->npools + 1));
 	find_candidates(&tally, found, now);
-	ask_candidates(candidates, collect(found, tally.rules, candidates), tally.rules, now);
+	ask_candidates(candidates, collect(found, tally.rules, candidates), found, tally.rules, now);
+	if (pm_verdicts_put_off())
+		next_look = Min(next_look, now + LOOK_AGAIN);
 	pm_tally_end(&tally);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);

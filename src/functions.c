@@ -20,6 +20,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "verdicts.h"
 
 #define ANSWER_TIMEOUT	2000	/* ms; of all sessions together */
 #define ANSWER_INTERVAL	1		/* ms; between two looks */
@@ -118,6 +119,7 @@ find_over_age(PmTally *tally, int pool, Candidate **candidates)
 	int			found = 0;
 
 	*candidates = palloc(sizeof(Candidate) * room);
+	pm_verdicts_begin(-1);
 	pm_scan_begin(&scan);
 	while (pm_scan_next(&scan, &session))
 	{

@@ -93,6 +93,8 @@ pm_login_failed(PmCounter how)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pm_account_count(pm_account_of(&who, false, &echo), how);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (how == PM_REFUSED)
+		pm_account_weigh_refusal();
 }
 
 /*

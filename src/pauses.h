@@ -6,10 +6,12 @@
 #ifndef PM_PAUSES_H
 #define PM_PAUSES_H
 
+#include "scan.h"
 #include "shmem.h"
 
-extern void pm_pauses_note_retired(int account, int64 gap);
+extern void pm_pauses_note_next(int account, const PmSession *session);
+extern void pm_pauses_note_retired(int account, const PmSession *session, int64 gap);
 extern void pm_pauses_tick(const PmRules *rules, bool matters);
-extern bool pm_paused(int account);
+extern bool pm_paused(int account, Oid role);
 
 #endif							/* PM_PAUSES_H */

@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "clock.h"
 #include "guc.h"
 #include "miscadmin.h"
@@ -16,83 +15,13 @@
 #include "recycler.h"
 #include "schedule.h"
 #include "session.h"
-#include "utils/acl.h"
+#include "shares.h"
 #include "utils/timestamp.h"
-#include "utils/varlena.h"
-
-/* The names in protected_roles, in a copy that lives as long as they do. */
-static List *
-protected_names(void)
-{
-	List	   *names = NIL;
-
-	/* the setting's check has seen to it that it can be split */
-	(void) SplitIdentifierString(pstrdup(pm_protected_roles), ',', &names);
-	return names;
-}
-
-/* Is it one of protected_roles, or a member of one? */
-static bool
-is_protected(Oid userid)
-{
-	ListCell   *cell;
-
-	foreach(cell, protected_names())
-	{
-		Oid			role = get_role_oid((char *) lfirst(cell), true);
-
-		if (OidIsValid(role) && is_member_of_role_nosuper(userid, role))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Says in the log which of protected_roles do not exist: they protect nobody.
- * Called by the worker when it starts and after each reload. Needs no database.
- */
-void
-pm_check_protected_roles(void)
-{
-	static bool listening_to_grants = false;
-	MemoryContext caller = CurrentMemoryContext;
-	ListCell   *cell;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-
-	/*
-	 * A process without a database is not told when memberships change,
-	 * unless it asks to be.
-	 */
-	if (!listening_to_grants)
-		initialize_acl();
-	listening_to_grants = true;
-	foreach(cell, protected_names())
-	{
-		const char *name = lfirst(cell);
-
-		if (!OidIsValid(get_role_oid(name, true)))
-			ereport(LOG,
-					(errmsg("role \"%s\" in \"pool_monitor.protected_roles\" does not exist", name),
-					 errhint("Names are folded to lower case unless they are in double quotes.")));
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(caller);
-}
-
-/* Looks up catalogs: needs a transaction. */
-static PmReason
-role_reason(Oid role)
-{
-	if (superuser_arg(role))
-		return PM_REASON_SUPERUSER;
-	return is_protected(role) ? PM_REASON_PROTECTED : PM_REASON_NONE;
-}
+#include "verdicts.h"
 
 /*
  * Reasons that lie in the role it logged in with, and in the one it began to act
- * as where that is another one. Needs a transaction.
+ * as where that is another one: verdicts.c. Needs a transaction.
  */
 static PmReason
 roles_reason(PmClass *class, const PmSession *session)
@@ -101,23 +30,25 @@ roles_reason(PmClass *class, const PmSession *session)
 
 	if (!class->role_known)
 	{
-		class->role_reason = role_reason(class->key.userid);
+		class->role_reason = pm_verdict(class->key.userid);
 		class->role_known = true;
 	}
 	if (class->role_reason == PM_REASON_NONE && OidIsValid(role) && role != class->key.userid)
-		return role_reason(role);
+		return pm_verdict(role);
 	return class->role_reason;
 }
 
-/* Is the session one that shrink_idle takes? Never below base, nor without one. */
+/*
+ * Is the session one that shrink_idle takes? Never below base, nor without one; and
+ * what counts is what its own login role has in the pool (shares.c).
+ */
 static bool
-shrinkable(const PmTally *tally, const PmClass *class, const PmFlags *flags)
+shrinkable(const PmTally *tally, const PmClass *class, const PmSession *session, const PmFlags *flags)
 {
 	const PmPool *pool = &tally->rules->pools[class->pool];
-	PmAccount  *account = &pm_shared->accounts[tally->rules->accounts[class->pool]];
 
 	return pool->shrink_idle && !pool->grows_from_zero && flags->idle_over_limit &&
-		pg_atomic_read_u32(&account->connections) > (uint32) pool->base;
+		pm_share(tally, class->pool, session) > pool->base;
 }
 
 /* Why its age is none to be retired at. */
@@ -141,7 +72,7 @@ session_reason(const PmTally *tally, const PmClass *class, const PmSession *sess
 
 	if (class->pool < 0)
 		return PM_REASON_NO_POOL;
-	shrinks = scheduled && shrinkable(tally, class, flags);
+	shrinks = scheduled && shrinkable(tally, class, session, flags);
 	reason = age_reason(&tally->rules->pools[class->pool], flags);
 	if (!shrinks && reason != PM_REASON_NONE)
 		return reason;
@@ -162,7 +93,8 @@ session_reason(const PmTally *tally, const PmClass *class, const PmSession *sess
  * Why the session is not to be asked to end itself, PM_REASON_NONE when it is.
  * A scheduled clean-up needs recycle_mode "terminate", and takes what shrink_idle
  * says too; one by hand leaves only pools alone whose mode is "off". The kill
- * switch stops both. Needs a transaction.
+ * switch stops both. Needs a transaction, pm_verdicts_begin() and, for a scheduled
+ * one, pm_shares_count().
  */
 PmReason
 pm_keep_reason(const PmTally *tally, PmClass *class, const PmSession *session,
@@ -205,7 +137,7 @@ pm_wait_reason(const PmRules *rules, const PmClass *class, const PmSession *sess
 
 	if (pm_load_state(pg_atomic_read_u64(&pm_shared->load_requested)) != PM_DECLARATIONS_CURRENT)
 		return PM_REASON_LOADING;
-	if (pm_paused(rules->accounts[class->pool]))
+	if (pm_paused(rules->accounts[class->pool], session->userid))
 		return PM_REASON_PAUSED;
 	if (slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval)
 		return slot->declined_reason;

@@ -8,7 +8,6 @@
 #include "ask.h"
 #include "tally.h"
 
-extern void pm_check_protected_roles(void);
 extern PmReason pm_wait_reason(const PmRules *rules, const PmClass *class, const PmSession *session, const PmFlags *flags);
 extern PmReason pm_keep_reason(const PmTally *tally, PmClass *class, const PmSession *session,
 							   const PmFlags *flags, bool scheduled);

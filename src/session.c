@@ -234,7 +234,10 @@ begin_session(void)
 	bool		echo;
 	PmPlace		place = my_place(&echo);
 	int			account = pm_sheet_begin(sheet, place);
+	PmAddr		addr;
 
+	pm_copy_address(&addr, &MyBEEntry->st_clientaddr);
+	pm_account_note_client(account, MyBEEntry->st_userid, &addr);
 	pm_login_stage = PM_LOGIN_BEGUN;
 	pm_holds_begin(sheet);
 	role_at_begin = GetUserId();

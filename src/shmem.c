@@ -86,6 +86,8 @@ initialize_shared_memory(PmShared *shared)
 	pg_atomic_init_u32(&shared->rules_version, 0);
 	pg_atomic_init_u32(&shared->no_place, 0);
 	pg_atomic_init_u32(&shared->given_up, 0);
+	pg_atomic_init_u32(&shared->refused_full, 0);
+	pg_atomic_init_u32(&shared->refused_half, 0);
 	pg_atomic_init_u32(&shared->save_wanted, 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{

@@ -200,6 +200,22 @@ typedef struct PmRuleSet
 /* In PmShared.no_place: an application whose login was admitted, or was not. */
 #define PM_NO_PLACE_ADMITTED	1
 #define PM_NO_PLACE_FAILED		2
+#define PM_HALF_SAMPLES 3
+
+/* What the refused logins of the last time say; times in ms, monotonic, 0: never. */
+typedef struct PmRefusals
+{
+	uint32		full;			/* what the counters were at the last look */
+	uint32		half;
+	int64		last_full;		/* a login was refused by a full server */
+	int64		half_at[PM_HALF_SAMPLES];	/* by one that logins may have
+											 * filled: the last seconds with
+											 * such ones */
+	int			half_next;		/* the oldest of them */
+	int64		looked_at;
+	int64		hour_begin;
+	int64		hour_paused;	/* ms for their sake, since then */
+} PmRefusals;
 
 typedef struct PmShared
 {
@@ -217,6 +233,9 @@ typedef struct PmShared
 	pg_atomic_uint32 rules_version; /* its parity: the set in force */
 	pg_atomic_uint32 no_place;	/* PM_NO_PLACE_...: somebody found none */
 	pg_atomic_uint32 given_up;	/* applications whose sums went to (other) */
+	pg_atomic_uint32 refused_full;	/* logins, while nearly all slots were
+									 * sessions */
+	pg_atomic_uint32 refused_half;	/* while half of them were */
 	pg_atomic_uint32 save_wanted;	/* the statistics, soon */
 
 	/* protected by lock */
@@ -244,7 +263,7 @@ typedef struct PmShared
 	bool		applications_full;	/* that was said, of this crowd */
 	int64		crowded_until;	/* ms, monotonic: places are kept free */
 	int64		next_save;		/* ms, monotonic; 0: not set yet */
-	int64		last_refused;	/* a login; ms, monotonic; 0: none seen */
+	PmRefusals	refusals;		/* pauses.c */
 	bool		refusing;		/* so that scheduled retirement pauses */
 	int64		interval_begin; /* of scheduled retirement; ms, monotonic */
 	int			interval_retired;	/* on schedule, since then */

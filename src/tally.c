@@ -67,6 +67,7 @@ pm_tally_begin(PmTally *tally)
 	tally->now = GetCurrentTimestamp();
 	tally->rules = pm_rules_current();
 	tally->classes = classes_create(CurrentMemoryContext, 64, NULL);
+	tally->shares = NULL;
 }
 
 void

@@ -58,12 +58,14 @@ typedef struct PmClass
 } PmClass;
 
 struct classes_hash;
+struct shares_hash;
 
 typedef struct PmTally
 {
 	TimestampTz now;
 	const PmRules *rules;
 	struct classes_hash *classes;
+	struct shares_hash *shares; /* shares.c; NULL: not counted */
 } PmTally;
 
 extern void pm_tally_begin(PmTally *tally);

@@ -12,11 +12,13 @@
 #include "guc.h"
 #include "recycler.h"
 #include "result.h"
+#include "shares.h"
 #include "tally.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+#include "verdicts.h"
 
 /* ---- budgets ---- */
 
@@ -127,6 +129,19 @@ mode_name(PmRecycleMode mode)
 	return mode == PM_RECYCLE_REPORT ? "report" : "off";
 }
 
+/* Does the declaration ask for a role? What matches every name asks for none. */
+static bool
+asks_for_role(const PmPool *pool)
+{
+	return !pool->any_usename && pool->usename[strspn(pool->usename, "%")] != '\0';
+}
+
+static bool
+asks_for_address(const PmPool *pool)
+{
+	return !pool->any_client_addr && pool->network_bits > 0;
+}
+
 PG_FUNCTION_INFO_V1(pm_declared_pools);
 
 /* The declarations in force, for SQL in any database. */
@@ -162,6 +177,8 @@ pm_declared_pools(PG_FUNCTION_ARGS)
 		pm_put_text(&row, mode_name(pool->recycle_mode));
 		pm_put_duration(&row, pool->recycle_grace);
 		pm_put_bool(&row, pool->shrink_idle);
+		pm_put_bool(&row, asks_for_role(pool));
+		pm_put_bool(&row, asks_for_address(pool));
 		pm_put_row(result, &row);
 	}
 	return (Datum) 0;
@@ -382,6 +399,8 @@ pm_sessions(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	pm_tally_begin(&tally);
+	pm_shares_count(&tally);
+	pm_verdicts_begin(-1);
 	pm_scan_begin(&scan);
 	while (pm_scan_next(&scan, &session))
 	{

@@ -22,7 +22,6 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "recycler.h"
 #include "sampler.h"
 #include "shmem.h"
 #include "statfile.h"
@@ -31,6 +30,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "verdicts.h"
 #include "worker.h"
 
 #define RESTART_SECONDS		5

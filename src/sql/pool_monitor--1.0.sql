@@ -551,12 +551,13 @@ CREATE FUNCTION pool_monitor.declared(
 	OUT pool text, OUT servers int, OUT workers int, OUT pool_size int, OUT max_overflow int,
 	OUT pool_timeout interval, OUT pool_recycle interval, OUT pre_ping bool, OUT echo_pool bool,
 	OUT idle_limit interval, OUT leak_threshold interval, OUT base bigint, OUT ceiling bigint, OUT budget bigint,
-	OUT recycle_mode text, OUT recycle_grace interval, OUT shrink_idle bool
+	OUT recycle_mode text, OUT recycle_grace interval, OUT shrink_idle bool,
+	OUT by_usename bool, OUT by_client_addr bool
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20
 	AS 'MODULE_PATHNAME', 'pm_declared_pools';
 COMMENT ON FUNCTION pool_monitor.declared() IS
-'The declarations in force, as every database of the server sees them, in matching order. Columns as in pools; budget is the ceiling where none was declared. Needs shared_preload_libraries, and pg_read_all_stats.';
+'The declarations in force, as every database of the server sees them, in matching order. Columns as in pools; budget is the ceiling where none was declared; by_usename, by_client_addr: does it ask for a role or an address at all, so that not everybody can bear its name. Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE VIEW pool_monitor.workload AS
 	WITH spans(span, length) AS (VALUES ('hour', interval '1 hour'), ('day', interval '1 day')),
@@ -919,6 +920,14 @@ CREATE VIEW pool_monitor.advice AS
 		FROM declared AS d
 		WHERE NOT d.pre_ping AND d.recycle_mode = 'terminate'
 	),
+	no_identity AS (
+		SELECT 'warning', d.pool, 'identity', 'sessions are retired on schedule, and anybody who sets this application_name belongs to the pool',
+			format('recycle_mode terminate%s; neither usename nor client_addr declared', CASE WHEN d.shrink_idle THEN ', shrink_idle' ELSE '' END),
+			'Declare the usename or the client_addr of the application too: any role can set any application_name, and sessions under it are counted, paced and retired with the pool''s own.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM declared AS d
+		WHERE d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr
+	),
 	storms AS (
 		SELECT 'warning', e.pool, 'storm', CASE WHEN e.pool IS NULL THEN format('application "%s" opened many connections at once', e.application_name) ELSE 'the pool opened many connections at once' END,
 			format('%s storms in the last day, the last at %s: %s', count(*), date_trunc('second', max(e.at)), (array_agg(e.detail ORDER BY e.seq DESC))[1]),
@@ -943,7 +952,7 @@ CREATE VIEW pool_monitor.advice AS
 		UNION ALL SELECT * FROM undeclared UNION ALL SELECT * FROM overcommitted UNION ALL SELECT * FROM lower_pool
 		UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM slow_holds UNION ALL SELECT * FROM leak
 		UNION ALL SELECT * FROM over_age UNION ALL SELECT * FROM long_recycle UNION ALL SELECT * FROM no_ping
-		UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
+		UNION ALL SELECT * FROM no_identity UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
 	)
 	SELECT f.severity, f.pool, f.topic, f.finding, f.evidence, f.recommendation, f.setting, f.current, f.proposed,
 		f.seen, f.effective_samples, f.quality
@@ -954,7 +963,7 @@ COMMENT ON VIEW pool_monitor.advice IS
 'What to change, one row for each finding, the gravest first. The thresholds are in docs/sizing.md. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.advice.severity IS 'critical: clients wait or are refused; warning: it will come to that, or the declaration is wrong; info: could be better';
 COMMENT ON COLUMN pool_monitor.advice.pool IS 'declared pool; NULL: the server, or an undeclared application';
-COMMENT ON COLUMN pool_monitor.advice.topic IS 'exhausted, overflow, idle, declaration, unbounded, undeclared, overcommitted, refused, slow_holds, leak, over_age, pool_recycle, pre_ping, storm, retirement';
+COMMENT ON COLUMN pool_monitor.advice.topic IS 'exhausted, overflow, idle, declaration, unbounded, undeclared, overcommitted, refused, slow_holds, leak, over_age, pool_recycle, pre_ping, identity, storm, retirement';
 COMMENT ON COLUMN pool_monitor.advice.finding IS 'what was found';
 COMMENT ON COLUMN pool_monitor.advice.evidence IS 'the numbers behind it';
 COMMENT ON COLUMN pool_monitor.advice.recommendation IS 'what to do';
@@ -991,7 +1000,9 @@ CREATE VIEW pool_monitor.checklist AS
 			count(*) FILTER (WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes') AS long_recycle,
 			max(d.pool_recycle) AS longest_recycle,
 			count(*) FILTER (WHERE NOT d.pre_ping) AS no_ping,
-			count(*) FILTER (WHERE d.echo_pool) AS echo
+			count(*) FILTER (WHERE d.echo_pool) AS echo,
+			count(*) FILTER (WHERE d.recycle_mode = 'terminate') AS acting,
+			count(*) FILTER (WHERE d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr) AS by_name
 		FROM declared AS d LEFT JOIN workload AS w ON w.pool = d.pool AND w.span = 'day'
 	),
 	settings AS (
@@ -1081,6 +1092,11 @@ CREATE VIEW pool_monitor.checklist AS
 			CASE WHEN u.applications > 0 THEN format('%s applications with two connections or more are in no pool: %s', u.applications, left(u.names, 200))
 				ELSE 'no application with two connections or more is in no pool' END
 		FROM undeclared AS u
+		UNION ALL
+		SELECT 12, 'usename or client_addr declared where sessions are retired on schedule',
+			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.by_name > 0 THEN 'warn' ELSE 'pass' END,
+			format('missing in %s of %s pools with recycle_mode terminate', p.by_name, p.acting)
+		FROM pools AS p
 	)
 	SELECT i.item, i.title, i.status, i.evidence FROM items AS i ORDER BY i.item;
 

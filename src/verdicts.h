@@ -1,0 +1,15 @@
+/*
+ * verdicts.h
+ *		Which roles' sessions are never retired.
+ */
+#ifndef PM_VERDICTS_H
+#define PM_VERDICTS_H
+
+#include "shmem.h"
+
+extern void pm_verdicts_begin(int64 budget_ms);
+extern PmReason pm_verdict(Oid role);
+extern bool pm_verdicts_put_off(void);
+extern void pm_check_protected_roles(void);
+
+#endif							/* PM_VERDICTS_H */

@@ -1,0 +1,215 @@
+# Who can make scheduled retirement pause: sessions that fill the server and the
+# retired session's own client can, logins without a password and strangers under
+# the pool's name cannot. Needs hanging logins, storms and a worker that acts.
+use strict;
+use warnings FATAL => 'all';
+use IO::Socket::UNIX;
+use IPC::Run;
+use PoolMonitor;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('pauses', <<'EOC');
+max_connections = 60
+pool_monitor.recycle_interval = 100ms
+authentication_timeout = 10min
+EOC
+$node->safe_psql('postgres',
+	"CREATE ROLE app LOGIN; CREATE ROLE stranger LOGIN; CREATE ROLE locked LOGIN PASSWORD 'x'");
+my $hba = slurp_file($node->data_dir . '/pg_hba.conf');
+unlink $node->data_dir . '/pg_hba.conf';
+$node->append_conf('pg_hba.conf', "local all locked scram-sha-256\n$hba");
+$node->reload;
+
+sub value { return $node->safe_psql('postgres', $_[0]) }
+
+sub holder
+{
+	my ($name, $user, $sessions) = @_;
+	return PoolMonitor::Holder->new(
+		$node,
+		application_name => $name,
+		user             => $user,
+		sessions         => $sessions
+	);
+}
+
+# Matched by its name alone: anybody can bear it.
+sub pool
+{
+	my ($name, $recycle) = @_;
+	declare(
+		$node,
+		"DELETE FROM pool_monitor.pools; INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, pool_recycle, recycle_grace, recycle_mode)
+		VALUES ('$name', '$name', 20, 0, '$recycle', '0', 'terminate')"
+	);
+	return;
+}
+
+sub pauses
+{
+	my ($where) = @_;
+	return value(
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND $where");
+}
+
+# Retirement of the pool goes on from here.
+sub goes_on
+{
+	my ($pool, $more, $what) = @_;
+	my $stats = "FROM pool_monitor.pool_stats WHERE pool = '$pool'";
+	my $now   = value("SELECT retired $stats");
+	wait_for($node, "SELECT retired >= $now + $more $stats", $what);
+	return;
+}
+
+# A connection that is asked for a password and never gives one; what the server
+# answers: R, or E when there is no slot.
+sub knock
+{
+	my $socket = IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port)
+	  or die "no connection: $!\n";
+	my $body = pack('N', 196608)
+	  . join("\0", user => 'locked', database => 'postgres', application_name => 'owner') . "\0\0";
+	print {$socket} pack('N', 4 + length $body) . $body;
+	$socket->flush;
+	sysread($socket, my $answer, 1) or die "no answer: $!\n";
+	return ($socket, $answer);
+}
+
+my @hanging;
+
+sub knock_until_refused
+{
+	foreach (1 .. 100)
+	{
+		my ($socket, $answer) = knock();
+		return if $answer eq 'E';
+		push @hanging, $socket;
+	}
+	die "nobody is refused\n";
+}
+
+sub leave
+{
+	close $_ foreach splice @hanging;
+	wait_for(
+		$node,
+		"SELECT count(*) < 10 FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename IS DISTINCT FROM 'app'",
+		'they are gone'
+	);
+	return;
+}
+
+# ---- without a password ----
+
+# psql's own connections are a few; half of what is usable is 28
+pool('owner', '10 s');
+my $owner = holder('owner', 'app', 20);
+goes_on('owner', 1, 'retirement begins');
+my $refused = "SELECT refused FROM pool_monitor.pool_stats WHERE pool = 'owner'";
+my $before  = value($refused);
+knock_until_refused();
+pop @hanging foreach 1 .. 5;    # room for this test
+wait_for(
+	$node,
+	"SELECT refused > $before FROM pool_monitor.pool_stats WHERE pool = 'owner'",
+	'logins fill the server, and one is refused'
+);
+goes_on('owner', 3, 'retirement goes on all the same');
+is(pauses('true'), 0, 'without a pause');
+leave();
+$owner->close;
+
+# the rest may be logins that hang: one refusal is not enough, refusals that last are
+pool('owner', '1 day');
+my $many = holder('owner', 'app', 32);
+knock_until_refused();
+pop @hanging foreach 1 .. 5;
+$before = value($refused);
+wait_for(
+	$node,
+	'SELECT max(at) < now() - interval $$2 s$$ FROM pool_monitor.events WHERE event = $$refused$$',
+	'some time later'
+);
+is(pauses('true'), 0, 'one refusal, half of the slots being sessions: no pause');
+
+foreach (1 .. 30)
+{
+	last if log_count($node, 'pool_monitor pauses scheduled retirement');
+	knock_until_refused();
+	select undef, undef, undef, 1.2;
+}
+wait_for_log(
+	$node,
+	qr/pool_monitor pauses scheduled retirement: the server refuses connections/,
+	'refusals second after second: a pause'
+);
+leave();
+$many->close;
+wait_for(
+	$node,
+	"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed'",
+	'which is over a minute later', 1
+);
+
+# ---- under the pool's name ----
+
+my $script = $node->basedir . '/one.sql';
+append_to_file($script, "SELECT 1;\n");
+
+sub storm
+{
+	my ($name, $user) = @_;
+	local $ENV{PGAPPNAME} = $name;
+	return IPC::Run::start(
+		[
+			'pgbench', '-n', '-C', '-T', 10 * $PostgreSQL::Test::Utils::timeout_default,
+			'-U', $user, '-h', $node->host, '-p', $node->port, '-f', $script, 'postgres'
+		],
+		'>',
+		\my $out,
+		'2>',
+		\my $err
+	);
+}
+
+pool('named', '20 s');
+my $named = holder('named', 'app', 30);
+goes_on('named', 1, 'retirement begins');
+my $strange = storm('named', 'stranger');
+wait_for(
+	$node,
+	"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'named'",
+	"a stranger's storm under the pool's name", 1
+);
+goes_on('named', 8, 'retirement of the owner goes on in the midst of it');
+is(pauses("pool = 'named'"), 0, 'without a pause');
+$strange->kill_kill;
+
+# of its own client it is one; and others of the pool do not wait with it
+my $others = holder('named', 'stranger', 3);
+my $own    = storm('named', 'app');
+wait_for(
+	$node,
+	"SELECT detail->>'reason' FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'named'",
+	"the owner's storm: a pause",
+	'reconnects'
+);
+$own->kill_kill;
+wait_for(
+	$node,
+	"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'named' AND usename = 'stranger'",
+	"a stranger's sessions are retired meanwhile", 0
+);
+is(
+	value(
+		"SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'named' AND usename = 'app' AND stale"
+	),
+	'scheduled retirement pauses',
+	"the owner's are not"
+);
+$_->close foreach $named, $others;
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();

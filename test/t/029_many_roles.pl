@@ -1,0 +1,134 @@
+# Roles that are members of thousands of others, memberships that change all the
+# time, and a catalog that is locked: the worker goes on sampling, and who is
+# protected stays so. Needs a worker, and somebody who makes roles beside it.
+use strict;
+use warnings FATAL => 'all';
+use IPC::Run;
+use PoolMonitor;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $roles = 4000;                                # that each of two login roles is a member of
+my $node  = new_server('many_roles', <<'EOC');
+max_connections = 40
+pool_monitor.recycle_interval = 100ms
+pool_monitor.protected_roles = 'guards'
+EOC
+$node->safe_psql('postgres',
+	'CREATE ROLE guards; CREATE ROLE plain LOGIN; CREATE ROLE maker LOGIN CREATEROLE');
+$node->safe_psql('postgres', <<"EOS", extra_params => ['-U', 'maker']);
+CREATE ROLE many_a LOGIN;
+CREATE ROLE many_b LOGIN;
+CREATE ROLE flip;
+CREATE ROLE flop;
+DO \$\$
+BEGIN
+	FOR i IN 1..$roles LOOP
+		EXECUTE format('CREATE ROLE a%s ROLE many_a', i);
+		EXECUTE format('CREATE ROLE b%s ROLE many_b', i);
+	END LOOP;
+END \$\$;
+EOS
+$node->safe_psql('postgres', "GRANT guards TO b$roles");
+
+sub value { return $node->safe_psql('postgres', $_[0]) }
+
+sub holder
+{
+	my ($name, $user, $sessions) = @_;
+	return PoolMonitor::Holder->new(
+		$node,
+		application_name => $name,
+		user             => $user,
+		sessions         => $sessions
+	);
+}
+
+sub connections
+{
+	my ($user) = @_;
+	return
+	  "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'many' AND usename = '$user'";
+}
+
+my $worker = value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
+
+# s of processor time that the worker has used
+sub worker_time
+{
+	my @stat = split / /, slurp_file("/proc/$worker/stat") =~ s/^.*\) //r;
+	return ($stat[11] + $stat[12]) / 100;
+}
+
+# ---- memberships that change all the time ----
+
+my $script = $node->basedir . '/churn.sql';
+append_to_file($script, "GRANT flip TO flop;\nREVOKE flip FROM flop;\n");
+my $churn = IPC::Run::start(
+	[
+		'pgbench', '-n', '-R', '30', '-T', 10 * $PostgreSQL::Test::Utils::timeout_default,
+		'-U', 'maker', '-h', $node->host, '-p', $node->port, '-f', $script, 'postgres'
+	],
+	'>',
+	\my $out,
+	'2>',
+	\my $err
+);
+declare($node, <<'EOS');
+INSERT INTO pool_monitor.pools (name, application_name, pool_size, pool_recycle, recycle_grace, recycle_mode)
+VALUES ('many', 'many', 10, '1 s', '0', 'terminate');
+INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow) VALUES ('tick', 'tick', 1, 0);
+EOS
+my %holder = map { $_ => holder('many', $_, 3) } 'many_a', 'many_b';
+my $begin  = time;
+my $used   = worker_time();
+$holder{plain} = holder('many', 'plain', 2);
+wait_for($node, connections('plain'), 'who is a member of little is retired beside them', 0);
+sleep 1 while time < $begin + 8;
+note('processor time, s: ', worker_time() - $used, ' of ', time - $begin);
+cmp_ok(worker_time() - $used, '<', 0.1 * (time - $begin), 'the worker is not busy with roles');
+is(value(connections('many_b')), 3, 'who is protected by one in thousands stays');
+$churn->kill_kill;
+
+# ---- and then no more ----
+
+wait_for($node, connections('many_a'), 'who is a member of thousands is retired in the end', 0);
+is(value(connections('many_b')), 3, 'who is protected by one of them is not');
+is(
+	value(
+		"SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'many' AND usename = 'many_b'"
+	),
+	'protected role',
+	'which sessions knows, too'
+);
+value("REVOKE guards FROM b$roles");
+wait_for($node, connections('many_b'), 'until it is no longer', 0);
+
+# ---- a catalog that is locked ----
+
+my $locker = PoolMonitor::Holder->new($node, application_name => 'locker', sessions => 1);
+$holder{plain}->close;
+$holder{plain} = holder('many', 'plain', 1);
+my $tick = holder('tick', 'plain', 1);
+$locker->do('sql 0 BEGIN');
+$locker->do('sql 0 LOCK pg_catalog.pg_auth_members IN ACCESS EXCLUSIVE MODE');
+
+# the worker knows nobody any more
+$node->append_conf('postgresql.conf', "pool_monitor.protected_roles = 'guards, maker'\n");
+$node->reload;
+my $over = "SELECT count(*) FROM pool_monitor.events WHERE event = 'over_budget' AND pool = 'tick'";
+my $second = holder('tick', 'plain', 1);
+wait_for($node, $over, 'it goes on sampling', 1);
+sleep 3;
+is(value("SELECT count(*) FROM pg_locks WHERE pid = $worker AND NOT granted"),
+	0, 'and waits for nobody');
+$second->close;
+my $back =
+  "SELECT count(*) FROM pool_monitor.events WHERE event = 'back_in_budget' AND pool = 'tick'";
+wait_for($node, $back, 'for as long as it lasts', 1);
+is(value(connections('plain')), 1, 'but retires nobody whom it cannot look up');
+$locker->do('sql 0 ROLLBACK');
+wait_for($node, connections('plain'), 'which it does then', 0);
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
