@@ -141,7 +141,7 @@ comes_before(const PmSession *session, const PmSession *other)
 		return true;
 	if (has_declined(session) != has_declined(other))
 		return has_declined(other);
-	return session->backend_start < other->backend_start;
+	return pm_shared->slots[session->index].begun_at < pm_shared->slots[other->index].begun_at;
 }
 
 /* Looks up roles: shared catalogs, which need no database. */
