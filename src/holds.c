@@ -20,10 +20,11 @@
  * connection from anybody, and are no use of the session. What tells them apart
  * must not be that a clock goes forward:
  *
+ *	in the login		the session has not been idle yet, so it has no state
  *	while it waits		the server reads: no transaction of the client's commits
  *						between the bytes of a message
- *	in the login, and	no message of the client began it, so it claims to have
- *	after another one	begun with the statement of the one that has ended. Of
+ *	after another one	no message of the client began it, so it claims to have
+ *						begun with the statement of the one that has ended. Of
  *						what the client begins that holds only for the second
  *						transaction of one message: then its text is set (or, in a
  *						procedure, it claims to begin where the first ended), and
@@ -37,6 +38,7 @@
 
 #include "access/xact.h"
 #include "clock.h"
+#include "compat.h"
 #include "holds.h"
 #include "libpq/libpq.h"
 #include "listen.h"
@@ -49,7 +51,6 @@
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
 static PmSlot *slot = NULL;		/* likewise */
-static bool used = false;		/* the client has ended a transaction */
 static TimestampTz last_statement = 0;	/* when the one began that was under
 										 * way at sheet->last_end */
 static bool ran_utility = false;	/* in the transaction under way: the
@@ -132,7 +133,9 @@ is_the_servers_own(XactEvent event)
 		return (proc_exit_inprogress || pq_is_reading_msg()) && began_by_itself();
 	if (proc_exit_inprogress || pq_is_reading_msg())
 		return true;
-	return (pm_listening || !used) && began_by_itself();
+	if (MyBEEntry->st_state == STATE_UNDEFINED)
+		return true;
+	return pm_listening && began_by_itself();
 }
 
 /* A transaction of this session has ended. */
@@ -155,7 +158,6 @@ pm_hold_end(XactEvent event)
 	}
 	ending = false;
 	ran_utility = false;
-	used = true;
 }
 
 static bool
