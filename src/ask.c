@@ -12,6 +12,7 @@
 
 #include "ask.h"
 #include "clock.h"
+#include "session.h"
 #include "utils/timestamp.h"
 
 void
@@ -25,15 +26,38 @@ pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules
 	ask->incarnation = rules->incarnations[pool];
 	strlcpy(ask->pool_name, rules->pools[pool].name, PM_NAME_LEN);
 	ask->rule = flags->stale ? PM_RULE_STALE : PM_RULE_IDLE;
+	ask->min_age = ask->rule == PM_RULE_STALE ? pm_least_age(&rules->pools[pool]) : -1;
 	ask->min_idle = ask->rule == PM_RULE_STALE ? rules->pools[pool].recycle_grace : rules->pools[pool].idle_limit;
+	if (!pm_slot_stamps(session, &ask->begun_at, &ask->used_at))
+		ask->begun_at = ask->used_at = 0;
+}
+
+/*
+ * How old the session is at a moment by both clocks, and how long it has been idle,
+ * in us: by the younger of the two. Also after it is gone, and its slot another's.
+ */
+int64
+pm_ask_age(const PmAsk *ask, TimestampTz now, int64 at)
+{
+	int64		age = pm_elapsed(ask->session.backend_start, now);
+
+	return ask->begun_at == 0 ? age : Min(age, pm_elapsed(ask->begun_at, at));
+}
+
+int64
+pm_ask_idle(const PmAsk *ask, TimestampTz now, int64 at)
+{
+	int64		idle = pm_elapsed(ask->session.state_change, now);
+
+	return ask->used_at == 0 ? idle : Min(idle, pm_elapsed(ask->used_at, at));
 }
 
 /* For qsort: the oldest session first. */
 int
 pm_ask_compare_age(const void *a, const void *b)
 {
-	TimestampTz left = ((const PmAsk *) a)->session.backend_start;
-	TimestampTz right = ((const PmAsk *) b)->session.backend_start;
+	int64		left = ((const PmAsk *) a)->begun_at;
+	int64		right = ((const PmAsk *) b)->begun_at;
 
 	return left < right ? -1 : left > right;
 }
@@ -79,6 +103,7 @@ put_question(PmAsk *ask, PmSlot *slot, int64 now)
 		return PM_REASON_ASKED_ALREADY;
 
 	slot->asked_backend_start = ask->session.backend_start;
+	slot->asked_min_age = ask->min_age;
 	slot->asked_min_idle = ask->min_idle;
 	slot->asked_at = now;
 	pg_write_barrier();
@@ -197,17 +222,12 @@ rule_name(const PmAsk *ask)
 
 /* ---- events ---- */
 
-static double
-seconds(TimestampTz since, TimestampTz now)
-{
-	return Max(now - since, 0) / 1000000.0;
-}
-
 static void
 record_one(const PmAsk *ask, const char *by)
 {
 	const PmSession *session = &ask->session;
 	TimestampTz now = GetCurrentTimestamp();
+	int64		at = pm_monotonic_us();
 	char		name[2 * NAMEDATALEN];
 	char		reason[80] = "";
 
@@ -216,7 +236,7 @@ record_one(const PmAsk *ask, const char *by)
 	pm_event(ask->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, ask->pool_name, false, session->pid,
 			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"age\": %.3f, \"idle\": %.3f, \"rule\": \"%s\", \"by\": \"%s\"%s}",
 			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
-			 seconds(session->backend_start, now), seconds(session->state_change, now), rule_name(ask), by, reason);
+			 pm_ask_age(ask, now, at) / 1000000.0, pm_ask_idle(ask, now, at) / 1000000.0, rule_name(ask), by, reason);
 }
 
 static void
@@ -271,12 +291,13 @@ pm_ask_log(const PmAsk *ask, int elevel)
 {
 	const PmSession *session = &ask->session;
 	TimestampTz now = GetCurrentTimestamp();
+	int64		at = pm_monotonic_us();
 
 	ereport(elevel,
 			(errmsg("pool \"%s\": session retired: PID %d, application \"%s\", begun %s",
 					ask->pool_name, session->pid, session->application_name,
 					timestamptz_to_str(session->backend_start)),
 			 errdetail("Rule: %s. Age %.3f s, idle %.3f s.", rule_name(ask),
-					   seconds(session->backend_start, now), seconds(session->state_change, now)),
+					   pm_ask_age(ask, now, at) / 1000000.0, pm_ask_idle(ask, now, at) / 1000000.0),
 			 errhidestmt(true)));
 }

@@ -25,7 +25,10 @@ typedef struct PmAsk
 	uint32		incarnation;	/* of that */
 	char		pool_name[PM_NAME_LEN];
 	PmRetireRule rule;
+	int64		min_age;		/* us; pool_recycle and its margin, or -1: any */
 	int64		min_idle;		/* us; the pool's recycle_grace or idle_limit */
+	int64		begun_at;		/* us, monotonic, as in its slot; 0: none */
+	int64		used_at;		/* likewise */
 	int64		asked_at;		/* ms, monotonic */
 	uint64		ticket;			/* 0: not asked */
 	bool		answered;
@@ -43,6 +46,8 @@ extern bool pm_ask_was_declined(const PmAsk *ask);
 extern void pm_ask_count_decline(const PmAsk *ask);
 extern void pm_ask_log(const PmAsk *ask, int elevel);
 extern void pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by);
+extern int64 pm_ask_age(const PmAsk *ask, TimestampTz now, int64 at);
+extern int64 pm_ask_idle(const PmAsk *ask, TimestampTz now, int64 at);
 extern int	pm_ask_compare_age(const void *a, const void *b);
 
 #endif							/* PM_ASK_H */

@@ -256,18 +256,6 @@ prime(int account, Watch *watch)
 	watch->incarnation = pm_shared->accounts[account].incarnation;
 }
 
-/* Anybody's, also those of an application that had to make room since. */
-static void
-watch_all_refusals(int64 now, bool first)
-{
-	static uint64 before = 0;
-	uint64		refused = counter(pm_server_account(), PM_REFUSED);
-
-	if (!first && refused != before)
-		pm_shared->last_refused = now;
-	before = refused;
-}
-
 /* Called by the worker at each tick. Allocates once. */
 void
 pm_bursts_tick(const PmRules *rules)
@@ -281,7 +269,6 @@ pm_bursts_tick(const PmRules *rules)
 		watches = MemoryContextAllocZero(TopMemoryContext, sizeof(Watch) * pm_num_accounts());
 		last_second = second;
 	}
-	watch_all_refusals(now, first);
 	for (int i = 0; i < pm_server_account(); i++)
 	{
 		Watch	   *watch = &watches[i];

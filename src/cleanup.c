@@ -149,7 +149,7 @@ comes_before(const PmSession *session, const PmSession *other, int account)
 		return pm_paused(account, other->userid);
 	if (has_declined(session) != has_declined(other))
 		return has_declined(other);
-	return session->backend_start < other->backend_start;
+	return pm_shared->slots[session->index].begun_at < pm_shared->slots[other->index].begun_at;
 }
 
 /*

@@ -2,11 +2,18 @@
  * clock.h
  *		The clock for deadlines: one that nobody sets, the same in all processes
  *		of the machine. Async-signal-safe.
+ *
+ * Wall clock less this one changes when the wall clock is set, and when the
+ * machine was suspended, in which this one stands still. Slewing the clock, as
+ * NTP does for small errors, moves both.
  */
 #ifndef PM_CLOCK_H
 #define PM_CLOCK_H
 
 #include <time.h>
+
+/* The wall clock was set, when wall less monotonic changes by so much; us. */
+#define PM_CLOCK_STEP	INT64CONST(1000000)
 
 /* Microseconds since an unknown moment, never less than before. */
 static inline int64

@@ -51,6 +51,7 @@ pm_event_name(PmEventKind kind)
 		[PM_EVENT_RETIREMENT_RESUMED] = "retirement_resumed",
 		[PM_EVENT_RETIRED] = "retired",
 		[PM_EVENT_DECLINED] = "declined",
+		[PM_EVENT_CLOCK_STEP] = "clock_step",
 	};
 
 	return names[kind];

@@ -207,8 +207,8 @@ put_candidate(ReturnSetInfo *result, const Candidate *candidate, const PmTally *
 	pm_put_text(&row, candidate->visible || !tally->rules->by_client_addr ?
 				tally->rules->pools[ask->pool].name : NULL);
 	pm_put_text(&row, session->application_name);
-	pm_put_since(&row, candidate->visible ? session->backend_start : 0, tally->now);
-	pm_put_since(&row, candidate->visible && idle ? session->state_change : 0, tally->now);
+	pm_put_age(&row, candidate->visible ? pm_ask_age(ask, tally->now, tally->at) : -1);
+	pm_put_age(&row, candidate->visible && idle ? pm_ask_idle(ask, tally->now, tally->at) : -1);
 	if (candidate->keep != PM_REASON_NONE)
 	{
 		pm_put_text(&row, "kept");

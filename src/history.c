@@ -17,7 +17,8 @@
  * first tick of a series seen. What the counters got after the last tick of a
  * server's run comes with the first tick of the next one.
  *
- * When the clock is set, the time of transactions is left out for one tick. When
+ * A change of one clock against the other by PM_CLOCK_STEP is an event. When the
+ * clock is set, the time of transactions is left out for one tick. When
  * it is set back by up to CLOCK_TOLERANCE the current stretch stays open until the
  * clock has caught up, and its "seen" is longer than itself; when by more, what is
  * labelled later than now is dropped, and an event says so.
@@ -323,6 +324,18 @@ tick_series(PmHistory *history, int s, const Tick *tick, const PmSeen *seen)
 	}
 }
 
+/* us that the wall clock went more than the monotonic one, between two ticks */
+static void
+tell_of_step(int64 step)
+{
+	pm_event(PM_EVENT_CLOCK_STEP, NULL, false, 0, "{\"seconds\": %.3f}", step / 1000000.0);
+	ereport(LOG,
+			(step > 0 ?
+			 errmsg("the clock went forward by %.3f s: it was set, or the machine was suspended", step / 1000000.0) :
+			 errmsg("the clock was set back by %.3f s", -step / 1000000.0),
+			 errdetail("Ages and idle times of sessions go by the younger of this clock and the monotonic one.")));
+}
+
 /*
  * Called by the worker at each tick, with what it saw of each declared pool, and
  * when: by the wall clock, and in us of the monotonic one. Takes history_lock.
@@ -340,7 +353,7 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 	tick.elapsed = history->last_tick == 0 ? 0 : tick.at - history->last_tick;
 	tick.ms = (tick.elapsed + history->rest) / 1000;
 	history->rest = (tick.elapsed + history->rest) % 1000;
-	step = now - history->last_wall - tick.elapsed;
+	step = history->last_tick == 0 ? 0 : now - history->last_wall - tick.elapsed;
 	tick.clock_was_set = step > CLOCK_STEP || step < -CLOCK_STEP;
 	tick.missed = tick.elapsed > Max(LATE_TICK, INT64CONST(3000) * pm_sample_interval);
 	if (history->generation != rules->generation)
@@ -359,6 +372,8 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 	history->last_wall = now;
 	LWLockRelease(pm_shared->history_lock);
 
+	if (step >= PM_CLOCK_STEP || step <= -PM_CLOCK_STEP)
+		tell_of_step(step);
 	if (dropped > 0)
 		pm_event(PM_EVENT_CLOCK_SET_BACK, NULL, false, 0, "{\"history_dropped\": %d}", dropped);
 }

@@ -13,18 +13,35 @@
  * when the ROLLBACK (or COMMIT) comes by as a utility statement, or at the
  * latest with the next transaction. Its time counts as busy all along.
  *
- * The server also runs transactions for itself: while a session waits for its
- * client, to catch up with invalidations or to deliver notifications, and when
- * it ends, to drop temporary tables. They hold no connection from anybody.
+ * The server also runs transactions for itself: in the login (triggers); while a
+ * session waits for its client, to catch up with invalidations or to deliver
+ * notifications; after a transaction of a session that listens, to deliver those
+ * that are there already; and when it ends, to drop temporary tables. They hold no
+ * connection from anybody, and are no use of the session. What tells them apart
+ * must not be that a clock goes forward:
  *
- * The times are the clock's, as the server keeps them; a clock that is set
- * falsifies the holds that are under way, never below 0.
+ *	in the login		the session has not been idle yet, so it has no state
+ *	while it waits		the server reads: no transaction of the client's commits
+ *						between the bytes of a message
+ *	after another one	no message of the client began it, so it claims to have
+ *						begun with the statement of the one that has ended. Of
+ *						what the client begins that holds only for the second
+ *						transaction of one message: then its text is set (or, in a
+ *						procedure, it claims to begin where the first ended), and
+ *						for one after AND CHAIN, but that is in a block
+ *
+ * The server keeps the start of a transaction by the wall clock alone. Where that
+ * was set since the session's last transaction, the monotonic clock, of which we
+ * have a stamp of that end, says which hold is possible: pm_hold_until().
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "clock.h"
+#include "compat.h"
 #include "holds.h"
 #include "libpq/libpq.h"
+#include "listen.h"
 #include "nodes/parsenodes.h"
 #include "shmem.h"
 #include "storage/ipc.h"
@@ -33,6 +50,11 @@
 #include "utils/timestamp.h"
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
+static PmSlot *slot = NULL;		/* likewise */
+static TimestampTz last_statement = 0;	/* when the one began that was under
+										 * way at sheet->last_end */
+static bool ran_utility = false;	/* in the transaction under way: the
+									 * client's */
 static bool in_block = false;	/* begun by BEGIN, not ended */
 static bool ending = false;		/* COMMIT or the like is under way */
 static bool chained = false;	/* that one says AND CHAIN, in a block */
@@ -59,15 +81,26 @@ write_down(int64 hold)
 	sheet->transactions++;
 }
 
+/* The client's use of the session ends for now. */
+static void
+note_end(TimestampTz now, int64 at)
+{
+	sheet->last_end = now;
+	sheet->wall_ahead = now - at;
+	slot->used_at = at;
+	last_statement = GetCurrentStatementStartTimestamp();
+}
+
 /* Busy until now, since the transaction's start or the last such call. */
 static int64
 busy_until_now(TimestampTz since)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int64		busy = Max(now - Max(since, sheet->last_end), 0);
+	int64		at = pm_monotonic_us();
+	int64		busy = pm_hold_until(sheet, since, now, at);
 
 	sheet->busy += busy;
-	sheet->last_end = now;
+	note_end(now, at);
 	return busy;
 }
 
@@ -77,21 +110,16 @@ end_failed_block(bool late)
 {
 	failed_block = false;
 	if (!late)
-		failed_hold += busy_until_now(sheet->last_end);
+		failed_hold += busy_until_now(0);
 	write_down(failed_hold);
 }
 
-/*
- * Did no statement of the client begin the transaction under way? Such a one
- * claims to have begun with the last statement, whose transaction has ended. So
- * does the next one of a statement that runs several, but then its text is set;
- * and one after AND CHAIN, but that is in a block.
- */
+/* Did no message of the client begin the transaction under way? */
 static bool
 began_by_itself(void)
 {
-	return !in_block && debug_query_string == NULL &&
-		GetCurrentTransactionStartTimestamp() < sheet->last_end;
+	return !in_block && !ran_utility && debug_query_string == NULL &&
+		GetCurrentTransactionStartTimestamp() == last_statement;
 }
 
 /*
@@ -101,11 +129,13 @@ began_by_itself(void)
 static bool
 is_the_servers_own(XactEvent event)
 {
-	if (proc_exit_inprogress && event != XACT_EVENT_ABORT)
+	if (event == XACT_EVENT_ABORT)
+		return (proc_exit_inprogress || pq_is_reading_msg()) && began_by_itself();
+	if (proc_exit_inprogress || pq_is_reading_msg())
 		return true;
-	if (event == XACT_EVENT_ABORT && !proc_exit_inprogress && !pq_is_reading_msg())
-		return false;
-	return began_by_itself();
+	if (MyBEEntry->st_state == STATE_UNDEFINED)
+		return true;
+	return pm_listening && began_by_itself();
 }
 
 /* A transaction of this session has ended. */
@@ -127,6 +157,7 @@ pm_hold_end(XactEvent event)
 		in_block = ending && chained && (event == XACT_EVENT_COMMIT || rolls_back);
 	}
 	ending = false;
+	ran_utility = false;
 }
 
 static bool
@@ -171,6 +202,7 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 {
 	TransactionStmt *stmt = (TransactionStmt *) pstmt->utilityStmt;
 
+	ran_utility = true;
 	if (sheet != NULL && IsA(stmt, TransactionStmt) && ends_block(stmt))
 	{
 		note_end_of_block(stmt);
@@ -198,11 +230,12 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 /* From now on; the login's own transaction is nobody's hold. */
 void
-pm_holds_begin(PmSheet *mine)
+pm_holds_begin(PmSheet *mine, PmSlot *my_slot)
 {
-	mine->last_end = GetCurrentTimestamp();
 	mine->hold_max = 0;			/* the former session's is in its account */
 	sheet = mine;
+	slot = my_slot;
+	note_end(GetCurrentTimestamp(), pm_monotonic_us());
 }
 
 /* The session ends: so does the transaction that it may still be in. */

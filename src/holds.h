@@ -7,9 +7,10 @@
 
 #include "access/xact.h"
 #include "ledger.h"
+#include "shmem.h"
 
 extern void pm_holds_install(void);
-extern void pm_holds_begin(PmSheet *sheet);
+extern void pm_holds_begin(PmSheet *sheet, PmSlot *slot);
 extern void pm_hold_end(XactEvent event);
 extern void pm_holds_finish(void);
 

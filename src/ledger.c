@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "clock.h"
 #include "ledger.h"
 #include "session.h"
 #include "shmem.h"
@@ -122,21 +123,43 @@ note_open(PmOpen *open, int account, int64 us)
 }
 
 /*
+ * How long a transaction that claims this start has held the connection until now,
+ * which is "at" by the monotonic clock: never since before the last one ended. When
+ * the wall clock was set since then, either while the transaction ran or before,
+ * one of two figures is right, and the wrong one is most often impossible: below 0,
+ * or more than went by since the last end. No lock; 0 as the start is that end.
+ */
+int64
+pm_hold_until(const PmSheet *sheet, TimestampTz start, TimestampTz now, int64 at)
+{
+	TimestampTz last_end = sheet->last_end;
+	int64		step = now - at - sheet->wall_ahead;
+	int64		hold;
+
+	if (step > -PM_CLOCK_STEP && step < PM_CLOCK_STEP)
+		return Max(now - Max(start, last_end), 0);
+	hold = Max(now - step - last_end, 0);
+	if (now - start >= 0 && now - start < hold)
+		hold = now - start;
+	if (now - step - start >= 0 && now - step - start < hold)
+		hold = now - step - start;
+	return hold;
+}
+
+/*
  * How long the session's transaction has been open, less what it has written
  * down itself. A block that has failed has no start any more; its time until
  * then is written down.
  */
 static int64
-open_for(const PmSheet *sheet, const PmSession *session, TimestampTz now)
+open_for(const PmSheet *sheet, const PmSession *session, const PmTally *tally)
 {
-	TimestampTz since = Max(session->xact_start, sheet->last_end);
-
 	/* an idle session's transaction is the server's own */
 	if (session->state == PM_STATE_IDLE)
 		return 0;
 	if (session->xact_start == 0 && session->state != PM_STATE_IDLE_IN_TRANSACTION_ABORTED)
 		return 0;
-	return Max(now - since, 0);
+	return pm_hold_until(sheet, session->xact_start, tally->now, tally->at);
 }
 
 static PmPlace
@@ -175,7 +198,7 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 	if (sheet->begun && sheet->account == account &&
 		sheet->transactions == sheet->added_transactions && sheet->busy == sheet->added_busy)
 	{
-		note_open(open, account, open_for(sheet, session, tally->now));
+		note_open(open, account, open_for(sheet, session, tally));
 		return account;
 	}
 
@@ -186,7 +209,7 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 		return -1;
 	}
 	add_new(sheet);
-	us = open_for(sheet, session, tally->now);
+	us = open_for(sheet, session, tally);
 	if (sheet->account != account)
 		sheet->account = account = pm_account_move(sheet->account, place, us);
 	LWLockRelease(&sheet->lock);

@@ -32,6 +32,7 @@ typedef struct PmSheet
 	volatile uint32 transactions;
 	volatile int64 busy;		/* us in transactions that have ended */
 	volatile TimestampTz last_end;	/* of a transaction, or of the login */
+	volatile int64 wall_ahead;	/* us, wall less monotonic clock at that time */
 	volatile int64 hold_max;	/* us */
 	volatile uint64 octaves;	/* bit n: there is something in octave n */
 	volatile uint32 holds[PM_BUCKETS];
@@ -50,6 +51,7 @@ typedef struct PmOpen
 	int64	   *busy;
 } PmOpen;
 
+extern int64 pm_hold_until(const PmSheet *sheet, TimestampTz start, TimestampTz now, int64 at);
 extern void pm_sheet_init(PmSheet *sheet, int tranche);
 extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place);
 extern int	pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime);

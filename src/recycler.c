@@ -72,6 +72,8 @@ session_reason(const PmTally *tally, const PmClass *class, const PmSession *sess
 
 	if (class->pool < 0)
 		return PM_REASON_NO_POOL;
+	if (flags->no_slot)
+		return PM_REASON_NO_SLOT;
 	shrinks = scheduled && shrinkable(tally, class, session, flags);
 	reason = age_reason(&tally->rules->pools[class->pool], flags);
 	if (!shrinks && reason != PM_REASON_NONE)

@@ -81,15 +81,14 @@ pm_put_time(PmRow *row, TimestampTz value)
 		pm_put(row, TimestampTzGetDatum(value));
 }
 
-/* An interval, never negative; NULL when there is nothing to count from. */
+/* An interval, with days, as the difference of two times; negative becomes NULL. */
 void
-pm_put_since(PmRow *row, TimestampTz since, TimestampTz now)
+pm_put_age(PmRow *row, int64 us)
 {
-	if (since == 0)
+	if (us < 0)
 		pm_put_null(row);
 	else
-		pm_put(row, DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(Max(now, since)),
-										TimestampTzGetDatum(since)));
+		pm_put(row, DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(us), TimestampTzGetDatum(0)));
 }
 
 /* An interval in seconds and less, not in days; negative becomes NULL. */

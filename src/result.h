@@ -27,7 +27,7 @@ extern void pm_put_bool(PmRow *row, bool value);
 extern void pm_put_text(PmRow *row, const char *value);
 extern void pm_put_name(PmRow *row, const char *value);
 extern void pm_put_time(PmRow *row, TimestampTz value);
-extern void pm_put_since(PmRow *row, TimestampTz since, TimestampTz now);
+extern void pm_put_age(PmRow *row, int64 us);
 extern void pm_put_duration(PmRow *row, int64 us);
 extern void pm_put_addr(PmRow *row, const PmAddr *addr);
 extern void pm_put_row(ReturnSetInfo *result, PmRow *row);

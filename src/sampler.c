@@ -24,8 +24,6 @@
 typedef struct Sample
 {
 	PmTally		tally;
-	int64		at;				/* the same moment, in us of the monotonic
-								 * clock */
 	PmOpen		open;
 	PmCounts   *pools;			/* npools */
 	int		   *new_leaks;		/* npools */
@@ -155,7 +153,7 @@ tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
 	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[class->pool].name, false, session->pid,
 			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"xact_age\": %.3f, \"state\": \"%s\"}",
 			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
-			 pm_elapsed(since, tally->now) / 1000000.0, pm_state_name(session->state));
+			 pm_tally_ages(tally, session).xact / 1000000.0, pm_state_name(session->state));
 }
 
 static void
@@ -172,8 +170,8 @@ count_sessions(Sample *sample)
 
 		if (flags.leak_suspect)
 			tell_of_leak(sample, class, &session);
-		pm_count(class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, &session, &flags);
-		pm_count(&sample->server, &session, &flags);
+		pm_count(&sample->tally, class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, &session, &flags);
+		pm_count(&sample->tally, &sample->server, &session, &flags);
 		(void) pm_settle(&sample->tally, class, &session, &sample->open);
 	}
 	for (int pool = 0; pool < sample->tally.rules->npools; pool++)
@@ -210,7 +208,7 @@ feed_history(const Sample *sample)
 
 	for (int i = 0; i < rules->npools; i++)
 		pools[i] = see_pool(&rules->pools[i], &sample->pools[i]);
-	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, sample->tally.now, sample->at);
+	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, sample->tally.now, sample->tally.at);
 }
 
 /*
@@ -243,7 +241,6 @@ pm_sample(void)
 	bool		crowded = pm_accounts_make_room(pm_monotonic_ms(), &held);
 
 	pm_tally_begin(&sample.tally);
-	sample.at = pm_monotonic_us();
 	pm_open_init(&sample.open);
 	sample.pools = palloc0(sizeof(PmCounts) * (sample.tally.rules->npools + 1));
 	sample.new_leaks = palloc0(sizeof(int) * (sample.tally.rules->npools + 1));

@@ -140,10 +140,29 @@ output_is_stuck(void)
 	return poll(&socket, 1, 0) <= 0;
 }
 
+/*
+ * Handler only: is it younger, or was it used later, than the asker has it? By the
+ * younger of the two clocks; the wall clock may have been set since it asked.
+ */
+static PmReason
+reason_of_time(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		at = pm_monotonic_us();
+	int64		age = Min(now - MyStartTimestamp, at - my_slot->begun_at);
+	int64		idle = Min(now - MyBEEntry->st_state_start_timestamp, at - my_slot->used_at);
+
+	if (idle < my_slot->asked_min_idle)
+		return PM_REASON_USED;
+	return Max(age, 0) <= my_slot->asked_min_age ? PM_REASON_NOT_OVER_AGE : PM_REASON_NONE;
+}
+
 /* Handler only: why this session must go on, PM_REASON_NONE if it may end. */
 static PmReason
 reason_to_stay(void)
 {
+	PmReason	reason;
+
 	if (my_slot->asked_backend_start != MyStartTimestamp)
 		return PM_REASON_OTHER_SESSION;
 	if (pm_monotonic_ms() - my_slot->asked_at > PM_ABANDONED_AFTER)
@@ -160,8 +179,9 @@ reason_to_stay(void)
 		return PM_REASON_MESSAGE;
 	if (output_is_stuck())
 		return PM_REASON_UNREAD;
-	if (GetCurrentTimestamp() - MyBEEntry->st_state_start_timestamp < my_slot->asked_min_idle)
-		return PM_REASON_USED;
+	reason = reason_of_time();
+	if (reason != PM_REASON_NONE)
+		return reason;
 	if (pm_holds_lock())
 		return PM_REASON_SESSION_LOCK;
 	if (OidIsValid(MyProc->tempNamespaceId))
@@ -239,7 +259,7 @@ begin_session(void)
 	pm_copy_address(&addr, &MyBEEntry->st_clientaddr);
 	pm_account_note_client(account, MyBEEntry->st_userid, &addr);
 	pm_login_stage = PM_LOGIN_BEGUN;
-	pm_holds_begin(sheet);
+	pm_holds_begin(sheet, my_slot);
 	role_at_begin = GetUserId();
 	pg_atomic_write_u32(&my_slot->role, role_at_begin);
 	transactions_before = sheet->transactions;
@@ -284,6 +304,22 @@ how_it_ends(void)
 	}
 }
 
+/*
+ * How long the session has lived, in us. Its start is by the wall clock, and the
+ * login took no longer than it may: else the clock was set, and the time since the
+ * login is what is known.
+ */
+static int64
+lifetime_until_now(void)
+{
+	int64		lifetime = GetCurrentTimestamp() - MyStartTimestamp;
+	int64		since_login = pm_monotonic_us() - my_slot->begun_at;
+
+	if (lifetime < since_login || lifetime > since_login + AuthenticationTimeout * INT64CONST(1000000))
+		return since_login;
+	return lifetime;
+}
+
 static void
 end_session(void)
 {
@@ -295,7 +331,7 @@ end_session(void)
 		[PM_ENDED_CLIENT] = "by the client",
 	};
 	PmSheet    *sheet = my_sheet();
-	int64		lifetime = GetCurrentTimestamp() - MyStartTimestamp;
+	int64		lifetime = lifetime_until_now();
 	PmCounter	how = how_it_ends();
 	bool		echo;
 	PmPlace		place = my_place(&echo);
@@ -359,6 +395,8 @@ claim_slot(Port *port)
 	PmSlot	   *slot = &pm_shared->slots[pm_my_index()];
 
 	slot->backend_start = MyStartTimestamp;
+	slot->begun_at = pm_monotonic_us();
+	slot->used_at = slot->begun_at;
 	strlcpy(slot->datname, port->database_name, NAMEDATALEN);
 	strlcpy(slot->usename, port->user_name, NAMEDATALEN);
 	slot->identity = names_identity(slot->datname, slot->usename);
@@ -456,6 +494,23 @@ pm_slot_role(const PmSession *session)
 
 	pg_read_barrier();
 	return slot_of(session) ? role : InvalidOid;
+}
+
+/*
+ * When the session began, and when it was last used, in us of the monotonic clock.
+ * False, and neither, when it has no slot. No lock; see PmSlot.
+ */
+bool
+pm_slot_stamps(const PmSession *session, int64 *begun_at, int64 *used_at)
+{
+	PmSlot	   *slot = slot_of(session);
+
+	if (slot == NULL)
+		return false;
+	*begun_at = slot->begun_at;
+	*used_at = slot->used_at;
+	pg_read_barrier();
+	return slot_of(session) != NULL;
 }
 
 /* A number that is equal for equal names; 0 when the session has no slot. */

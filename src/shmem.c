@@ -182,6 +182,7 @@ pm_reason_text(PmReason reason)
 		[PM_REASON_GONE] = "ended meanwhile",
 		[PM_REASON_ASKED_ALREADY] = "being asked already",
 		[PM_REASON_NO_ANSWER] = "no answer",
+		[PM_REASON_NO_SLOT] = "beginning or ending",
 	};
 
 	return text[reason];

@@ -69,8 +69,8 @@ typedef enum PmRequestState
 
 /*
  * Why a session is not retired. Up to PM_REASON_PROTECTED the asker finds out
- * from outside; then come the backend's own answers; then what became of the
- * question. Texts: pm_reason_text().
+ * from outside (some of it the backend once more); then come the backend's own
+ * answers; then what became of the question. Texts: pm_reason_text().
  */
 typedef enum PmReason
 {
@@ -111,18 +111,24 @@ typedef enum PmReason
 	/* about the question */
 	PM_REASON_GONE,
 	PM_REASON_ASKED_ALREADY,
-	PM_REASON_NO_ANSWER
+	PM_REASON_NO_ANSWER,
+	/* from outside again; the file of statistics keeps the order */
+	PM_REASON_NO_SLOT
 } PmReason;
 
-#define PM_NUM_REASONS (PM_REASON_NO_ANSWER + 1)
+#define PM_NUM_REASONS (PM_REASON_NO_SLOT + 1)
 
 /*
  * One for each possible backend, at its index in the backend status array.
  * Claimed by a client backend once it is authenticated, given up when it
  * exits; see session.c. Everything down to usename has the backend as its only
- * writer and, but for the atomics, does not change while pid is set. Readers in
- * other processes check pid and backend_start after a read barrier, again after
- * copying.
+ * writer and, but for the atomics and used_at, does not change while pid is set.
+ * Readers in other processes check pid and backend_start after a read barrier,
+ * again after copying.
+ *
+ * A session's age and idle time are by the younger of the two clocks: one that is
+ * set makes nobody old. The monotonic one stands still while the machine is
+ * suspended, so that it errs on the safe side.
  */
 typedef struct PmSlot
 {
@@ -130,6 +136,9 @@ typedef struct PmSlot
 	pg_atomic_uint32 listening; /* does it LISTEN? Errs on the side of yes */
 	pg_atomic_uint32 role;		/* that it began with; invalid before that */
 	TimestampTz backend_start;	/* as in the backend status entry */
+	int64		begun_at;		/* us, monotonic: when it was authenticated */
+	volatile int64 used_at;		/* us, monotonic: end of the last transaction
+								 * of its client, in one piece */
 	uint64		identity;		/* hash of the two names */
 	char		datname[NAMEDATALEN];	/* as the client logged in */
 	char		usename[NAMEDATALEN];
@@ -137,6 +146,7 @@ typedef struct PmSlot
 	pg_atomic_uint64 request;	/* PM_REQUEST(), the picture above */
 	/* written by the asker under ask_lock before request becomes ASKED */
 	TimestampTz asked_backend_start;
+	int64		asked_min_age;	/* us that it must be older than; -1: any */
 	int64		asked_min_idle; /* us that the session must have been idle */
 	int64		asked_at;		/* ms, pm_monotonic_ms() */
 

@@ -7,15 +7,19 @@
  * it) always get the same answer, so it is looked up once per class: thousands
  * of sessions of one application cost one match and a hash probe each. With
  * thousands of sessions the rest is waiting for memory, so a session's slot is
- * not even looked at unless a declaration asks for a database or a role.
+ * not even looked at unless a declaration asks for a database or a role, or the
+ * session is old by the wall clock: who is young by that is young.
  */
 #include "postgres.h"
 
+#include "clock.h"
 #include "common/hashfn.h"
 #include "guc.h"
 #include "session.h"
 #include "tally.h"
 #include "utils/timestamp.h"
+
+#define TOGETHER 10000			/* us, between two clocks read at one moment */
 
 typedef struct ClassEntry
 {
@@ -60,11 +64,29 @@ key_equal(const PmClassKey *a, const PmClassKey *b)
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/*
+ * The moment by both clocks. The process may have to wait between two readings:
+ * then it was not one moment, and they are read again.
+ */
+static void
+read_clocks(PmTally *tally)
+{
+	int64		before;
+	int			tries = 10;
+
+	do
+	{
+		before = pm_monotonic_us();
+		tally->now = GetCurrentTimestamp();
+		tally->at = pm_monotonic_us();
+	} while (tally->at - before > TOGETHER && --tries > 0);
+}
+
 /* Allocates in the current memory context. May take the lock of the rules. */
 void
 pm_tally_begin(PmTally *tally)
 {
-	tally->now = GetCurrentTimestamp();
+	read_clocks(tally);
 	tally->rules = pm_rules_current();
 	tally->classes = classes_create(CurrentMemoryContext, 64, NULL);
 	tally->shares = NULL;
@@ -145,50 +167,111 @@ pm_tally_class(PmTally *tally, const PmSession *session)
 	return entry != NULL ? entry->class : new_class(tally, &key, session);
 }
 
-/* A session in no pool has no flags. */
+static PmAges
+ages_by_wall_clock(const PmTally *tally, const PmSession *session)
+{
+	TimestampTz xact_since = pm_xact_since(session);
+	PmAges		ages = {
+		.age = pm_elapsed(session->backend_start, tally->now),
+		.idle = session->state == PM_STATE_IDLE ? pm_elapsed(session->state_change, tally->now) : -1,
+		.xact = xact_since != 0 ? pm_elapsed(xact_since, tally->now) : -1,
+	};
+
+	return ages;
+}
+
+/*
+ * A transaction has been open for no longer than the time since the last one
+ * ended; nobody notes by the monotonic clock when one begins. No lock.
+ */
+PmAges
+pm_tally_ages(const PmTally *tally, const PmSession *session)
+{
+	PmAges		ages = ages_by_wall_clock(tally, session);
+	int64		begun_at;
+	int64		used_at;
+
+	ages.sure = pm_slot_stamps(session, &begun_at, &used_at);
+	if (ages.sure)
+	{
+		ages.age = Min(ages.age, pm_elapsed(begun_at, tally->at));
+		ages.idle = Min(ages.idle, pm_elapsed(used_at, tally->at));
+		ages.xact = Min(ages.xact, pm_elapsed(used_at, tally->at));
+	}
+	return ages;
+}
+
+/* What a session is older than that is over age by the margin; us, -1: none is. */
+int64
+pm_least_age(const PmPool *pool)
+{
+	if (pool->pool_recycle < 0)
+		return -1;
+	return pool->pool_recycle + (int64) (pool->pool_recycle / 100.0 * pm_recycle_margin);
+}
+
+static PmFlags
+flags_of(const PmPool *pool, const PmAges *ages)
+{
+	PmFlags		flags = {0};
+
+	if (pool->pool_recycle >= 0)
+	{
+		flags.over_age = ages->age > pool->pool_recycle;
+		flags.over_margin = ages->age > pm_least_age(pool);
+		flags.stale = flags.over_margin && ages->idle >= pool->recycle_grace;
+	}
+	flags.idle_over_limit = ages->idle > pool->idle_limit;
+	flags.leak_suspect = ages->xact > pool->leak_threshold;
+	return flags;
+}
+
+/*
+ * A session in no pool has no flags. One that the wall clock makes old, but that
+ * has no slot to tell by the other clock, is flagged so, and as nothing else.
+ */
 PmFlags
 pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *session)
 {
 	PmFlags		flags = {0};
-	const PmPool *pool;
-	int64		idle_for = pm_idle_for(session, tally->now);
-	TimestampTz xact_since = pm_xact_since(session);
+	PmAges		ages;
 
 	if (class->pool < 0)
 		return flags;
-	pool = &tally->rules->pools[class->pool];
+	ages = ages_by_wall_clock(tally, session);
+	flags = flags_of(&tally->rules->pools[class->pool], &ages);
+	if (!flags.over_age && !flags.idle_over_limit && !flags.leak_suspect)
+		return flags;
 
-	if (pool->pool_recycle >= 0)
-	{
-		int64		age = pm_elapsed(session->backend_start, tally->now);
-
-		flags.over_age = age > pool->pool_recycle;
-		flags.over_margin = flags.over_age &&
-			age - pool->pool_recycle > pool->pool_recycle / 100.0 * pm_recycle_margin;
-		flags.stale = flags.over_margin && idle_for >= pool->recycle_grace;
-	}
-	flags.idle_over_limit = idle_for > pool->idle_limit;
-	flags.leak_suspect = xact_since != 0 &&
-		pm_elapsed(xact_since, tally->now) > pool->leak_threshold;
+	ages = pm_tally_ages(tally, session);
+	if (ages.sure)
+		return flags_of(&tally->rules->pools[class->pool], &ages);
+	memset(&flags, 0, sizeof(flags));
+	flags.no_slot = true;
 	return flags;
 }
 
+/* The longest ages: who has none of them by the wall clock has none at all. */
 static void
-note_earlier(TimestampTz *earliest, TimestampTz at)
+note_ages(const PmTally *tally, PmCounts *counts, const PmSession *session)
 {
-	if (*earliest == 0 || at < *earliest)
-		*earliest = at;
+	PmAges		ages = ages_by_wall_clock(tally, session);
+
+	if (ages.age <= counts->oldest && ages.idle <= counts->longest_idle)
+		return;
+	ages = pm_tally_ages(tally, session);
+	counts->oldest = Max(counts->oldest, ages.age);
+	counts->longest_idle = Max(counts->longest_idle, ages.idle);
 }
 
 void
-pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags)
+pm_count(const PmTally *tally, PmCounts *counts, const PmSession *session, const PmFlags *flags)
 {
 	counts->connections++;
 	switch (session->state)
 	{
 		case PM_STATE_IDLE:
 			counts->idle++;
-			note_earlier(&counts->longest_idle, session->state_change);
 			break;
 		case PM_STATE_ACTIVE:
 			counts->active++;
@@ -205,7 +288,7 @@ pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags)
 	counts->stale += flags->stale;
 	counts->idle_over_limit += flags->idle_over_limit;
 	counts->leak_suspects += flags->leak_suspect;
-	note_earlier(&counts->oldest, session->backend_start);
+	note_ages(tally, counts, session);
 }
 
 /* As pg_stat_activity has it; NULL when it is unknown. */

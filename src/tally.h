@@ -19,9 +19,8 @@ typedef struct PmCounts
 	int			stale;
 	int			idle_over_limit;
 	int			leak_suspects;
-	TimestampTz oldest;			/* smallest backend_start; 0: no session */
-	TimestampTz longest_idle;	/* smallest state_change of an idle one; 0:
-								 * none */
+	int64		oldest;			/* us, age of the oldest session */
+	int64		longest_idle;	/* us, of one that is idle */
 } PmCounts;
 
 /* What its pool's declaration says of a session at one moment. */
@@ -32,7 +31,20 @@ typedef struct PmFlags
 	bool		stale;
 	bool		idle_over_limit;
 	bool		leak_suspect;
+	bool		no_slot;		/* might be over age or limit, but has none */
 } PmFlags;
+
+/*
+ * How old a session is, in us: by the younger of the wall clock and the monotonic
+ * one, of which its backend keeps stamps. A clock that is set makes nobody old.
+ */
+typedef struct PmAges
+{
+	bool		sure;			/* false: no slot, so by the wall clock alone */
+	int64		age;
+	int64		idle;			/* -1: it is not idle */
+	int64		xact;			/* -1: in no transaction; see pm_xact_since() */
+} PmAges;
 
 /* All that a declaration, or a row of "applications", can tell apart. */
 typedef struct PmClassKey
@@ -63,6 +75,8 @@ struct shares_hash;
 typedef struct PmTally
 {
 	TimestampTz now;
+	int64		at;				/* the same moment, in us of the monotonic
+								 * clock */
 	const PmRules *rules;
 	struct classes_hash *classes;
 	struct shares_hash *shares; /* shares.c; NULL: not counted */
@@ -71,23 +85,18 @@ typedef struct PmTally
 extern void pm_tally_begin(PmTally *tally);
 extern PmClass *pm_tally_class(PmTally *tally, const PmSession *session);
 extern PmFlags pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *session);
+extern int64 pm_least_age(const PmPool *pool);
+extern PmAges pm_tally_ages(const PmTally *tally, const PmSession *session);
 extern void pm_tally_end(PmTally *tally);
 
 extern const char *pm_state_name(PmSessionState state);
-extern void pm_count(PmCounts *counts, const PmSession *session, const PmFlags *flags);
+extern void pm_count(const PmTally *tally, PmCounts *counts, const PmSession *session, const PmFlags *flags);
 
 /* Never negative: clocks are set back, and the scan is not the clock's instant. */
 static inline int64
 pm_elapsed(TimestampTz since, TimestampTz now)
 {
 	return Max(now - since, 0);
-}
-
-/* How long the session has been idle, -1 when it is not. */
-static inline int64
-pm_idle_for(const PmSession *session, TimestampTz now)
-{
-	return session->state == PM_STATE_IDLE ? pm_elapsed(session->state_change, now) : -1;
 }
 
 /*

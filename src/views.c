@@ -32,6 +32,14 @@ put_counts(PmRow *row, const PmCounts *counts)
 	pm_put_int(row, pm_busy(counts));
 }
 
+/* NULL where there is no such session. */
+static void
+put_longest(PmRow *row, const PmCounts *counts)
+{
+	pm_put_age(row, counts->connections > 0 ? counts->oldest : -1);
+	pm_put_age(row, counts->idle > 0 ? counts->longest_idle : -1);
+}
+
 static void
 put_findings(PmRow *row, const PmCounts *counts)
 {
@@ -65,8 +73,7 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	pm_put_int(&row, new_peak ? counts->connections : PM_PEAK_COUNT(peak));
 	pm_put_time(&row, new_peak ? now : pm_peak_at(peak));
 	put_findings(&row, counts);
-	pm_put_since(&row, counts->oldest, now);
-	pm_put_since(&row, counts->longest_idle, now);
+	put_longest(&row, counts);
 	pm_put_text(&row, pm_status_name(status));
 	pm_put_time(&row, new_status ? now : state->status_since);
 	pm_put_row(result, &row);
@@ -88,7 +95,7 @@ count_pools(PmTally *tally)
 		if (class->pool < 0)
 			continue;
 		flags = pm_tally_flags(tally, class, &session);
-		pm_count(&pools[class->pool], &session, &flags);
+		pm_count(tally, &pools[class->pool], &session, &flags);
 	}
 	return pools;
 }
@@ -288,8 +295,7 @@ put_application(ReturnSetInfo *result, const PmTally *tally, const Application *
 		put_counts(&row, counts);
 		put_findings(&row, counts);
 		pm_put_int(&row, application->hosts);
-		pm_put_since(&row, counts->oldest, tally->now);
-		pm_put_since(&row, counts->longest_idle, tally->now);
+		put_longest(&row, counts);
 	}
 	else
 	{
@@ -324,7 +330,7 @@ pm_applications(PG_FUNCTION_ARGS)
 		if (class->extra == NULL)
 			class->extra = find_application(applications, &tally, class);
 		application = class->extra;
-		pm_count(&application->counts, &session, &flags);
+		pm_count(&tally, &application->counts, &session, &flags);
 		count_host(hosts, application, &session.client_addr);
 	}
 
@@ -340,14 +346,14 @@ static void
 put_details(PmRow *row, const PmTally *tally, PmClass *class, const PmSession *session)
 {
 	PmFlags		flags = pm_tally_flags(tally, class, session);
-	bool		idle = session->state == PM_STATE_IDLE;
+	PmAges		ages = pm_tally_ages(tally, session);
 	PmReason	keep = pm_keep_reason(tally, class, session, &flags, true);
 
 	pm_put_addr(row, &session->client_addr);
 	pm_put_text(row, pm_state_name(session->state));
-	pm_put_since(row, session->backend_start, tally->now);
-	pm_put_since(row, idle ? session->state_change : 0, tally->now);
-	pm_put_since(row, pm_xact_since(session), tally->now);
+	pm_put_age(row, ages.age);
+	pm_put_age(row, ages.idle);
+	pm_put_age(row, ages.xact);
 	pm_put_bool(row, flags.over_age);
 	pm_put_bool(row, flags.stale);
 	pm_put_bool(row, flags.idle_over_limit);

@@ -274,9 +274,9 @@ COMMENT ON COLUMN pool_monitor.sessions.datname IS 'database';
 COMMENT ON COLUMN pool_monitor.sessions.usename IS 'role that logged in';
 COMMENT ON COLUMN pool_monitor.sessions.client_addr IS 'NULL: Unix-domain socket';
 COMMENT ON COLUMN pool_monitor.sessions.state IS 'active, idle, idle in transaction, idle in transaction (aborted); NULL: unknown (track_activities is off)';
-COMMENT ON COLUMN pool_monitor.sessions.age IS 'time since backend_start';
-COMMENT ON COLUMN pool_monitor.sessions.idle_for IS 'how long it has been idle; NULL: it is not';
-COMMENT ON COLUMN pool_monitor.sessions.xact_age IS 'how long its transaction has been open, a failed one since it failed; NULL: none is';
+COMMENT ON COLUMN pool_monitor.sessions.age IS 'time since it began, by the younger of the wall clock and the monotonic one: less than since backend_start when the clock was set forward, or the machine suspended';
+COMMENT ON COLUMN pool_monitor.sessions.idle_for IS 'how long it has been idle, by the younger of the two clocks; NULL: it is not';
+COMMENT ON COLUMN pool_monitor.sessions.xact_age IS 'how long its transaction has been open, a failed one since it failed, but no longer than since its last one ended by the monotonic clock; NULL: none is';
 COMMENT ON COLUMN pool_monitor.sessions.over_age IS 'older than its pool''s pool_recycle; false in no pool';
 COMMENT ON COLUMN pool_monitor.sessions.stale IS 'over age by recycle_margin, and idle for recycle_grace; false in no pool';
 COMMENT ON COLUMN pool_monitor.sessions.idle_over_limit IS 'idle for longer than its pool''s idle_limit; false in no pool';
@@ -443,7 +443,7 @@ COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; the next one 
 COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed: at the next sample';
 COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';
-COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_set_back; over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; leak_suspect; retirement_paused, retirement_resumed; retired, declined';
+COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_step (seconds by which the wall clock moved against the monotonic one), clock_set_back (so far that history was dropped); over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; leak_suspect; retirement_paused, retirement_resumed; retired, declined';
 COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
 COMMENT ON COLUMN pool_monitor.events.detail IS 'details; times in seconds';
 

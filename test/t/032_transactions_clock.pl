@@ -1,0 +1,242 @@
+# Transactions are counted to the one, and holds are as long as they were, also when
+# the clock goes back, forward or stands still; and what the server does by itself is
+# counted then as little as ever. Needs real clients, all protocols, and a clock of
+# its own (libfaketime).
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PoolMonitorClock;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
+
+plan skip_all => 'libfaketime is not installed' unless PoolMonitorClock::library();
+
+my $clients      = 4;
+my $transactions = 100;
+my $clock        = PoolMonitorClock->new('clock', "pool_monitor.recycle_interval = 1h\n");
+my $node         = $clock->node;
+
+sub query { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
+sub now   { return clock_gettime(CLOCK_MONOTONIC) }
+
+declare($node, <<EOS);
+INSERT INTO pool_monitor.pools (name, application_name) VALUES ('web', 'web'), ('bench', 'bench');
+CREATE PROCEDURE twice() LANGUAGE plpgsql AS 'BEGIN PERFORM 1; COMMIT; PERFORM 2; END';
+EOS
+
+sub script
+{
+	my ($name, $text) = @_;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name.sql";
+	append_to_file($file, $text);
+	return $file;
+}
+
+# What a run of the script has, with each protocol. In a block that fails pgbench
+# gives up, so that is for another test.
+my %scripts = (
+	statement => [script('statement', "SELECT 1;\n"),                    1],
+	block     => [script('block',     "BEGIN;\nSELECT 1;\nCOMMIT;\n"),   1],
+	rollback  => [script('rollback',  "BEGIN;\nSELECT 1;\nROLLBACK;\n"), 1],
+	procedure => [script('procedure', "CALL twice();\n"),                2],
+	listener  => [script('listener',  "LISTEN here;\nNOTIFY here;\n"),   2],
+);
+
+# What pgbench prepares is a transaction, too: as many as before the clock was set.
+my %prepares;
+
+sub count_all
+{
+	my ($when, @protocols) = @_;
+	foreach my $protocol (@protocols)
+	{
+		foreach my $name (sort keys %scripts)
+		{
+			my ($file, $each) = @{$scripts{$name}};
+			query(q(SELECT pool_monitor.reset('bench')));
+			{
+				local $ENV{PGAPPNAME} = 'bench';
+				$node->command_ok(
+					[
+						'pgbench', '-n',          '-M', $protocol,
+						'-f',      $file,         '-c', $clients,
+						'-t',      $transactions, 'postgres'
+					],
+					"$when: $name, $protocol"
+				);
+			}
+			wait_for(
+				$node,
+				"SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'bench'",
+				'pgbench has gone', '0'
+			);
+			my $n = query("SELECT transactions FROM pool_monitor.pool_stats WHERE pool = 'bench'");
+			my $expected = $clients * $transactions * $each;
+			if ($protocol eq 'prepared')
+			{
+				$prepares{$name} //= $n - $expected;
+				$expected += $prepares{$name};
+			}
+			is($n, $expected, "$when: $name, $protocol: exact");
+		}
+	}
+	return;
+}
+
+# Waits until the code has been true for so long as said, by the machine's clock.
+sub wait_until
+{
+	my ($since, $seconds) = @_;
+	sleep 0.05 while now() < $since + $seconds;
+	return;
+}
+
+my $web   = PoolMonitor::Holder->new($node, application_name => 'web');
+my $other = PoolMonitor::Holder->new($node, application_name => 'other');
+
+# Begins anew, runs the code, and returns transactions, the longest hold, the
+# shortest of the median's bucket, and the time that it all took.
+sub account
+{
+	my ($code) = @_;
+	query(q(SELECT pool_monitor.reset('web')));
+	my $since = now();
+	$code->();
+	my $took = now() - $since;
+	return (
+		split(
+			/\|/,
+			query(
+				"SELECT transactions, coalesce(extract(epoch FROM hold_max), -1), busy_seconds FROM pool_monitor.pool_stats WHERE pool = 'web'"
+			)
+		),
+		$took
+	);
+}
+
+# A block, a failed one and a statement that waits, each for a second, with the
+# clock set in the middle of it.
+sub holds
+{
+	my ($when, $seconds) = @_;
+	my ($n, $max, $busy, $took);
+	my $since;
+	my %code = (
+		'a block' => sub {
+			$web->do('sql 0 BEGIN');
+			$since = now();
+			$clock->step($seconds);
+			wait_until($since, 1);
+			$web->do('sql 0 COMMIT');
+		},
+		'a block that fails' => sub {
+			$web->do('sql 0 BEGIN');
+			$since = now();
+			$web->do('sql 0 SELECT 1/0');
+			$clock->step($seconds);
+			wait_until($since, 1);
+			$web->do('sql 0 ROLLBACK');
+		},
+		'a statement that waits' => sub {
+			$other->do('sql 0 SELECT pg_advisory_lock(1)');
+			print {$web->{in}} "sql 0 SELECT pg_advisory_xact_lock(1)\n";
+			$web->{in}->flush;
+			wait_for($node,
+				"SELECT wait_event_type FROM pg_stat_activity WHERE application_name = 'web'",
+				'it waits', 'Lock');
+			$since = now();
+			$clock->step($seconds);
+			wait_until($since, 1);
+			$other->do('sql 0 SELECT pg_advisory_unlock(1)');
+			$web->answer;
+		}
+	);
+
+	foreach my $what (sort keys %code)
+	{
+		($n, $max, $busy, $took) = account($code{$what});
+		is($n, 1, "$when, $what: one transaction");
+		cmp_ok($max,              '>=', 0.99,  "$when, $what: its hold is as long as it was");
+		cmp_ok($max,              '<=', $took, "$when, $what: and no longer");
+		cmp_ok(abs($busy - $max), '<',  0.01,  "$when, $what: so is the time in transactions");
+		$web->do('sql 0 SELECT 1');
+		$clock->step(-$seconds);
+		($n, $max, $busy, $took) = account(sub { $web->do('sql 0 SELECT 1') });
+		is($n, 1, "$when, $what: and the next one after the clock was set between them");
+		cmp_ok($max, '<', $took, "$when, $what: is short");
+	}
+	return;
+}
+
+count_all('at first', 'prepared');
+cmp_ok($prepares{$_}, '<=', 3 * $clients, "$_: prepared once") foreach sort keys %prepares;
+
+# an hour and a half back: the sessions and the server go by a clock that is behind
+# what they have noted
+my $quiet = PoolMonitor::Holder->new($node, application_name => 'web', sessions => 3);
+$quiet->do('all SELECT 1');
+$quiet->do('sql 0 LISTEN here');
+$quiet->do('sql 1 CREATE TEMP TABLE mine (i int)');
+$clock->step(-5400);
+
+# transactions of the server's own
+sub servers_own
+{
+	my ($when) = @_;
+	my ($n, $max, $busy) = account(
+		sub {
+			my $others = PoolMonitor::Holder->new($node, application_name => 'others');
+			$others->do(
+				'sql 0 DO $$ BEGIN FOR i IN 1 .. 600 LOOP EXECUTE format(\'CREATE TEMP TABLE t%s (i int)\', i); COMMIT; EXECUTE format(\'DROP TABLE t%s\', i); COMMIT; END LOOP; END $$'
+			);
+			$others->do('sql 0 NOTIFY here');
+			$others->close;
+			$quiet->close;
+			wait_for(
+				$node,
+				"SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'web'",
+				'the quiet ones go', '1'
+			);
+		}
+	);
+	is("$n|$max|$busy", '0|-1|0', "$when: what the server does in idle sessions is no transaction");
+	return;
+}
+servers_own('the clock went back');
+count_all('the clock went back', 'simple', 'extended', 'prepared');
+$web->do('sql 0 SELECT 1');
+holds('two hours forward', 7200);
+holds('two hours back',    -7200);
+
+# several in one message, the last of which ends when the client has gone
+query('CREATE TABLE copied (i int)');
+my $copier = PoolMonitor::Holder->new($node, application_name => 'web');
+my ($n) = account(
+	sub {
+		print {$copier->{in}} "sql 0 BEGIN; COMMIT; COPY copied FROM STDIN\n";
+		$copier->{in}->flush;
+		wait_for(
+			$node,
+			"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND state = 'active' AND wait_event = 'ClientRead'",
+			'COPY waits for its data',
+			'1'
+		);
+		kill 'KILL', $copier->{pid};
+		$copier->close;
+		wait_for($node, "SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'web'",
+			'it goes', '1');
+	}
+);
+is($n, 2, 'two transactions of one message');
+
+# a clock that stands still; who listens may be undercounted then
+$clock->freeze;
+delete $scripts{listener};
+count_all('the clock stands still', 'simple', 'extended', 'prepared');
+$clock->step(0);
+
+$_->close foreach $web, $other;
+is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
+$node->stop;
+done_testing();
