@@ -131,6 +131,7 @@ typedef struct PmAccount
 	pg_atomic_uint64 last_used; /* ms, monotonic; 0: not since the start */
 	pg_atomic_uint32 near_declared; /* it and a declared pool exchanged a
 									 * session */
+
 	/*
 	 * Whose connects are counted apart, by pm_client_key(); 0: nobody's. The
 	 * worker chooses; who connects at that moment may be counted for the one
