@@ -128,6 +128,16 @@ pm_shmem_install(void)
 	shmem_startup_hook = start_shared_memory;
 }
 
+/*
+ * The one symbol for another library: a module of the tests lays made-up history
+ * in here. No SQL can call it.
+ */
+PmShared *
+pm_shared_memory(void)
+{
+	return pm_shared;
+}
+
 void
 pm_require_preload(void)
 {
