@@ -68,7 +68,7 @@ my $peak = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+
 my ($before, $rows, $after) = split /\n/,
   $node->safe_psql('postgres', "$peak; SELECT count(*) FROM pool_monitor.history(); $peak");
 cmp_ok($rows,            '>=', 20 * 44640, 'a history of many rows');
-cmp_ok($after - $before, '<',  40_000,     'is read within 40 MB: ' . ($after - $before) . ' kB');
+cmp_ok($after - $before, '<',  20_000,     'is read within 20 MB: ' . ($after - $before) . ' kB');
 
 # The worker is no query: it goes on when somebody cancels it.
 my $worker = q{SELECT pid FROM pg_catalog.pg_stat_activity WHERE backend_type = 'pool_monitor'};
