@@ -27,14 +27,6 @@
 #define DATCONNLIMIT_INVALID_DB (-2)
 #endif
 
-/*
- * What DROP DATABASE writes where it was interrupted. Servers before 15.4 have
- * no name for it, and no such databases.
- */
-#ifndef DATCONNLIMIT_INVALID_DB
-#define DATCONNLIMIT_INVALID_DB (-2)
-#endif
-
 /* The type of a signal handler has changed, and SIG_IGN's with it. */
 #if PG_VERSION_NUM < 190000
 #define PG_SIG_IGN SIG_IGN

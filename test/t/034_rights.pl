@@ -10,11 +10,15 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('rights', 'pool_monitor.recycle_interval = 1h', no_extension => 1);
-my $root = "$FindBin::RealBin/../..";
+my $node      = new_server('rights', 'pool_monitor.recycle_interval = 1h', no_extension => 1);
+my $root      = "$FindBin::RealBin/../..";
 my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 
 # In docs/rights.md each kind of role is a column.
+my @kinds = (
+	'everybody',         'CREATEROLE', 'database owner',  'pg_signal_backend',
+	'pg_read_all_stats', 'pg_monitor', 'extension owner', 'superuser'
+);
 my %role = (
 	'everybody'         => 'plain',
 	'CREATEROLE'        => 'creator',
@@ -23,7 +27,8 @@ my %role = (
 	'pg_read_all_stats' => 'reader',
 	'pg_monitor'        => 'monitor',
 	'extension owner'   => 'extowner',
-	'superuser'         => $superuser);
+	'superuser'         => $superuser
+);
 
 $node->safe_psql('postgres', <<'EOS');
 CREATE ROLE plain LOGIN;
@@ -38,8 +43,7 @@ CREATE ROLE joe LOGIN NOINHERIT IN ROLE monitor;
 ALTER DATABASE postgres OWNER TO dbowner;
 GRANT CREATE ON DATABASE postgres TO monitor, signaller;
 EOS
-$node->safe_psql('postgres', 'CREATE EXTENSION pool_monitor',
-	extra_params => [ '-U', 'extowner' ]);
+$node->safe_psql('postgres', 'CREATE EXTENSION pool_monitor', extra_params => ['-U', 'extowner']);
 my $other = PoolMonitor::Holder->new($node, user => 'other', application_name => 'other');
 
 # ---- what there is to try ----
@@ -117,20 +121,24 @@ INSERT INTO probe.attempts VALUES
 EOS
 
 # The extension has nothing but what is tried here.
-is( $node->safe_psql(
+is(
+	$node->safe_psql(
 		'postgres', q{
 	SELECT DISTINCT d.classid::regclass::text FROM pg_depend AS d
 	WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pool_monitor') AND d.deptype = 'e'
 		AND d.classid NOT IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass)}
 	),
 	'',
-	'the extension has relations, functions and their types only');
-is( $node->safe_psql(
+	'the extension has relations, functions and their types only'
+);
+is(
+	$node->safe_psql(
 		'postgres',
 		q{SELECT count(*) FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text LIKE 'pool_monitor.%'}
 	),
 	'0',
-	'no column has rights of its own');
+	'no column has rights of its own'
+);
 
 # Every function of the library that SQL can name is one that the script declares:
 # there is nothing else in it for a superuser to declare by mistake.
@@ -138,8 +146,8 @@ my $library = slurp_file(`$ENV{PG_CONFIG} --pkglibdir` =~ s/\n//r . '/pool_monit
 my $script  = slurp_file("$root/src/sql/pool_monitor--1.0.sql");
 my %entry   = map { $_ => 1 } $library =~ /pg_finfo_(\w+)/g;
 cmp_ok(scalar keys %entry, '>', 20, 'functions of the library are found');
-is(join(' ', grep { $script !~ /'$_'/ } sort keys %entry),
-	'', 'and each is declared by the script');
+is(join(' ', grep { $script !~ /'$_'/ } sort keys %entry), '',
+	'and each is declared by the script');
 
 my @calls = split /\n/,
   $node->safe_psql('postgres',
@@ -152,40 +160,48 @@ my $document = slurp_file("$root/docs/rights.md");
 # The table below the mark: row and column to cell.
 sub documented
 {
-	my ($mark) = @_;
-	my ($table) = $document =~ /<!-- matrix: $mark -->\n((?:\|.*\n)+)/
-	  or die "docs/rights.md has no table \"$mark\"";
-	my ($head, undef, @rows) = map { [ map { s/^\s+|\s+$|`//gr } split /\|/, $_ =~ s/^\||\|$//gr ] }
-	  split /\n/, $table;
+	my ($mark)  = @_;
+	my ($table) = $document =~ /<!-- matrix: $mark -->\n((?:\|.*\n)*)/;
+	my @rows =
+	  map {
+		[map { s/^\s+|\s+$|`//gr } split /\|/, s/^\||\|$//gr]
+	  } split /\n/, $table // '';
+	my ($head, undef) = splice @rows, 0, 2;
 	my %cells;
 	foreach my $row (@rows)
 	{
-		$cells{ $row->[0] }{ $head->[$_] } = $row->[$_] foreach 1 .. $#$head;
+		$cells{$row->[0]}{$head->[$_]} = $row->[$_] foreach 1 .. $#$head;
 	}
 	return %cells;
 }
 
-# Compares, and shows the row as it should be documented.
+# Compares; if the document is wrong, shows the table that would be right.
 sub compare
 {
 	my ($mark, $columns, %got) = @_;
 	my %want = documented($mark);
-	is(join(', ', sort keys %got), join(', ', sort keys %want), "$mark: all are documented");
+	my $ok =
+	  is(join(', ', sort keys %got), join(', ', sort keys %want), "$mark: all are documented");
 	foreach my $object (sort keys %got)
 	{
-		foreach my $column (@$columns)
-		{
-			is($got{$object}{$column}, $want{$object}{$column} // 'nothing',
-				"$mark: $object, $column");
-		}
+		my ($is, $should) =
+		  map {
+			my $row = $_;
+			join ' | ', map { "$_: " . ($row->{$_} // 'nothing') } @$columns
+		  } $got{$object}, $want{$object};
+		$ok = 0 unless is($is, $should, "$mark: $object");
 	}
+	diag join "\n", 'as it is:', map {
+		my $object = $_;
+		join ' | ', "| `$object`", map { "$got{$object}{$_}" } @$columns
+	} sort keys %got unless $ok;
 	return;
 }
 
 sub as
 {
 	my ($role, $sql) = @_;
-	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $role ]);
+	return $node->safe_psql('postgres', $sql, extra_params => ['-U', $role]);
 }
 
 # What a role gets: cells by kind and object. $before is run first.
@@ -200,14 +216,14 @@ sub attempt
 		my ($kind, $object, $what, $result) = split /\|/, $line, 4;
 		$done{$kind}{$object}{$what} = $result;
 	}
-	foreach my $object (keys %{ $done{relation} })
+	foreach my $object (keys %{$done{relation}})
 	{
-		my %tried = %{ $done{relation}{$object} };
+		my %tried = %{$done{relation}{$object}};
 		my @may   = ();
 		my $read  = $tried{read} // '42501';
-		push @may, 'read'      if $read eq 'ok';
+		push @may, 'read'       if $read eq 'ok';
 		push @may, "read $read" if $read !~ /^(ok|42501)$/;
-		$may[0] .= $tried{details} eq 't' ? ' all' : ' own' if exists $tried{details};
+		$may[0] .= $tried{details} eq 'true' ? ' all' : ' own' if exists $tried{details};
 
 		# a value that the constraints refuse (23502) was for it to write
 		my @writes = grep { exists $tried{$_} && $tried{$_} =~ /^(ok|23502)$/ }
@@ -221,17 +237,18 @@ sub attempt
 			  if $tried{$_} !~ /^(ok|t|f|42501|23502|55000|428C9)$/ && $_ ne 'details';
 		}
 		$cells{relation}{$object} = @may ? join(', ', @may) : '-';
-		my %by_column = map { $_ eq 'ok' ? ('yes', 1) : ($_, 1) } values %{ $done{column}{$object} // {} };
+		my %by_column =
+		  map { $_ eq 'ok' ? ('yes', 1) : ($_, 1) } values %{$done{column}{$object} // {}};
 		@columns = (@columns, "$object " . join ' ', sort keys %by_column)
 		  if %by_column && join(' ', keys %by_column) ne ($read eq 'ok' ? 'yes' : '42501');
 	}
 
 	# 55000: it may, but the declarations of an owner like this are not loaded
-	foreach my $object (keys %{ $done{function} })
+	foreach my $object (keys %{$done{function}})
 	{
 		my $result = $done{function}{$object}{call};
 		$cells{function}{$object} =
-		    $result =~ /^(ok|55000)$/ ? 'yes'
+			$result =~ /^(ok|55000)$/ ? 'yes'
 		  : $result eq '42501'        ? '-'
 		  :                             $result;
 	}
@@ -240,28 +257,33 @@ sub attempt
 }
 
 my (%relation, %function, %cells);
-foreach my $column (sort keys %role)
+foreach my $column (@kinds)
 {
 	$node->safe_psql('postgres', 'ALTER ROLE extowner NOSUPERUSER') if $column eq 'extension owner';
-	$cells{$column} = { attempt($role{$column}) };
+	$cells{$column} = {attempt($role{$column})};
 	$node->safe_psql('postgres', 'ALTER ROLE extowner SUPERUSER') if $column eq 'extension owner';
-	$relation{$_}{$column} = $cells{$column}{relation}{$_} foreach keys %{ $cells{$column}{relation} };
-	$function{$_}{$column} = $cells{$column}{function}{$_} foreach keys %{ $cells{$column}{function} };
+	$relation{$_}{$column} = $cells{$column}{relation}{$_}
+	  foreach keys %{$cells{$column}{relation}};
+	$function{$_}{$column} = $cells{$column}{function}{$_}
+	  foreach keys %{$cells{$column}{function}};
 }
-compare('relations', [ sort keys %role ], %relation);
-compare('functions', [ sort keys %role ], %function);
+compare('relations', [@kinds], %relation);
+compare('functions', [@kinds], %function);
 
 # rights go by the role that is set, both ways
-is_deeply({ attempt('joe') }, $cells{everybody}, 'a member that does not inherit');
-is_deeply({ attempt('joe', 'SET ROLE monitor;') },
-	$cells{pg_monitor}, 'the same one after SET ROLE');
-is_deeply({ attempt($superuser, 'SET ROLE plain;') },
+is_deeply({attempt('joe')}, $cells{everybody}, 'a member that does not inherit');
+is_deeply({attempt('joe', 'SET ROLE monitor;')}, $cells{pg_monitor}, 'the same one after SET ROLE');
+is_deeply({attempt($superuser, 'SET ROLE plain;')},
 	$cells{everybody}, 'a superuser after SET ROLE');
 
 # On 15 CREATEROLE may give itself such a role; that is the server's rule.
-my $major = $node->safe_psql('postgres', "SELECT current_setting('server_version_num')::int / 10000");
-is(as('creator', "SELECT probe.try('GRANT pg_monitor, pg_signal_backend TO creator')"),
-	$major < 16 ? 'ok' : '42501', 'CREATEROLE gives itself roles only on 15');
+my $major =
+  $node->safe_psql('postgres', "SELECT current_setting('server_version_num')::int / 10000");
+is(
+	as('creator', "SELECT probe.try('GRANT pg_monitor, pg_signal_backend TO creator')"),
+	$major < 16 ? 'ok' : '42501',
+	'CREATEROLE gives itself roles only on 15'
+);
 
 # ---- settings ----
 
@@ -269,17 +291,18 @@ my %setting;
 my @settings = split /\n/,
   $node->safe_psql('postgres', "SELECT name FROM pg_settings WHERE name LIKE 'pool_monitor.%'");
 cmp_ok(scalar @settings, '>=', 16, 'the settings are found');
-foreach my $column (sort keys %role)
+foreach my $column (@kinds)
 {
 	my $sql = '';
 	foreach my $name (@settings)
 	{
 		$sql .= "SELECT current_setting('$name') AS value \\gset\n\\echo $name show :SQLSTATE\n";
 		foreach my $how (
-			['set', "SET $name = :'value'"],
-			['role', "ALTER ROLE CURRENT_USER SET $name = :'value'"],
+			['set',      "SET $name = :'value'"],
+			['role',     "ALTER ROLE CURRENT_USER SET $name = :'value'"],
 			['database', "ALTER DATABASE postgres SET $name = :'value'"],
-			['system', "ALTER SYSTEM SET $name = :'value'"])
+			['system',   "ALTER SYSTEM SET $name = :'value'"]
+		  )
 		{
 			$sql .= "$how->[1];\n\\echo $name $how->[0] :SQLSTATE\n";
 		}
@@ -288,17 +311,18 @@ foreach my $column (sort keys %role)
 	my (undef, $out) = $node->psql(
 		'postgres', $sql,
 		on_error_stop => 0,
-		extra_params  => [ '-U', $role{$column} ]);
+		extra_params  => ['-U', $role{$column}]
+	);
 	$node->safe_psql('postgres', 'ALTER ROLE extowner SUPERUSER') if $column eq 'extension owner';
 	my %may;
 	while ($out =~ /^pool_monitor\.(\w+) (\w+) (\w+)$/mg)
 	{
-		push @{ $may{$1} }, $2 if $3 eq '00000';
+		push @{$may{$1}}, $2 if $3 eq '00000';
 	}
-	$setting{$_}{$column} = join(', ', @{ $may{$_} }) =~ s/system/alter system/r foreach keys %may;
+	$setting{$_}{$column} = join(', ', @{$may{$_}}) =~ s/system/alter system/r foreach keys %may;
 }
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
-compare('settings', [ sort keys %role ], %setting);
+compare('settings', [@kinds], %setting);
 my ($rc) = $node->psql('postgres', 'SELECT 1',
 	connstr => $node->connstr('postgres') . " options='-c pool_monitor.recycle_enabled=off'");
 isnt($rc, 0, 'no setting comes with a login');
@@ -314,15 +338,29 @@ INSERT INTO pool_monitor.pools (name, priority, application_name, recycle_mode, 
 	('before', 10, 'a%', 'report', false), ('ends', 20, 'a%', 'terminate', true), ('after', 30, 'a%', 'report', false);
 EOS
 my %statement = (
-	'INSERT, recycle_mode report'        => q{INSERT INTO pool_monitor.pools (name, priority) VALUES ('new', 90)},
-	'INSERT, recycle_mode terminate'     => q{INSERT INTO pool_monitor.pools (name, priority, recycle_mode) VALUES ('new', 90, 'terminate')},
-	'INSERT, shrink_idle'                => q{INSERT INTO pool_monitor.pools (name, priority, shrink_idle) VALUES ('new', 90, true)},
-	'UPDATE to recycle_mode terminate'   => q{UPDATE pool_monitor.pools SET recycle_mode = 'terminate' WHERE name = 'after'},
-	'UPDATE to shrink_idle'              => q{UPDATE pool_monitor.pools SET shrink_idle = true WHERE name = 'after'},
-	'UPDATE of the size of a report row' => q{UPDATE pool_monitor.pools SET pool_size = 6 WHERE name = 'after'},
-	'UPDATE of the patterns of a row before one with terminate' => q{UPDATE pool_monitor.pools SET application_name = 'ab%' WHERE name = 'before'},
-	'DELETE of a row before one with terminate' => q{DELETE FROM pool_monitor.pools WHERE name = 'before'},
-	'DELETE of a row after all with terminate'  => q{DELETE FROM pool_monitor.pools WHERE name = 'after'});
+	'INSERT, recycle_mode report' =>
+	  q{INSERT INTO pool_monitor.pools (name, priority) VALUES ('new', 90)},
+	'INSERT, recycle_mode terminate' =>
+	  q{INSERT INTO pool_monitor.pools (name, priority, recycle_mode) VALUES ('new', 90, 'terminate')},
+	'INSERT, shrink_idle' =>
+	  q{INSERT INTO pool_monitor.pools (name, priority, shrink_idle) VALUES ('new', 90, true)},
+	'UPDATE to recycle_mode terminate' =>
+	  q{UPDATE pool_monitor.pools SET recycle_mode = 'terminate' WHERE name = 'after'},
+	'UPDATE to shrink_idle' =>
+	  q{UPDATE pool_monitor.pools SET shrink_idle = true WHERE name = 'after'},
+	'UPDATE of the size of a report row' =>
+	  q{UPDATE pool_monitor.pools SET pool_size = 6 WHERE name = 'after'},
+	'UPDATE of the patterns of a row before one with terminate' =>
+	  q{UPDATE pool_monitor.pools SET application_name = 'ab%' WHERE name = 'before'},
+	'DELETE of a row before one with terminate' =>
+	  q{DELETE FROM pool_monitor.pools WHERE name = 'before'},
+	'DELETE of a row after all with terminate' =>
+	  q{DELETE FROM pool_monitor.pools WHERE name = 'after'},
+	'UPDATE of anything in a row with terminate' =>
+	  q{UPDATE pool_monitor.pools SET description = 'x' WHERE name = 'ends'},
+	'DELETE of a row with terminate' => q{DELETE FROM pool_monitor.pools WHERE name = 'ends'},
+	'TRUNCATE, with a row with terminate in it' => 'TRUNCATE pool_monitor.pools'
+);
 my %writer = ('granted' => 'writer', 'granted, and pg_signal_backend' => 'ender');
 my %write;
 foreach my $what (keys %statement)
@@ -330,11 +368,12 @@ foreach my $what (keys %statement)
 	foreach my $column (keys %writer)
 	{
 		my $result =
-		  as($writer{$column}, "SET client_min_messages = error; SELECT probe.try(\$\$$statement{$what}\$\$)");
+		  as($writer{$column},
+			"SET client_min_messages = error; SELECT probe.try(\$\$$statement{$what}\$\$)");
 		$write{$what}{$column} = $result eq 'ok' ? 'yes' : $result eq '42501' ? '-' : $result;
 	}
 }
-compare('declarations', [ sort keys %writer ], %write);
+compare('declarations', [sort keys %writer], %write);
 $node->safe_psql('postgres', 'SET client_min_messages = error; DELETE FROM pool_monitor.pools');
 
 # ---- through others' views and functions ----
@@ -359,30 +398,56 @@ CREATE FUNCTION shared.invoker() RETURNS bigint LANGUAGE sql
 	AS 'SELECT count(*) FROM pool_monitor.budgets';
 EOS
 foreach (
-	['budgets',  'SELECT count(*)::text FROM shared.budgets', '42501', 'a view over a view: what it calls goes by who asks'],
-	['calls',    'SELECT count(*)::text FROM shared.calls',   '42501', 'a view over a function, too'],
-	['advice',   'SELECT count(*)::text FROM shared.advice',  '42501', 'and a view over many'],
-	['sessions', q{SELECT bool_or(state IS NOT NULL) FROM shared.sessions WHERE usename = 'other'}, 'f', 'sessions show what the one who asks may see'],
-	['pools',    'SELECT count(*)::text FROM shared.pools',   '0',     'a table is shown by a view, as every table is'],
-	['invoker',  'SELECT count(*)::text FROM shared.invoker', '42501', 'but not by one with security_invoker'],
-	['definer',  'SELECT shared.count_budgets()::text',       '0',     'a SECURITY DEFINER function shows what its owner may see'],
-	['others',   'SELECT shared.others()::text',              'true',  'of sessions, too'],
-	['act',      'SELECT shared.act()::text',                 '42501', 'and may do no more than its owner'],
-	['function', 'SELECT shared.invoker()::text',             '42501', 'any other function shows what its caller may see']
+	[
+		'budgets', 'SELECT count(*)::text FROM shared.budgets',
+		'42501',   'a view over a view: what it calls goes by who asks'
+	],
+	['calls',  'SELECT count(*)::text FROM shared.calls',  '42501', 'a view over a function, too'],
+	['advice', 'SELECT count(*)::text FROM shared.advice', '42501', 'and a view over many'],
+	[
+		'sessions',
+		q{SELECT bool_or(state IS NOT NULL) FROM shared.sessions WHERE usename = 'other'},
+		'false', 'sessions show what the one who asks may see'
+	],
+	[
+		'pools', 'SELECT count(*)::text FROM shared.pools',
+		'0',     'a table is shown by a view, as every table is'
+	],
+	[
+		'invoker', 'SELECT count(*)::text FROM shared.invoker',
+		'42501',   'but not by one with security_invoker'
+	],
+	[
+		'definer', 'SELECT shared.count_budgets()::text',
+		'0',       'a SECURITY DEFINER function shows what its owner may see'
+	],
+	['others', 'SELECT shared.others()::text', 'true',  'of sessions, too'],
+	['act',    'SELECT shared.act()::text',    '42501', 'and may do no more than its owner'],
+	[
+		'function', 'SELECT shared.invoker()::text',
+		'42501',    'any other function shows what its caller may see'
+	]
   )
 {
 	my (undef, $sql, $expected, $what) = @$_;
 	is(as('plain', 'SELECT probe.try($x$' . $sql . '$x$)'), $expected, $what);
 }
-is(as('other', q{SELECT probe.try('SELECT bool_and(state IS NOT NULL) FROM shared.sessions WHERE usename = ''other''')}),
-	't', 'everybody sees his own sessions');
+is(
+	as(
+		'other',
+		q{SELECT probe.try('SELECT bool_and(state IS NOT NULL) FROM shared.sessions WHERE usename = ''other''')}
+	),
+	'true',
+	'everybody sees his own sessions'
+);
 as('signaller', <<'EOS');
 CREATE SCHEMA acting;
 GRANT USAGE ON SCHEMA acting TO PUBLIC;
 CREATE FUNCTION acting.act() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog
 	AS 'SELECT count(*) FROM pool_monitor.recycle(dry_run => false)';
 EOS
-is(as('plain', 'SELECT acting.act()'), '0', 'who hands pg_signal_backend on by a SECURITY DEFINER function has done so');
+is(as('plain', 'SELECT acting.act()'),
+	'0', 'who hands pg_signal_backend on by a SECURITY DEFINER function has done so');
 $other->close;
 $node->stop;
 
@@ -392,19 +457,18 @@ $node->stop;
 # search_path. Before the extension is there, and whatever the server has it uses,
 # by name and, for operators, between all common types, there is another one in
 # front of it: each says in the server log that it was run.
-my $hostile = new_server(
-	'hostile',
-	'pool_monitor.recycle_interval = 100ms',
-	no_extension => 1);
-my $safe = 'SET search_path = pg_catalog; ';
+my $hostile = new_server('hostile', 'pool_monitor.recycle_interval = 100ms', no_extension => 1);
+my $safe    = 'SET search_path = pg_catalog; ';
 $hostile->safe_psql('postgres',
 	'CREATE ROLE tenant LOGIN; CREATE ROLE monitor LOGIN IN ROLE pg_monitor, pg_signal_backend; ALTER DATABASE postgres OWNER TO tenant'
 );
 
 # Names of functions that are called in SQL, and of what the extension makes.
 my $code   = join ' ', $script, map { slurp_file($_) } glob "$root/src/*.c";
-my $called = join ', ', map { "'$_'" } sort keys %{ { map { $_ => 1 } $code =~ /\b([a-z_]\w*)\s*\(/g } };
-my @ours   = sort keys %{ { map { $_ => 1 } $script =~ /^CREATE (?:FUNCTION|VIEW|TABLE) pool_monitor\.(\w+)/mg } };
+my $called = join ', ',
+  map { "'$_'" } sort keys %{{map { $_ => 1 } $code =~ /\b([a-z_]\w*)\s*\(/g}};
+my @ours =
+  sort keys %{{map { $_ => 1 } $script =~ /^CREATE (?:FUNCTION|VIEW|TABLE) pool_monitor\.(\w+)/mg}};
 cmp_ok(scalar @ours, '>', 30, 'names of the extension are found');
 my $ours = join ', ', map { "'$_'" } @ours;
 
@@ -467,7 +531,7 @@ BEGIN
 END $do$;
 ALTER DATABASE postgres SET search_path = trap, public, pg_catalog;
 EOS
-$hostile->safe_psql('postgres', $trap, extra_params => [ '-U', 'tenant' ]);
+$hostile->safe_psql('postgres', $trap, extra_params => ['-U', 'tenant']);
 
 my $run  = qr/the trap was run: .*/;
 my $mark = 0;
@@ -476,7 +540,7 @@ sub sprung
 {
 	my $text = substr slurp_file($hostile->logfile), $mark;
 	$mark += length $text;
-	return join ' ', sort keys %{ { map { $_ => 1 } $text =~ /the trap was run: (.*)/g } };
+	return join ' ', sort keys %{{map { $_ => 1 } $text =~ /the trap was run: (.*)/g}};
 }
 
 # What runs in the session of $role, with the search_path that the tenant chose.
@@ -486,9 +550,11 @@ sub untouched
 	my $ok = 1;
 	foreach my $statement (@statements)
 	{
-		my ($rc, undef, $err) =
-		  $hostile->psql('postgres', "SET client_min_messages = error; $statement",
-			extra_params => [ '-U', $role ]);
+		my ($rc, undef, $err) = $hostile->psql(
+			'postgres',
+			"SET client_min_messages = error; $statement",
+			extra_params => ['-U', $role]
+		);
 		$ok = 0, diag("$statement: $err") if $rc != 0;
 	}
 	ok($ok, "$what works");
@@ -505,22 +571,37 @@ untouched(
 	q{INSERT INTO pool_monitor.pools (name, application_name, recycle_window) VALUES ('p', 'x%', '22:00-06:00 Europe/Berlin')},
 	q{INSERT INTO pool_monitor.pools (name, client_addr, recycle_mode, recycle_grace) VALUES ('q', '10.0.0.0/8', 'terminate', '0')},
 	'UPDATE pool_monitor.pools SET pool_size = 6, description = NULL',
-	'SELECT pool_monitor.reload()');
-is($hostile->safe_psql('template1', $safe . "CREATE EXTENSION pool_monitor; SELECT count(*) FROM pool_monitor.budgets"),
-	2, 'and they are in force');
+	'SELECT pool_monitor.reload()'
+);
+is(
+	$hostile->safe_psql(
+		'template1',
+		$safe . "CREATE EXTENSION pool_monitor; SELECT count(*) FROM pool_monitor.budgets"
+	),
+	2,
+	'and they are in force'
+);
 my @read = map { "SELECT * FROM pool_monitor.$_" } split /\n/,
   $hostile->safe_psql('postgres',
-	$safe . "SELECT relname FROM pg_class WHERE relnamespace = 'pool_monitor'::regnamespace AND relkind IN ('r', 'v')");
+	$safe
+	  . "SELECT relname FROM pg_class WHERE relnamespace = 'pool_monitor'::regnamespace AND relkind IN ('r', 'v')"
+  );
 my @call = map { s/^SELECT 'ok' FROM \(SELECT count\(\*\) (FROM .*)\) AS n$/SELECT * $1/r } @calls;
 cmp_ok(scalar @read, '>=', 12, 'all relations');
 cmp_ok(scalar @call, '>=', 25, 'and functions');
+
 foreach my $role ($superuser, 'monitor')
 {
 	untouched($role, "reading as $role", @read);
 	untouched($role, "calling as $role", grep { $role eq $superuser || !/re(set|load)\(/ } @call);
 }
-untouched($superuser, 'deleting declarations', 'DELETE FROM pool_monitor.pools', 'TRUNCATE pool_monitor.pools',
-	'SELECT pool_monitor.reload()');
+untouched(
+	$superuser,
+	'deleting declarations',
+	'DELETE FROM pool_monitor.pools',
+	'TRUNCATE pool_monitor.pools',
+	'SELECT pool_monitor.reload()'
+);
 untouched($superuser, 'DROP EXTENSION', 'DROP EXTENSION pool_monitor');
 
 done_testing();
