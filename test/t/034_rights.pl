@@ -564,6 +564,18 @@ sub untouched
 
 $hostile->safe_psql('postgres', 'SELECT 1 = 1');
 is(sprung(), 'comparison', 'the trap is set: the tenant\'s operator is what a query meets');
+$hostile->safe_psql(
+	'postgres',
+	'CREATE SCHEMA pool_monitor; CREATE VIEW pool_monitor.budgets AS SELECT 1',
+	extra_params => ['-U', 'tenant']
+);
+isnt($hostile->psql('postgres', 'CREATE EXTENSION pool_monitor'),
+	0, 'a schema that the tenant has made is not taken');
+$hostile->safe_psql(
+	'postgres',
+	'DROP SCHEMA pool_monitor CASCADE',
+	extra_params => ['-U', 'tenant']
+);
 untouched($superuser, 'CREATE EXTENSION', 'CREATE EXTENSION pool_monitor');
 untouched(
 	$superuser,
