@@ -4,10 +4,10 @@ MODULE_big = pool_monitor
 OBJS = src/account.o src/acting.o src/ask.o src/books.o src/bursts.o src/cleanup.o src/cursors.o \
 	src/declarations.o src/errands.o src/events.o src/functions.o src/guc.o src/histogram.o \
 	src/history.o src/holds.o src/ledger.o src/listen.o src/loader.o src/logins.o src/notifier.o \
-	src/outcomes.o src/pauses.o src/planning.o src/pool_monitor.o src/recycler.o src/replay.o \
-	src/result.o src/rows.o src/rules.o src/sampler.o src/scan.o src/schedule.o src/session.o \
-	src/shares.o src/shmem.o src/sizing.o src/statfile.o src/statread.o src/stats.o src/table.o \
-	src/tally.o src/verdicts.o src/views.o src/worker.o
+	src/outcomes.o src/pauses.o src/planning.o src/pool_monitor.o src/recycler.o src/result.o \
+	src/rows.o src/rules.o src/sampler.o src/scan.o src/schedule.o src/session.o src/shares.o \
+	src/shmem.o src/sizing.o src/statfile.o src/statread.o src/stats.o src/table.o src/tally.o \
+	src/verdicts.o src/views.o src/worker.o
 PM_HEADERS = src/account.h src/acting.h src/ask.h src/bursts.h src/cleanup.h src/clock.h \
 	src/compat.h src/cursors.h src/declarations.h src/errands.h src/events.h src/guc.h \
 	src/histogram.h src/history.h src/holds.h src/ledger.h src/listen.h src/loader.h src/logins.h \
@@ -27,8 +27,7 @@ PM_ISOLATION = declarations
 
 PG_CPPFLAGS = -DPM_VERSION='"$(EXTVERSION)"'
 # all warnings but those that PostgreSQL's own headers and habits raise
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers
 PG_CFLAGS += $(shell printf 'int main(void){return 0;}' | $(CC) -Werror -Wclobbered -x c -fsyntax-only - 2>/dev/null && echo -Wno-clobbered)
 
 PG_CONFIG ?= $(shell ls -d /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -V | tail -n 1 | grep . || echo pg_config)

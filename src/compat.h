@@ -27,6 +27,11 @@
 #define DATCONNLIMIT_INVALID_DB (-2)
 #endif
 
+/* The type of a signal handler has changed, and SIG_IGN's with it. */
+#if PG_VERSION_NUM < 190000
+#define PG_SIG_IGN SIG_IGN
+#endif
+
 /*
  * The index of this process in the backend status array and in our slots,
  * -1 when it has none.

@@ -138,13 +138,15 @@ pm_usable_connections(void)
 	return Max(MaxConnections - pm_reserved_connections(), 0);
 }
 
-/* Connections that all applications together may hold. */
+/* Connections that all applications together may hold: 1 at least. */
 int
 pm_server_budget(void)
 {
+	int			budget = (int64) pm_usable_connections() * (100 - pm_headroom_percent) / 100;
+
 	if (pm_connection_budget > 0)
 		return pm_connection_budget;
-	return (int) ((int64) pm_usable_connections() * (100 - pm_headroom_percent) / 100);
+	return Max(budget, 1);
 }
 
 /*

@@ -377,37 +377,3 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 	if (dropped > 0)
 		pm_event(PM_EVENT_CLOCK_SET_BACK, NULL, false, 0, "{\"history_dropped\": %d}", dropped);
 }
-
-/* ---- for tests ---- */
-
-/*
- * Lays the ring out anew, so that its last stretch is the one of "last", the n - 1
- * before it are there without a gap, and one series has these figures in them. Of
- * other series only what falls on the same stretches stays.
- */
-void
-pm_history_replay(int which, const char *pool, TimestampTz last, const PmBucket *buckets, int n)
-{
-	PmHistory  *history = pm_shared->history;
-	PmRing	   *ring = &history->rings[which];
-	TimestampTz first = last - last % ring->resolution - (n - 1) * ring->resolution;
-	int			s;
-
-	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
-	if (ring->count < n || ring->starts[ring->head] != first + (n - 1) * ring->resolution)
-	{
-		memset(ring->buckets, 0, (Size) ring->length * pm_num_series() * sizeof(PmBucket));
-		ring->count = n;
-		ring->head = n - 1;
-		for (int i = 0; i < n; i++)
-			ring->starts[i] = first + i * ring->resolution;
-	}
-	s = pm_history_series(pool, true);
-	for (int i = 0; i < n && s >= 0; i++)
-	{
-		int			at = (ring->head - n + 1 + i + ring->length) % ring->length;
-
-		ring->buckets[(Size) s * ring->length + at] = buckets[i];
-	}
-	LWLockRelease(pm_shared->history_lock);
-}

@@ -81,7 +81,6 @@ extern void pm_history_init(void *memory);
 extern int	pm_num_series(void);
 extern void pm_history_tick(const struct PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
 							const PmSeen *server, const struct PmOpen *open, TimestampTz now, int64 at);
-extern void pm_history_replay(int ring, const char *pool, TimestampTz last, const PmBucket *buckets, int n);
 extern int	pm_history_series(const char *name, bool may_replace);
 
 #endif							/* PM_HISTORY_H */

@@ -228,7 +228,7 @@ pm_plan_sql(PG_FUNCTION_ARGS)
 	int			max_overflow;
 	double		headroom;
 
-	for (int arg = 0; arg < lengthof(names); arg++)
+	for (int arg = 0; arg < (int) lengthof(names); arg++)
 	{
 		if (PG_ARGISNULL(arg))
 			ereport(ERROR,

@@ -12,8 +12,25 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
+
+/*
+ * Where the values of the row in the making are. It is emptied when the row is put
+ * out, so that a result of millions of rows takes no more memory than one of them
+ * and the tuplestore's. One is enough for a backend: nothing that builds rows
+ * runs SQL in between. What an error leaves in it goes with the next row.
+ */
+MemoryContext
+pm_row_context(void)
+{
+	static MemoryContext context = NULL;
+
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "pool_monitor row", ALLOCSET_SMALL_SIZES);
+	return context;
+}
 
 void
 pm_put(PmRow *row, Datum value)
@@ -56,19 +73,25 @@ pm_put_bool(PmRow *row, bool value)
 void
 pm_put_text(PmRow *row, const char *value)
 {
+	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
+
 	if (value == NULL)
 		pm_put_null(row);
 	else
 		pm_put(row, CStringGetTextDatum(value));
+	MemoryContextSwitchTo(caller);
 }
 
 void
 pm_put_name(PmRow *row, const char *value)
 {
+	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
+
 	if (value == NULL)
 		pm_put_null(row);
 	else
 		pm_put(row, DirectFunctionCall1(namein, CStringGetDatum(value)));
+	MemoryContextSwitchTo(caller);
 }
 
 /* 0 is "never" and becomes NULL. */
@@ -85,10 +108,13 @@ pm_put_time(PmRow *row, TimestampTz value)
 void
 pm_put_age(PmRow *row, int64 us)
 {
+	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
+
 	if (us < 0)
 		pm_put_null(row);
 	else
 		pm_put(row, DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(us), TimestampTzGetDatum(0)));
+	MemoryContextSwitchTo(caller);
 }
 
 /* An interval in seconds and less, not in days; negative becomes NULL. */
@@ -102,7 +128,7 @@ pm_put_duration(PmRow *row, int64 us)
 		pm_put_null(row);
 		return;
 	}
-	interval = palloc0(sizeof(Interval));
+	interval = MemoryContextAllocZero(pm_row_context(), sizeof(Interval));
 	interval->time = us;
 	pm_put(row, IntervalPGetDatum(interval));
 }
@@ -111,6 +137,7 @@ pm_put_duration(PmRow *row, int64 us)
 void
 pm_put_addr(PmRow *row, const PmAddr *addr)
 {
+	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
 	char		text[INET6_ADDRSTRLEN];
 
 	if (addr->family == 0 ||
@@ -118,6 +145,7 @@ pm_put_addr(PmRow *row, const PmAddr *addr)
 		pm_put_null(row);
 	else
 		pm_put(row, DirectFunctionCall1(inet_in, CStringGetDatum(text)));
+	MemoryContextSwitchTo(caller);
 }
 
 void
@@ -127,6 +155,7 @@ pm_put_row(ReturnSetInfo *result, PmRow *row)
 		elog(ERROR, "pool_monitor: %d columns for a row of %d; do the library and the extension have the same version?",
 			 row->ncolumns, result->setDesc->natts);
 	tuplestore_putvalues(result->setResult, result->setDesc, row->values, row->nulls);
+	MemoryContextReset(pm_row_context());
 }
 
 /*

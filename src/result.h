@@ -19,6 +19,7 @@ typedef struct PmRow
 	bool		nulls[PM_MAX_COLUMNS];
 } PmRow;
 
+extern MemoryContext pm_row_context(void);
 extern void pm_put(PmRow *row, Datum value);
 extern void pm_put_null(PmRow *row);
 extern void pm_put_int(PmRow *row, int value);

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "compat.h"
 #include "guc.h"
 #include "ledger.h"
@@ -16,6 +18,11 @@
 
 #define TRANCHE "pool_monitor"
 #define NUM_LOCKS 4
+
+/* A request larger than this, or than this share of the machine, is explained. */
+#define LARGE_REQUEST	((Size) 256 << 20)
+#define LARGE_SHARE		8
+#define MB(size)		((size) >> 20)
 
 PmShared   *pm_shared = NULL;
 
@@ -37,12 +44,56 @@ shared_size(void)
 	return add_size(size, MAXALIGN(pm_events_size()));
 }
 
+static bool
+is_large(Size size)
+{
+	long		pages = sysconf(_SC_PHYS_PAGES);
+
+	return size >= LARGE_REQUEST ||
+		(pages > 0 && size >= (Size) pages * sysconf(_SC_PAGESIZE) / LARGE_SHARE);
+}
+
+/*
+ * Says which settings make the request large, before it is made: the server's
+ * own message, when it cannot start, knows the sum alone.
+ */
+static void
+explain_request(Size size)
+{
+	Size		series = mul_size(pm_num_series(), sizeof(PmBucket));
+	Size		minutes = mul_size(series, pm_history_minutes);
+	Size		hours = mul_size(series, pm_history_hours);
+	Size		events = pm_events_size();
+	Size		applications = mul_size(pm_max_applications, sizeof(PmAccount));
+	Size		processes = mul_size(MaxBackends, sizeof(PmSlot) + sizeof(PmSheet));
+
+	ereport(LOG,
+			(errmsg("pool_monitor asks for %zu MB of shared memory", MB(size)),
+			 errdetail("History by the minute (\"pool_monitor.max_pools\" %d, \"pool_monitor.history_minutes\" %d): %zu MB. "
+					   "History by the hour (\"pool_monitor.max_pools\", \"pool_monitor.history_hours\" %d): %zu MB. "
+					   "Events (\"pool_monitor.max_events\" %d): %zu MB. "
+					   "Applications (\"pool_monitor.max_applications\" %d): %zu MB. "
+					   "Sessions (\"max_connections\" %d and other processes): %zu MB. "
+					   "Pools (\"pool_monitor.max_pools\") and the rest: %zu MB.",
+					   pm_max_pools, pm_history_minutes, MB(minutes),
+					   pm_history_hours, MB(hours),
+					   pm_max_events, MB(events),
+					   pm_max_applications, MB(applications),
+					   MaxConnections, MB(processes),
+					   MB(size - minutes - hours - events - applications - processes)),
+			 errhint("If the server cannot start for want of shared memory, lower these settings.")));
+}
+
 static void
 request_shared_memory(void)
 {
+	Size		size = shared_size();
+
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	RequestAddinShmemSpace(shared_size());
+	if (is_large(size))
+		explain_request(size);
+	RequestAddinShmemSpace(size);
 	RequestNamedLWLockTranche(TRANCHE, NUM_LOCKS);
 }
 
@@ -129,6 +180,16 @@ pm_shmem_install(void)
 	shmem_request_hook = request_shared_memory;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = start_shared_memory;
+}
+
+/*
+ * The one symbol for another library: a module of the tests lays made-up history
+ * in here. No SQL can call it.
+ */
+PmShared *
+pm_shared_memory(void)
+{
+	return pm_shared;
 }
 
 void

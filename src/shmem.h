@@ -297,6 +297,7 @@ pm_rules_in_force(void)
 	return &pm_shared->rule_sets[pg_atomic_read_u32(&pm_shared->rules_version) % 2];
 }
 
+extern PGDLLEXPORT PmShared *pm_shared_memory(void);
 extern void pm_shmem_install(void);
 extern void pm_require_preload(void);
 extern const char *pm_reason_text(PmReason reason);

@@ -30,10 +30,11 @@ ended(const PmFigures *figures)
 	return sum;
 }
 
-/* As jsonb: {"reason": number}. The texts need no escapes. */
+/* As jsonb: {"reason": number}. The texts need no escapes. Freed with the row. */
 static void
 put_declines(PmRow *row, const uint64 *declines)
 {
+	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
 	StringInfoData json;
 
 	initStringInfo(&json);
@@ -45,7 +46,7 @@ put_declines(PmRow *row, const uint64 *declines)
 	}
 	appendStringInfoString(&json, json.len == 0 ? "{}" : "}");
 	pm_put(row, DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
-	pfree(json.data);
+	MemoryContextSwitchTo(caller);
 }
 
 static void

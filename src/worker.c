@@ -43,10 +43,15 @@ forget_latch(int code, Datum arg)
 	pg_atomic_write_u64(&pm_shared->worker_latch, 0);
 }
 
+/*
+ * Nothing here is a query that could be canceled: a pg_cancel_backend() that
+ * reached the worker would end it, and nobody would watch for RESTART_SECONDS.
+ */
 static void
 start(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGINT, PG_SIG_IGN);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);

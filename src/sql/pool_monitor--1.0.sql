@@ -1054,7 +1054,7 @@ CREATE VIEW pool_monitor.checklist AS
 				WHEN s.declared_ceiling > s.usable THEN 'fail' WHEN s.declared_ceiling > 0.8 * s.usable THEN 'warn' ELSE 'pass' END,
 			CASE WHEN s.declared_ceiling IS NULL THEN format('%s pools without ceiling and budget', p.unbounded)
 				ELSE format('declared ceilings %s of %s usable: %s headroom', s.declared_ceiling, s.usable,
-					pool_monitor.percent(1 - s.declared_ceiling / s.usable::float8)) END
+					pool_monitor.percent(1 - s.declared_ceiling / greatest(s.usable, 1)::float8)) END
 		FROM pools AS p, server AS s
 		UNION ALL
 		SELECT 6, 'monitoring on',

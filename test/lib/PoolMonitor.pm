@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server wait_for wait_for_log log_count declare python);
+our @EXPORT = qw(new_server wait_for wait_for_log log_count declare create_replay python);
 
 # Debian's own: what apt installs is seen by it, and not by another one on PATH.
 sub python
@@ -46,6 +46,19 @@ sub declare
 	my ($node, $sql) = @_;
 	$node->safe_psql('postgres', $sql);
 	$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
+	return;
+}
+
+# replay_history(), which puts a made-up past into the history; see test/modules.
+sub create_replay
+{
+	my ($node) = @_;
+	my $library = "$FindBin::RealBin/../modules/pool_monitor_replay/pool_monitor_replay";
+	$node->safe_psql('postgres', <<EOS);
+CREATE FUNCTION replay_history(pool text, minutes int, connections float8, max_connections int, busy float8, max_busy int,
+	connects int, disconnects int, refused int, transactions int, overflow float8, exhausted float8) RETURNS void
+	LANGUAGE c STRICT AS '$library', 'pm_replay_history';
+EOS
 	return;
 }
 

@@ -1,6 +1,6 @@
 # Advice and checklist on a real server: each finding appears where it should, with
 # its numbers, and stays silent where it should not. Pasts of hours and days are
-# replayed into the history by a function of the library for tests; what can be
+# replayed into the history by a library of the tests (test/modules); what can be
 # done by real sessions within seconds is.
 use strict;
 use warnings FATAL => 'all';
@@ -11,12 +11,9 @@ use Test::More;
 my $node = new_server('advice',
 	"max_connections = 82\nsuperuser_reserved_connections = 3\npool_monitor.connection_budget = 65\npool_monitor.recycle_interval = 1h\nlisten_addresses = '127.0.0.1,::1'\n"
 );
-$node->safe_psql('postgres', <<'EOS');
-CREATE ROLE app LOGIN; CREATE ROLE watcher LOGIN IN ROLE pg_read_all_stats;
-CREATE FUNCTION replay_history(pool text, minutes int, connections float8, max_connections int, busy float8, max_busy int,
-	connects int, disconnects int, refused int, transactions int, overflow float8, exhausted float8) RETURNS void
-	LANGUAGE c STRICT AS '$libdir/pool_monitor', 'pm_replay_history';
-EOS
+$node->safe_psql('postgres',
+	'CREATE ROLE app LOGIN; CREATE ROLE watcher LOGIN IN ROLE pg_read_all_stats');
+create_replay($node);
 
 # One pool and nothing else; columns that are not given are such that nothing is to be said of it.
 sub row

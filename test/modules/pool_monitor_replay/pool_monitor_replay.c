@@ -1,0 +1,136 @@
+/*
+ * pool_monitor_replay.c
+ *		Puts a made-up past into the history, for the tests of what is concluded
+ *		from it.
+ *
+ * It reaches the shared memory of the library that the server has loaded by
+ * pm_shared_memory(), and knows its layout from the headers of the same tree; of
+ * the library's functions it uses none. A pool must be declared, so that the
+ * worker has given it a series.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "shmem.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define SERIES_TIMEOUT	30000	/* ms; the worker makes one within a sample */
+#define SERIES_INTERVAL	10		/* ms; between two looks */
+
+PG_MODULE_MAGIC;
+
+PG_FUNCTION_INFO_V1(pm_replay_history);
+
+typedef PmShared *(*SharedMemory) (void);
+
+static PmShared *
+shared_memory(void)
+{
+	SharedMemory function = (SharedMemory) load_external_function("$libdir/pool_monitor", "pm_shared_memory", true, NULL);
+	PmShared   *shared = function();
+
+	if (shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pool_monitor must be loaded via \"shared_preload_libraries\"")));
+	return shared;
+}
+
+/* The place of the pool's series, -1 where there is none. Caller holds history_lock. */
+static int
+find_series(const PmHistory *history, const char *pool)
+{
+	for (int i = 0; i < history->nseries; i++)
+	{
+		if (strcmp(history->series[i].name, pool) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * Lays the ring of minutes out anew, so that its last stretch is the present one
+ * and the n - 1 before it are there without a gap. Caller holds history_lock.
+ */
+static void
+lay_out(PmHistory *history, PmRing *ring, TimestampTz last, int n)
+{
+	memset(ring->buckets, 0, (Size) ring->length * history->nseries * sizeof(PmBucket));
+	ring->count = n;
+	ring->head = n - 1;
+	for (int i = 0; i < n; i++)
+		ring->starts[i] = last - (n - 1 - i) * ring->resolution;
+}
+
+/*
+ * Fills one series; of others only what falls on the same stretches stays. False
+ * when the pool has none.
+ */
+static bool
+fill(PmShared *shared, const char *pool, const PmBucket *bucket, int n)
+{
+	PmRing	   *ring = &shared->history->rings[0];
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz last = now - now % ring->resolution;
+	int			series;
+
+	LWLockAcquire(shared->history_lock, LW_EXCLUSIVE);
+	series = find_series(shared->history, pool);
+	if (series >= 0 && (ring->count < n || ring->starts[ring->head] != last))
+		lay_out(shared->history, ring, last, n);
+	for (int i = 0; i < n && series >= 0; i++)
+		ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length] = *bucket;
+	LWLockRelease(shared->history_lock);
+	return series >= 0;
+}
+
+/* The worker gives a pool that was just declared its series with the next sample. */
+static void
+fill_when_there(PmShared *shared, const char *pool, const PmBucket *bucket, int n)
+{
+	for (int waited = 0; !fill(shared, pool, bucket, n); waited += SERIES_INTERVAL)
+	{
+		if (waited >= SERIES_TIMEOUT)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("pool \"%s\" has no history to put a past into", pool)));
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(SERIES_INTERVAL * 1000L);
+	}
+}
+
+/*
+ * replay_history(pool text, minutes int, connections float8, max_connections int,
+ * busy float8, max_busy int, connects int, disconnects int, refused int,
+ * transactions int, overflow float8, exhausted float8): so many minutes, up to the
+ * present one, each with the same averages, maxima and counts, and these shares of
+ * its time above base and at the ceiling.
+ */
+Datum
+pm_replay_history(PG_FUNCTION_ARGS)
+{
+	PmShared   *shared = shared_memory();
+	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int			n = PG_GETARG_INT32(1);
+	PmBucket	bucket = {0};
+
+	if (n < 1 || n > shared->history->rings[0].length)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("minutes must be between 1 and %d", shared->history->rings[0].length)));
+	bucket.seen = 60000;
+	bucket.connections = PG_GETARG_FLOAT8(2) * 60000000;
+	bucket.max_connections = PG_GETARG_INT32(3);
+	bucket.busy = PG_GETARG_FLOAT8(4) * 60000000;
+	bucket.max_busy = PG_GETARG_INT32(5);
+	bucket.connects = PG_GETARG_INT32(6);
+	bucket.disconnects = PG_GETARG_INT32(7);
+	bucket.refused = PG_GETARG_INT32(8);
+	bucket.transactions = PG_GETARG_INT32(9);
+	bucket.overflow = PG_GETARG_FLOAT8(10) * 60000;
+	bucket.exhausted = PG_GETARG_FLOAT8(11) * 60000;
+	fill_when_there(shared, pool, &bucket, n);
+	PG_RETURN_VOID();
+}
