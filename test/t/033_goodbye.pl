@@ -1,0 +1,77 @@
+# What pool_monitor logs in a client's process does not go to the client: it could
+# raise an error where none may be, and wait for ever where no signal ends the
+# process. Needs a client that fills its socket to the last byte, and a server that
+# is stopped.
+use strict;
+use warnings FATAL => 'all';
+use IPC::Run;
+use PoolMonitor;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $to_client = '-c client_min_messages=log';
+my $node      = new_server('goodbye', '', init => {extra => ['--encoding=UTF8', '--locale=C']});
+
+# Runs as a client that wants to see log lines; its messages and result.
+sub nosy
+{
+	my ($database, $encoding, $sql) = @_;
+	local $ENV{PGAPPNAME}        = 'nosy';
+	local $ENV{PGOPTIONS}        = $to_client;
+	local $ENV{PGCLIENTENCODING} = $encoding;
+	my ($out, $err) =
+	  run_command(['psql', '-XAt', '-d', $node->connstr($database), '-c', $sql]);
+	return "$out/$err";
+}
+
+$node->safe_psql('postgres', 'CREATE DATABASE "r→l"');
+declare(
+	$node, q{
+	INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, echo_pool) VALUES
+		('nosy', 'nosy', 2, 0, true), ('deaf', 'deaf', 2, 0, true)}
+);
+
+# what the client sees
+is(nosy('postgres', 'UTF8',   'SELECT 1'), '1/', 'a client sees no line of echo_pool');
+is(nosy('r→l',      'LATIN1', 'SELECT 1'),
+	'1/', 'a name that the client\'s encoding does not have is no error in the commit');
+wait_for_log($node, qr/LOG:  pool "nosy": session $_/, "the log has it: session $_")
+  foreach ('began: .* database "r→l"', 'ended: by the client');
+is(log_count($node, 'PANIC|TRAP|has no equivalent'), 0, 'no error');
+
+# a client that does not read, and has room for one more message: that it is
+# terminated
+sub deaf_client
+{
+	my ($out, $in) = ('', '');
+	my $run = IPC::Run::start(
+		[
+			PoolMonitor::python(), "$FindBin::RealBin/../clients/deaf.py",
+			$node->host,           $node->port,
+			$to_client
+		],
+		'<',
+		\$in,
+		'>',
+		\$out,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default)
+	);
+	$run->pump until $out =~ /\n/;
+	return {run => $run, pid => $out + 0};
+}
+
+my $deaf = deaf_client();
+is($node->safe_psql('postgres', "SELECT pg_terminate_backend($deaf->{pid})"), 't', 'terminated');
+wait_for(
+	$node,
+	"SELECT count(*) FROM pg_stat_activity WHERE pid = $deaf->{pid}",
+	'a session ends though its client reads nothing', '0'
+);
+wait_for_log($node, qr/LOG:  pool "deaf": session ended: terminated/, 'and is logged');
+
+# and once more, while the server stops
+my $another = deaf_client();
+ok($node->stop('fast', fail_ok => 1), 'the server stops');
+like(PoolMonitor::log_text($node), qr/database system is shut down/, 'in good order');
+$_->{run}->kill_kill foreach ($deaf, $another);
+done_testing();
