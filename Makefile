@@ -5,13 +5,13 @@ OBJS = src/account.o src/ask.o src/books.o src/bursts.o src/cleanup.o src/cursor
 	src/declarations.o src/events.o src/functions.o src/guc.o src/histogram.o src/history.o \
 	src/holds.o src/ledger.o src/listen.o src/loader.o src/logins.o src/notifier.o src/outcomes.o src/pauses.o \
 	src/planning.o src/pool_monitor.o src/recycler.o src/replay.o src/result.o src/rules.o src/sampler.o src/scan.o \
-	src/schedule.o src/session.o src/shmem.o src/sizing.o src/statfile.o src/statread.o src/stats.o \
+	src/schedule.o src/session.o src/shmem.o src/signals.o src/sizing.o src/statfile.o src/statread.o src/stats.o \
 	src/tally.o src/views.o src/worker.o
 PM_HEADERS = src/account.h src/ask.h src/bursts.h src/cleanup.h src/clock.h src/compat.h \
 	src/cursors.h src/declarations.h src/events.h src/guc.h src/histogram.h src/history.h \
 	src/holds.h src/ledger.h src/listen.h src/loader.h src/logins.h src/notifier.h src/outcomes.h \
 	src/pauses.h src/recycler.h src/result.h src/rules.h src/sampler.h src/scan.h \
-	src/schedule.h src/session.h src/shmem.h src/sizing.h src/statfile.h src/statformat.h src/tally.h \
+	src/schedule.h src/session.h src/shmem.h src/signals.h src/sizing.h src/statfile.h src/statformat.h src/tally.h \
 	src/worker.h
 
 EXTENSION = pool_monitor

@@ -110,6 +110,7 @@ typedef enum PmReason
 	/* about the question */
 	PM_REASON_GONE,
 	PM_REASON_ASKED_ALREADY,
+	PM_REASON_NO_HANDLER,
 	PM_REASON_NO_ANSWER
 } PmReason;
 
