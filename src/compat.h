@@ -46,6 +46,31 @@ pm_reserved_connections(void)
 #endif
 }
 
+/*
+ * Connection slots that are in use, walsenders' apart, and how many of them by
+ * logins under way. The first MaxConnections PGPROCs are those of client backends;
+ * one belongs to the process that owns its latch, from before authentication until
+ * the very end. Its role is set when that process is authenticated. Read without a
+ * lock, each field in one piece.
+ */
+static inline int
+pm_slots_in_use(int *authenticating)
+{
+	int			in_use = 0;
+
+	*authenticating = 0;
+	for (int i = 0; i < MaxConnections; i++)
+	{
+		const volatile PGPROC *proc = GetPGProcByNumber(i);
+
+		if (proc->procLatch.owner_pid == 0)
+			continue;
+		in_use++;
+		*authenticating += !OidIsValid(proc->roleId);
+	}
+	return in_use;
+}
+
 /* Is the entry's process still authenticating? Before 18 it has no entry. */
 static inline bool
 pm_state_is_starting(BackendState state)

@@ -12,6 +12,7 @@
 
 #include "bursts.h"
 #include "clock.h"
+#include "compat.h"
 #include "events.h"
 #include "guc.h"
 #include "history.h"
@@ -202,9 +203,10 @@ feed_history(const Sample *sample)
 	const PmRules *rules = sample->tally.rules;
 	PmSeen	   *pools = palloc0(sizeof(PmSeen) * (rules->npools + 1));
 	PmSeen		undeclared = {.busy = pm_busy(&sample->undeclared)};
+	int			authenticating;
 	PmSeen		server = {
 		.busy = pm_busy(&sample->server),
-		.exhausted = sample->server.connections >= pm_usable_connections(),
+		.exhausted = pm_slots_in_use(&authenticating) >= pm_usable_connections(),
 		.over = sample->server.connections > pm_server_budget(),
 	};
 

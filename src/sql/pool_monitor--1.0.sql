@@ -290,7 +290,7 @@ CREATE FUNCTION pool_monitor.server(
 	OUT max_connections int, OUT reserved int, OUT usable int,
 	OUT headroom_percent int, OUT connection_budget int,
 	OUT declared_base bigint, OUT declared_ceiling bigint,
-	OUT connections int, OUT undeclared int, OUT available int,
+	OUT connections int, OUT undeclared int, OUT authenticating int, OUT available int,
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT refused bigint, OUT status text
 ) RETURNS SETOF record
@@ -300,7 +300,7 @@ COMMENT ON FUNCTION pool_monitor.server() IS 'behind the view pool_monitor.serve
 
 CREATE VIEW pool_monitor.server AS
 	SELECT s.max_connections, s.reserved, s.usable, s.headroom_percent, s.connection_budget,
-		s.declared_base, s.declared_ceiling, s.connections, s.undeclared, s.available,
+		s.declared_base, s.declared_ceiling, s.connections, s.undeclared, s.authenticating, s.available,
 		s.peak_connections, s.peak_at, s.refused, s.status
 	FROM pool_monitor.server() AS s;
 
@@ -313,9 +313,10 @@ COMMENT ON COLUMN pool_monitor.server.headroom_percent IS 'share of usable that 
 COMMENT ON COLUMN pool_monitor.server.connection_budget IS 'connections that all applications together may hold';
 COMMENT ON COLUMN pool_monitor.server.declared_base IS 'sum of the declared pools'' base';
 COMMENT ON COLUMN pool_monitor.server.declared_ceiling IS 'sum of the declared pools'' ceilings, an unbounded pool with its budget; NULL: one has neither';
-COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now; those still authenticating are not counted';
+COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now, without those still authenticating';
 COMMENT ON COLUMN pool_monitor.server.undeclared IS 'of these, in no declared pool';
-COMMENT ON COLUMN pool_monitor.server.available IS 'usable less connections, at least 0';
+COMMENT ON COLUMN pool_monitor.server.authenticating IS 'connection slots held by logins that are not authenticated yet';
+COMMENT ON COLUMN pool_monitor.server.available IS 'usable less the connection slots in use, at least 0. In use are those of connections, of logins under way and, for a moment, of sessions that end';
 COMMENT ON COLUMN pool_monitor.server.peak_connections IS 'most connections at any moment, since the last reset() of everything: exact';
 COMMENT ON COLUMN pool_monitor.server.peak_at IS 'when that was';
 COMMENT ON COLUMN pool_monitor.server.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without the limits of single roles and databases), since the last reset() of everything';
@@ -375,7 +376,7 @@ COMMENT ON COLUMN pool_monitor.pool_stats.declined IS 'requests to retire that a
 COMMENT ON COLUMN pool_monitor.pool_stats.declined_reasons IS 'of declined: how many for which reason, as {"reason": number}; {}: none';
 COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS 'logins that were authenticated, then not admitted: missing database (or role, where authentication does not need it), no CONNECT privilege, a role''s or database''s own CONNECTION LIMIT, a bad option';
 COMMENT ON COLUMN pool_monitor.pool_stats.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without those own limits)';
-COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated, or rejected by pg_hba.conf';
+COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated: a wrong password, rejected by pg_hba.conf, a malformed message, an unknown protocol version, no answer within authentication_timeout. Not counted: a client that goes away when it is asked for a password, as psql does to ask its user, and a connection on which no whole start-up packet has come';
 COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_connections IS 'most connections at any moment since stats_reset: exact';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_at IS 'when that was; NULL: there was no connection yet';
