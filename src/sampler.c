@@ -115,25 +115,44 @@ log_change(const Change *change)
 						pool->name, connections, busy)));
 }
 
-static void
+/* False when nothing of it was recorded singly: it comes too often. */
+static bool
 record_change(const Change *change)
 {
 	const char *name = change->pool->name;
 	int			connections = change->counts.connections;
 	int			busy = pm_busy(&change->counts);
+	bool		recorded = false;
 
 	if (change->from == PM_STATUS_OVER)
-		pm_event(PM_EVENT_BACK_IN_BUDGET, name, false, 0,
-				 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
+		recorded |= pm_event(PM_EVENT_BACK_IN_BUDGET, name, false, 0,
+							 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
 	if (change->from == PM_STATUS_EXHAUSTED && change->to != PM_STATUS_OVER)
-		pm_event(PM_EVENT_NO_LONGER_EXHAUSTED, name, false, 0,
-				 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
+		recorded |= pm_event(PM_EVENT_NO_LONGER_EXHAUSTED, name, false, 0,
+							 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
 	if (change->to == PM_STATUS_OVER)
-		pm_event(PM_EVENT_OVER_BUDGET, name, false, 0,
-				 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
+		recorded |= pm_event(PM_EVENT_OVER_BUDGET, name, false, 0,
+							 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
 	if (change->to == PM_STATUS_EXHAUSTED)
-		pm_event(PM_EVENT_EXHAUSTED, name, false, 0,
-				 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
+		recorded |= pm_event(PM_EVENT_EXHAUSTED, name, false, 0,
+							 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
+	return recorded;
+}
+
+/* Records what was held back; of statuses, which have lines in the log, one. */
+static void
+tell_of_repeats(void)
+{
+	PmEvent		event;
+
+	while (pm_event_release(&event))
+	{
+		if (event.kind >= PM_EVENT_OVER_BUDGET && event.kind <= PM_EVENT_NO_LONGER_EXHAUSTED)
+			ereport(LOG,
+					(errmsg("pool \"%s\": \"%s\" %u more times, the last at %s",
+							event.pool, pm_event_name(event.kind), event.times, timestamptz_to_str(event.at)),
+					 errdetail("%s", event.detail)));
+	}
 }
 
 /*
@@ -248,12 +267,13 @@ pm_sample(void)
 	nchanges = store(&sample, changes);
 	for (int i = 0; i < nchanges; i++)
 	{
-		log_change(&changes[i]);
-		record_change(&changes[i]);
+		if (record_change(&changes[i]))
+			log_change(&changes[i]);
 	}
 	if (nchanges >= 0)
 		feed_history(&sample);
 	pm_bursts_tick(sample.tally.rules);
+	tell_of_repeats();
 	tell_of_full_applications();
 	pm_tally_end(&sample.tally);
 }

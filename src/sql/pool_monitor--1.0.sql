@@ -430,7 +430,7 @@ COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as
 
 CREATE FUNCTION pool_monitor.events(
 	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name
-	text, OUT event text, OUT pid int, OUT detail text
+	text, OUT event text, OUT pid int, OUT detail text, OUT times int
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_events';
@@ -438,18 +438,19 @@ COMMENT ON FUNCTION pool_monitor.events() IS 'behind the view pool_monitor.event
 
 CREATE VIEW pool_monitor.events AS
 	SELECT e.seq, e.at, e.pool, e.application_name, e.event, e.pid,
-		e.detail::pg_catalog.jsonb AS detail
+		e.detail::pg_catalog.jsonb AS detail, e.times
 	FROM pool_monitor.events() AS e;
 
 COMMENT ON VIEW pool_monitor.events IS
-'The last max_events events, the oldest first; they survive a restart, after a crash those that were saved. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
-COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; the next one is greater by 1, but for a gap of some thousands after a crash. Begins at 1 again only when the file of statistics is lost';
+'The last events, the oldest first. There is room for max_events; when it is used up, the oldest event of the pool that has the most goes (the server counts as one, and so do all discovered applications). They survive a restart, after a crash those that were saved. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; the next one is greater by 1, but for what has gone and a gap of some thousands after a crash. Begins at 1 again only when the file of statistics is lost';
 COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed: at the next sample';
 COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_set_back; over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; leak_suspect; retirement_paused, retirement_resumed; retired, declined';
 COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
 COMMENT ON COLUMN pool_monitor.events.detail IS 'details; times in seconds';
+COMMENT ON COLUMN pool_monitor.events.times IS 'more than 1: so many of this kind and pool, put together, of which this was the last. What comes more than 20 times within a minute is told once a minute from then on, until a minute goes by without it. Not so retired, nor what is done by hand';
 
 --
 -- Planning
@@ -880,7 +881,7 @@ CREATE VIEW pool_monitor.advice AS
 	leaks AS (
 		SELECT d.pool, d.leak_threshold,
 			(SELECT count(*) FROM sessions AS s WHERE s.pool = d.pool AND s.leak_suspect) AS now,
-			(SELECT count(*) FROM events AS e WHERE e.pool = d.pool AND e.event = 'leak_suspect') AS told
+			(SELECT coalesce(sum(e.times), 0) FROM events AS e WHERE e.pool = d.pool AND e.event = 'leak_suspect') AS told
 		FROM declared AS d
 	),
 	leak AS (
@@ -925,7 +926,7 @@ CREATE VIEW pool_monitor.advice AS
 	),
 	storms AS (
 		SELECT 'warning', e.pool, 'storm', CASE WHEN e.pool IS NULL THEN format('application "%s" opened many connections at once', e.application_name) ELSE 'the pool opened many connections at once' END,
-			format('%s storms in the last day, the last at %s: %s', count(*), date_trunc('second', max(e.at)), (array_agg(e.detail ORDER BY e.seq DESC))[1]),
+			format('%s storms in the last day, the last at %s: %s', sum(e.times), date_trunc('second', max(e.at)), (array_agg(e.detail ORDER BY e.seq DESC))[1]),
 			'Look for restarts, failed health checks, a pool that throws all its connections away for one that is gone, or code that opens a pool for each request.',
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM events AS e
@@ -934,7 +935,7 @@ CREATE VIEW pool_monitor.advice AS
 	),
 	pauses AS (
 		SELECT 'warning', e.pool, 'retirement', 'scheduled retirement has paused: the pool answered with far more connects than it lost sessions',
-			format('%s times in the last day, the last at %s', count(*), date_trunc('second', max(e.at))),
+			format('%s times in the last day, the last at %s', sum(e.times), date_trunc('second', max(e.at))),
 			'The declared pool_recycle is probably shorter than the client''s. See docs/retirement.md.',
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM events AS e
