@@ -6,14 +6,15 @@ OBJS = src/account.o src/acting.o src/ask.o src/books.o src/bursts.o src/cleanup
 	src/history.o src/holds.o src/ledger.o src/listen.o src/loader.o src/logins.o src/notifier.o \
 	src/outcomes.o src/pauses.o src/planning.o src/pool_monitor.o src/recycler.o src/result.o \
 	src/rows.o src/rules.o src/sampler.o src/scan.o src/schedule.o src/session.o src/shares.o \
-	src/shmem.o src/sizing.o src/statfile.o src/statread.o src/stats.o src/table.o src/tally.o \
-	src/verdicts.o src/views.o src/worker.o
+	src/shmem.o src/signals.o src/sizing.o src/statfile.o src/statread.o src/stats.o src/table.o \
+	src/tally.o src/verdicts.o src/views.o src/worker.o
 PM_HEADERS = src/account.h src/acting.h src/ask.h src/bursts.h src/cleanup.h src/clock.h \
 	src/compat.h src/cursors.h src/declarations.h src/errands.h src/events.h src/guc.h \
 	src/histogram.h src/history.h src/holds.h src/ledger.h src/listen.h src/loader.h src/logins.h \
 	src/notifier.h src/outcomes.h src/pauses.h src/place.h src/recycler.h src/result.h src/rows.h \
 	src/rules.h src/sampler.h src/scan.h src/schedule.h src/session.h src/shares.h src/shmem.h \
-	src/sizing.h src/statfile.h src/statformat.h src/table.h src/tally.h src/verdicts.h src/worker.h
+	src/signals.h src/sizing.h src/statfile.h src/statformat.h src/table.h src/tally.h src/verdicts.h \
+	src/worker.h
 
 EXTENSION = pool_monitor
 # the one place that says the version is the control file

@@ -13,6 +13,7 @@
 #include "ask.h"
 #include "clock.h"
 #include "session.h"
+#include "signals.h"
 #include "utils/timestamp.h"
 
 void
@@ -122,9 +123,14 @@ pm_ask(PmAsk *ask)
 {
 	int64		now = pm_monotonic_ms();
 
-	LWLockAcquire(pm_shared->ask_lock, LW_EXCLUSIVE);
-	ask->reason = put_question(ask, &pm_shared->slots[ask->session.index], now);
-	LWLockRelease(pm_shared->ask_lock);
+	if (pm_catches_sigusr2(ask->session.pid))
+	{
+		LWLockAcquire(pm_shared->ask_lock, LW_EXCLUSIVE);
+		ask->reason = put_question(ask, &pm_shared->slots[ask->session.index], now);
+		LWLockRelease(pm_shared->ask_lock);
+	}
+	else
+		ask->reason = pm_slot_is(&ask->session) ? PM_REASON_NO_HANDLER : PM_REASON_GONE;
 	ask->asked_at = now;
 	ask->answered = ask->reason != PM_REASON_NONE;
 }

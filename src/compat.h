@@ -9,6 +9,7 @@
 #ifndef PM_COMPAT_H
 #define PM_COMPAT_H
 
+#include "access/tableam.h"
 #include "catalog/pg_database.h"
 #include "libpq/libpq.h"
 #include "miscadmin.h"
@@ -55,6 +56,31 @@ pm_reserved_connections(void)
 #else
 	return ReservedBackends;
 #endif
+}
+
+/*
+ * Connection slots that are in use, walsenders' apart, and how many of them by
+ * logins under way. The first MaxConnections PGPROCs are those of client backends;
+ * one belongs to the process that owns its latch, from before authentication until
+ * the very end. Its role is set when that process is authenticated. Read without a
+ * lock, each field in one piece.
+ */
+static inline int
+pm_slots_in_use(int *authenticating)
+{
+	int			in_use = 0;
+
+	*authenticating = 0;
+	for (int i = 0; i < MaxConnections; i++)
+	{
+		const volatile PGPROC *proc = GetPGProcByNumber(i);
+
+		if (proc->procLatch.owner_pid == 0)
+			continue;
+		in_use++;
+		*authenticating += !OidIsValid(proc->roleId);
+	}
+	return in_use;
 }
 
 /* Is the entry's process still authenticating? Before 18 it has no entry. */
@@ -136,6 +162,17 @@ pm_wait_event(const char *name)
 #else
 	(void) name;
 	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* A scan of a whole table, which the caller has locked. */
+static inline TableScanDesc
+pm_begin_scan(Relation table, Snapshot snapshot)
+{
+#if PG_VERSION_NUM >= 190000
+	return table_beginscan(table, snapshot, 0, NULL, SO_NONE);
+#else
+	return table_beginscan(table, snapshot, 0, NULL);
 #endif
 }
 

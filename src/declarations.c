@@ -35,6 +35,7 @@
 #include "shmem.h"
 #include "table.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 

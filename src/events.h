@@ -35,8 +35,12 @@ typedef enum PmEventKind
 	PM_NUM_EVENTS
 } PmEventKind;
 
-/* A session at a time up to here; what is more is told in one event. */
+/*
+ * So many are told singly, of what comes at a time and of what comes in a
+ * stretch; what is more is told in one event.
+ */
 #define PM_SINGLE_EVENTS	20
+#define PM_EVENT_STRETCH	60000	/* ms */
 
 #define PM_DETAIL_LEN	384		/* a JSON object with its terminating zero */
 
@@ -46,22 +50,79 @@ typedef struct PmEvent
 	TimestampTz at;
 	PmEventKind kind;
 	int			pid;			/* 0: none */
-	char		pool[PM_NAME_LEN];	/* or discovered application; empty: none */
+	uint32		times;			/* so often, and this was the last time */
 	bool		discovered;
+	char		pool[PM_NAME_LEN];	/* or discovered application; empty: none */
 	char		detail[PM_DETAIL_LEN];	/* ASCII */
 } PmEvent;
 
+/* Neighbours in a list, as places in the ring; -1: none. */
+typedef struct PmEventLink
+{
+	int			older;
+	int			newer;
+} PmEventLink;
+
+typedef struct PmEventList
+{
+	int			oldest;
+	int			newest;
+	int			count;
+} PmEventList;
+
+typedef struct PmEventPlace
+{
+	PmEvent		event;
+	PmEventLink all;			/* in the list of all */
+	PmEventLink own;			/* in that of its share */
+} PmEventPlace;
+
 /*
- * The ring; everything but the sequence numbers is protected by events_lock.
- * An event with number n is at n % max_events. Numbers skip only whole rings, so
- * that the places stay in order.
+ * A pool's share: those whose names have the same hash have one together. The
+ * server has one, and all discovered applications have one, whose names anybody
+ * can invent.
+ */
+#define PM_EVENT_SHARES 1024
+
+/*
+ * One kind of event of one pool that has come lately. After PM_SINGLE_EVENTS of
+ * them in PM_EVENT_STRETCH it holds them back: last is the last one, last.times
+ * says how many, and they are recorded as one when the stretch ends. The next
+ * stretch holds back all, until one goes by that has none.
+ */
+typedef struct PmStretch
+{
+	uint64		owner;			/* hash of the pool; 0: free */
+	int64		begin;			/* ms, monotonic */
+	uint32		count;			/* recorded singly */
+	PmEvent		last;			/* its times 0: none is held back */
+} PmStretch;
+
+#define PM_EVENT_STRETCHES	128
+
+/*
+ * Everything but the two numbers is protected by events_lock. An event is at any
+ * place: see events.c.
  */
 typedef struct PmEvents
 {
 	pg_atomic_uint64 last_seq;	/* of the newest event; moved under the lock */
 	pg_atomic_uint64 notified_seq;	/* the newest that NOTIFY has told of */
-	PmEvent		ring[FLEXIBLE_ARRAY_MEMBER];
+	int			used;			/* places; the first ones */
+	PmEventList all;			/* by number */
+	PmEventList shares[PM_EVENT_SHARES];	/* by number, each */
+	PmStretch	stretches[PM_EVENT_STRETCHES];
+	int		   *recent;			/* max_events: the place of the event n, if
+								 * there is one, at n % max_events */
+	PmEventPlace ring[FLEXIBLE_ARRAY_MEMBER];
 } PmEvents;
+
+/* Where a reader is. Begins as zeros. */
+typedef struct PmEventCursor
+{
+	uint64		seq;			/* of the last one read */
+	int			place;
+} PmEventCursor;
 
 extern Size pm_events_size(void);
 extern void pm_events_init(PmEvents *events);
@@ -69,14 +130,21 @@ extern const char *pm_event_name(PmEventKind kind);
 
 /*
  * Records an event. The detail is printed from the format, and must come out
- * as a JSON object in ASCII. Takes events_lock; raises nothing.
+ * as a JSON object in ASCII. False when it is held back, to be told together
+ * with others. Takes events_lock; raises nothing.
  */
-extern void pm_event(PmEventKind kind, const char *pool, bool discovered, int pid,
+extern bool pm_event(PmEventKind kind, const char *pool, bool discovered, int pid,
 					 const char *format,...) pg_attribute_printf(5, 6);
 
 extern char *pm_json_escape(char *to, const char *from);
 extern uint64 pm_event_oldest(void);
-extern bool pm_event_at(uint64 seq, PmEvent *event);
+extern bool pm_event_next(PmEventCursor *cursor, PmEvent *event);
 extern bool pm_event_read(uint64 seq, PmEvent *event);
+extern void pm_event_restore(const PmEvent *event);
+extern bool pm_event_release(PmEvent *event);
+
+/* For the last process of all, which needs no lock. */
+extern bool pm_event_next_unlocked(PmEventCursor *cursor, PmEvent *event);
+extern void pm_events_release_all(void);
 
 #endif							/* PM_EVENTS_H */

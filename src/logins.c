@@ -6,8 +6,12 @@
  *						or a database's own CONNECTION LIMIT, which has the same
  *						SQLSTATE
  *		auth_failures	not authenticated: a wrong password, no line in
- *						pg_hba.conf. A client that goes away when it is asked for
- *						a password is none
+ *						pg_hba.conf, a malformed message, another protocol, no
+ *						answer within authentication_timeout. Not so a client that
+ *						goes away when it is asked for a password: psql does, to
+ *						ask its user. Nor one that sends no whole start-up packet:
+ *						of such a process the server logs nothing that could be
+ *						counted
  *		rejected		authenticated, then not admitted: a missing role or
  *						database, no CONNECT privilege, a CONNECTION LIMIT
  *
@@ -34,6 +38,7 @@
 #include "shmem.h"
 #include "storage/pg_shmem.h"
 #include "utils/elog.h"
+#include "utils/timeout.h"
 
 PmLoginStage pm_login_stage = PM_LOGIN_NEW;
 
@@ -120,6 +125,19 @@ pm_connection_was_lost(void)
 		(fatal_sqlstate == ERRCODE_PROTOCOL_VIOLATION && lost_in_copy);
 }
 
+/*
+ * Before it was authenticated: not when the server shuts down, which says the
+ * same as a time-out.
+ */
+static bool
+is_auth_failure(const ErrorData *edata)
+{
+	return in_class(edata->sqlerrcode, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION) ||
+		in_class(edata->sqlerrcode, ERRCODE_CONNECTION_EXCEPTION) ||
+		in_class(edata->sqlerrcode, ERRCODE_FEATURE_NOT_SUPPORTED) ||
+		(edata->sqlerrcode == ERRCODE_QUERY_CANCELED && get_timeout_indicator(STATEMENT_TIMEOUT, false));
+}
+
 static void
 note_fatal(const ErrorData *edata)
 {
@@ -133,8 +151,7 @@ note_fatal(const ErrorData *edata)
 		return;
 	if (out_of_slots(edata))
 		pm_login_failed(PM_REFUSED);
-	else if (pm_login_stage == PM_LOGIN_NEW &&
-			 in_class(edata->sqlerrcode, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION))
+	else if (pm_login_stage == PM_LOGIN_NEW && is_auth_failure(edata))
 		pm_login_failed(PM_AUTH_FAILURES);
 }
 

@@ -117,6 +117,8 @@ notify(const PmEvent *event)
 		appendStringInfoString(&json, ", \"application_name\": ");
 		escape_json(&json, event->pool);
 	}
+	if (event->times > 1)
+		appendStringInfo(&json, ", \"times\": %u", event->times);
 	if (tells_of_a_session(event))
 		appendStringInfoChar(&json, '}');
 	else

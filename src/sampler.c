@@ -12,6 +12,7 @@
 
 #include "bursts.h"
 #include "clock.h"
+#include "compat.h"
 #include "events.h"
 #include "guc.h"
 #include "history.h"
@@ -112,25 +113,44 @@ log_change(const Change *change)
 						pool->name, connections, busy)));
 }
 
-static void
+/* False when nothing of it was recorded singly: it comes too often. */
+static bool
 record_change(const Change *change)
 {
 	const char *name = change->pool->name;
 	int			connections = change->counts.connections;
 	int			busy = pm_busy(&change->counts);
+	bool		recorded = false;
 
 	if (change->from == PM_STATUS_OVER)
-		pm_event(PM_EVENT_BACK_IN_BUDGET, name, false, 0,
-				 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
+		recorded |= pm_event(PM_EVENT_BACK_IN_BUDGET, name, false, 0,
+							 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
 	if (change->from == PM_STATUS_EXHAUSTED && change->to != PM_STATUS_OVER)
-		pm_event(PM_EVENT_NO_LONGER_EXHAUSTED, name, false, 0,
-				 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
+		recorded |= pm_event(PM_EVENT_NO_LONGER_EXHAUSTED, name, false, 0,
+							 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
 	if (change->to == PM_STATUS_OVER)
-		pm_event(PM_EVENT_OVER_BUDGET, name, false, 0,
-				 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
+		recorded |= pm_event(PM_EVENT_OVER_BUDGET, name, false, 0,
+							 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
 	if (change->to == PM_STATUS_EXHAUSTED)
-		pm_event(PM_EVENT_EXHAUSTED, name, false, 0,
-				 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
+		recorded |= pm_event(PM_EVENT_EXHAUSTED, name, false, 0,
+							 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
+	return recorded;
+}
+
+/* Records what was held back; of statuses, which have lines in the log, one. */
+static void
+tell_of_repeats(void)
+{
+	PmEvent		event;
+
+	while (pm_event_release(&event))
+	{
+		if (event.kind >= PM_EVENT_OVER_BUDGET && event.kind <= PM_EVENT_NO_LONGER_EXHAUSTED)
+			ereport(LOG,
+					(errmsg("pool \"%s\": \"%s\" %u more times, the last at %s",
+							event.pool, pm_event_name(event.kind), event.times, timestamptz_to_str(event.at)),
+					 errdetail("%s", event.detail)));
+	}
 }
 
 /*
@@ -200,9 +220,10 @@ feed_history(const Sample *sample)
 	const PmRules *rules = sample->tally.rules;
 	PmSeen	   *pools = palloc0(sizeof(PmSeen) * (rules->npools + 1));
 	PmSeen		undeclared = {.busy = pm_busy(&sample->undeclared)};
+	int			authenticating;
 	PmSeen		server = {
 		.busy = pm_busy(&sample->server),
-		.exhausted = sample->server.connections >= pm_usable_connections(),
+		.exhausted = pm_slots_in_use(&authenticating) >= pm_usable_connections(),
 		.over = sample->server.connections > pm_server_budget(),
 	};
 
@@ -250,12 +271,13 @@ pm_sample(void)
 	nchanges = store(&sample, changes);
 	for (int i = 0; i < nchanges; i++)
 	{
-		log_change(&changes[i]);
-		record_change(&changes[i]);
+		if (record_change(&changes[i]))
+			log_change(&changes[i]);
 	}
 	if (nchanges >= 0)
 		feed_history(&sample);
 	pm_bursts_tick(sample.tally.rules);
+	tell_of_repeats();
 	if (crowded)
 		tell_of_full_applications(held);
 	pm_tally_end(&sample.tally);

@@ -52,6 +52,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -130,14 +132,16 @@ input_begun(void)
 
 /*
  * Handler only: would the message that says goodbye have to wait, because the
- * client has not read what it was sent?
+ * client has not read what it was sent? The kernel reports POLLOUT while it has
+ * room for thousands of bytes, which is more than that message. It is sent before
+ * the process begins to exit, so that a signal still ends it should it wait.
  */
 static bool
 output_is_stuck(void)
 {
 	struct pollfd socket = {.fd = MyProcPort->sock,.events = POLLOUT};
 
-	return poll(&socket, 1, 0) <= 0;
+	return pq_is_send_pending() || poll(&socket, 1, 0) <= 0;
 }
 
 /*
@@ -201,21 +205,30 @@ reason_to_stay(void)
 
 /*
  * SIGUSR2. A signal that finds no request for us is not the recycler's, or
- * comes late; it means nothing.
+ * comes late; it means nothing. Where a library has started threads, the kernel
+ * may choose any of them; the first one has the number of the process.
  */
 static void
 answer_request(SIGNAL_ARGS)
 {
 	int			save_errno = errno;
 
-	if (my_slot != NULL && !proc_exit_inprogress)
+	/* not the thread whose state we read: hand it on */
+	if (syscall(SYS_gettid) != MyProcPid)
+		(void) syscall(SYS_tgkill, MyProcPid, MyProcPid, SIGUSR2);
+	else if (my_slot != NULL && !proc_exit_inprogress)
 	{
 		uint64		request = pg_atomic_read_u64(&my_slot->request);
 
 		if (PM_REQUEST_STATE(request) == PM_REQUEST_ASKED)
 		{
-			PmReason	reason = reason_to_stay();
-			PmRequestState answer = reason == PM_REASON_NONE ? PM_REQUEST_RETIRING : PM_REQUEST_DECLINED;
+			PmReason	reason;
+			PmRequestState answer;
+
+			/* the question was written before the word */
+			pg_read_barrier();
+			reason = reason_to_stay();
+			answer = reason == PM_REASON_NONE ? PM_REQUEST_RETIRING : PM_REQUEST_DECLINED;
 
 			/* fails when the asker has withdrawn: then we go on */
 			if (pg_atomic_compare_exchange_u64(&my_slot->request, &request,
@@ -246,6 +259,11 @@ my_place(bool *echo)
 /*
  * The login's own transaction has committed: authenticated, admitted, set up.
  * Runs in the commit; takes the lock of its sheet, whose holders never wait.
+ *
+ * What is logged here and in end_session() is for the server log only, whatever
+ * client_min_messages says. To the client it would be sent: in the commit, where
+ * names that its encoding does not have would raise an error, and in the exit,
+ * where a client that does not read would keep a process that heeds no signal.
  */
 static void
 begin_session(void)
@@ -264,7 +282,7 @@ begin_session(void)
 	pg_atomic_write_u32(&my_slot->role, role_at_begin);
 	transactions_before = sheet->transactions;
 	if (echo)
-		ereport(LOG,
+		ereport(LOG_SERVER_ONLY,
 				(errmsg("pool \"%s\": session began: application \"%s\", database \"%s\", role \"%s\"",
 						pm_shared->accounts[account].name, MyBEEntry->st_appname,
 						my_slot->datname, my_slot->usename),
@@ -340,7 +358,7 @@ end_session(void)
 	pm_holds_finish();
 	account = pm_sheet_end(sheet, place, how, lifetime);
 	if (echo)
-		ereport(LOG,
+		ereport(LOG_SERVER_ONLY,
 				(errmsg("pool \"%s\": session ended: %s, after %.3f s and %u transactions",
 						pm_shared->accounts[account].name, words[how], Max(lifetime, 0) / 1000000.0,
 						sheet->transactions - transactions_before),

@@ -242,6 +242,7 @@ pm_reason_text(PmReason reason)
 		[PM_REASON_ROLE_CHANGED] = "its role was changed",
 		[PM_REASON_GONE] = "ended meanwhile",
 		[PM_REASON_ASKED_ALREADY] = "being asked already",
+		[PM_REASON_NO_HANDLER] = "SIGUSR2 was taken over",
 		[PM_REASON_NO_ANSWER] = "no answer",
 		[PM_REASON_NO_SLOT] = "beginning or ending",
 	};
@@ -253,7 +254,8 @@ pm_reason_text(PmReason reason)
 bool
 pm_reason_lasts(PmReason reason)
 {
-	return (reason >= PM_REASON_SESSION_LOCK && reason <= PM_REASON_ROLE_CHANGED) || reason == PM_REASON_NO_ANSWER;
+	return (reason >= PM_REASON_SESSION_LOCK && reason <= PM_REASON_ROLE_CHANGED) ||
+		reason == PM_REASON_NO_HANDLER || reason == PM_REASON_NO_ANSWER;
 }
 
 static void

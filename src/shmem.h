@@ -10,7 +10,8 @@
  *				raise.
  *	history_lock	protects PmHistory. Held for one tick's additions, or for
  *				copying one series; never across a call that can wait or raise.
- *	events_lock	protects the ring of events. Held for one memcpy.
+ *	events_lock	protects the ring of events. Held for a few copies of an event, and a
+ *				look at each share and stretch (events.c).
  *	PmSheet.lock	one for each slot: see ledger.h.
  *	ask_lock	EXCLUSIVE: to check that a slot is still the vetted session's and
  *				to signal its process. SHARED: by an exiting backend, to give its
@@ -111,6 +112,7 @@ typedef enum PmReason
 	/* about the question */
 	PM_REASON_GONE,
 	PM_REASON_ASKED_ALREADY,
+	PM_REASON_NO_HANDLER,
 	PM_REASON_NO_ANSWER,
 	/* from outside again; the file of statistics keeps the order */
 	PM_REASON_NO_SLOT

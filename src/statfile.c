@@ -223,19 +223,15 @@ put_ring(Writer *writer, int r)
 static void
 put_events(Writer *writer)
 {
-	const PmEvents *events = pm_shared->events;
 	uint64		last = pg_atomic_read_u64(&pm_shared->events->last_seq);
+	PmEventCursor cursor = {0};
 	PmEvent		event;
 
-	for (int i = 1; i <= pm_max_events; i++)
-	{
-		if (writer->lock)
-			(void) pm_event_at(last + i, &event);
-		else
-			event = events->ring[(last + i) % pm_max_events];
-		if (event.seq != 0)
-			put_record(writer, PM_RECORD_EVENT, &event, sizeof(event), 0);
-	}
+	if (!writer->lock)
+		pm_events_release_all();
+	/* what is recorded meanwhile comes the next time */
+	while (writer->lock ? cursor.seq < last && pm_event_next(&cursor, &event) : pm_event_next_unlocked(&cursor, &event))
+		put_record(writer, PM_RECORD_EVENT, &event, sizeof(event), 0);
 }
 
 static bool
@@ -308,10 +304,24 @@ pm_move_file(const char *from, const char *to)
 	return true;
 }
 
+/*
+ * NULL, and errno set, when that fails. To open a FIFO that somebody has left
+ * there would block us for good.
+ */
+static FILE *
+create_file(void)
+{
+	struct stat st;
+
+	if (stat(PM_STATFILE_NEW, &st) == 0 && S_ISFIFO(st.st_mode) && unlink(PM_STATFILE_NEW) != 0)
+		return NULL;
+	return AllocateFile(PM_STATFILE_NEW, PG_BINARY_W);
+}
+
 static void
 save(bool complete)
 {
-	FILE	   *file = AllocateFile(PM_STATFILE_NEW, PG_BINARY_W);
+	FILE	   *file = create_file();
 	int			error = 0;
 
 	if (file == NULL)

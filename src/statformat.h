@@ -17,7 +17,7 @@
 
 #define PM_STATFILE_MAGIC		UINT64CONST(0x504D535432363131) /* "PMST2611" */
 /* moves when a record's layout, PmCounter, PmReason or PmEventKind does */
-#define PM_STATFILE_FORMAT		2
+#define PM_STATFILE_FORMAT		3
 
 typedef struct PmFileHeader
 {

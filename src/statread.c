@@ -8,12 +8,12 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "access/xlog.h"
 #include "events.h"
-#include "guc.h"
 #include "pgstat.h"
 #include "shmem.h"
 #include "statformat.h"
@@ -23,6 +23,8 @@
 
 /* More events than anybody records between saving and a crash. */
 #define EVENTS_LOST	10000
+
+#define MAX_READ	(64 * 1024 * 1024)	/* bytes at a time */
 
 typedef struct Reader
 {
@@ -81,6 +83,7 @@ typedef struct Reading
 	uint32		ring_counts[PM_NUM_RINGS];
 	int			lost;			/* sessions that were there when it was
 								 * written */
+	uint64		last_event;		/* number of the last one read */
 } Reading;
 
 static void
@@ -191,27 +194,22 @@ read_series(Reader *reader, Reading *reading)
 	return true;
 }
 
-/* Into its place, unless a newer one is there. */
 static bool
 read_event(Reader *reader, Reading *reading)
 {
 	PmEvent		event;
-	PmEvent    *place;
 	const void *at = take(reader, sizeof(event));
 
 	if (at == NULL)
 		return false;
 	memcpy(&event, at, sizeof(event));
-	if ((uint32) event.kind >= PM_NUM_EVENTS ||
+	/* in order: each finds its place at once */
+	if ((uint32) event.kind >= PM_NUM_EVENTS || event.seq <= reading->last_event ||
 		event.pool[PM_NAME_LEN - 1] != '\0' || event.detail[PM_DETAIL_LEN - 1] != '\0')
 		return false;
-	if (reading->dry)
-		return true;
-	place = &pm_shared->events->ring[event.seq % pm_max_events];
-	LWLockAcquire(pm_shared->events_lock, LW_EXCLUSIVE);
-	if (place->seq < event.seq)
-		*place = event;
-	LWLockRelease(pm_shared->events_lock);
+	reading->last_event = event.seq;
+	if (!reading->dry)
+		pm_event_restore(&event);
 	return true;
 }
 
@@ -268,12 +266,10 @@ read_body(const char *body, uint64 length, Reading *reading)
 	return true;
 }
 
-/* Why the file is not to be used; NULL if it is. */
+/* Why the file is not to be used, as far as its header says; NULL: go on. */
 static const char *
-what_is_wrong(const PmFileHeader *header, const char *body, uint64 body_length)
+wrong_header(const PmFileHeader *header, uint64 body_length)
 {
-	Reading		reading = {.dry = true};
-
 	if (header->magic != PM_STATFILE_MAGIC)
 		return "it is not a file of pool_monitor's statistics";
 	if (header->crc != pm_crc_of(header, offsetof(PmFileHeader, crc)))
@@ -286,9 +282,17 @@ what_is_wrong(const PmFileHeader *header, const char *body, uint64 body_length)
 		return "it belongs to another server or to a copy's original";
 	if (header->body_length != body_length)
 		return "it is not complete";
-	if (header->body_crc != pm_crc_of(body, body_length))
+	return NULL;
+}
+
+static const char *
+wrong_body(const PmFileHeader *header, const char *body)
+{
+	Reading		reading = {.dry = true};
+
+	if (header->body_crc != pm_crc_of(body, header->body_length))
 		return "it is damaged";
-	if (!read_body(body, body_length, &reading))
+	if (!read_body(body, header->body_length, &reading))
 		return "it makes no sense";
 	return NULL;
 }
@@ -307,40 +311,74 @@ set_aside(const char *why)
 	pm_event(PM_EVENT_STATISTICS_LOST, NULL, false, 0, "{\"reason\": \"%s\"}", why);
 }
 
+static bool
+read_bytes(int fd, char *to, uint64 length)
+{
+	while (length > 0)
+	{
+		ssize_t		got = read(fd, to, Min(length, MAX_READ));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		to += got;
+		length -= got;
+	}
+	return true;
+}
+
 /*
- * The whole file, in the current memory context, and its length; NULL when it
- * is not there, or cannot be read, which why tells.
+ * The header, and the body in the current memory context; NULL when the file
+ * cannot be used, and why. Only an ordinary file whose length is what a sound
+ * header says: a FIFO would give nothing for ever, a sparse file zeros for long.
  */
 static char *
-read_whole(uint64 *length, const char **why)
+read_open(int fd, PmFileHeader *header, const char **why)
 {
-	FILE	   *file = AllocateFile(PM_STATFILE, PG_BINARY_R);
 	struct stat st;
-	char	   *data = NULL;
+	char	   *body = NULL;
+
+	if (fstat(fd, &st) != 0)
+		*why = "it cannot be read";
+	else if (!S_ISREG(st.st_mode))
+		*why = "it is not an ordinary file";
+	else if (st.st_size < (off_t) sizeof(PmFileHeader))
+		*why = "it is not complete";
+	else if (!read_bytes(fd, (char *) header, sizeof(PmFileHeader)))
+		*why = "it cannot be read";
+	else
+		*why = wrong_header(header, st.st_size - sizeof(PmFileHeader));
+	if (*why != NULL)
+		return NULL;
+
+	body = palloc_extended(header->body_length + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	if (body == NULL)
+		*why = "there is not enough memory to read it";
+	else if (!read_bytes(fd, body, header->body_length))
+		*why = "it cannot be read";
+	else
+		*why = wrong_body(header, body);
+	return *why == NULL ? body : NULL;
+}
+
+/* As read_open(); NULL without a reason when the file is not there. */
+static char *
+read_whole(PmFileHeader *header, const char **why)
+{
+	int			fd = OpenTransientFile(PM_STATFILE, O_RDONLY | O_NONBLOCK | PG_BINARY);
+	char	   *body;
 
 	*why = NULL;
-	if (file == NULL)
+	if (fd < 0)
 	{
 		if (errno != ENOENT)
 			*why = "it cannot be opened";
 		return NULL;
 	}
-	if (fstat(fileno(file), &st) != 0)
-		*why = "it cannot be read";
-	else
-	{
-		*length = st.st_size;
-		data = palloc_extended(*length + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
-		if (data == NULL)
-			*why = "there is not enough memory to read it";
-		else if (*length > 0 && fread(data, *length, 1, file) != 1)
-		{
-			*why = "it cannot be read";
-			data = NULL;
-		}
-	}
-	(void) FreeFile(file);
-	return data;
+	body = read_open(fd, header, why);
+	(void) CloseTransientFile(fd);
+	return body;
 }
 
 /* The numbers of the events go on where they were. */
@@ -359,22 +397,15 @@ continue_events(uint64 seq)
 }
 
 static void
-use(const PmFileHeader *header, const char *body, uint64 length)
+use(const PmFileHeader *header, const char *body)
 {
 	Reading		reading = {0};
 
-	(void) read_body(body, length, &reading);
+	(void) read_body(body, header->body_length, &reading);
 	if (header->complete == 0)
 		pm_event(PM_EVENT_STATISTICS_LOST, NULL, false, 0,
 				 "{\"reason\": \"the server did not shut down in good order\", \"saved\": \"%s\", \"sessions_lost\": %d}",
 				 timestamptz_to_str(header->saved_at), reading.lost);
-}
-
-/* In whole rings, so that the places of those that were saved stay in order. */
-static uint64
-events_lost(void)
-{
-	return (EVENTS_LOST + pm_max_events - 1) / pm_max_events * (uint64) pm_max_events;
 }
 
 static void
@@ -387,28 +418,16 @@ void
 pm_statfile_read(void)
 {
 	PmFileHeader header;
-	uint64		length;
 	const char *why;
-	char	   *data = read_whole(&length, &why);
-	char	   *body = NULL;
+	char	   *body = read_whole(&header, &why);
 
-	if (data != NULL && length < sizeof(PmFileHeader))
-		why = "it is not complete";
-	else if (data != NULL)
-	{
-		memcpy(&header, data, sizeof(PmFileHeader));
-		body = data + sizeof(PmFileHeader);
-		length -= sizeof(PmFileHeader);
-		why = what_is_wrong(&header, body, length);
-	}
-
-	if (body != NULL && why == NULL)
-		continue_events(header.last_event + (header.complete ? 0 : events_lost()));
+	if (body != NULL)
+		continue_events(header.last_event + (header.complete ? 0 : EVENTS_LOST));
 	tell_of_start();
 	if (why != NULL)
 		set_aside(why);
-	else if (body != NULL)
-		use(&header, body, length);
-	if (data != NULL)
-		pfree(data);
+	if (body == NULL)
+		return;
+	use(&header, body);
+	pfree(body);
 }

@@ -327,24 +327,19 @@ Datum
 pm_events(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PmEventCursor cursor = {0};
+	PmEvent		event;
 	uint64		last;
 
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	last = pg_atomic_read_u64(&pm_shared->events->last_seq);
-	for (int i = 1; i <= pm_max_events; i++)
+	/* what is newer comes the next time */
+	while (pm_event_next(&cursor, &event) && event.seq <= last)
 	{
-		PmEvent		event;
 		PmRow		row = {0};
 
 		CHECK_FOR_INTERRUPTS();
-
-		/*
-		 * the oldest place first; what is newer than "last" comes the next
-		 * time
-		 */
-		if (!pm_event_at(last + i, &event) || event.seq > last)
-			continue;
 		pm_put_bound(&row, event.seq);
 		pm_put_time(&row, event.at);
 		pm_put_text(&row, event.discovered || event.pool[0] == '\0' ? NULL : event.pool);
@@ -355,6 +350,7 @@ pm_events(PG_FUNCTION_ARGS)
 		else
 			pm_put_null(&row);
 		pm_put_text(&row, event.detail);
+		pm_put_int(&row, event.times);
 		pm_put_row(result, &row);
 	}
 	return (Datum) 0;

@@ -34,6 +34,7 @@
 #include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
+#include "compat.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "table.h"
@@ -241,7 +242,7 @@ pm_table_check_triggers(Relation table)
 void
 pm_table_scan(Relation table, Snapshot snapshot, PmRowCallback callback, void *arg)
 {
-	TableScanDesc scan = table_beginscan(table, snapshot, 0, NULL);
+	TableScanDesc scan = pm_begin_scan(table, snapshot);
 	HeapTuple	tuple;
 
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)

@@ -335,7 +335,7 @@ lock_catalogs(void)
 		AuthIdRelationId, AuthIdOidIndexId, AuthIdRolnameIndexId, AuthMemRelationId, AuthMemMemRoleIndexId
 	};
 
-	for (int i = 0; i < lengthof(catalogs); i++)
+	for (size_t i = 0; i < lengthof(catalogs); i++)
 	{
 		if (!ConditionalLockRelationOid(catalogs[i], AccessShareLock))
 			return false;

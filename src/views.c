@@ -459,6 +459,8 @@ pm_server(PG_FUNCTION_ARGS)
 	int			budget = pm_server_budget();
 	int			connections;
 	int			undeclared;
+	int			authenticating;
+	int			in_use;
 	PmFigures  *figures = palloc(sizeof(PmFigures));
 	PmDeclared	declared;
 	PmTally		tally;
@@ -467,6 +469,7 @@ pm_server(PG_FUNCTION_ARGS)
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	count_server(&connections, &undeclared, &tally);
+	in_use = pm_slots_in_use(&authenticating);
 	declared = pm_declared(tally.rules->pools, tally.rules->npools);
 
 	(void) pm_account_figures(pm_server_account(), figures, true);
@@ -483,7 +486,8 @@ pm_server(PG_FUNCTION_ARGS)
 	pm_put_bound(&row, declared.ceiling);
 	pm_put_int(&row, connections);
 	pm_put_int(&row, undeclared);
-	pm_put_int(&row, Max(usable - connections, 0));
+	pm_put_int(&row, authenticating);
+	pm_put_int(&row, Max(usable - in_use, 0));
 	pm_put_int(&row, figures->peak);
 	pm_put_time(&row, figures->peak_at);
 	pm_put_bound(&row, (int64) figures->counters[PM_REFUSED]);

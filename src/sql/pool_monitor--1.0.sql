@@ -287,7 +287,7 @@ CREATE FUNCTION pool_monitor.server(
 	OUT max_connections int, OUT reserved int, OUT usable int,
 	OUT headroom_percent int, OUT connection_budget int,
 	OUT declared_base bigint, OUT declared_ceiling bigint,
-	OUT connections int, OUT undeclared int, OUT available int,
+	OUT connections int, OUT undeclared int, OUT authenticating int, OUT available int,
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT refused bigint, OUT status text
 ) RETURNS SETOF record
@@ -297,7 +297,7 @@ COMMENT ON FUNCTION pool_monitor.server() IS 'behind the view pool_monitor.serve
 
 CREATE VIEW pool_monitor.server AS
 	SELECT s.max_connections, s.reserved, s.usable, s.headroom_percent, s.connection_budget,
-		s.declared_base, s.declared_ceiling, s.connections, s.undeclared, s.available,
+		s.declared_base, s.declared_ceiling, s.connections, s.undeclared, s.authenticating, s.available,
 		s.peak_connections, s.peak_at, s.refused, s.status
 	FROM pool_monitor.server() AS s;
 
@@ -310,9 +310,10 @@ COMMENT ON COLUMN pool_monitor.server.headroom_percent IS 'share of usable that 
 COMMENT ON COLUMN pool_monitor.server.connection_budget IS 'connections that all applications together may hold';
 COMMENT ON COLUMN pool_monitor.server.declared_base IS 'sum of the declared pools'' base';
 COMMENT ON COLUMN pool_monitor.server.declared_ceiling IS 'sum of the declared pools'' ceilings, an unbounded pool with its budget; NULL: one has neither';
-COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now; those still authenticating are not counted';
+COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now, without those still authenticating';
 COMMENT ON COLUMN pool_monitor.server.undeclared IS 'of these, in no declared pool';
-COMMENT ON COLUMN pool_monitor.server.available IS 'usable less connections, at least 0';
+COMMENT ON COLUMN pool_monitor.server.authenticating IS 'connection slots held by logins that are not authenticated yet';
+COMMENT ON COLUMN pool_monitor.server.available IS 'usable less the connection slots in use, at least 0. In use are those of connections, of logins under way and, for a moment, of sessions that end';
 COMMENT ON COLUMN pool_monitor.server.peak_connections IS 'most connections at any moment, since the last reset() of everything: exact';
 COMMENT ON COLUMN pool_monitor.server.peak_at IS 'when that was';
 COMMENT ON COLUMN pool_monitor.server.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without the limits of single roles and databases), since the last reset() of everything';
@@ -372,7 +373,7 @@ COMMENT ON COLUMN pool_monitor.pool_stats.declined IS 'requests to retire that a
 COMMENT ON COLUMN pool_monitor.pool_stats.declined_reasons IS 'of declined: how many for which reason, as {"reason": number}; {}: none';
 COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS 'logins that were authenticated, then not admitted: missing database (or role, where authentication does not need it), no CONNECT privilege, a role''s or database''s own CONNECTION LIMIT, a bad option';
 COMMENT ON COLUMN pool_monitor.pool_stats.refused IS 'logins refused because no connection slot was free (SQLSTATE 53300 without those own limits)';
-COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated, or rejected by pg_hba.conf';
+COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS 'logins that were not authenticated: a wrong password, rejected by pg_hba.conf, a malformed message, an unknown protocol version, no answer within authentication_timeout. Not counted: a client that goes away when it is asked for a password, as psql does to ask its user, and a connection on which no whole start-up packet has come';
 COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_connections IS 'most connections at any moment since stats_reset: exact';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_at IS 'when that was; NULL: there was no connection yet';
@@ -426,7 +427,7 @@ COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as
 
 CREATE FUNCTION pool_monitor.events(
 	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name
-	text, OUT event text, OUT pid int, OUT detail text
+	text, OUT event text, OUT pid int, OUT detail text, OUT times int
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_events';
@@ -434,18 +435,19 @@ COMMENT ON FUNCTION pool_monitor.events() IS 'behind the view pool_monitor.event
 
 CREATE VIEW pool_monitor.events AS
 	SELECT e.seq, e.at, e.pool, e.application_name, e.event, e.pid,
-		e.detail::pg_catalog.jsonb AS detail
+		e.detail::pg_catalog.jsonb AS detail, e.times
 	FROM pool_monitor.events() AS e;
 
 COMMENT ON VIEW pool_monitor.events IS
-'The last max_events events, the oldest first; they survive a restart, after a crash those that were saved. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
-COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; the next one is greater by 1, but for a gap of some thousands after a crash. Begins at 1 again only when the file of statistics is lost';
+'The last events, the oldest first. There is room for max_events; when it is used up, the oldest event of the pool that has the most goes (the server counts as one, and so do all discovered applications). They survive a restart, after a crash those that were saved. LISTEN pool_monitor, in the database of the declarations, delivers each as JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.events.seq IS 'number of the event; the next one is greater by 1, but for what has gone and a gap of some thousands after a crash. Begins at 1 again only when the file of statistics is lost';
 COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed: at the next sample';
 COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.event IS 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_step (seconds by which the wall clock moved against the monotonic one), clock_set_back (so far that history was dropped); over_budget, back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; leak_suspect; retirement_paused, retirement_resumed; retired, declined';
 COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
 COMMENT ON COLUMN pool_monitor.events.detail IS 'details; times in seconds';
+COMMENT ON COLUMN pool_monitor.events.times IS 'more than 1: so many of this kind and pool, put together, of which this was the last. What comes more than 20 times within a minute is told once a minute from then on, until a minute goes by without it. Not so retired, nor what is done by hand';
 
 --
 -- Planning
@@ -877,7 +879,7 @@ CREATE VIEW pool_monitor.advice AS
 	leaks AS (
 		SELECT d.pool, d.leak_threshold,
 			(SELECT count(*) FROM sessions AS s WHERE s.pool = d.pool AND s.leak_suspect) AS now,
-			(SELECT count(*) FROM events AS e WHERE e.pool = d.pool AND e.event = 'leak_suspect') AS told
+			(SELECT coalesce(sum(e.times), 0) FROM events AS e WHERE e.pool = d.pool AND e.event = 'leak_suspect') AS told
 		FROM declared AS d
 	),
 	leak AS (
@@ -930,7 +932,7 @@ CREATE VIEW pool_monitor.advice AS
 	),
 	storms AS (
 		SELECT 'warning', e.pool, 'storm', CASE WHEN e.pool IS NULL THEN format('application "%s" opened many connections at once', e.application_name) ELSE 'the pool opened many connections at once' END,
-			format('%s storms in the last day, the last at %s: %s', count(*), date_trunc('second', max(e.at)), (array_agg(e.detail ORDER BY e.seq DESC))[1]),
+			format('%s storms in the last day, the last at %s: %s', sum(e.times), date_trunc('second', max(e.at)), (array_agg(e.detail ORDER BY e.seq DESC))[1]),
 			'Look for restarts, failed health checks, a pool that throws all its connections away for one that is gone, or code that opens a pool for each request.',
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM events AS e
@@ -939,7 +941,7 @@ CREATE VIEW pool_monitor.advice AS
 	),
 	pauses AS (
 		SELECT 'warning', e.pool, 'retirement', 'scheduled retirement has paused: the pool answered with far more connects than it lost sessions',
-			format('%s times in the last day, the last at %s', count(*), date_trunc('second', max(e.at))),
+			format('%s times in the last day, the last at %s', sum(e.times), date_trunc('second', max(e.at))),
 			'The declared pool_recycle is probably shorter than the client''s. See docs/retirement.md.',
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM events AS e

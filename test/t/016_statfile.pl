@@ -4,6 +4,7 @@
 use strict;
 use warnings FATAL => 'all';
 use Fcntl;
+use POSIX ();
 use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -949,6 +950,48 @@ ok(defined $new && field($new, 'complete') == 0, 'cannot be opened: there is a n
 chmod 0600, $file;
 is(ask("SELECT count(*) FROM pool_monitor.pool_stats WHERE application_name = 'batch'"),
 	'0', 'cannot be opened: it begins anew');
+
+# ---- what is no file to be read: the worker must not wait for it ----
+
+sub strange
+{
+	my ($what, $make, $why) = @_;
+	$node->stop;
+	foreach my $path ($file, "$file.bad", "$file.tmp")
+	{
+		die "$path: $!" if -e $path && !unlink $path;
+	}
+	$make->();
+	$node->start;
+	wait_for($node, $events, "$what: an event says so", "started, statistics_lost: $why");
+	worker_works($node, 0.2);
+	ok(-f $file && -e "$file.bad", "$what: set aside, and there is a new one");
+	return;
+}
+
+sub fifo
+{
+	my ($path) = @_;
+	POSIX::mkfifo($path, 0600) or die "$path: $!";
+	return;
+}
+
+sub sparse
+{
+	my ($content) = @_;
+	put_contents($file, $content);
+	truncate($file, 3 * 1024**3) or die "$file: $!";
+	return;
+}
+
+my $sound = contents($file);
+strange('a FIFO',        sub { fifo($file) }, 'it is not an ordinary file');
+strange('3 GB of zeros', sub { sparse('') },  q{it is not a file of pool_monitor's statistics});
+strange('3 GB after what it should be', sub { sparse($sound) }, 'it is not complete');
+unlink "$file.bad" or die "$file.bad: $!";
+wait_for_save($node, 'it saves');
+fifo("$file.tmp");
+wait_for_save($node, 'a FIFO in place of the temporary file: it saves all the same');
 
 # ---- rings that become shorter and longer ----
 

@@ -1,0 +1,113 @@
+# One session that is noisy leaves the others' events where they are, and the server
+# log readable. Needs a client that changes its application_name faster than the
+# worker samples.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node =
+  new_server('noise', "pool_monitor.sample_interval = 10ms\npool_monitor.max_events = 40\n");
+
+sub query { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
+
+sub flap
+{
+	my ($name, $seconds) = @_;
+	my ($out,  $err)     = run_command(
+		[
+			PoolMonitor::python(), "$FindBin::RealBin/../clients/flapper.py",
+			$node->host, $node->port, $name, $seconds
+		]
+	);
+	return $out;
+}
+
+declare(
+	$node, q{
+	INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, budget, leak_threshold) VALUES
+		('quiet', 'quiet', 1, 0, 1, '1 h'), ('noisy', 'noisy', 1, 0, 1, '1 h'), ('other', 'other', 1, 0, 1, '1 h')}
+);
+
+# what one more of each is too many for
+my @steady = map { PoolMonitor::Holder->new($node, application_name => $_) } ('noisy', 'other');
+
+# what happens to the quiet one, before the noise
+my $quiet = PoolMonitor::Holder->new($node, application_name => 'quiet', sessions => 2);
+wait_for($node, "SELECT count(*) FROM pool_monitor.events WHERE pool = 'quiet'", 'an event', '1');
+$quiet->close;
+wait_for($node, "SELECT count(*) FROM pool_monitor.events WHERE pool = 'quiet'", 'and another',
+	'2');
+my $before = query(
+	"SELECT string_agg(seq || event, ' ' ORDER BY seq) FROM pool_monitor.events WHERE pool IS DISTINCT FROM 'noisy' AND application_name IS NULL"
+);
+
+#
+# The noise: more status changes than the ring has places, in a minute
+#
+my $offset  = -s $node->logfile;
+my $changes = flap('noisy', 20);
+my $noise =
+  "FROM pool_monitor.events WHERE pool = 'noisy' AND event IN ('over_budget', 'back_in_budget')";
+cmp_ok($changes, '>', 200, "the session changed its name $changes times");
+is(
+	query(
+		"SELECT string_agg(seq || event, ' ' ORDER BY seq) FROM pool_monitor.events WHERE pool IS DISTINCT FROM 'noisy' AND application_name IS NULL"
+	),
+	$before,
+	'all the others\' events are still there'
+);
+is(query("SELECT count(*) <= 40, max(times) $noise"), 't|1', 'the first ones came singly');
+is(query('SELECT count(*) FROM pool_monitor.events'), '40',  'the ring is full');
+my $lines = log_count($node, 'LOG:  pool "noisy" is (?:no longer )?over its budget', $offset);
+is($lines, 40, 'and so did their lines in the log: 20 of each');
+
+# what was held back comes as one of each, in the order in which it came
+wait_for(
+	$node,
+	"SELECT count(*) $noise AND times > 1",
+	'after a minute the rest is told, together', '2'
+);
+is(
+	query("SELECT string_agg(event, ' ' ORDER BY seq) $noise AND times > 1"),
+	'over_budget back_in_budget',
+	'in the order in which they came last'
+);
+is(query("SELECT max(times) - min(times) <= 1, sum(times) > 60 $noise AND times > 1"),
+	't|t', 'with their numbers');
+wait_for_log(
+	$node,
+	qr/LOG:  pool "noisy": "$_" \d+ more times, the last at /,
+	"$_: the log says how many it did not have", $offset
+) foreach ('over_budget', 'back_in_budget');
+
+#
+# A full ring: a pool that has its events takes its share from the one that has most
+#
+flap('other', 1);
+cmp_ok(query("SELECT count(*) FROM pool_monitor.events WHERE pool = 'other'"),
+	'>=', 10, 'another pool has its events');
+is(
+	query(
+		"SELECT string_agg(seq || event, ' ' ORDER BY seq) FROM pool_monitor.events WHERE pool NOT IN ('noisy', 'other') OR (pool IS NULL AND application_name IS NULL)"
+	),
+	$before,
+	'which are none of the others\''
+);
+
+# read back as they were
+$node->safe_psql('postgres',
+	"CREATE TABLE was AS SELECT * FROM pool_monitor.events WHERE pool = 'quiet' OR times > 1");
+$_->close foreach @steady;
+$node->restart;
+is(
+	query(
+		'SELECT count(*), (SELECT count(*) FROM was) FROM was JOIN pool_monitor.events AS e USING (seq, at, pool, event, detail, times)'
+	),
+	'4|4',
+	'after a restart they are as they were'
+);
+is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
+$node->stop;
+done_testing();
