@@ -7,7 +7,8 @@
  * is read goes into shared memory and is used with the server's own rights by every
  * backend. So each column must be there with its type, and each value be in its
  * range; base and ceiling are computed anew. What cannot be read is an ERROR that
- * names pool and column.
+ * names pool and column. The ranges are the table's, but for pool_recycle: what is
+ * less than a second is no use to anybody but a test, and does no harm.
  */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #define MOST_CONNECTIONS	262143	/* of any PostgreSQL server: MAX_BACKENDS */
+#define MILLISECOND			INT64CONST(1000)
 #define SECOND				USECS_PER_SEC
 #define DAY					USECS_PER_DAY
 
@@ -255,8 +257,8 @@ static const Column columns_read[] =
 	"must be between -1 (unbounded) and 100000"},
 	{"pool_timeout", INTERVALOID, "interval", false, read_interval, IN_POOL(pool_timeout), 0, 0, DAY,
 	"must be between 0 and 1 day"},
-	{"pool_recycle", INTERVALOID, "interval", true, read_interval, IN_POOL(pool_recycle), 0, SECOND, 365 * DAY,
-	"must be NULL (never), or 1 second to 365 days"},
+	{"pool_recycle", INTERVALOID, "interval", true, read_interval, IN_POOL(pool_recycle), 0, MILLISECOND, 365 * DAY,
+	"must be NULL (never), or 1 ms to 365 days"},
 	{"idle_limit", INTERVALOID, "interval", false, read_interval, IN_POOL(idle_limit), 0, SECOND, 365 * DAY,
 	"must be between 1 second and 365 days"},
 	{"leak_threshold", INTERVALOID, "interval", false, read_interval, IN_POOL(leak_threshold), 0, SECOND, 365 * DAY,
