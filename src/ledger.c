@@ -81,6 +81,7 @@ pm_sheet_begin(PmSheet *sheet, PmPlace place)
 	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
 	account = pm_account_begin(place);
 	sheet->account = account;
+	sheet->begun_at = pm_monotonic_us();
 	sheet->begun = true;
 	LWLockRelease(&sheet->lock);
 	return account;
@@ -191,10 +192,15 @@ int
 pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen *open)
 {
 	PmSheet    *sheet = &pm_shared->sheets[session->index];
-	PmPlace		place = place_of_class(tally, class);
-	int			account = place.account;
+	PmPlace		place;
+	int			account;
 	int64		us;
 
+	/* a look, for the sake of its name, which makes a place */
+	if (!sheet->begun)
+		return -1;
+	place = place_of_class(tally, class);
+	account = place.account;
 	if (sheet->begun && sheet->account == account &&
 		sheet->transactions == sheet->added_transactions && sheet->busy == sheet->added_busy)
 	{
@@ -210,6 +216,10 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 	}
 	add_new(sheet);
 	us = open_for(sheet, session, tally);
+
+	/* what was read of one that has begun since may be from before that */
+	if (sheet->begun_at >= tally->at)
+		account = sheet->account;
 	if (sheet->account != account)
 		sheet->account = account = pm_account_move(sheet->account, place, us);
 	LWLockRelease(&sheet->lock);

@@ -39,6 +39,7 @@ typedef struct PmSheet
 
 	/* protected by lock */
 	bool		begun;			/* a session is there; it is in account */
+	int64		begun_at;		/* us, monotonic */
 	int			account;
 	uint32		added_transactions;
 	int64		added_busy;
