@@ -21,7 +21,7 @@ sub account
 	$node->safe_psql('postgres', "SELECT pool_monitor.reset('web')");
 	$code->();
 	my $row = $node->safe_psql('postgres', <<EOS);
-SELECT transactions, average_busy * extract(epoch FROM clock_timestamp() - stats_reset),
+SELECT transactions, busy_seconds,
 	coalesce(extract(epoch FROM hold_max), -1), coalesce(extract(epoch FROM hold_p50), -1),
 	extract(epoch FROM clock_timestamp() - stats_reset)
 FROM pool_monitor.pool_stats WHERE pool = 'web'
