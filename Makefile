@@ -40,7 +40,7 @@ $(error no server headers for "$(PG_CONFIG)": install the development package of
 endif
 
 # Debian's PostgreSQL is built without dependency tracking
-$(OBJS): $(PM_HEADERS) Makefile
+$(OBJS) $(OBJS:.o=.bc): $(PM_HEADERS) Makefile
 
 .PHONY: demo test matrix bench format
 

@@ -46,7 +46,7 @@ typedef struct Question
 	PmAsk		ask;
 	int64		former_turn;	/* PmPace.last_retired before it */
 	int64		gap;			/* ms */
-}			Question;
+} Question;
 
 /* What one look has found of a pool. A pid of 0: no session. */
 typedef struct Found
@@ -56,7 +56,7 @@ typedef struct Found
 	bool		noted;			/* who is next; for the pauses */
 }			Found;
 
-static Question * questions = NULL; /* most_questions() */
+static Question *questions = NULL;	/* most_questions() */
 static int	nquestions = 0;
 static int64 next_look = 0;		/* ms, monotonic */
 static uint64 looked_at = 0;	/* generation of the declarations */
@@ -71,7 +71,7 @@ most_questions(void)
 /* ---- answers ---- */
 
 static void
-note_answer(const Question * question)
+note_answer(const Question *question)
 {
 	const PmAsk *ask = &question->ask;
 

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
 #include "replication/slot.h"
+#include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "utils/backend_status.h"
 #include "utils/wait_event.h"
@@ -162,6 +163,18 @@ pm_wait_event(const char *name)
 #else
 	(void) name;
 	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/*
+ * Has the postmaster look for workers to start. Before 16 it may have gone to sleep
+ * without having seen an exit.
+ */
+static inline void
+pm_wake_postmaster(void)
+{
+#if PG_VERSION_NUM < 160000
+	SendPostmasterSignal(PMSIGNAL_BACKGROUND_WORKER_CHANGE);
 #endif
 }
 

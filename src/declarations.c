@@ -14,9 +14,7 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "acting.h"
 #include "catalog/indexing.h"
@@ -34,7 +32,6 @@
 #include "loader.h"
 #include "shmem.h"
 #include "table.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -182,23 +179,21 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+static bool
+copy_table(HeapTuple tuple, void *arg)
+{
+	*(Oid *) arg = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+	return false;
+}
+
 /* The table of a trigger, also of one that is made or dropped just now. */
 static Oid
 table_of_trigger(Oid trigger)
 {
-	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	Oid			table = InvalidOid;
 
-	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(trigger));
-	scan = systable_beginscan(rel, TriggerOidIndexId, true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		table = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	(void) pm_catalog_row(TriggerRelationId, TriggerOidIndexId, Anum_pg_trigger_oid, trigger, SnapshotSelf,
+						  copy_table, &table);
 	return table;
 }
 
@@ -210,23 +205,21 @@ is_our_extension(Oid extension)
 	return name != NULL && strcmp(name, "pool_monitor") == 0 && in_declared_database();
 }
 
+static bool
+look_at_database(HeapTuple tuple, void *arg)
+{
+	*(bool *) arg = pm_database_serves((Form_pg_database) GETSTRUCT(tuple));
+	return false;
+}
+
 /* Can the declarations still be read there, after what was just done to it? */
 static bool
 database_serves(Oid database)
 {
-	Relation	rel = table_open(DatabaseRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	bool		serves = false;
 
-	ScanKeyInit(&key, Anum_pg_database_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(database));
-	scan = systable_beginscan(rel, DatabaseOidIndexId, true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		serves = pm_database_serves((Form_pg_database) GETSTRUCT(tuple));
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	(void) pm_catalog_row(DatabaseRelationId, DatabaseOidIndexId, Anum_pg_database_oid, database, SnapshotSelf,
+						  look_at_database, &serves);
 	return serves;
 }
 

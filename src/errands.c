@@ -25,8 +25,9 @@
  * given it up, so it exists.
  *
  * It exits with 1, because the postmaster never starts a worker again that exits
- * with 0; logins.c keeps the postmaster's line about that out of the log. What goes
- * wrong in an errand is told by its ERROR or FATAL, and by the worker.
+ * with 0; logins.c keeps the postmaster's line about that out of the log, but not
+ * the one about an exit without callbacks. What goes wrong in an errand is told by
+ * its ERROR or FATAL, and by the worker.
  */
 #include "postgres.h"
 
@@ -43,9 +44,9 @@
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/wait_event.h"
 
 #define OVERDUE			15000	/* ms; lock_timeout below is less */
 #define TERMINATE_AGAIN	10000	/* ms */
@@ -73,7 +74,10 @@ static const struct
 	{"exit_on_error", "off"},
 };
 
+bool		pm_on_errand = false;
+
 /* The worker's own. */
+static int64 watching_since = 0;	/* ms, monotonic */
 static uint64 last_errand = 0;	/* that it asked for */
 static uint64 ended_errand = 0; /* that it ended last, and when it last tried */
 static int64 ended_at = 0;
@@ -104,14 +108,19 @@ pm_errands_ready(void)
 	return stage_now(&incarnation, &since) == PM_ERRANDS_WAITING;
 }
 
-/* Has there been no process for longer than it takes to start one? */
+/*
+ * Has there been no process for longer than it takes to start one? At the server's
+ * start the two begin at the same time, so not before this one has watched for so
+ * long.
+ */
 bool
 pm_errands_missing(void)
 {
 	uint64		incarnation;
 	int64		since;
 
-	return stage_now(&incarnation, &since) == PM_ERRANDS_ABSENT && pm_monotonic_ms() - since > MISSING;
+	return stage_now(&incarnation, &since) == PM_ERRANDS_ABSENT &&
+		pm_monotonic_ms() - Max(since, watching_since) > MISSING;
 }
 
 /* Asks the process that waits. Returns the errand's number; 0 when none waits. */
@@ -213,10 +222,12 @@ pm_errands_tick(void)
 	uint64		incarnation;
 	int64		since;
 
+	if (watching_since == 0)
+		watching_since = pm_monotonic_ms();
 	end_overdue();
-	if (stage_now(&incarnation, &since) != PM_ERRANDS_ABSENT || pm_monotonic_ms() - since > MISSING)
+	if (stage_now(&incarnation, &since) != PM_ERRANDS_ABSENT || pm_errands_missing())
 		return OVERDUE;
-	SendPostmasterSignal(PMSIGNAL_BACKGROUND_WORKER_CHANGE);
+	pm_wake_postmaster();
 	return SUCCESSOR;
 }
 
@@ -253,6 +264,7 @@ leave(int code, Datum arg)
 	/* after an error some may still be held, and enter_stage() takes one */
 	LWLockReleaseAll();
 	enter_stage(PM_ERRANDS_ABSENT);
+	pg_atomic_fetch_add_u32(&pm_shared->errand_words.orderly_exits, 1);
 }
 
 static bool
@@ -267,15 +279,15 @@ take_errand(PmErrands *taken)
 static void
 wait_for_errand(PmErrands *taken)
 {
-	uint32		wait_event = pm_wait_event("PoolMonitorErrands");
-
 	while (!take_errand(taken))
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, wait_event);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
 	enter_stage(PM_ERRANDS_RUNNING);
+	pm_on_errand = true;
+	pm_shared->errand_words.fatal[0] = '\0';
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;

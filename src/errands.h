@@ -15,6 +15,9 @@ typedef enum PmErrandKind
 	PM_ERRAND_NOTIFY
 } PmErrandKind;
 
+/* Is this the process, and asked? For the log hook. */
+extern bool pm_on_errand;
+
 /* Called from _PG_init. */
 extern void pm_errands_register(void);
 

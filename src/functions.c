@@ -44,10 +44,10 @@ typedef struct LoadOutcome
 	PmLoadResult result;
 	int			in_force;
 	char		message[PM_LOAD_MESSAGE_LEN];
-}			LoadOutcome;
+} LoadOutcome;
 
 static bool
-load_finished(uint64 ticket, LoadOutcome * outcome)
+load_finished(uint64 ticket, LoadOutcome *outcome)
 {
 	bool		finished;
 
@@ -65,7 +65,7 @@ load_finished(uint64 ticket, LoadOutcome * outcome)
  * or takes too long.
  */
 static void
-wait_for_load(uint64 ticket, LoadOutcome * outcome)
+wait_for_load(uint64 ticket, LoadOutcome *outcome)
 {
 	int64		deadline = pm_monotonic_ms() + LOAD_TIMEOUT;
 
@@ -167,10 +167,49 @@ withdraw_all(Candidate *candidates, int n)
 	}
 }
 
-/* No question outlives this call, however it ends. */
+/*
+ * The whole of it is on record; the server log says who asked. Looks nothing up:
+ * also called while an error is under way.
+ */
+static void
+record_answers(const Candidate *candidates, int n, const char *caller)
+{
+	const PmAsk **asked = palloc(Max(n, 1) * sizeof(PmAsk *));
+	int			nasked = 0;
+	int			retired = 0;
+	int			declined = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!candidates[i].asked)
+			continue;
+		asked[nasked++] = &candidates[i].ask;
+		if (candidates[i].ask.retired)
+		{
+			pm_ask_log(&candidates[i].ask, LOG_SERVER_ONLY);
+			retired++;
+		}
+		else
+			declined++;
+		if (pm_ask_was_declined(&candidates[i].ask))
+			pm_ask_count_decline(&candidates[i].ask);
+	}
+	pm_asks_record(asked, nasked, true, "recycle()");
+	if (retired + declined > 0)
+		ereport(LOG_SERVER_ONLY,
+				(errmsg("pool_monitor.recycle() called by role \"%s\": stale sessions retired: %d, declined: %d",
+						caller, retired, declined)));
+}
+
+/*
+ * No question outlives this call, however it ends, and what was answered is on
+ * record.
+ */
 static void
 ask_and_wait(Candidate *candidates, int n)
 {
+	MemoryContext context = CurrentMemoryContext;
+	const char *caller = GetUserNameFromId(GetUserId(), false);
 	int64		deadline;
 
 	PG_TRY();
@@ -189,7 +228,11 @@ ask_and_wait(Candidate *candidates, int n)
 	}
 	PG_FINALLY();
 	{
+		MemoryContext before = MemoryContextSwitchTo(context);
+
 		withdraw_all(candidates, n);
+		record_answers(candidates, n, caller);
+		MemoryContextSwitchTo(before);
 	}
 	PG_END_TRY();
 }
@@ -227,37 +270,6 @@ put_candidate(ReturnSetInfo *result, const Candidate *candidate, const PmTally *
 	pm_put_row(result, &row);
 }
 
-/* The whole of it is on record; the server log says who asked. */
-static void
-record_answers(const Candidate *candidates, int n)
-{
-	const PmAsk **asked = palloc(Max(n, 1) * sizeof(PmAsk *));
-	int			nasked = 0;
-	int			retired = 0;
-	int			declined = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		if (!candidates[i].asked)
-			continue;
-		asked[nasked++] = &candidates[i].ask;
-		if (candidates[i].ask.retired)
-		{
-			pm_ask_log(&candidates[i].ask, LOG_SERVER_ONLY);
-			retired++;
-		}
-		else
-			declined++;
-		if (pm_ask_was_declined(&candidates[i].ask))
-			pm_ask_count_decline(&candidates[i].ask);
-	}
-	pm_asks_record(asked, nasked, true, "recycle()");
-	if (retired + declined > 0)
-		ereport(LOG_SERVER_ONLY,
-				(errmsg("pool_monitor.recycle() called by role \"%s\": stale sessions retired: %d, declined: %d",
-						GetUserNameFromId(GetUserId(), false), retired, declined)));
-}
-
 PG_FUNCTION_INFO_V1(pm_recycle);
 
 /*
@@ -291,10 +303,7 @@ pm_recycle(PG_FUNCTION_ARGS)
 		pool = find_pool(tally.rules, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	n = find_over_age(&tally, pool, &candidates);
 	if (!dry_run)
-	{
 		ask_and_wait(candidates, n);
-		record_answers(candidates, n);
-	}
 	for (int i = 0; i < n; i++)
 	{
 		/* that a session is over age at all is not for everybody to see */

@@ -32,7 +32,6 @@
 #include "errands.h"
 #include "guc.h"
 #include "loader.h"
-#include "mb/pg_wchar.h"
 #include "rows.h"
 #include "shmem.h"
 #include "table.h"
@@ -43,29 +42,45 @@
 #include "utils/timestamp.h"
 
 #define RETRY_INTERVAL		10000	/* ms */
+#define LONGEST_RETRY		300000	/* ms; when the process ends, again and
+									 * again */
 #define STANDBY_INTERVAL	10000	/* ms */
 
 /* The worker's own; lost and begun anew with it. */
 static uint64 errand = 0;		/* under way; 0: none */
 static uint64 loading;			/* the ticket that it deals with */
+static int64 retry_interval = RETRY_INTERVAL;	/* ms */
+static bool was_missing = false;	/* the process */
 static int64 retry_at = 0;		/* ms, pm_monotonic_ms(); 0: not wanted */
 static int64 last_start = 0;
 static bool was_standby = false;
 static PmLoadResult logged_result = PM_LOAD_NEVER;
 static char logged_message[PM_LOAD_MESSAGE_LEN] = "";
 
+/*
+ * What somebody in any database and language can be shown: the message is in the
+ * encoding of the one it comes from, so what is not ASCII becomes a question mark.
+ */
+static void
+copy_message(char *to, const char *message)
+{
+	strlcpy(to, message, PM_LOAD_MESSAGE_LEN);
+	for (; *to != '\0'; to++)
+	{
+		if (IS_HIGHBIT_SET(*to))
+			*to = '?';
+	}
+}
+
 /* Takes lock. A message is cut to fit; a later load's outcome is kept. */
 static void
 set_result(uint64 ticket, PmLoadResult result, const char *message)
 {
-	int			length = pg_mbcliplen(message, strlen(message), PM_LOAD_MESSAGE_LEN - 1);
-
 	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
 	if (ticket >= pm_shared->load_done)
 	{
 		pm_shared->load_result = result;
-		memcpy(pm_shared->load_message, message, length);
-		pm_shared->load_message[length] = '\0';
+		copy_message(pm_shared->load_message, message);
 		pm_shared->load_done = ticket;
 	}
 	LWLockRelease(pm_shared->lock);
@@ -90,7 +105,8 @@ static void
 finish(PmLoadResult result, const char *message)
 {
 	log_result(result, message);
-	retry_at = result == PM_LOAD_OK ? 0 : pm_monotonic_ms() + RETRY_INTERVAL;
+	retry_at = result == PM_LOAD_OK ? 0 : pm_monotonic_ms() + retry_interval;
+	was_missing = result == PM_LOAD_NO_WORKER_SLOT;
 }
 
 static void
@@ -165,6 +181,24 @@ start_load(void)
 		errand = pm_errand_begin(PM_ERRAND_LOAD, database, loading);
 }
 
+/*
+ * The process has ended before it had an outcome. Each time it has logged why, so
+ * the tries come further and further apart.
+ */
+static void
+fail_without_outcome(bool overdue)
+{
+	const char *last_words = pm_shared->errand_words.fatal;
+
+	if (overdue)
+		fail(PM_LOAD_FAILED, "it took too long");
+	else if (last_words[0] != '\0')
+		fail(PM_LOAD_FAILED, psprintf("the loader ended before it was done: %s", last_words));
+	else
+		fail(PM_LOAD_FAILED, "the loader ended before it was done");
+	retry_interval = Min(retry_interval * 2, LONGEST_RETRY);
+}
+
 /* Has the load ended? The process wakes us when it exits. */
 static void
 check_load(void)
@@ -185,9 +219,12 @@ check_load(void)
 	LWLockRelease(pm_shared->lock);
 
 	if (dealt_with)
+	{
+		retry_interval = RETRY_INTERVAL;
 		finish(result, message);
+	}
 	else
-		fail(PM_LOAD_FAILED, overdue ? "it took too long" : "the loader ended before it was done");
+		fail_without_outcome(overdue);
 }
 
 static bool
@@ -204,6 +241,7 @@ load_wanted(int64 now)
 
 	return done < pg_atomic_read_u64(&pm_shared->load_requested) ||
 		(retry_at != 0 && now >= retry_at) ||
+		(was_missing && pm_errands_ready()) ||
 		promoted ||
 		(standby && now - last_start >= STANDBY_INTERVAL);
 }

@@ -157,21 +157,40 @@ note_fatal(const ErrorData *edata)
 
 /*
  * In the postmaster: is this its line about an exit that errands.c intends? One
- * after each errand would fill the log of a standby.
+ * after each errand would fill the log of a standby. Only an exit whose callbacks
+ * have run is one: a crash stays in the log. The message may be translated.
  */
 static bool
 is_exit_of_errands(const ErrorData *edata)
 {
-	return !IsUnderPostmaster && edata->elevel == LOG &&
-		edata->message_id != NULL && edata->message != NULL &&
-		strcmp(edata->message_id, "%s (PID %d) exited with exit code %d") == 0 &&
-		strstr(edata->message, "\"" PM_ERRANDS_NAME "\"") != NULL;
+	static uint32 hidden = 0;
+	uint32		exits;
+
+	if (IsUnderPostmaster || edata->elevel != LOG || UsedShmemSegAddr == NULL || pm_shared == NULL ||
+		edata->message_id == NULL || edata->message == NULL ||
+		strcmp(edata->message_id, "%s (PID %d) exited with exit code %d") != 0 ||
+		strstr(edata->message, PM_ERRANDS_NAME) == NULL)
+		return false;
+	exits = pg_atomic_read_u32(&pm_shared->errand_words.orderly_exits);
+	if (exits == hidden || exits == 0)
+		return false;
+	hidden = exits;
+	return true;
+}
+
+/* Why this process ends, for the worker to tell, if it is on an errand. */
+static void
+note_last_words(const ErrorData *edata)
+{
+	if (pm_on_errand && edata->elevel == FATAL && edata->message != NULL)
+		strlcpy(pm_shared->errand_words.fatal, edata->message, PM_LOAD_MESSAGE_LEN);
 }
 
 static void
 on_log(ErrorData *edata)
 {
 	note_fatal(edata);
+	note_last_words(edata);
 	if (is_exit_of_errands(edata))
 		edata->output_to_server = false;
 	if (prev_emit_log_hook)

@@ -151,12 +151,15 @@ notify_all(void)
 static void
 log_failure(const char *message)
 {
-	if (strcmp(pm_shared->notify_message, message) != 0 && message[0] != '\0')
+	char		cut[PM_LOAD_MESSAGE_LEN];
+
+	strlcpy(cut, message, sizeof(cut));
+	if (strcmp(pm_shared->notify_message, cut) != 0 && cut[0] != '\0')
 		ereport(LOG,
 				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", message),
 				 errdetail("It tries again every %d seconds. The events are in the view pool_monitor.events.",
 						   RETRY_INTERVAL / 1000)));
-	strlcpy(pm_shared->notify_message, message, sizeof(pm_shared->notify_message));
+	strlcpy(pm_shared->notify_message, cut, sizeof(pm_shared->notify_message));
 }
 
 /*

@@ -291,6 +291,15 @@ find_column(TupleDesc desc, const Column *column)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 					 errmsg("column \"%s\" of pool_monitor.pools is not of type %s", column->name, column->type_name)));
+
+		/*
+		 * from 18 on it may be computed by whoever reads it, and have no
+		 * value
+		 */
+		if (attribute->attgenerated != '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("column \"%s\" of pool_monitor.pools is a generated column", column->name)));
 		return attribute->attnum;
 	}
 	ereport(ERROR,

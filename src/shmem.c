@@ -136,6 +136,7 @@ initialize_shared_memory(PmShared *shared)
 	pg_atomic_init_u32(&shared->resets, 0);
 	pg_atomic_init_u32(&shared->rules_version, 0);
 	pg_atomic_init_u32(&shared->no_place, 0);
+	pg_atomic_init_u32(&shared->errand_words.orderly_exits, 0);
 	pg_atomic_init_u32(&shared->given_up, 0);
 	pg_atomic_init_u32(&shared->refused_full, 0);
 	pg_atomic_init_u32(&shared->refused_half, 0);

@@ -201,6 +201,15 @@ typedef struct PmErrands
 	uint64		ticket;			/* of a load */
 } PmErrands;
 
+/* Without a lock: for the log hook, see logins.c. */
+typedef struct PmErrandWords
+{
+	pg_atomic_uint32 orderly_exits; /* whose callbacks have run */
+	char		fatal[PM_LOAD_MESSAGE_LEN]; /* what ended the last one;
+											 * written by itself, read when it
+											 * is gone */
+} PmErrandWords;
+
 /* Declarations, in matching order, each with its account; max_pools of both. */
 typedef struct PmRuleSet
 {
@@ -266,6 +275,7 @@ typedef struct PmShared
 	PmRuleSet	rule_sets[2];
 	PmPoolState *states;		/* and as many again, for replace_pools() */
 	PmErrands	errands;
+	PmErrandWords errand_words;
 
 	/* the errands' process alone: why NOTIFY failed, empty: it did not */
 	char		notify_message[PM_LOAD_MESSAGE_LEN];
@@ -334,7 +344,7 @@ typedef enum PmLoadState
 	PM_DECLARATIONS_CURRENT,
 	PM_DECLARATIONS_PENDING,
 	PM_DECLARATIONS_FAILED
-}			PmLoadState;
+} PmLoadState;
 
 extern PmLoadState pm_load_state(uint64 ticket);
 extern const char *pm_load_hint(PmLoadResult result);

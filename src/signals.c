@@ -42,8 +42,9 @@ read_status(int pid, char *status)
 }
 
 /*
- * Not so what is ignored: nobody would answer. True when it cannot be known, as
- * where /proc is not mounted. Raises nothing.
+ * Not so what is ignored: nobody would answer. True where /proc is not mounted, so
+ * that it cannot be known; false when there is just no file descriptor left to look
+ * with. Raises nothing.
  */
 bool
 pm_catches_sigusr2(int pid)
@@ -52,7 +53,7 @@ pm_catches_sigusr2(int pid)
 	const char *line;
 
 	if (!read_status(pid, status))
-		return true;
+		return errno == ENOENT && access("/proc/self/status", F_OK) != 0;
 	line = strstr(status, "\nSigCgt:");
 	if (line == NULL)
 		return true;

@@ -11,8 +11,10 @@
  * superuser: only then is nobody else able to change what it is. Its rows are read
  * by a plain scan of the heap; what is in them is checked in rows.c.
  *
- * It is vetted after it is locked, so that what was found holds until the lock is
- * given back.
+ * It is vetted after it is locked. What kind of table it is, its columns and its
+ * owner hold until the lock is given back; the rest (its triggers, its schema's
+ * owner) may change meanwhile, which has the table loaded again, or does no harm
+ * because only the heap is read.
  */
 #include "postgres.h"
 
@@ -30,7 +32,9 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
@@ -48,38 +52,50 @@
 #define TABLE_NAME "pools"
 
 /*
- * The extension's name and owner, as they are by SnapshotSelf: also in the
- * transaction, and the very command, that creates it. False when there is none.
+ * Hands the row of a catalog that has this OID to the callback; false when there is
+ * none. A snapshot of NULL is the catalog's own; SnapshotSelf sees what the command
+ * under way has done, but may miss a row that somebody else changes this instant.
  */
-static bool
-read_extension(Oid extension, NameData *name, Oid *owner)
+bool
+pm_catalog_row(Oid catalog, Oid index, AttrNumber oid_column, Oid object, Snapshot snapshot,
+			   PmRowCallback callback, void *arg)
 {
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	Relation	rel = table_open(catalog, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(extension));
-	scan = systable_beginscan(rel, ExtensionOidIndexId, true, SnapshotSelf, 1, &key);
+	ScanKeyInit(&key, oid_column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
+	scan = systable_beginscan(rel, index, true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-	{
-		*name = ((Form_pg_extension) GETSTRUCT(tuple))->extname;
-		*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
-	}
+		(void) callback(tuple, arg);
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return HeapTupleIsValid(tuple);
+}
+
+static bool
+copy_extension(HeapTuple tuple, void *arg)
+{
+	*(FormData_pg_extension *) arg = *(Form_pg_extension) GETSTRUCT(tuple);
+	return false;
+}
+
+static bool
+read_extension(Oid extension, Snapshot snapshot, FormData_pg_extension *to)
+{
+	return pm_catalog_row(ExtensionRelationId, ExtensionOidIndexId, Anum_pg_extension_oid, extension,
+						  snapshot, copy_extension, to);
 }
 
 /* Its name, also while it is being created; NULL when there is none. */
 char *
 pm_extension_name(Oid extension)
 {
-	NameData	name;
-	Oid			owner;
+	FormData_pg_extension row;
 
-	return read_extension(extension, &name, &owner) ? pstrdup(NameStr(name)) : NULL;
+	return read_extension(extension, SnapshotSelf, &row) ? pstrdup(NameStr(row.extname)) : NULL;
 }
 
 static bool
@@ -190,10 +206,9 @@ pm_table_open(Relation *table)
 {
 	Oid			extension = get_extension_oid("pool_monitor", true);
 	Oid			member;
-	Oid			owner;
-	NameData	name;
+	FormData_pg_extension row;
 
-	if (!OidIsValid(extension) || !read_extension(extension, &name, &owner))
+	if (!OidIsValid(extension))
 		return PM_TABLE_NO_EXTENSION;
 	member = find_member(extension);
 	*table = OidIsValid(member) ? try_relation_open(member, AccessShareLock) : NULL;
@@ -202,18 +217,50 @@ pm_table_open(Relation *table)
 
 	/* again, now that nothing of it can change any more */
 	if (getExtensionOfObject(RelationRelationId, member) != extension ||
-		!is_called(member, TABLE_NAME) || !read_extension(extension, &name, &owner))
+		!is_called(member, TABLE_NAME) || !read_extension(extension, NULL, &row))
 	{
 		relation_close(*table, AccessShareLock);
 		return PM_TABLE_MISSING;
 	}
 	check_kind(*table);
-	check_owner(*table, owner);
+	check_owner(*table, row.extowner);
 	return PM_TABLE_OPEN;
 }
 
+/* What the install script makes of them. */
+static const struct
+{
+	const char *name;
+	int16		type;
+}			expected_triggers[] =
+
+{
+	{"pools_changed", TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE},
+	{"pools_counted", TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT},
+	{"pools_truncated", TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_TRUNCATE},
+};
+
+/* Is it the extension's own trigger function, in C? */
+static bool
+is_our_function(Oid function, Oid extension)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		isnull = true;
+	Datum		symbol;
+	bool		ours = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+	if (!isnull && ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId)
+		ours = strcmp(TextDatumGetCString(symbol), "pm_pools_changed") == 0 &&
+			getExtensionOfObject(ProcedureRelationId, function) == extension;
+	ReleaseSysCache(tuple);
+	return ours;
+}
+
 static void
-check_trigger(Relation table, const char *name)
+check_trigger(Relation table, Oid extension, const char *name, int16 type)
 {
 	const TriggerDesc *triggers = table->trigdesc;
 
@@ -225,6 +272,9 @@ check_trigger(Relation table, const char *name)
 			continue;
 		if (trigger->tgenabled != TRIGGER_FIRES_ALWAYS)
 			refuse(psprintf("its trigger \"%s\" is not enabled as ENABLE ALWAYS TRIGGER, so changes go unnoticed", name));
+		if (trigger->tgtype != type || trigger->tgnattr != 0 || trigger->tgqual != NULL ||
+			!is_our_function(trigger->tgfoid, extension))
+			refuse(psprintf("its trigger \"%s\" is not the one that the extension made, so changes go unnoticed", name));
 		return;
 	}
 	refuse(psprintf("its trigger \"%s\" is missing, so changes go unnoticed", name));
@@ -234,9 +284,10 @@ check_trigger(Relation table, const char *name)
 void
 pm_table_check_triggers(Relation table)
 {
-	check_trigger(table, "pools_changed");
-	check_trigger(table, "pools_counted");
-	check_trigger(table, "pools_truncated");
+	Oid			extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(table));
+
+	for (size_t i = 0; i < lengthof(expected_triggers); i++)
+		check_trigger(table, extension, expected_triggers[i].name, expected_triggers[i].type);
 }
 
 void

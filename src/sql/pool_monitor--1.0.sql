@@ -1122,7 +1122,7 @@ CREATE FUNCTION pool_monitor.recycle(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'pm_recycle';
 COMMENT ON FUNCTION pool_monitor.recycle(text, bool) IS
-'Lists the over-age sessions of a pool (NULL: of all) that the caller may see, oldest first, with what would happen to each (would_retire, that is, would be asked and may still decline; or kept with the reason); with dry_run => false asks the stale ones to end themselves and waits up to 2 seconds for the answers (retired, or declined with the reason). Leaves pools with recycle_mode off alone, and acts on report and terminate alike. Acting needs the privileges of pg_signal_backend; superusers'' sessions are never retired. Waits for a change of the declarations that is being loaded. Raises an error when the pool is not declared, or the declarations could not be loaded.';
+'Lists the over-age sessions of a pool (NULL: of all) that the caller may see, oldest first, with what would happen to each (would_retire, that is, would be asked and may still decline; or kept with the reason); with dry_run => false asks the stale ones to end themselves and waits up to 2 seconds for the answers (retired, or declined with the reason). Leaves pools with recycle_mode off alone, and acts on report and terminate alike. Acting needs the privileges of pg_signal_backend, and goes by the rows of pools as they stand, whoever wrote them; superusers'' sessions are never retired. Waits for a change of the declarations that is being loaded. Raises an error when the pool is not declared, or the declarations could not be loaded.';
 
 CREATE FUNCTION pool_monitor.reload() RETURNS int
 	LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -30,6 +30,17 @@ sub try
 	return $rc == 0 ? $out : $err;
 }
 
+# A process that waits has no entry in pg_stat_activity: it is the postmaster's child
+# of that title.
+sub errands_pid
+{
+	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
+	my @pids = grep { -r "/proc/$_/stat" && slurp_file("/proc/$_/stat") =~ /\) \S+ $postmaster / }
+	  map { m{/proc/(\d+)$} } glob '/proc/[0-9]*';
+	my ($pid) = grep { slurp_file("/proc/$_/cmdline") =~ /pool_monitor errands/ } @pids;
+	return $pid;
+}
+
 query(<<'EOS');
 CREATE ROLE owner LOGIN; CREATE ROLE tenant LOGIN; CREATE ROLE declarer LOGIN; CREATE ROLE signaller LOGIN;
 GRANT pg_signal_backend TO signaller;
@@ -289,21 +300,54 @@ broken(
 	'ALTER ROLE second SUPERUSER'
 );
 
-# Nothing that is attached to the table runs, whoever attached it.
-query(<<'EOS');
-CREATE TABLE ran (what text);
-CREATE FUNCTION evil(what text) RETURNS bool LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER AS
-	$$ BEGIN RAISE LOG 'evil has run: %', what; RETURN true; END $$;
-CREATE POLICY p ON pool_monitor.pools USING (evil('policy'));
-ALTER TABLE pool_monitor.pools ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-CREATE INDEX evil ON pool_monitor.pools (evil(name));
-EOS
-$offset = -s $node->logfile;
-is(query('SELECT pool_monitor.reload()'),     '1', 'with a policy and an index');
-is(log_count($node, 'evil has run', $offset), 0,   'of which none is run');
-query(
-	'DROP POLICY p ON pool_monitor.pools; ALTER TABLE pool_monitor.pools DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY; DROP INDEX pool_monitor.evil'
+# A trigger that has the name, and nothing else.
+broken(
+	'a trigger that does nothing',
+	'DROP TRIGGER pools_changed ON pool_monitor.pools; CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools FOR EACH ROW EXECUTE FUNCTION nothing(); ALTER TABLE pool_monitor.pools ENABLE ALWAYS TRIGGER pools_changed',
+	qr/its trigger "pools_changed" is not the one that the extension made/,
+	'DROP TRIGGER pools_changed ON pool_monitor.pools; DROP FUNCTION nothing(); CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools FOR EACH ROW EXECUTE FUNCTION pool_monitor.pools_changed(); ALTER TABLE pool_monitor.pools ENABLE ALWAYS TRIGGER pools_changed'
 );
+broken(
+	'a trigger that looks away',
+	'DROP TRIGGER pools_changed ON pool_monitor.pools; CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools FOR EACH ROW WHEN (false) EXECUTE FUNCTION pool_monitor.pools_changed(); ALTER TABLE pool_monitor.pools ENABLE ALWAYS TRIGGER pools_changed',
+	qr/its trigger "pools_changed" is not the one that the extension made/,
+	'DROP TRIGGER pools_changed ON pool_monitor.pools; CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools FOR EACH ROW EXECUTE FUNCTION pool_monitor.pools_changed(); ALTER TABLE pool_monitor.pools ENABLE ALWAYS TRIGGER pools_changed'
+);
+broken(
+	'a generated column',
+	"ALTER TABLE pool_monitor.pools RENAME COLUMN usename TO aside; ALTER TABLE pool_monitor.pools ADD COLUMN usename text GENERATED ALWAYS AS (NULL) STORED",
+	qr/column "usename" of pool_monitor.pools is a generated column/,
+	'ALTER TABLE pool_monitor.pools DROP COLUMN usename; ALTER TABLE pool_monitor.pools RENAME COLUMN aside TO usename'
+);
+
+# The schedule leaves everybody alone as long as it lasts, and goes on afterwards. A
+# clean-up every 100 ms, so a second of age is more than enough of them.
+query("UPDATE pool_monitor.pools SET servers = 2 WHERE name = 'good'");
+query(
+	"INSERT INTO pool_monitor.pools (name, priority, application_name, pool_recycle, recycle_grace, recycle_mode) VALUES ('scheduled', 200, 'scheduled', '1 s', '0', 'terminate')"
+);
+is(query('SELECT pool_monitor.reload()'), '2', 'a pool that acts');
+query("UPDATE pool_monitor.pools SET workers = NULL WHERE name = 'good'");
+like(try('SELECT pool_monitor.reload()'), qr/"workers" must not be NULL/, 'and a bad row');
+my $stale = PoolMonitor::Holder->new($node, application_name => 'scheduled');
+wait_for(
+	$node,
+	"SELECT age > '3 s' FROM pool_monitor.sessions WHERE application_name = 'scheduled' AND stale",
+	'a stale session is let live'
+);
+is(
+	query("SELECT keep_reason FROM pool_monitor.sessions WHERE application_name = 'scheduled'"),
+	'changed declarations are not loaded',
+	'and the views say why'
+);
+query("UPDATE pool_monitor.pools SET workers = 1, servers = 1 WHERE name = 'good'");
+wait_for(
+	$node,
+	"SELECT retired FROM pool_monitor.pool_stats WHERE pool = 'scheduled'",
+	'and retired when the row is mended', '1'
+);
+$stale->close;
+query("DELETE FROM pool_monitor.pools WHERE name = 'scheduled'");
 
 # ---- what is around it ----
 
@@ -472,6 +516,18 @@ query("DELETE FROM pool_monitor.pools WHERE name = 'late'");
 
 is(log_count($node, '"pool_monitor errands" .* exited with exit code'),
 	0, 'the exits that follow errands are not in the log');
+
+# ... but a crash of that process is
+$offset = -s $node->logfile;
+kill 'QUIT', errands_pid();
+wait_for_log(
+	$node,
+	qr/"pool_monitor errands" \(PID \d+\) exited with exit code 2/,
+	'a crash of it is', $offset
+);
+ok($node->poll_query_until('postgres', 'SELECT pool_monitor.reload() = 1'),
+	'after which it loads again');
+is(log_count($node, 'is not running'), 0, 'at no start was it taken for missing');
 
 # ---- rows that act ----
 
