@@ -127,13 +127,14 @@ asked_lately(const PmSession *session, int64 now)
 	return slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval;
 }
 
-/* For a reason that is likely to last? */
+/*
+ * At its last question, for whatever reason? Somebody could have many sessions that
+ * decline each time, and keep all others from being asked.
+ */
 static bool
 has_declined(const PmSession *session)
 {
-	const PmSlot *slot = &pm_shared->slots[session->index];
-
-	return slot->declined_start == session->backend_start && pm_reason_lasts(slot->declined_reason);
+	return pm_shared->slots[session->index].declined_start == session->backend_start;
 }
 
 /*
@@ -328,11 +329,12 @@ pm_cleanup_tick(void)
 	pm_pauses_tick(rules, wanted);
 	if (!wanted)
 		next_look = now + pm_recycle_interval;
-	else if (!current)
-		next_look = Max(next_look, now + LOOK_AGAIN);
-	else if (now >= next_look)
+	else if (current && now >= next_look)
 		look(now);
-	return nquestions > 0 ? ANSWER_INTERVAL : Max(next_look - pm_monotonic_ms(), 0);
+	if (nquestions > 0)
+		return ANSWER_INTERVAL;
+	/* the end of a load wakes the worker: then it is looked at once */
+	return current ? Max(next_look - pm_monotonic_ms(), 0) : LOOK_AGAIN;
 }
 
 static void

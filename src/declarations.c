@@ -19,6 +19,7 @@
 #include "acting.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
@@ -30,8 +31,11 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "loader.h"
+#include "miscadmin.h"
+#include "rows.h"
 #include "shmem.h"
 #include "table.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -120,18 +124,34 @@ count_row(HeapTuple tuple, void *arg)
 	return true;
 }
 
-/* Whoever may insert need not be allowed to read: it is a plain scan. */
+/*
+ * Whoever may insert need not be allowed to read: it is a plain scan. Rows that are
+ * too many push others out of force, so who may not end sessions may not do that.
+ */
 static void
-warn_of_number(const TriggerData *trigger)
+check_number(const TriggerData *trigger)
 {
 	int64		declared = 0;
 
 	pm_table_scan_now(trigger->tg_relation, count_row, &declared);
-	if (declared > pm_max_pools)
-		ereport(WARNING,
-				(errmsg("%lld pools are declared, but there is room for %d: the last ones in matching order have no effect",
-						(long long) declared, pm_max_pools),
-				 errhint("Raise \"pool_monitor.max_pools\" and restart the server.")));
+	if (declared <= pm_max_pools)
+		return;
+	ereport(has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND) ? WARNING : ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%lld pools are declared, but there is room for %d: the last ones in matching order have no effect",
+					(long long) declared, pm_max_pools),
+			 errhint("Raise \"pool_monitor.max_pools\" and restart the server.")));
+}
+
+/*
+ * Does an UPDATE leave alone all that is read? Then it needs no load, for whose time
+ * nobody is retired.
+ */
+static bool
+changes_nothing(const TriggerData *trigger)
+{
+	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
+		pm_rows_alike(RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple, trigger->tg_newtuple);
 }
 
 /* Asked once for each transaction: the rest of its changes comes along. */
@@ -167,7 +187,8 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 	{
 		pm_acting_check_row(trigger);
-		note_change();
+		if (!changes_nothing(trigger))
+			note_change();
 	}
 	else if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 	{
@@ -175,7 +196,7 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 		note_change();
 	}
 	else if (changed)
-		warn_of_number(trigger);
+		check_number(trigger);
 	return PointerGetDatum(NULL);
 }
 

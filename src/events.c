@@ -249,7 +249,7 @@ next(PmEventCursor *cursor, PmEvent *event)
 static bool
 may_repeat(PmEventKind kind)
 {
-	return kind >= PM_EVENT_OVER_BUDGET && kind != PM_EVENT_RETIRED;
+	return (kind >= PM_EVENT_OVER_BUDGET && kind != PM_EVENT_RETIRED) || kind == PM_EVENT_DECLARATIONS_LOADED;
 }
 
 static uint64

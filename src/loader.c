@@ -34,6 +34,7 @@
 #include "loader.h"
 #include "rows.h"
 #include "shmem.h"
+#include "storage/lmgr.h"
 #include "table.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -42,6 +43,7 @@
 #include "utils/timestamp.h"
 
 #define RETRY_INTERVAL		10000	/* ms */
+#define LOCKED_FOR_LONG		10000	/* ms */
 #define LONGEST_RETRY		300000	/* ms; when the process ends, again and
 									 * again */
 #define STANDBY_INTERVAL	10000	/* ms */
@@ -50,6 +52,7 @@
 static uint64 errand = 0;		/* under way; 0: none */
 static uint64 loading;			/* the ticket that it deals with */
 static int64 retry_interval = RETRY_INTERVAL;	/* ms */
+static int64 locked_since = 0;	/* ms, monotonic: pg_database; 0: it is not */
 static bool was_missing = false;	/* the process */
 static int64 retry_at = 0;		/* ms, pm_monotonic_ms(); 0: not wanted */
 static int64 last_start = 0;
@@ -125,38 +128,44 @@ pm_database_serves(Form_pg_database database)
 }
 
 /*
- * The OID of the database that declares, or invalid where it does not exist or admits nobody. For
+ * False when somebody holds a lock on the catalog: the sampling does not wait for
+ * anybody. Else the OID of the database that declares, or invalid where it does not exist or admits nobody. For
  * the worker: in a transaction of its own.
  *
  * A sequential scan, as the autovacuum launcher does it: without a database
  * the indexes of shared catalogs may not be there yet.
  */
-Oid
-pm_find_database(void)
+bool
+pm_find_database(Oid *found)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			found = InvalidOid;
+	bool		free;
 	Relation	rel;
 	TableScanDesc scan;
 	HeapTuple	tuple;
 
+	*found = InvalidOid;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	(void) GetTransactionSnapshot();
-	rel = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(rel, 0, NULL);
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	free = ConditionalLockRelationOid(DatabaseRelationId, AccessShareLock);
+	if (free)
 	{
-		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		(void) GetTransactionSnapshot();
+		rel = table_open(DatabaseRelationId, NoLock);
+		scan = table_beginscan_catalog(rel, 0, NULL);
+		while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+		{
+			Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (pm_database_serves(database))
-			found = database->oid;
+			if (pm_database_serves(database))
+				*found = database->oid;
+		}
+		table_endscan(scan);
+		table_close(rel, NoLock);
 	}
-	table_endscan(scan);
-	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
-	return found;
+	return free;
 }
 
 /* A ticket of its own, so that an earlier outcome is not taken for its. */
@@ -167,13 +176,33 @@ take_ticket(void)
 	last_start = pm_monotonic_ms();
 }
 
+/* Somebody holds a lock on pg_database; first for a moment, then it is an outcome. */
+static void
+wait_for_catalog(void)
+{
+	int64		now = pm_monotonic_ms();
+
+	if (locked_since == 0)
+		locked_since = now;
+	if (now - locked_since < LOCKED_FOR_LONG)
+		return;
+	locked_since = 0;
+	take_ticket();
+	fail(PM_LOAD_FAILED, "somebody holds a lock on pg_database");
+}
+
 static void
 start_load(void)
 {
 	Oid			database;
 
+	if (!pm_find_database(&database))
+	{
+		wait_for_catalog();
+		return;
+	}
+	locked_since = 0;
 	take_ticket();
-	database = pm_find_database();
 	if (!OidIsValid(database))
 		fail(PM_LOAD_NO_DATABASE,
 			 psprintf("there is no database \"%s\" that accepts connections", pm_database));
@@ -388,11 +417,13 @@ publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table)
 {
 	if (!pm_rules_publish(ticket, pools, npools, declared, table))
 		return;
+	/* somebody who changes them all the time is put together in the log, too */
+	if (!pm_event(PM_EVENT_DECLARATIONS_LOADED, NULL, false, 0,
+				  "{\"declared\": %d, \"in_force\": %d}", declared, npools))
+		return;
 	ereport(LOG,
 			(errmsg("pool_monitor loaded the declared pools from database \"%s\": %d",
 					pm_database, npools)));
-	pm_event(PM_EVENT_DECLARATIONS_LOADED, NULL, false, 0,
-			 "{\"declared\": %d, \"in_force\": %d}", declared, npools);
 	if (declared > npools)
 		ereport(LOG,
 				(errmsg("%d pools are declared, but there is room for %d: the last ones in matching order have no effect",

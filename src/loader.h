@@ -13,7 +13,7 @@ extern bool pm_database_serves(Form_pg_database database);
 extern void pm_loader_tick(void);
 
 /* For the worker. */
-extern Oid	pm_find_database(void);
+extern bool pm_find_database(Oid *found);
 
 /* For the process that has a database; see errands.c. */
 extern void pm_load(uint64 ticket);

@@ -82,7 +82,8 @@ pm_login_failed(PmCounter how)
 	sigset_t	all;
 	sigset_t	before;
 
-	if (failed || pm_shared == NULL || MyProcPort == NULL || am_walsender)
+	if (failed || pm_shared == NULL || MyProcPort == NULL ||
+		(am_walsender && how != PM_AUTH_FAILURES))
 		return;
 	failed = true;
 	who.application_name = cut_name(names[0], MyProcPort->application_name ? MyProcPort->application_name : "");

@@ -53,10 +53,10 @@ anybody_listens(void)
 static void
 begin_errand(void)
 {
-	Oid			database = pm_find_database();
+	Oid			database;
 
 	not_before = pm_monotonic_ms() + NOTIFY_INTERVAL;
-	if (!OidIsValid(database))
+	if (!pm_find_database(&database) || !OidIsValid(database))
 		return;
 	told_before = pg_atomic_read_u64(&pm_shared->events->notified_seq);
 	errand = pm_errand_begin(PM_ERRAND_NOTIFY, database, 0);

@@ -21,6 +21,7 @@
 #include "rows.h"
 #include "schedule.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/inet.h"
 #include "utils/timestamp.h"
 
@@ -378,6 +379,40 @@ pm_row_read(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaratio
 			fail(declaration, column->name, wrong);
 	}
 	compute(declaration);
+}
+
+static bool
+is_read(const char *name)
+{
+	for (int i = 0; i < PM_NUM_COLUMNS; i++)
+	{
+		if (strcmp(columns_read[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Have both the same in all columns that are read, byte for byte? Raises nothing. */
+bool
+pm_rows_alike(TupleDesc desc, HeapTuple a, HeapTuple b)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		bool		a_null;
+		bool		b_null;
+		Datum		a_value;
+		Datum		b_value;
+
+		if (attribute->attisdropped || !is_read(NameStr(attribute->attname)))
+			continue;
+		a_value = heap_getattr(a, attribute->attnum, desc, &a_null);
+		b_value = heap_getattr(b, attribute->attnum, desc, &b_null);
+		if (a_null != b_null ||
+			(!a_null && !datumIsEqual(a_value, b_value, attribute->attbyval, attribute->attlen)))
+			return false;
+	}
+	return true;
 }
 
 /* The order in which declarations are matched. */

@@ -29,6 +29,8 @@ typedef struct PmDeclaration
 extern void pm_columns_find(PmColumns *columns, TupleDesc desc);
 extern void pm_row_read(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaration);
 
+extern bool pm_rows_alike(TupleDesc desc, HeapTuple a, HeapTuple b);
+
 extern int	pm_declaration_compare(const PmDeclaration *a, const PmDeclaration *b);
 extern bool pm_declaration_acts(const PmDeclaration *declaration);
 extern bool pm_declaration_matches_alike(const PmDeclaration *a, const PmDeclaration *b);

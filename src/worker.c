@@ -37,6 +37,10 @@
 #define LOADER_INTERVAL		1000	/* ms; how often pm_loader_tick() wants to
 									 * be called */
 
+#define TASK_RETRY		10000	/* ms */
+
+static bool roles_to_check = true;	/* do the protected ones exist? */
+
 static void
 forget_latch(int code, Datum arg)
 {
@@ -67,7 +71,7 @@ reload_settings(void)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	pm_check_protected_roles();
+	roles_to_check = true;
 	pm_request_load();
 }
 
@@ -85,6 +89,78 @@ due(int64 *next, int interval, int64 now)
 	return true;
 }
 
+/* ---- what may fail ---- */
+
+/*
+ * Looking things up in catalogs fails when the lock table is full, say, which any
+ * role can see to. That must not end the worker again and again, and the sampling
+ * with it: the task is put off.
+ */
+typedef struct Task
+{
+	void		(*run) (void);
+	int64		not_before;		/* ms, monotonic */
+	char		told[256];		/* the last error; empty: none */
+} Task;
+
+static int64 cleanup_timeout = 0;	/* ms */
+
+static void
+clean_up(void)
+{
+	cleanup_timeout = pm_cleanup_tick();
+}
+
+static void
+check_roles(void)
+{
+	if (!roles_to_check)
+		return;
+	pm_check_protected_roles();
+	roles_to_check = false;
+}
+
+/* In the order in which they are done, after each sample that is due. */
+static Task tasks[] = {{pm_loader_tick}, {pm_notifier_tick}, {check_roles}, {clean_up}};
+
+/* Says once why; what it held is given back by the abort, or was none. */
+static void
+put_off(Task *task, MemoryContext context)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	LWLockReleaseAll();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	if (strncmp(task->told, error->message, sizeof(task->told) - 1) != 0)
+		ereport(LOG,
+				(errmsg("pool_monitor puts something off for %d seconds: %s", TASK_RETRY / 1000, error->message)));
+	strlcpy(task->told, error->message, sizeof(task->told));
+	task->not_before = pm_monotonic_ms() + TASK_RETRY;
+}
+
+static void
+attempt(Task *task)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (pm_monotonic_ms() < task->not_before)
+		return;
+	PG_TRY();
+	{
+		task->run();
+		task->told[0] = '\0';
+	}
+	PG_CATCH();
+	{
+		put_off(task, context);
+	}
+	PG_END_TRY();
+}
+
 void
 pm_worker_main(Datum arg)
 {
@@ -98,11 +174,9 @@ pm_worker_main(Datum arg)
 	MemoryContextSwitchTo(tick);
 	pm_statfile_load();
 	pm_cleanup_start();
-	pm_check_protected_roles();
 
 	for (;;)
 	{
-		int64		now;
 		int64		timeout;
 
 		MemoryContextSwitchTo(tick);
@@ -110,15 +184,14 @@ pm_worker_main(Datum arg)
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
 
-		now = pm_monotonic_ms();
-		pm_loader_tick();
-		if (due(&next_sample, pm_sample_interval, now))
+		if (due(&next_sample, pm_sample_interval, pm_monotonic_ms()))
 			pm_sample();
 		pm_statfile_tick();
-		pm_notifier_tick();
+		cleanup_timeout = LOADER_INTERVAL;
+		for (size_t i = 0; i < lengthof(tasks); i++)
+			attempt(&tasks[i]);
 
-		timeout = pm_cleanup_tick();
-		timeout = Min(timeout, pm_errands_tick());
+		timeout = Min(cleanup_timeout, pm_errands_tick());
 		timeout = Min(timeout, LOADER_INTERVAL);
 		timeout = Min(timeout, next_sample - pm_monotonic_ms());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

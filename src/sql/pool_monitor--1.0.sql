@@ -64,7 +64,7 @@ CREATE TABLE pool_monitor.pools (
 		END
 	) STORED,
 	CONSTRAINT "name must be 1 to 63 printable ASCII characters"
-		CHECK (name ~ '^[\x20-\x7e]{1,63}$'),
+		CHECK (name ~ E'^[\\x20-\\x7e]{1,63}$'),
 	CONSTRAINT "name must not begin with a parenthesis"
 		CHECK (left(name, 1) <> '('),
 	CONSTRAINT "priority must be between 0 and 1000000"
@@ -72,17 +72,17 @@ CREATE TABLE pool_monitor.pools (
 	CONSTRAINT "application_name must be at most 255 bytes"
 		CHECK (octet_length(application_name) <= 255),
 	CONSTRAINT "application_name must be printable ASCII, others as _ or %"
-		CHECK (application_name ~ '^[\x20-\x7e]*$'),
+		CHECK (application_name ~ E'^[\\x20-\\x7e]*$'),
 	CONSTRAINT "application_name must not end in a lone backslash"
-		CHECK (application_name !~ '(^|[^\\])(\\\\)*\\$'),
+		CHECK (application_name !~ E'(^|[^\\\\])(\\\\\\\\)*\\\\$'),
 	CONSTRAINT "datname must be at most 255 bytes"
 		CHECK (octet_length(datname) <= 255),
 	CONSTRAINT "datname must not end in a lone backslash"
-		CHECK (datname !~ '(^|[^\\])(\\\\)*\\$'),
+		CHECK (datname !~ E'(^|[^\\\\])(\\\\\\\\)*\\\\$'),
 	CONSTRAINT "usename must be at most 255 bytes"
 		CHECK (octet_length(usename) <= 255),
 	CONSTRAINT "usename must not end in a lone backslash"
-		CHECK (usename !~ '(^|[^\\])(\\\\)*\\$'),
+		CHECK (usename !~ E'(^|[^\\\\])(\\\\\\\\)*\\\\$'),
 	CONSTRAINT "servers must be between 1 and 10000"
 		CHECK (servers BETWEEN 1 AND 10000),
 	CONSTRAINT "workers must be between 1 and 10000"
@@ -96,19 +96,19 @@ CREATE TABLE pool_monitor.pools (
 	CONSTRAINT "servers * workers * (size + overflow) must be at most 262143"
 		CHECK (ceiling <= 262143),
 	CONSTRAINT "pool_timeout must be between 0 and 1 day"
-		CHECK (pool_timeout BETWEEN interval '0' AND interval '1 day'),
+		CHECK (pool_timeout BETWEEN interval '0' AND interval '1 day' AND EXTRACT(epoch FROM pool_timeout) >= 0),
 	CONSTRAINT "pool_recycle must be NULL (never), or 1 second to 365 days"
-		CHECK (pool_recycle BETWEEN interval '1 second' AND interval '365 days'),
+		CHECK (pool_recycle BETWEEN interval '1 second' AND interval '365 days' AND EXTRACT(epoch FROM pool_recycle) >= 1),
 	CONSTRAINT "idle_limit must be between 1 second and 365 days"
-		CHECK (idle_limit BETWEEN interval '1 second' AND interval '365 days'),
+		CHECK (idle_limit BETWEEN interval '1 second' AND interval '365 days' AND EXTRACT(epoch FROM idle_limit) >= 1),
 	CONSTRAINT "leak_threshold must be between 1 second and 365 days"
-		CHECK (leak_threshold BETWEEN interval '1 second' AND interval '365 days'),
+		CHECK (leak_threshold BETWEEN interval '1 second' AND interval '365 days' AND EXTRACT(epoch FROM leak_threshold) >= 1),
 	CONSTRAINT "budget must be NULL (the ceiling), or 1 to 262143"
 		CHECK (budget BETWEEN 1 AND 262143),
 	CONSTRAINT "recycle_mode must be off, report or terminate"
 		CHECK (recycle_mode IN ('off', 'report', 'terminate')),
 	CONSTRAINT "recycle_grace must be between 0 and 1 day"
-		CHECK (recycle_grace BETWEEN interval '0' AND interval '1 day'),
+		CHECK (recycle_grace BETWEEN interval '0' AND interval '1 day' AND EXTRACT(epoch FROM recycle_grace) >= 0),
 	CONSTRAINT "recycle_window must be NULL, or as 22:00-06:00 Europe/Berlin"
 		CHECK (pool_monitor.window_is_valid(recycle_window))
 );

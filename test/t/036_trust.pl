@@ -329,7 +329,7 @@ query(
 is(query('SELECT pool_monitor.reload()'), '2', 'a pool that acts');
 query("UPDATE pool_monitor.pools SET workers = NULL WHERE name = 'good'");
 like(try('SELECT pool_monitor.reload()'), qr/"workers" must not be NULL/, 'and a bad row');
-my $stale = PoolMonitor::Holder->new($node, application_name => 'scheduled');
+my $stale = PoolMonitor::Holder->new($node, application_name => 'scheduled', user => 'declarer');
 wait_for(
 	$node,
 	"SELECT age > '3 s' FROM pool_monitor.sessions WHERE application_name = 'scheduled' AND stale",
