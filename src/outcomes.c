@@ -21,6 +21,7 @@
 /* What happened to a pool's account since the interval began. */
 typedef struct Sums
 {
+	char		pool[PM_NAME_LEN];	/* as it was called when it was asked */
 	int			retired;
 	int			told;			/* of the former, by an event each */
 	bool		any_declined;
@@ -54,8 +55,9 @@ tell_of_more(const char *pool, int sessions)
 
 /* One line for a pool with more to say than the lines of single sessions. */
 static void
-sum_up(const char *pool, const Sums *sums)
+sum_up(const Sums *sums)
 {
+	const char *pool = sums->pool;
 	char	   *declines;
 
 	if (sums->retired == 0 && !sums->any_declined)
@@ -75,7 +77,7 @@ static void
 begin_interval(int64 now)
 {
 	for (int i = 0; i < pm_num_accounts(); i++)
-		sum_up(pm_shared->accounts[i].name, &sums_of[i]);
+		sum_up(&sums_of[i]);
 	memset(sums_of, 0, sizeof(Sums) * pm_num_accounts());
 	pm_shared->interval_begin = now;
 	pm_shared->interval_retired = 0;
@@ -132,6 +134,7 @@ note_kept(const PmAsk *ask)
 void
 pm_outcomes_note(const PmAsk *ask)
 {
+	strlcpy(sums_of[ask->account].pool, ask->pool_name, PM_NAME_LEN);
 	if (ask->retired)
 		note_retired(ask);
 	else
