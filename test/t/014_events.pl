@@ -266,8 +266,8 @@ is(
 );
 
 # Three that are pinned, the name of one needs quoting: by hand each call says so
-my $first    = query($node, 'SELECT max(seq) FROM pool_monitor.events');
-my $declined = "event = 'declined' AND pool = 'many' AND seq > $first";
+my $was_last = query($node, 'SELECT max(seq) FROM pool_monitor.events');
+my $declined = "event = 'declined' AND pool = 'many' AND seq > $was_last";
 wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'many'", 'three stale', '3');
 query($node,
 	"DELETE FROM sessions; INSERT INTO sessions SELECT pid, backend_start, application_name FROM pg_stat_activity WHERE $pinned"
@@ -277,7 +277,7 @@ is(
 	query(
 		$node,
 		"SELECT count(*), count(DISTINCT e.pid) FROM pool_monitor.events e JOIN sessions s USING (pid)
-		WHERE e.event = 'declined' AND e.seq > $first AND $right AND e.detail->>'by' = 'recycle()' AND e.detail->>'reason' = 'temporary schema'"
+		WHERE e.event = 'declined' AND e.seq > $was_last AND $right AND e.detail->>'by' = 'recycle()' AND e.detail->>'reason' = 'temporary schema'"
 	),
 	'3|3',
 	'those that declined say why'
