@@ -157,19 +157,16 @@ EOS
 my $stale = "SELECT stale FROM pool_monitor.budgets WHERE pool = 'hand'";
 my $late  = holder('hand', 'late', 2);
 wait_for($node, $stale, 'two are stale', 2);
-my $recycler = IPC::Run::start(
-	['psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-f', '-', 'postgres'],
-	'<',
-	\q{
+my $by_hand = $node->basedir . '/by_hand.sql';
+append_to_file($by_hand, <<'EOS');
 SELECT count(*) FROM pool_monitor.recycle('hand') WHERE action = 'would_retire';
 INSERT INTO steps VALUES (1);
 DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM steps WHERE step = 2) LOOP PERFORM pg_sleep(0.02); END LOOP; END $$;
 SELECT action, reason, count(*) FROM pool_monitor.recycle('hand', dry_run => false) GROUP BY 1, 2 ORDER BY 1;
-},
-	'>',
-	\my $recycled,
-	'2>&1'
-);
+EOS
+my $recycler = IPC::Run::start(
+	['psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-f', $by_hand, 'postgres'],
+	'>', \my $recycled, '2>&1');
 wait_for($node, 'SELECT count(*) FROM steps', 'it knows the one role', 1);
 my $other = holder('hand', 'other', 2);
 wait_for($node, $stale, 'four are stale', 4);
