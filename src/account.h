@@ -8,8 +8,11 @@
  * that is in no declared pool, and "(server)", of everything.
  *
  * Every session that has begun is in exactly one account, whose place it holds
- * (place.h), and in the sums above it. Whatever a count is, it goes to both, by atomics and without a lock,
- * because connects and refusals are counted by processes that may hold none.
+ * (place.h), and in the sums above it. Whatever a count is, it goes to both, by atomics
+ * and without a lock, because connects and refusals are counted by processes that may
+ * hold none. So the sums are exact as they are counted; as they are shown, since a
+ * reset() of everything, they differ from their parts by what was counted while it
+ * went from account to account.
  *
  *		connections = connects + taken over - ended - given over
  *

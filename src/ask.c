@@ -245,10 +245,11 @@ record_one(const PmAsk *ask, const char *by)
 			 pm_ask_age(ask, now, at) / 1000000.0, pm_ask_idle(ask, now, at) / 1000000.0, rule_name(ask), by, reason);
 }
 
+/* Of sessions that were retired, one for each pool. */
 static void
 record_rest(const PmAsk *const *asks, int n, const char *by)
 {
-	bool	   *told = palloc0(n * sizeof(bool));
+	bool	   *told = palloc0(Max(n, 1) * sizeof(bool));
 
 	for (int i = 0; i < n; i++)
 	{
@@ -256,39 +257,39 @@ record_rest(const PmAsk *const *asks, int n, const char *by)
 
 		for (int j = i; j < n; j++)
 		{
-			if (told[j] || asks[j]->pool != asks[i]->pool || asks[j]->retired != asks[i]->retired)
+			if (told[j] || asks[j]->pool != asks[i]->pool)
 				continue;
 			told[j] = true;
 			same++;
 		}
 		if (same > 0)
-			pm_event(asks[i]->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, asks[i]->pool_name, false, 0,
+			pm_event(PM_EVENT_RETIRED, asks[i]->pool_name, false, 0,
 					 "{\"further_sessions\": %d, \"by\": \"%s\"}", same, by);
 	}
 	pfree(told);
 }
 
 /*
- * Events for those that were retired, and with declines for those that were not:
- * one for each session, and one for each pool for what is more than
- * PM_SINGLE_EVENTS. by is ASCII.
+ * An event for each session that was retired, and one for each pool for what is more
+ * than PM_SINGLE_EVENTS; with declines also for each that was not, which events.c puts
+ * together when they are many. by is ASCII.
  */
 void
 pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by)
 {
-	const PmAsk **wanted = palloc(Max(n, 1) * sizeof(PmAsk *));
-	int			nwanted = 0;
+	const PmAsk **rest = palloc(Max(n, 1) * sizeof(PmAsk *));
+	int			nrest = 0;
+	int			ntold = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (asks[i]->retired || (declines && pm_ask_was_declined(asks[i])))
-			wanted[nwanted++] = asks[i];
+		if (asks[i]->retired && ++ntold > PM_SINGLE_EVENTS)
+			rest[nrest++] = asks[i];
+		else if (asks[i]->retired || (declines && pm_ask_was_declined(asks[i])))
+			record_one(asks[i], by);
 	}
-	for (int i = 0; i < Min(nwanted, PM_SINGLE_EVENTS); i++)
-		record_one(wanted[i], by);
-	if (nwanted > PM_SINGLE_EVENTS)
-		record_rest(wanted + PM_SINGLE_EVENTS, nwanted - PM_SINGLE_EVENTS, by);
-	pfree(wanted);
+	record_rest(rest, nrest, by);
+	pfree(rest);
 }
 
 /* One line for a session that was retired: which, and why. */

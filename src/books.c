@@ -17,9 +17,9 @@
  *	- those that exchanged sessions with a declared pool, because a declaration is
  *	  being changed (or a session changes its name): but of these only a quarter of
  *	  the places is kept so, or else a session that changes its name again and again
- *	  between a pool's and made-up ones would fill them;
+ *	  between a pool's and made-up ones would fill them.
  *
- * and among these what was used last goes last. What has a session stays, and an
+ * Among these what was used last goes last. What has a session stays, and an
  * application that comes when all have is in "(other)" until one of them ends.
  * Failed logins under new names get places that others of their kind had: they
  * push nobody else out.

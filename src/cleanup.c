@@ -29,6 +29,7 @@
 #include "pauses.h"
 #include "recycler.h"
 #include "schedule.h"
+#include "session.h"
 #include "shares.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
@@ -38,7 +39,8 @@
 #define ANSWER_TIMEOUT	2000	/* ms; for one answer */
 #define ANSWER_INTERVAL	10		/* ms; between two looks at answers */
 #define LOOK_AGAIN		1000	/* ms; pauses end, loads come to an end */
-#define LOOK_UP_BUDGET	20		/* ms; of roles in one look */
+#define LOOK_UP_BUDGET	20		/* ms; of roles in one look, and again when
+								 * asking */
 
 /* A question that has no answer yet. */
 typedef struct Question
@@ -75,7 +77,10 @@ note_answer(const Question *question)
 {
 	const PmAsk *ask = &question->ask;
 
-	if (ask->retired)
+	/* the pace is not that of another pool, which has got the account since */
+	if (pm_account_incarnation(ask->account) != ask->incarnation)
+		;
+	else if (ask->retired)
 		pm_pauses_note_retired(ask->account, &ask->session, question->gap);
 	else
 		pm_shared->accounts[ask->account].pace.last_retired = question->former_turn;
@@ -245,6 +250,13 @@ note_next(const PmAsk *ask, Found * found)
 	pm_pauses_note_next(ask->account, &ask->session);
 }
 
+/* Its role may have been protected since it was found. */
+static bool
+may_still_be_asked(const PmAsk *ask)
+{
+	return pm_verdict_anew(ask->session.userid, pm_slot_role(&ask->session)) == PM_REASON_NONE;
+}
+
 /* Asks those whose turn it is, the oldest first, and sets when to look again. */
 static void
 ask_candidates(const PmAsk *candidates, int n, Found * found, const PmRules *rules, int64 now)
@@ -258,6 +270,8 @@ ask_candidates(const PmAsk *candidates, int n, Found * found, const PmRules *rul
 			continue;
 		note_next(&candidates[i], &found[candidates[i].pool]);
 		turn = turn_of(&candidates[i], pool, now);
+		if (turn == 0 && !may_still_be_asked(&candidates[i]))
+			turn = now + LOOK_AGAIN;
 		if (turn > 0)
 			next_look = Min(next_look, turn);
 		else
@@ -296,9 +310,10 @@ look(int64 now)
 	found = palloc0(sizeof(Found) * (tally.rules->npools + 1));
 	candidates = palloc(sizeof(PmAsk) * 2 * (tally.rules->npools + 1));
 	find_candidates(&tally, found, now);
-	ask_candidates(candidates, collect(found, tally.rules, candidates), found, tally.rules, now);
 	if (pm_verdicts_put_off())
 		next_look = Min(next_look, now + LOOK_AGAIN);
+	pm_verdicts_begin(LOOK_UP_BUDGET);
+	ask_candidates(candidates, collect(found, tally.rules, candidates), found, tally.rules, now);
 	pm_tally_end(&tally);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);

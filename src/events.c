@@ -18,7 +18,8 @@
  *			and where only one is busy it has all the room that the others leave.
  *	Stretches	What may come over and over is put together: see PmStretch. All
  *			that is held back of a pool is let go at once and in the order in
- *			which it came, so that the last event tells how things stand.
+ *			which it came last, and before any other event of these kinds that
+ *			is told singly, so that the pool's last event tells how things stand.
  *
  * The work under the lock is bounded: PM_EVENT_SHARES counters, PM_EVENT_STRETCHES
  * stretches. (But a reader whose place has gone looks for it from the oldest on.)
@@ -310,25 +311,10 @@ stretch_of(const PmEvent *event, int64 now)
 	return found;
 }
 
-/* False when it is held back. */
-static bool
-record(PmEvent *event, int64 now)
-{
-	PmStretch  *stretch = may_repeat(event->kind) ? stretch_of(event, now) : NULL;
-
-	if (stretch != NULL && stretch->count >= PM_SINGLE_EVENTS)
-	{
-		event->times = stretch->last.times + 1;
-		stretch->last = *event;
-		return false;
-	}
-	if (stretch != NULL)
-		stretch->count++;
-	append(event);
-	return true;
-}
-
-/* The first of what is held back of this pool, or of all (0). */
+/*
+ * The first of what is held back of this pool, or of all (0). Not by the clock, which
+ * may be set.
+ */
 static PmStretch *
 first_held_back(uint64 owner)
 {
@@ -339,7 +325,7 @@ first_held_back(uint64 owner)
 		PmStretch  *stretch = &pm_shared->events->stretches[i];
 
 		if (stretch->last.times > 0 && (owner == 0 || stretch->owner == owner) &&
-			(first == NULL || stretch->last.at < first->last.at))
+			(first == NULL || stretch->hold < first->hold))
 			first = stretch;
 	}
 	return first;
@@ -362,9 +348,48 @@ owner_due(int64 now)
 static void
 release(PmStretch *stretch, int64 now)
 {
+	stretch->last.held_back = true;
 	append(&stretch->last);
 	stretch->last.times = 0;
 	stretch->begin = now;
+}
+
+/* At most one event of each kind, but for 0. */
+static void
+release_all_of(uint64 owner, int64 now)
+{
+	PmStretch  *stretch;
+
+	while ((stretch = first_held_back(owner)) != NULL)
+		release(stretch, now);
+}
+
+static void
+hold_back(PmStretch *stretch, PmEvent *event)
+{
+	event->times = stretch->last.times + 1;
+	stretch->last = *event;
+	stretch->hold = ++pm_shared->events->holds;
+}
+
+/* False when it is held back. */
+static bool
+record(PmEvent *event, int64 now)
+{
+	PmStretch  *stretch = may_repeat(event->kind) ? stretch_of(event, now) : NULL;
+
+	if (stretch != NULL && stretch->count >= PM_SINGLE_EVENTS)
+	{
+		hold_back(stretch, event);
+		return false;
+	}
+	if (stretch != NULL)
+		stretch->count++;
+	/* what came before is told before */
+	if (may_repeat(event->kind))
+		release_all_of(owner_of(event), now);
+	append(event);
+	return true;
 }
 
 /* ---- for others ---- */
@@ -396,35 +421,25 @@ pm_event(PmEventKind kind, const char *pool, bool discovered, int pid, const cha
 }
 
 /*
- * Called by the worker at each tick, until it returns false: records what was
- * held back and is due, one at a time. Takes events_lock.
+ * Called by the worker at each tick: records what was held back and is due. Takes
+ * events_lock.
  */
-bool
-pm_event_release(PmEvent *event)
+void
+pm_events_release_due(void)
 {
 	int64		now = pm_monotonic_ms();
 	uint64		owner;
 
 	LWLockAcquire(pm_shared->events_lock, LW_EXCLUSIVE);
-	owner = owner_due(now);
-	if (owner != 0)
-	{
-		PmStretch  *stretch = first_held_back(owner);
-
-		*event = stretch->last;
-		release(stretch, now);
-	}
+	while ((owner = owner_due(now)) != 0)
+		release_all_of(owner, now);
 	LWLockRelease(pm_shared->events_lock);
-	return owner != 0;
 }
 
 void
 pm_events_release_all(void)
 {
-	PmStretch  *stretch;
-
-	while ((stretch = first_held_back(0)) != NULL)
-		release(stretch, 0);
+	release_all_of(0, 0);
 }
 
 /* Caller holds events_lock. Looks from the newest on. */

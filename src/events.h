@@ -54,6 +54,7 @@ typedef struct PmEvent
 	bool		discovered;
 	char		pool[PM_NAME_LEN];	/* or discovered application; empty: none */
 	char		detail[PM_DETAIL_LEN];	/* ASCII */
+	bool		held_back;		/* for the log, which has no line of it yet */
 } PmEvent;
 
 /* Neighbours in a list, as places in the ring; -1: none. */
@@ -87,8 +88,9 @@ typedef struct PmEventPlace
 /*
  * One kind of event of one pool that has come lately. After PM_SINGLE_EVENTS of
  * them in PM_EVENT_STRETCH it holds them back: last is the last one, last.times
- * says how many, and they are recorded as one when the stretch ends. The next
- * stretch holds back all, until one goes by that has none.
+ * says how many, and they are recorded as one when the stretch ends, or when an
+ * event of another kind of the pool is told singly. The next stretch holds back all,
+ * until one goes by that has none.
  */
 typedef struct PmStretch
 {
@@ -96,6 +98,7 @@ typedef struct PmStretch
 	int64		begin;			/* ms, monotonic */
 	uint32		count;			/* recorded singly */
 	PmEvent		last;			/* its times 0: none is held back */
+	uint64		hold;			/* number of the hold that put it there */
 } PmStretch;
 
 #define PM_EVENT_STRETCHES	128
@@ -112,6 +115,7 @@ typedef struct PmEvents
 	PmEventList all;			/* by number */
 	PmEventList shares[PM_EVENT_SHARES];	/* by number, each */
 	PmStretch	stretches[PM_EVENT_STRETCHES];
+	uint64		holds;			/* events that were held back */
 	int		   *recent;			/* max_events: the place of the event n, if
 								 * there is one, at n % max_events */
 	PmEventPlace ring[FLEXIBLE_ARRAY_MEMBER];
@@ -141,7 +145,7 @@ extern uint64 pm_event_oldest(void);
 extern bool pm_event_next(PmEventCursor *cursor, PmEvent *event);
 extern bool pm_event_read(uint64 seq, PmEvent *event);
 extern void pm_event_restore(const PmEvent *event);
-extern bool pm_event_release(PmEvent *event);
+extern void pm_events_release_due(void);
 
 /* For the last process of all, which needs no lock. */
 extern bool pm_event_next_unlocked(PmEventCursor *cursor, PmEvent *event);

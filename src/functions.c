@@ -15,6 +15,7 @@
 #include "result.h"
 #include "rows.h"
 #include "schedule.h"
+#include "session.h"
 #include "storage/latch.h"
 #include "tally.h"
 #include "utils/acl.h"
@@ -216,6 +217,11 @@ ask_and_wait(Candidate *candidates, int n)
 	{
 		for (int i = 0; i < n; i++)
 		{
+			const PmSession *session = &candidates[i].ask.session;
+
+			/* the roles may have changed since it was found */
+			if (candidates[i].keep == PM_REASON_NONE)
+				candidates[i].keep = pm_verdict_anew(session->userid, pm_slot_role(session));
 			if (candidates[i].keep == PM_REASON_NONE)
 			{
 				candidates[i].asked = true;

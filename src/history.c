@@ -36,8 +36,11 @@
 #define HOUR			(60 * MINUTE)
 #define CLOCK_TOLERANCE	HOUR
 
-/* The clock was set if it goes otherwise by more than this between ticks; us. */
-#define CLOCK_STEP		200000
+/*
+ * By more than this between ticks, the times of open transactions are not used: also
+ * by what is far too little to be an event, PM_CLOCK_STEP. us.
+ */
+#define CLOCK_SHIFT		200000
 
 /* A tick later than this, and than three intervals, was missed; us. */
 #define LATE_TICK		(INT64CONST(10) * 1000000)
@@ -219,7 +222,6 @@ typedef struct Tick
 	const PmOpen *open;
 } Tick;
 
-
 /* What came to the counter since it was last put into the history. */
 static uint32
 take_new(int account, PmKept which)
@@ -354,7 +356,7 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 	tick.ms = (tick.elapsed + history->rest) / 1000;
 	history->rest = (tick.elapsed + history->rest) % 1000;
 	step = history->last_tick == 0 ? 0 : now - history->last_wall - tick.elapsed;
-	tick.clock_was_set = step > CLOCK_STEP || step < -CLOCK_STEP;
+	tick.clock_was_set = step > CLOCK_SHIFT || step < -CLOCK_SHIFT;
 	tick.missed = tick.elapsed > Max(LATE_TICK, INT64CONST(3000) * pm_sample_interval);
 	if (history->generation != rules->generation)
 		map_series(history, rules);

@@ -46,7 +46,7 @@ typedef struct PmSheet
 	uint32		added_holds[PM_BUCKETS];
 } PmSheet;
 
-/* us that open transactions have been open, by account; see pm_ledger_open() */
+/* us that open transactions have been open, by account; see pm_settle_all() */
 typedef struct PmOpen
 {
 	int64	   *busy;

@@ -3,9 +3,9 @@
  *		What came of the questions of the scheduled clean-up, on record: counters,
  *		events, log lines. In the worker.
  *
- * Each session that is retired has an event and a log line, each that declines an
- * event unless it has declined for the same reason before; of one pool, more than
- * PM_SINGLE_EVENTS in one recycle_interval are told of in one event at its end. A
+ * Each session that is retired has an event and a log line; of one pool, more than
+ * PM_SINGLE_EVENTS in one recycle_interval are told of in one event at its end. Each
+ * that declines has an event unless it has declined for the same reason before. A
  * log line sums up the interval of a pool in which somebody declined anew, or more
  * than one was retired.
  */
@@ -21,10 +21,10 @@
 /* What happened to a pool's account since the interval began. */
 typedef struct Sums
 {
+	char		pool[PM_NAME_LEN];	/* as it was called when it was asked */
 	int			retired;
-	int			told;			/* of all that follow, by an event each */
-	int			retired_untold;
-	int			declined_untold;
+	int			told;			/* of the former, by an event each */
+	bool		any_declined;
 	int			declined[PM_NUM_REASONS];	/* for the first time so */
 } Sums;
 
@@ -47,23 +47,23 @@ describe_declines(const Sums *sums)
 }
 
 static void
-tell_of_more(PmEventKind kind, const char *pool, int sessions)
+tell_of_more(const char *pool, int sessions)
 {
 	if (sessions > 0)
-		pm_event(kind, pool, false, 0, "{\"further_sessions\": %d, \"by\": \"schedule\"}", sessions);
+		pm_event(PM_EVENT_RETIRED, pool, false, 0, "{\"further_sessions\": %d, \"by\": \"schedule\"}", sessions);
 }
 
 /* One line for a pool with more to say than the lines of single sessions. */
 static void
-sum_up(const char *pool, const Sums *sums)
+sum_up(const Sums *sums)
 {
+	const char *pool = sums->pool;
 	char	   *declines;
 
-	if (sums->retired == 0 && sums->told == 0)
+	if (sums->retired == 0 && !sums->any_declined)
 		return;
 	declines = describe_declines(sums);
-	tell_of_more(PM_EVENT_RETIRED, pool, sums->retired_untold);
-	tell_of_more(PM_EVENT_DECLINED, pool, sums->declined_untold);
+	tell_of_more(pool, sums->retired - sums->told);
 	if (declines[0] != '\0')
 		ereport(LOG,
 				(errmsg("pool \"%s\": sessions retired: %d, declined: %s", pool, sums->retired, declines)));
@@ -77,7 +77,7 @@ static void
 begin_interval(int64 now)
 {
 	for (int i = 0; i < pm_num_accounts(); i++)
-		sum_up(pm_shared->accounts[i].name, &sums_of[i]);
+		sum_up(&sums_of[i]);
 	memset(sums_of, 0, sizeof(Sums) * pm_num_accounts());
 	pm_shared->interval_begin = now;
 	pm_shared->interval_retired = 0;
@@ -103,8 +103,6 @@ note_retired(const PmAsk *ask)
 		sums->told++;
 		pm_asks_record(&ask, 1, false, "schedule");
 	}
-	else
-		sums->retired_untold++;
 	pm_ask_log(ask, LOG);
 }
 
@@ -128,19 +126,15 @@ note_kept(const PmAsk *ask)
 	if (!new)
 		return;
 	sums->declined[ask->reason]++;
-	if (sums->told < PM_SINGLE_EVENTS)
-	{
-		sums->told++;
-		pm_asks_record(&ask, 1, true, "schedule");
-	}
-	else
-		sums->declined_untold++;
+	sums->any_declined = true;
+	pm_asks_record(&ask, 1, true, "schedule");
 }
 
 /* The answer, or that there is none. */
 void
 pm_outcomes_note(const PmAsk *ask)
 {
+	strlcpy(sums_of[ask->account].pool, ask->pool_name, PM_NAME_LEN);
 	if (ask->retired)
 		note_retired(ask);
 	else

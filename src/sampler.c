@@ -27,7 +27,6 @@ typedef struct Sample
 	PmTally		tally;
 	PmOpen		open;
 	PmCounts   *pools;			/* npools */
-	int		   *new_leaks;		/* npools */
 	PmCounts	undeclared;
 	PmCounts	server;
 } Sample;
@@ -137,15 +136,26 @@ record_change(const Change *change)
 	return recorded;
 }
 
-/* Records what was held back; of statuses, which have lines in the log, one. */
+/*
+ * Records what is due of what was held back. Of statuses, which have lines in the
+ * log, one tells of all that came onto the record so since the last tick, whoever let
+ * them go.
+ */
 static void
 tell_of_repeats(void)
 {
+	static PmEventCursor logged = {0};
+	static bool begun = false;
 	PmEvent		event;
 
-	while (pm_event_release(&event))
+	/* what is there when the worker begins is an earlier one's */
+	if (!begun)
+		logged.seq = pg_atomic_read_u64(&pm_shared->events->last_seq);
+	begun = true;
+	pm_events_release_due();
+	while (pg_atomic_read_u64(&pm_shared->events->last_seq) > logged.seq && pm_event_next(&logged, &event))
 	{
-		if (event.kind >= PM_EVENT_OVER_BUDGET && event.kind <= PM_EVENT_NO_LONGER_EXHAUSTED)
+		if (event.held_back && event.kind >= PM_EVENT_OVER_BUDGET && event.kind <= PM_EVENT_NO_LONGER_EXHAUSTED)
 			ereport(LOG,
 					(errmsg("pool \"%s\": \"%s\" %u more times, the last at %s",
 							event.pool, pm_event_name(event.kind), event.times, timestamptz_to_str(event.at)),
@@ -168,8 +178,6 @@ tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
 	if (*told == since)
 		return;
 	*told = since;
-	if (++sample->new_leaks[class->pool] > PM_SINGLE_EVENTS)
-		return;
 	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[class->pool].name, false, session->pid,
 			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"xact_age\": %.3f, \"state\": \"%s\"}",
 			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
@@ -193,12 +201,6 @@ count_sessions(Sample *sample)
 		pm_count(&sample->tally, class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, &session, &flags);
 		pm_count(&sample->tally, &sample->server, &session, &flags);
 		(void) pm_settle(&sample->tally, class, &session, &sample->open);
-	}
-	for (int pool = 0; pool < sample->tally.rules->npools; pool++)
-	{
-		if (sample->new_leaks[pool] > PM_SINGLE_EVENTS)
-			pm_event(PM_EVENT_LEAK_SUSPECT, sample->tally.rules->pools[pool].name, false, 0,
-					 "{\"further_sessions\": %d}", sample->new_leaks[pool] - PM_SINGLE_EVENTS);
 	}
 }
 
@@ -264,7 +266,6 @@ pm_sample(void)
 	pm_tally_begin(&sample.tally);
 	pm_open_init(&sample.open);
 	sample.pools = palloc0(sizeof(PmCounts) * (sample.tally.rules->npools + 1));
-	sample.new_leaks = palloc0(sizeof(int) * (sample.tally.rules->npools + 1));
 	changes = palloc(sizeof(Change) * (sample.tally.rules->npools + 1));
 
 	count_sessions(&sample);

@@ -221,6 +221,8 @@ typedef struct PmRuleSet
 /* In PmShared.no_place: an application whose login was admitted, or was not. */
 #define PM_NO_PLACE_ADMITTED	1
 #define PM_NO_PLACE_FAILED		2
+
+/* Seconds with refusals by half a full server that make it a full one: pauses.c. */
 #define PM_HALF_SAMPLES 3
 
 /* What the refused logins of the last time say; times in ms, monotonic, 0: never. */

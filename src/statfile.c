@@ -10,8 +10,9 @@
  * whether the shutdown was such: if not, what happened after it was written is
  * lost, and an event says so.
  *
- * Layout: statformat.h. A file is used as a whole or set aside as a whole, under the name PM_STATFILE ".bad", with one WARNING: when
- * it is damaged, of another format or PostgreSQL major, or another server's. A
+ * Layout: statformat.h. A file is used as a whole or set aside as a whole, under the
+ * name PM_STATFILE ".bad", with one WARNING: when it is damaged, of another format or
+ * PostgreSQL major, or another server's. A
  * copy of a data directory (a standby made by pg_basebackup) has the system
  * identifier of the original, but not the inode of its PG_VERSION file: so the
  * file belongs to the pair of both.
@@ -318,12 +319,16 @@ create_file(void)
 	return AllocateFile(PM_STATFILE_NEW, PG_BINARY_W);
 }
 
+/* The newest event when this process last wrote the file, or tried to. */
+static uint64 saved_event = 0;
+
 static void
 save(bool complete)
 {
 	FILE	   *file = create_file();
 	int			error = 0;
 
+	saved_event = pg_atomic_read_u64(&pm_shared->events->last_seq);
 	if (file == NULL)
 	{
 		tell_of_failure(errno);
@@ -402,7 +407,8 @@ pm_statfile_tick(void)
 	int64		now = pm_monotonic_ms();
 	int64		interval = pm_save_interval * INT64CONST(1000);
 	int64	   *next = &pm_shared->next_save;
-	bool		wanted = pg_atomic_exchange_u32(&pm_shared->save_wanted, 0) != 0;
+	bool		wanted = pg_atomic_exchange_u32(&pm_shared->save_wanted, 0) != 0 ||
+	pg_atomic_read_u64(&pm_shared->events->last_seq) > saved_event + PM_EVENTS_UNSAVED;
 	PmTally		tally;
 	PmOpen		open;
 

@@ -19,6 +19,9 @@
 /* moves when a record's layout, PmCounter, PmReason or PmEventKind does */
 #define PM_STATFILE_FORMAT		3
 
+/* After so many events the file is written before its time. */
+#define PM_EVENTS_UNSAVED		5000
+
 typedef struct PmFileHeader
 {
 	uint64		magic;

@@ -21,8 +21,11 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* More events than anybody records between saving and a crash. */
-#define EVENTS_LOST	10000
+/*
+ * More events than can have been lost in a crash: after half of them the file is
+ * written, and what comes meanwhile is not as many again.
+ */
+#define EVENTS_LOST	(2 * PM_EVENTS_UNSAVED)
 
 #define MAX_READ	(64 * 1024 * 1024)	/* bytes at a time */
 

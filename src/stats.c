@@ -147,7 +147,11 @@ pm_pool_stats(PG_FUNCTION_ARGS)
 
 /* ---- reset() ---- */
 
-/* Caller holds lock exclusively. */
+/*
+ * One account after another, while counting goes on: what is counted meanwhile may
+ * stay in a sum and not in its part, or the other way round. Caller holds lock
+ * exclusively.
+ */
 static void
 reset_all(const PmOpen *open, int64 now)
 {

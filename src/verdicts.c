@@ -21,7 +21,19 @@
  *
  * So a role that nobody has come to the end of is never retired; and one that was
  * granted is known as soon as the grant is: "may be retired" is never older than
- * the last change of any membership that this process has heard of.
+ * the last change of any role or membership that this process has heard of. Just
+ * before it asks a session, a process listens once more: pm_verdict_anew().
+ *
+ * Without an index
+ * ----------------
+ * A process without a database has the shared catalogs' indexes only if it found the
+ * server's file of them when it started, which the first one does not: so mostly the
+ * worker has none. Then all memberships are read at once, into memory, for all walks
+ * until something changes. This cannot be cut off, and takes as long as there are
+ * memberships (a tenth of a second for half a million or so); so that the worker has
+ * time for other things, it is not done again before READ_SHARE times as long has
+ * passed. When memberships change faster than all of them can be read, nobody who is a
+ * member of anything is retired by that worker, until they change less.
  *
  * The server's own functions for this are not used: they build the whole list of a
  * role's memberships, in time that grows with the square of it, remember that of
@@ -55,6 +67,10 @@
 #define WALK_SLICE		5		/* ms; of one role in one look */
 #define CUT_OFF_FOR		1000	/* ms */
 #define KEPT_FOR		10000	/* ms */
+#define LOOKS			3		/* until no change comes in between */
+#define READ_SHARE		10		/* of the time, one in so many is spent
+								 * reading all */
+#define MOST_MEMBERSHIPS 2000000	/* read so; more: all roles are protected */
 
 typedef struct Verdict
 {
@@ -93,6 +109,22 @@ typedef struct SeenRole
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+typedef struct Membership
+{
+	Oid			member;
+	Oid			role;
+}			Membership;
+
+/* All memberships, where there is no index. */
+typedef struct Memberships
+{
+	MemoryContext context;		/* they live in; NULL: there are none */
+	uint64		generation;		/* in which they were read */
+	Membership *rows;
+	int			n;
+	int			room;
+}			Memberships;
+
 /*
  * The walk up from a role through all that it is a member of. It is at rest
  * between two steps: one that an error ended is taken again.
@@ -116,6 +148,11 @@ static verdicts_hash *verdicts = NULL;
 static MemoryContext memory = NULL;
 static uint64 generation = 1;	/* moves when any role or membership changes */
 static Walk *kept_walk = NULL;	/* cut off */
+static Memberships memberships =
+{
+	0
+};
+static int64 next_read = 0;		/* ms, monotonic: of memberships */
 
 /* protected_roles as these were found, and when */
 static char *protected_setting = NULL;
@@ -256,15 +293,15 @@ add_role(Walk *walk, Oid role)
 {
 	bool		found;
 
-	seen_insert(walk->seen, role, &found);
-	if (found)
-		return;
+	/* first, because it may fail: what is in seen is in roles */
 	if (walk->n == walk->room)
 	{
 		walk->roles = repalloc(walk->roles, sizeof(Oid) * walk->room * 2);
 		walk->room *= 2;
 	}
-	walk->roles[walk->n++] = role;
+	seen_insert(walk->seen, role, &found);
+	if (!found)
+		walk->roles[walk->n++] = role;
 }
 
 /* In a memory context of its own, under the current one. */
@@ -284,28 +321,10 @@ new_walk(Oid role, uint64 began_in)
 	return walk;
 }
 
+/* Reads what the next role is a member of. */
 static void
-add_membership(Walk *walk, HeapTuple row)
+step_by_index(Walk *walk)
 {
-	Form_pg_auth_members membership = (Form_pg_auth_members) GETSTRUCT(row);
-
-	if (seen_lookup(walk->seen, membership->member) != NULL)
-		add_role(walk, membership->roleid);
-}
-
-/*
- * Reads what the next role is a member of; or, where there is no index to find that
- * by, all memberships once, and what is known to be a role of the walk by then. It
- * is over when that was nothing new.
- *
- * A process without a database has the shared catalogs' indexes only if it found
- * the server's file of them when it started, which the first one does not.
- */
-static void
-step(Walk *walk)
-{
-	bool		by_index = criticalSharedRelcachesBuilt;
-	int			before = walk->n;
 	Relation	members = table_open(AuthMemRelationId, AccessShareLock);
 	HeapTuple	row;
 	ScanKeyData key;
@@ -313,15 +332,100 @@ step(Walk *walk)
 
 	ScanKeyInit(&key, Anum_pg_auth_members_member, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(walk->roles[walk->next]));
-	scan = systable_beginscan(members, AuthMemMemRoleIndexId, by_index, NULL, by_index ? 1 : 0, &key);
+	scan = systable_beginscan(members, AuthMemMemRoleIndexId, true, NULL, 1, &key);
 	while (walk->n <= MOST_WALKED && HeapTupleIsValid(row = systable_getnext(scan)))
-		add_membership(walk, row);
+		add_role(walk, ((Form_pg_auth_members) GETSTRUCT(row))->roleid);
 	systable_endscan(scan);
 	table_close(members, AccessShareLock);
-	if (by_index)
-		walk->next++;
-	else if (walk->n == before)
+	walk->next++;
+}
+
+/*
+ * Goes through all memberships once, and adds those of what is known to be a role of
+ * the walk by then. It is over when that was nothing new.
+ */
+static void
+step_through_all(Walk *walk)
+{
+	int			before = walk->n;
+
+	for (int i = 0; i < memberships.n && walk->n <= MOST_WALKED; i++)
+	{
+		if (seen_lookup(walk->seen, memberships.rows[i].member) != NULL)
+			add_role(walk, memberships.rows[i].role);
+	}
+	if (walk->n == before)
 		walk->next = walk->n;
+}
+
+/* ---- memberships without an index ---- */
+
+static void
+forget_memberships(void)
+{
+	MemoryContext context = memberships.context;
+
+	memset(&memberships, 0, sizeof(memberships));
+	if (context != NULL)
+		MemoryContextDelete(context);
+}
+
+static void
+keep_membership(Form_pg_auth_members row)
+{
+	if (memberships.n == memberships.room)
+	{
+		memberships.rows = repalloc_huge(memberships.rows, sizeof(Membership) * memberships.room * 2);
+		memberships.room *= 2;
+	}
+	memberships.rows[memberships.n].member = row->member;
+	memberships.rows[memberships.n++].role = row->roleid;
+}
+
+/* Of no generation until it is through, so that what an error ended is not used. */
+static void
+read_memberships(void)
+{
+	uint64		read_in = generation;
+	Relation	members;
+	HeapTuple	row;
+	SysScanDesc scan;
+
+	forget_memberships();
+	memberships.context = AllocSetContextCreate(memory, "pool_monitor all memberships", ALLOCSET_DEFAULT_SIZES);
+	memberships.room = 1024;
+	memberships.rows = MemoryContextAlloc(memberships.context, sizeof(Membership) * memberships.room);
+	members = table_open(AuthMemRelationId, AccessShareLock);
+	scan = systable_beginscan(members, InvalidOid, false, NULL, 0, NULL);
+	while (memberships.n < MOST_MEMBERSHIPS && HeapTupleIsValid(row = systable_getnext(scan)))
+		keep_membership((Form_pg_auth_members) GETSTRUCT(row));
+	systable_endscan(scan);
+	table_close(members, AccessShareLock);
+	if (memberships.n < MOST_MEMBERSHIPS)
+		memberships.generation = read_in;
+}
+
+/*
+ * Are all memberships there as they are now? Reads them if it is time to. What this
+ * takes is not taken from the time for the walks.
+ */
+static bool
+have_memberships(void)
+{
+	int64		begin = pm_monotonic_ms();
+	int64		took;
+
+	if (memberships.generation == generation)
+		return true;
+	if (limited && begin < next_read)
+		return false;
+	/* also if it fails */
+	next_read = begin + CUT_OFF_FOR;
+	read_memberships();
+	took = pm_monotonic_ms() - begin;
+	next_read = begin + took * READ_SHARE;
+	deadline += took;
+	return memberships.generation == generation;
 }
 
 /*
@@ -377,7 +481,10 @@ walk_on(Walk *walk, PmReason *reason)
 			break;
 		if (!have_time() || (limited && pm_monotonic_ms() >= slice_end))
 			return false;
-		step(walk);
+		if (criticalSharedRelcachesBuilt)
+			step_by_index(walk);
+		else
+			step_through_all(walk);
 	}
 	*reason = PM_REASON_NONE;
 	return true;
@@ -434,9 +541,12 @@ static bool
 look_up_memberships(Oid role, uint64 found_in)
 {
 	bool		goes_on = kept_walk != NULL && kept_walk->role == role && kept_walk->generation == generation;
-	Walk	   *walk = goes_on ? kept_walk : new_walk(role, found_in);
+	Walk	   *walk;
 	PmReason	reason;
 
+	if (!criticalSharedRelcachesBuilt && !have_memberships())
+		return false;
+	walk = goes_on ? kept_walk : new_walk(role, found_in);
 	if (!walk_on(walk, &reason))
 	{
 		remember(role, PM_REASON_PROTECTED, 0);
@@ -461,7 +571,8 @@ look_up(Oid role)
 		return false;
 	if (protected_generation != generation)
 		find_protected_roles();
-	found_in = generation;
+	/* not of now: a change may have come between two names */
+	found_in = protected_generation;
 	if (superuser_arg(role))
 	{
 		remember(role, PM_REASON_SUPERUSER, found_in);
@@ -499,20 +610,38 @@ pm_verdicts_put_off(void)
 
 /*
  * Why the role's sessions are never retired, PM_REASON_NONE if they may be. In a
- * transaction, after pm_verdicts_begin().
+ * transaction, after pm_verdicts_begin(). What does not hold any more when it is
+ * found, because a change was heard of meanwhile, is looked up again.
  */
 PmReason
 pm_verdict(Oid role)
 {
-	Verdict    *verdict = verdicts_lookup(verdicts, role);
-
-	if (verdict != NULL && holds(verdict))
-		return verdict->reason;
-	if (!look_up(role))
+	for (int i = 0; i <= LOOKS; i++)
 	{
-		put_off = true;
-		return PM_REASON_PROTECTED;
+		Verdict    *verdict = verdicts_lookup(verdicts, role);
+
+		if (verdict != NULL && holds(verdict))
+			return verdict->reason;
+		if (i == LOOKS || !look_up(role))
+			break;
 	}
-	verdict = verdicts_lookup(verdicts, role);
-	return verdict != NULL ? verdict->reason : PM_REASON_PROTECTED;
+	put_off = true;
+	return PM_REASON_PROTECTED;
+}
+
+/*
+ * The same of a session that is about to be asked, by the role it logged in with and
+ * the one it acts as: listens for changes before. In a transaction, after
+ * pm_verdicts_begin().
+ */
+PmReason
+pm_verdict_anew(Oid login_role, Oid role)
+{
+	PmReason	reason;
+
+	AcceptInvalidationMessages();
+	reason = pm_verdict(login_role);
+	if (reason == PM_REASON_NONE && OidIsValid(role) && role != login_role)
+		reason = pm_verdict(role);
+	return reason;
 }

@@ -83,9 +83,30 @@ wait_for_log(
 ) foreach ('over_budget', 'back_in_budget');
 
 #
-# A full ring: a pool that has its events takes its share from the one that has most
+# A full ring: a pool that has its events takes its share from the one that has most.
+# What is held back of it comes before what happens next, and not after it.
 #
-flap('other', 1);
+flap('other', 2);
+$steady[1]->do('sql 0 BEGIN');
+wait_for(
+	$node,
+	q{SELECT string_agg(event || (times > 1), ' ' ORDER BY seq) FROM
+		(SELECT * FROM pool_monitor.events WHERE pool = 'other' ORDER BY seq DESC LIMIT 3) AS e},
+	'what was held back is told before another event of the pool',
+	'over_budgettrue back_in_budgettrue exhaustedfalse'
+);
+wait_for_log(
+	$node,
+	qr/LOG:  pool "other": "back_in_budget" \d+ more times, the last at /,
+	'the log has it, too', $offset
+);
+$steady[1]->do('sql 0 COMMIT');
+wait_for(
+	$node,
+	q{SELECT event FROM pool_monitor.events WHERE pool = 'other' ORDER BY seq DESC LIMIT 1},
+	'the last event tells how things stand',
+	'no_longer_exhausted'
+);
 cmp_ok(query("SELECT count(*) FROM pool_monitor.events WHERE pool = 'other'"),
 	'>=', 10, 'another pool has its events');
 is(
@@ -105,7 +126,7 @@ is(
 	query(
 		'SELECT count(*), (SELECT count(*) FROM was) FROM was JOIN pool_monitor.events AS e USING (seq, at, pool, event, detail, times)'
 	),
-	'4|4',
+	'6|6',
 	'after a restart they are as they were'
 );
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
