@@ -62,6 +62,15 @@ sub setting
 
 sub retired { return "SELECT retired FROM pool_monitor.pool_stats WHERE pool = '$_[0]'" }
 
+# Its first session is gone. It has enough of them for a machine that is slow.
+sub has_begun
+{
+	my ($pool) = @_;
+	wait_for($node, "SELECT retired >= 1 FROM pool_monitor.pool_stats WHERE pool = '$pool'",
+		'it has begun');
+	return;
+}
+
 # Time passes in which several of a pool's sessions would have had their turn.
 sub time_passes
 {
@@ -120,8 +129,8 @@ wait_for(
 
 # declarations that cannot be loaded
 pools(row('load'));
-my $load = holder('load', 9);
-wait_for($node, retired('load') . ' AND retired >= 1', 'it has begun', 1);
+my $load = holder('load', 40);
+has_begun('load');
 my $offset = -s $node->logfile;
 setting("pool_monitor.database = 'nonexistent'");
 wait_for_log(
@@ -160,8 +169,8 @@ $_->close foreach $owner, $locker, $load;
 
 # roles
 pools(row('roles'));
-my $roles = holder('roles', 12);
-wait_for($node, retired('roles') . ' AND retired >= 1', 'it has begun', 1);
+my $roles = holder('roles', 40);
+has_begun('roles');
 setting("pool_monitor.protected_roles = 'app'");
 wait_for($node,
 	"SELECT count(*) = 0 FROM pool_monitor.sessions WHERE pool = 'roles' AND keep_reason IS NULL",
@@ -399,8 +408,8 @@ $_->close foreach $member, $safe;
 
 # a role that becomes a member while others of it are retired
 pools(row('granted'));
-my $granted = holder('granted', 9);
-wait_for($node, retired('granted') . ' AND retired >= 1', 'it has begun', 1);
+my $granted = holder('granted', 40);
+has_begun('granted');
 $node->safe_psql('postgres', 'GRANT guards TO app');
 $node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
 stands_still('granted', 'a grant is heard of');
