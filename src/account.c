@@ -144,8 +144,11 @@ pm_account_init(PmAccount *account)
 	pg_atomic_init_u32(&account->tick_peak, 0);
 	pg_atomic_init_u64(&account->last_used, 0);
 	pg_atomic_init_u32(&account->near_declared, 0);
-	pg_atomic_init_u64(&account->watched, 0);
-	pg_atomic_init_u64(&account->watched_connects, 0);
+	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	{
+		pg_atomic_init_u32(&account->pace.judged[i].role, InvalidOid);
+		pg_atomic_init_u64(&account->pace.judged[i].connects, 0);
+	}
 }
 
 uint32
@@ -442,21 +445,17 @@ pm_account_weigh_refusal(void)
 		pg_atomic_fetch_add_u32(&pm_shared->refused_half, 1);
 }
 
-/* Of a login role at an address; never 0. */
-uint64
-pm_client_key(Oid role, const PmAddr *addr)
-{
-	return hash_bytes_extended(addr->bytes, sizeof(addr->bytes), ((uint64) addr->family << 32) | role) | 1;
-}
-
-/* A session of this client has begun in the account. */
+/* A session of this login role has begun in the account. */
 void
-pm_account_note_client(int account, Oid role, const PmAddr *addr)
+pm_account_note_role(int account, Oid role)
 {
-	uint64		watched = pg_atomic_read_u64(&ACCOUNT(account)->watched);
+	PmJudged   *judged = ACCOUNT(account)->pace.judged;
 
-	if (watched != 0 && watched == pm_client_key(role, addr))
-		pg_atomic_fetch_add_u64(&ACCOUNT(account)->watched_connects, 1);
+	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	{
+		if (pg_atomic_read_u32(&judged[i].role) == role)
+			pg_atomic_fetch_add_u64(&judged[i].connects, 1);
+	}
 }
 
 void

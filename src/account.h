@@ -75,14 +75,38 @@ typedef struct PmAccountKey
 
 #define PM_MOST_JUDGED	4		/* login roles of one pool at a time */
 
-/* How a login role's clients answer the retirements of its sessions: pauses.c. */
+/* What is normal, as an average: bursts.c. */
+typedef struct PmNormal
+{
+	double		rate;			/* connects a second */
+	int			windows;		/* that it is made of */
+} PmNormal;
+
+/*
+ * How a login role's clients answer the retirements of its sessions: pauses.c. The
+ * worker's, but for the first two: a session that begins reads the role, and counts
+ * itself, without a lock. Who begins while the place changes hands may be counted
+ * for the one before. Who else reads takes each word as it is.
+ */
 typedef struct PmJudged
 {
-	Oid			role;			/* invalid: the place is free */
+	pg_atomic_uint32 role;		/* invalid: the place is free */
+	pg_atomic_uint64 connects;	/* never set back */
+
+	int64		paused_until;	/* 0: not paused */
+	bool		storm;			/* in one of its own */
+	bool		learning;		/* not retired until it is known what is
+								 * normal */
+
+	PmNormal	normal;			/* where no answer is awaited, and of good
+								 * ones */
+	int64		calm_since;		/* since when none is awaited, unless watched */
 	uint32		answers;		/* the last ones, the latest in bit 0; 1: bad */
 	int64		judged_at;
-	int64		paused_until;	/* 0: not paused */
-	double		normal;			/* connects a second; negative: not known */
+	int64		watched_since;	/* evidence since then; 0: none */
+	uint64		connects_before;	/* of it */
+	int64		by_hand_before;
+	int			lost;			/* its sessions retired on schedule since then */
 } PmJudged;
 
 /*
@@ -93,12 +117,7 @@ typedef struct PmPace
 {
 	int64		last_retired;	/* on schedule, or the question put; 0: none */
 	int64		gap;			/* that was kept then */
-	Oid			watched_role;	/* whose connects are in watched_connects */
-	int64		watched_since;	/* pauses.c: evidence since then; 0: none */
-	uint64		connects;		/* what the counters were then */
-	uint64		retired;		/* and those of others since then */
-	bool		storm;			/* the watched are in one */
-	int64		doubt_since;	/* pauses.c: they may be; 0: never */
+	int64		scheduled;		/* sessions that were retired on schedule */
 	PmJudged	judged[PM_MOST_JUDGED];
 } PmPace;
 
@@ -135,15 +154,7 @@ typedef struct PmAccount
 	pg_atomic_uint32 near_declared; /* it and a declared pool exchanged a
 									 * session */
 
-	/*
-	 * Whose connects are counted apart, by pm_client_key(); 0: nobody's. The
-	 * worker chooses; who connects at that moment may be counted for the one
-	 * before.
-	 */
-	pg_atomic_uint64 watched;
-	pg_atomic_uint64 watched_connects;
-
-	/* the worker's alone */
+	/* the worker's alone, but for what PmJudged says */
 	uint64		in_history[PM_NUM_KEPT];	/* of the counters */
 	uint64		merged[PM_NUM_COUNTERS];	/* of them: not counted here, but
 											 * added from elsewhere */
@@ -204,8 +215,7 @@ extern void pm_account_add(int account, PmCounter counter, int64 n);
 extern void pm_account_add_busy(int account, int64 us);
 extern int	pm_account_begin(PmPlace place);
 extern void pm_account_weigh_refusal(void);
-extern uint64 pm_client_key(Oid role, const PmAddr *addr);
-extern void pm_account_note_client(int account, Oid role, const PmAddr *addr);
+extern void pm_account_note_role(int account, Oid role);
 extern void pm_account_end(int account, PmCounter how, int64 lifetime);
 extern int	pm_account_move(int from, PmPlace to, int64 open);
 extern void pm_account_raise(pg_atomic_uint64 *max, uint64 value);

@@ -18,15 +18,19 @@
  *		sessions reach pool_recycle.
  *
  * It is over when the sum has come down to less than half of that. Sums of a storm
- * do not count towards what is normal.
+ * do not count towards what is normal, until it has lasted for LEARNING windows:
+ * what goes on for ever is no storm. It is over when it has become normal, at once
+ * where nothing was known before.
  *
- * In each account one client (a login role at an address) is watched for pauses.c,
- * which chooses it: its own connects, and what is normal for it, by the same means.
+ * In each account the connects of some login roles are looked at by themselves, for
+ * pauses.c, which chooses them, and what is normal for each is learnt likewise; but
+ * not from windows in which an answer to a retirement may be. That is kept in shared
+ * memory.
  *
  * Of a burst of refusals the first is told at once, and the whole when
  * BURST_PAUSE has passed without another.
  *
- * The state is the worker's own: one that is started anew begins to learn anew.
+ * All other state is the worker's own: one that is started anew begins to learn anew.
  */
 #include "postgres.h"
 
@@ -39,23 +43,21 @@
 
 #define WINDOW			10		/* s */
 #define NORMAL_WINDOWS	360
-#define OWN_WINDOWS		60		/* as long as a pause for reconnects: what is
+#define ROLE_WINDOWS	60		/* as long as a pause for reconnects: what is
 								 * normal by then is known after it */
 #define STORM_LEAST		20
 #define STORM_UNKNOWN	100
-#define LEARNING		6
+#define LEARNING		PM_LEARNING_WINDOWS
 #define STORM_FACTOR	5
 #define OWN_FACTOR		2
 #define BURST_PAUSE		10000	/* ms */
 
-/* Connects of the last seconds, and what is normal. */
+/* Connects of the last seconds. */
 typedef struct Flow
 {
 	uint64		connects;		/* at the last tick */
 	uint32		seconds[WINDOW];	/* connects in each, by second % WINDOW */
 	uint32		sum;			/* of these */
-	double		normal;			/* sum that is normal */
-	int			windows;		/* that normal is made of */
 } Flow;
 
 /* What the worker knows of one account. */
@@ -64,11 +66,13 @@ typedef struct Watch
 	uint32		incarnation;	/* of the account: it may get another owner */
 	char		name[PM_NAME_LEN];
 	Flow		flow;
-	Flow		own;			/* of the one client that pauses.c watches */
-	uint64		own_key;		/* which one that is */
+	PmNormal	normal;
+	Flow		by_role[PM_MOST_JUDGED];
+	Oid			roles[PM_MOST_JUDGED];	/* whose they are */
 	double		limit;			/* more than this is a storm */
 	int64		last_connect;	/* ms, monotonic */
 	bool		storm;
+	int			storm_windows;	/* that it has lasted for */
 	uint64		storm_connects;
 	int64		storm_since;	/* ms, monotonic */
 
@@ -141,18 +145,18 @@ storm_limit(const PmRules *rules, int account, const Watch *watch)
 	int			room = room_of(rules, account, &own_rate);
 	int			least = STORM_LEAST;
 
-	if (room < 0 && watch->flow.windows < LEARNING)
+	if (room < 0 && watch->normal.windows < LEARNING)
 		least = STORM_UNKNOWN;
 	if (room < 0)
 		room = PM_PEAK_COUNT(pg_atomic_read_u64(&pm_shared->accounts[account].peak));
-	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * watch->flow.normal, OWN_FACTOR * own_rate * WINDOW));
+	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * watch->normal.rate, OWN_FACTOR * own_rate) * WINDOW);
 }
 
 static void
-learn(Flow *flow, double sum, int most_windows)
+learn(PmNormal *normal, double rate, int most_windows)
 {
-	flow->windows = Min(flow->windows + 1, most_windows);
-	flow->normal += (sum - flow->normal) / flow->windows;
+	normal->windows = Min(normal->windows + 1, most_windows);
+	normal->rate += (rate - normal->rate) / normal->windows;
 }
 
 /* Forgets the seconds that have left the window, up to the present one. */
@@ -190,28 +194,45 @@ span(const Flow *flow, int64 second)
 	return 1;
 }
 
-/*
- * The client that is watched, which may be another one by now. What it answers to
- * retirements is not normal for it, so nothing is learnt here while pauses.c waits
- * for an answer: see pm_bursts_learn().
- */
-static void
-watch_client(int account, Watch *watch, int64 from, int64 second)
+/* Is it a storm, and does the role make as much of it as keeps it going? */
+static bool
+role_in_storm(const Watch *watch, int i)
 {
-	PmAccount  *shared = &pm_shared->accounts[account];
-	uint64		key = pg_atomic_read_u64(&shared->watched);
-	uint64		connects = pg_atomic_read_u64(&shared->watched_connects);
+	return watch->storm && watch->by_role[i].sum >= watch->limit / 2;
+}
 
-	if (key != watch->own_key)
+/* One of the roles whose connects are counted; the place may have another one by now. */
+static void
+watch_role(PmJudged *judged, Watch *watch, int i, int64 second, int64 now)
+{
+	Flow	   *flow = &watch->by_role[i];
+	Oid			role = pg_atomic_read_u32(&judged->role);
+	uint64		connects = pg_atomic_read_u64(&judged->connects);
+
+	if (role != watch->roles[i])
 	{
-		memset(&watch->own, 0, sizeof(Flow));
-		watch->own.connects = connects;
-		watch->own_key = key;
+		memset(flow, 0, sizeof(Flow));
+		flow->connects = connects;
+		watch->roles[i] = role;
+		judged->calm_since = Max(judged->calm_since, now);	/* a whole window first */
 	}
-	if (second / WINDOW != from / WINDOW && shared->pace.watched_since == 0 && !watch->storm)
-		learn(&watch->own, watch->own.sum, OWN_WINDOWS);
-	slide(&watch->own, from, second);
-	(void) add_connects(&watch->own, connects, second);
+	if (second / WINDOW != last_second / WINDOW && !role_in_storm(watch, i) &&
+		judged->watched_since == 0 && now - judged->calm_since > (WINDOW + 1) * 1000)
+		learn(&judged->normal, (double) flow->sum / WINDOW, ROLE_WINDOWS);
+	slide(flow, last_second, second);
+	(void) add_connects(flow, connects, second);
+}
+
+static void
+watch_roles(int account, Watch *watch, int64 second, int64 now)
+{
+	PmJudged   *judged = pm_shared->accounts[account].pace.judged;
+
+	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	{
+		if (pg_atomic_read_u32(&judged[i].role) != InvalidOid)
+			watch_role(&judged[i], watch, i, second, now);
+	}
 }
 
 static void
@@ -232,11 +253,12 @@ watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 		int			seconds = span(flow, second);
 
 		watch->storm = true;
+		watch->storm_windows = 0;
 		watch->storm_connects = flow->sum;
 		watch->storm_since = now - (seconds - 1) * 1000;
 		pm_event(PM_EVENT_STORM, watch->name, discovered, 0,
 				 "{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %.3f}",
-				 flow->sum, seconds, (double) flow->sum / seconds, flow->normal / WINDOW);
+				 flow->sum, seconds, (double) flow->sum / seconds, watch->normal.rate);
 	}
 	else if (watch->storm && flow->sum < watch->limit / 2)
 	{
@@ -286,79 +308,33 @@ pm_bursts_tick(const PmRules *rules)
 			}
 		}
 		/* a window has gone by: what it had was normal, if it was no storm */
-		if (second / WINDOW != last_second / WINDOW && !watch->storm)
-			learn(&watch->flow, watch->flow.sum, NORMAL_WINDOWS);
+		if (second / WINDOW != last_second / WINDOW && (!watch->storm || ++watch->storm_windows > LEARNING))
+			learn(&watch->normal, (double) watch->flow.sum / WINDOW, NORMAL_WINDOWS);
 		slide(&watch->flow, last_second, second);
 		watch_refusals(i, watch, now);
 		watch_connects(rules, i, watch, now);
-		watch_client(i, watch, last_second, second);
+		watch_roles(i, watch, second, now);
 	}
 	last_second = second;
 }
 
+/* Is the role in this place of PmPace.judged in a storm of its own? */
 bool
-pm_bursts_in_storm(int account)
+pm_bursts_role_in_storm(int account, int i)
 {
-	return watches != NULL && watches[account].storm;
-}
+	const Watch *watch;
 
-/* Does the watched client make as much of it as keeps a storm going? */
-bool
-pm_bursts_own_storm(int account)
-{
-	return pm_bursts_in_storm(account) && watches[account].own.sum >= watches[account].limit / 2;
-}
-
-/* What is known of the account, if it is still the same one; else NULL. */
-static Watch *
-watch_of(int account)
-{
-	if (watches == NULL || watches[account].incarnation != pm_shared->accounts[account].incarnation)
-		return NULL;
-	return &watches[account];
-}
-
-/* That of the watched client, if it was not changed since the last tick. */
-static Flow *
-own_flow(int account)
-{
-	Watch	   *watch = watch_of(account);
-
-	if (watch == NULL || watch->own_key != pg_atomic_read_u64(&pm_shared->accounts[account].watched))
-		return NULL;
-	return &watch->own;
-}
-
-/* Connects a second of the watched client that are normal; false: not known yet. */
-bool
-pm_bursts_own_normal(int account, double *normal)
-{
-	Flow	   *own = own_flow(account);
-
-	if (own == NULL || own->windows < LEARNING)
+	if (watches == NULL)
 		return false;
-	*normal = own->normal / WINDOW;
-	return true;
+	watch = &watches[account];
+	return watch->incarnation == pm_shared->accounts[account].incarnation &&
+		watch->roles[i] == pg_atomic_read_u32(&pm_shared->accounts[account].pace.judged[i].role) &&
+		role_in_storm(watch, i);
 }
 
-/* Of all clients together. */
-bool
-pm_bursts_normal(int account, double *normal)
-{
-	Watch	   *watch = watch_of(account);
-
-	if (watch == NULL || watch->flow.windows < LEARNING)
-		return false;
-	*normal = watch->flow.normal / WINDOW;
-	return true;
-}
-
-/* So many connects a second of the watched client were no answer to anything. */
+/* So many connects a second of a role were no answer to anything. */
 void
-pm_bursts_learn(int account, double connects)
+pm_bursts_learn(PmNormal *normal, double rate)
 {
-	Flow	   *own = own_flow(account);
-
-	if (own != NULL)
-		learn(own, connects * WINDOW, OWN_WINDOWS);
+	learn(normal, rate, ROLE_WINDOWS);
 }

@@ -5,15 +5,15 @@
 #ifndef PM_BURSTS_H
 #define PM_BURSTS_H
 
+#include "account.h"
 #include "shmem.h"
+
+#define PM_LEARNING_WINDOWS	6	/* after which it is known what is normal */
 
 extern void pm_bursts_tick(const PmRules *rules);
 
 /* What the ticks of this process have seen. */
-extern bool pm_bursts_in_storm(int account);
-extern bool pm_bursts_own_storm(int account);
-extern bool pm_bursts_normal(int account, double *normal);	/* connects a second */
-extern bool pm_bursts_own_normal(int account, double *normal);
-extern void pm_bursts_learn(int account, double connects);
+extern bool pm_bursts_role_in_storm(int account, int i);
+extern void pm_bursts_learn(PmNormal *normal, double rate);
 
 #endif							/* PM_BURSTS_H */

@@ -13,29 +13,33 @@
  *				that hang: then it takes PM_HALF_SAMPLES seconds with refusals
  *				within REFUSAL_PAUSE, and such pauses end when they have taken
  *				MOST_HALF_PAUSE of an hour. Where they take less, it says nothing.
- *	reconnects	a client opens far more sessions than it loses: one that throws
- *				its whole pool away for one that is gone, say. A client is a login
- *				role at an address: what others do under the pool's name is not
- *				set against it. After a scheduled retirement of one of its
- *				sessions its connects are watched until the pool's next one (or for
- *				the gap, but for LEAST_WATCH to LONGEST_WATCH), and set against
+ *	reconnects	clients open far more sessions than they lose: one that throws its
+ *				whole pool away for one that is gone, say. They are told apart by
+ *				login role: what others do under the pool's name is not set
+ *				against them. After a scheduled retirement of one of a role's
+ *				sessions its connects are watched until its next one (or for the
+ *				gap, but for LEAST_WATCH to LONGEST_WATCH), and set against
  *				REPLACEMENTS for each of its sessions retired (by hand those of
  *				the whole pool) and what is normal for it, with room for chance:
  *				NOISE standard deviations of a Poisson process. When they are more
  *				in BAD_ANSWERS of the last ANSWERS (so a restart of the application
- *				is not enough), the sessions of its role in this pool wait for
+ *				is not enough), the sessions of the role in this pool wait for
  *				RECONNECT_PAUSE. On a slow server an answer comes late, to several
  *				retirements at once; so a watch without any connect is no answer,
  *				neither a good nor a bad one, and those of an hour ago are
- *				forgotten. They wait, too, when it gets into a storm meanwhile;
- *				while it is in a storm anyway they wait for its end. What is normal
- *				is learnt where no answer is awaited, and of good ones; while it is
- *				not known, only storms count.
+ *				forgotten. They wait, too, when the role gets into a storm
+ *				meanwhile; while it is in a storm anyway they wait for its end.
+ *
+ * What is normal is learnt where no answer is awaited, and of good ones. An answer
+ * that would be bad before it is known says nothing: it may be the connects that
+ * there always are, or a herd. So it does not count, and the role's sessions wait
+ * while it is learnt, for PM_LEARNING_WINDOWS (bursts.c). Who never has many is
+ * not kept waiting.
  *
  * The roles are few in one pool. When there are more than PM_MOST_JUDGED, the one
- * that has not been judged for the longest time is forgotten. In a storm of the
- * pool a client that was not watched before is in doubt for DOUBT: it may be its
- * own, or not.
+ * that has not been judged for the longest time is forgotten; but nobody who
+ * pauses or is watched, so that the sessions of others bring no pause to its end.
+ * Who finds no place is retired without being judged.
  *
  * The kill switch ends the pauses of the second kind: what follows begins anew.
  * What is remembered is in shared memory, and outlives the worker. Begin and end
@@ -64,12 +68,10 @@
 #define NOISE			4
 #define LEAST_WATCH		5000	/* ms */
 #define LONGEST_WATCH	60000	/* ms; or the gap, if that is longer */
-#define DOUBT			10000	/* ms; the window of bursts.c */
-#define DOUBT_AGAIN		60000	/* ms */
 
 /* ---- refusals ---- */
 
-/* Were there enough of them, while half of the slots were sessions? */
+/* Are there enough of them, while half of the slots were sessions? */
 static bool
 half_full(PmRefusals *refusals, int64 now)
 {
@@ -80,7 +82,7 @@ half_full(PmRefusals *refusals, int64 now)
 		refusals->hour_begin = now;
 		refusals->hour_paused = 0;
 	}
-	return oldest != 0 && now - oldest < REFUSAL_PAUSE && refusals->hour_paused < MOST_HALF_PAUSE;
+	return oldest != 0 && now - oldest < REFUSAL_PAUSE;
 }
 
 /* Notes what is new. */
@@ -112,11 +114,21 @@ server_is_full(int64 now)
 
 	look_at_refusals(refusals, now);
 	full = refusals->last_full != 0 && now - refusals->last_full < REFUSAL_PAUSE;
-	half = half_full(refusals, now);
+	half = half_full(refusals, now) && refusals->hour_paused < MOST_HALF_PAUSE;
 	if (half && !full)
 		refusals->hour_paused += Min(now - refusals->looked_at, LONGEST_STEP);
 	refusals->looked_at = now;
 	return full || half;
+}
+
+static const char *
+why_resumed(int64 now, bool matters)
+{
+	if (!matters)
+		return "no pool retires on schedule any more";
+	if (half_full(&pm_shared->refusals, now))
+		return "logins that hang may be what fills the server, and pauses for them have taken their share of an hour";
+	return "the server has not refused a connection for a minute";
 }
 
 static void
@@ -132,133 +144,120 @@ watch_server(int64 now, bool matters)
 	else if (pm_shared->refusing && !refuses)
 	{
 		pm_event(PM_EVENT_RETIREMENT_RESUMED, NULL, false, 0, "{\"reason\": \"refusals\"}");
-		ereport(LOG, (errmsg("pool_monitor resumes scheduled retirement: the server has not refused a connection for %d seconds",
-							 REFUSAL_PAUSE / 1000)));
+		ereport(LOG, (errmsg("pool_monitor resumes scheduled retirement: %s", why_resumed(now, matters))));
 	}
 	pm_shared->refusing = refuses;
 }
 
 /* ---- reconnects ---- */
 
-static uint64
-retired(int account)
+/* Sessions of the pool that were not retired on schedule, but for a constant. */
+static int64
+retired_by_hand(int account)
 {
-	return pg_atomic_read_u64(&pm_shared->accounts[account].counters[PM_RETIRED]);
+	PmAccount  *shared = &pm_shared->accounts[account];
+
+	return (int64) pg_atomic_read_u64(&shared->counters[PM_RETIRED]) - shared->pace.scheduled;
 }
 
-/* Of the watched client. */
+/* What the watch has seen. */
 static uint64
-connects(int account)
+opened(PmJudged *judged)
 {
-	return pg_atomic_read_u64(&pm_shared->accounts[account].watched_connects);
+	return pg_atomic_read_u64(&judged->connects) - judged->connects_before;
 }
 
+/* A retired session that has moved is counted elsewhere, so it may look like fewer. */
+static int64
+lost(PmJudged *judged, int account)
+{
+	return judged->lost + Max(retired_by_hand(account) - judged->by_hand_before, 0);
+}
+
+static bool
+is_of(PmJudged *judged, Oid role)
+{
+	return pg_atomic_read_u32(&judged->role) == role;
+}
+
+/* Must not be forgotten. */
+static bool
+is_in_use(const PmJudged *judged)
+{
+	return judged->paused_until != 0 || judged->learning || judged->watched_since != 0;
+}
+
+/* Whose connects are counted from now on. */
+static void
+take_place(PmJudged *judged, Oid role, int64 now)
+{
+	pg_atomic_write_u32(&judged->role, InvalidOid);
+	memset(&judged->paused_until, 0, sizeof(*judged) - offsetof(PmJudged, paused_until));
+	judged->judged_at = judged->calm_since = now;
+	pg_atomic_write_u32(&judged->role, role);
+}
+
+/*
+ * The role's place; if it has none, that of who was judged first, of those that may
+ * be forgotten. NULL: there is none.
+ */
 static PmJudged *
-find_judged(PmPace *pace, Oid role)
+judged_of(PmPace *pace, Oid role, int64 now)
 {
+	PmJudged   *oldest = NULL;
+
 	for (int i = 0; i < PM_MOST_JUDGED; i++)
 	{
-		if (pace->judged[i].role == role)
-			return &pace->judged[i];
+		PmJudged   *judged = &pace->judged[i];
+
+		if (is_of(judged, role))
+			return judged;
+		if (!is_in_use(judged) && (oldest == NULL || judged->judged_at < oldest->judged_at))
+			oldest = judged;
 	}
-	return NULL;
-}
-
-/* The watched role's place; if it has none, that of who was judged first. */
-static PmJudged *
-watched_judged(PmPace *pace)
-{
-	PmJudged   *judged = find_judged(pace, pace->watched_role);
-
-	if (judged != NULL)
-		return judged;
-	judged = &pace->judged[0];
-	for (int i = 1; i < PM_MOST_JUDGED; i++)
-	{
-		if (pace->judged[i].judged_at < judged->judged_at)
-			judged = &pace->judged[i];
-	}
-	memset(judged, 0, sizeof(*judged));
-	judged->role = pace->watched_role;
-	judged->judged_at = pm_monotonic_ms();
-	judged->normal = -1;
-	return judged;
-}
-
-static void
-update_storm(PmPace *pace, int account, int64 now)
-{
-	bool		doubt = pace->doubt_since != 0 && now - pace->doubt_since < DOUBT;
-
-	pace->storm = doubt ? pm_bursts_in_storm(account) : pm_bursts_own_storm(account);
-}
-
-/* From now on it is this session's client whose connects are counted. */
-static void
-watch_client(PmPace *pace, int account, const PmSession *session, int64 now)
-{
-	pg_atomic_uint64 *watched = &pm_shared->accounts[account].watched;
-	uint64		key = pm_client_key(session->userid, &session->client_addr);
-
-	if (pg_atomic_read_u64(watched) == key)
-		return;
-	pace->watched_role = session->userid;
-	pg_atomic_write_u64(watched, key);
-	if (pm_bursts_in_storm(account) && (pace->doubt_since == 0 || now - pace->doubt_since >= DOUBT_AGAIN))
-		pace->doubt_since = now;
-	update_storm(pace, account, now);
+	if (oldest != NULL)
+		take_place(oldest, role, now);
+	return oldest;
 }
 
 /* The session is the next one of its pool to be retired, if nothing speaks against it. */
 void
 pm_pauses_note_next(int account, const PmSession *session)
 {
-	PmPace	   *pace = &pm_shared->accounts[account].pace;
-
-	if (pace->watched_since == 0)
-		watch_client(pace, account, session, pm_monotonic_ms());
+	(void) judged_of(&pm_shared->accounts[account].pace, session->userid, pm_monotonic_ms());
 }
 
-/*
- * What is normal is taken anew only where no answer was bad: a herd must not become
- * it. That of the whole pool, which is more, stands in as long as there is nothing
- * else.
- */
 static void
-update_normal(PmJudged *judged, int account)
+begin_watch(PmJudged *judged, int account, int64 now)
 {
-	if (judged->answers == 0 && !pm_bursts_own_normal(account, &judged->normal) && judged->normal < 0)
-		(void) pm_bursts_normal(account, &judged->normal);
+	judged->watched_since = now;
+	judged->connects_before = pg_atomic_read_u64(&judged->connects);
+	judged->by_hand_before = retired_by_hand(account);
+	judged->lost = 0;
 }
 
-/* The retirement that has just happened is counted, and belongs to the watch. */
 static void
-begin_watch(PmPace *pace, int account)
+end_watch(PmJudged *judged, int64 now)
 {
-	PmJudged   *judged = watched_judged(pace);
-
-	if (judged->paused_until != 0)
-		return;
-	update_normal(judged, account);
-	pace->watched_since = pace->last_retired;
-	pace->connects = connects(account);
-	pace->retired = retired(account) - 1;
+	judged->watched_since = 0;
+	judged->calm_since = Max(judged->calm_since, now);
 }
 
 static void
-begin_pause(PmPace *pace, PmJudged *judged, int account, int64 now)
+begin_pause(PmJudged *judged, int account, int64 now)
 {
 	const char *name = pm_shared->accounts[account].name;
 
 	pm_event(PM_EVENT_RETIREMENT_PAUSED, name, false, 0,
-			 "{\"reason\": \"reconnects\", \"retired\": " UINT64_FORMAT ", \"connects\": " UINT64_FORMAT ", \"seconds\": %d}",
-			 retired(account) - pace->retired, connects(account) - pace->connects, RECONNECT_PAUSE / 1000);
+			 "{\"reason\": \"reconnects\", \"retired\": " INT64_FORMAT ", \"connects\": " UINT64_FORMAT ", \"seconds\": %d}",
+			 lost(judged, account), opened(judged), RECONNECT_PAUSE / 1000);
 	ereport(LOG,
 			(errmsg("pool \"%s\": scheduled retirement pauses for %d seconds: the pool reconnects faster than its sessions are retired",
 					name, RECONNECT_PAUSE / 1000)));
 	judged->paused_until = now + RECONNECT_PAUSE;
 	judged->answers = 0;
-	pace->watched_since = 0;
+	judged->learning = false;
+	end_watch(judged, now);
 }
 
 static void
@@ -271,27 +270,39 @@ end_pause(PmJudged *judged, int account)
 	judged->paused_until = 0;
 }
 
-/* The watch is over, after so many retirements of the client. */
+/* The answer counts. */
 static void
-judge(PmPace *pace, int account, uint64 lost, int64 now)
+note_answer(PmJudged *judged, bool bad, int64 now)
 {
-	PmJudged   *judged = watched_judged(pace);
-	double		seconds = (now - pace->watched_since) / 1000.0;
-	double		opened = connects(account) - pace->connects;
-	double		expected = judged->normal * seconds;
-	bool		bad = judged->normal >= 0 && opened > REPLACEMENTS * lost + expected + NOISE * sqrt(expected) + 1;
-
-	pace->watched_since = 0;
-	if (opened == 0)
-		return;
 	if (now - judged->judged_at > HOUR)
 		judged->answers = 0;
 	judged->answers = ((judged->answers << 1) | bad) & ((1 << ANSWERS) - 1);
 	judged->judged_at = now;
-	if (!bad && judged->normal >= 0)
-		pm_bursts_learn(account, Max(opened - REPLACEMENTS * (double) lost, 0) / seconds);
+}
+
+/* The watch is over. */
+static void
+judge(PmJudged *judged, int account, int64 now)
+{
+	double		seconds = (now - judged->watched_since) / 1000.0;
+	double		connects = opened(judged);
+	double		replaced = REPLACEMENTS * (double) lost(judged, account);
+	double		expected = judged->normal.rate * seconds;
+	bool		bad = connects > replaced + expected + NOISE * sqrt(expected) + 1;
+
+	end_watch(judged, now);
+	if (connects == 0)
+		return;
+	if (bad && judged->normal.windows < PM_LEARNING_WINDOWS)
+	{
+		judged->learning = true;
+		return;
+	}
+	note_answer(judged, bad, now);
+	if (!bad)
+		pm_bursts_learn(&judged->normal, Max(connects - replaced, 0) / seconds);
 	if (pg_popcount32(judged->answers) >= BAD_ANSWERS)
-		begin_pause(pace, judged, account, now);
+		begin_pause(judged, account, now);
 }
 
 /* This session was retired on schedule, and is counted. */
@@ -300,27 +311,51 @@ pm_pauses_note_retired(int account, const PmSession *session, int64 gap)
 {
 	PmPace	   *pace = &pm_shared->accounts[account].pace;
 	int64		now = pm_monotonic_ms();
+	PmJudged   *judged = judged_of(pace, session->userid, now);
 
-	if (pace->watched_since != 0 && now - pace->watched_since >= LEAST_WATCH)
-		judge(pace, account, retired(account) - 1 - pace->retired, now);
 	pace->last_retired = now;
 	pace->gap = gap;
-	if (pace->watched_since == 0)
-	{
-		watch_client(pace, account, session, now);
-		begin_watch(pace, account);
-	}
-	else if (pm_client_key(session->userid, &session->client_addr) !=
-			 pg_atomic_read_u64(&pm_shared->accounts[account].watched))
-		pace->retired++;		/* not the watched client's */
+	pace->scheduled++;
+	if (judged == NULL)
+		return;
+	if (judged->watched_since != 0 && now - judged->watched_since >= LEAST_WATCH)
+		judge(judged, account, now);
+	judged->calm_since = now + LEAST_WATCH;
+	if (judged->paused_until != 0 || judged->learning)
+		return;
+	if (judged->watched_since == 0)
+		begin_watch(judged, account, now);
+	judged->lost++;
+}
+
+/* The kill switch is off: what follows begins anew. */
+static void
+forget_answers(PmJudged *judged, int account, int64 now)
+{
+	if (judged->paused_until != 0)
+		end_pause(judged, account);
+	judged->answers = 0;
+	judged->learning = false;
+	if (judged->watched_since != 0)
+		end_watch(judged, now);
 }
 
 static void
-forget_answers(PmPace *pace)
+watch_role(PmPace *pace, int i, int account, int64 now)
 {
-	pace->watched_since = 0;
-	for (int i = 0; i < PM_MOST_JUDGED; i++)
-		pace->judged[i].answers = 0;
+	PmJudged   *judged = &pace->judged[i];
+
+	judged->storm = pm_bursts_role_in_storm(account, i);
+	if (judged->paused_until != 0 && now >= judged->paused_until)
+		end_pause(judged, account);
+	if (judged->normal.windows >= PM_LEARNING_WINDOWS)
+		judged->learning = false;
+	if (judged->watched_since == 0 && !judged->learning)
+		return;
+	if (judged->storm)
+		begin_pause(judged, account, now);
+	else if (judged->watched_since != 0 && now - judged->watched_since > Max(LONGEST_WATCH, pace->gap))
+		judge(judged, account, now);
 }
 
 static void
@@ -328,22 +363,14 @@ watch_pool(int account, int64 now, bool enabled)
 {
 	PmPace	   *pace = &pm_shared->accounts[account].pace;
 
-	update_storm(pace, account, now);
 	for (int i = 0; i < PM_MOST_JUDGED; i++)
 	{
-		int64		until = pace->judged[i].paused_until;
-
-		if (until != 0 && (now >= until || !enabled))
-			end_pause(&pace->judged[i], account);
+		if (is_of(&pace->judged[i], InvalidOid))
+			continue;
+		watch_role(pace, i, account, now);
+		if (!enabled)
+			forget_answers(&pace->judged[i], account, now);
 	}
-	if (!enabled)
-		forget_answers(pace);
-	if (pace->watched_since == 0)
-		return;
-	if (pm_bursts_own_storm(account))
-		begin_pause(pace, watched_judged(pace), account, now);
-	else if (now - pace->watched_since > Max(LONGEST_WATCH, pace->gap))
-		judge(pace, account, retired(account) - pace->retired, now);
 }
 
 /* Called by the worker before it asks. matters: does any pool retire on schedule? */
@@ -364,14 +391,16 @@ pm_pauses_tick(const PmRules *rules, bool matters)
 bool
 pm_paused(int account, Oid role)
 {
-	const PmPace *pace = &pm_shared->accounts[account].pace;
+	PmPace	   *pace = &pm_shared->accounts[account].pace;
 
-	if (pm_shared->refusing || (pace->storm && pace->watched_role == role))
+	if (pm_shared->refusing)
 		return true;
 	for (int i = 0; i < PM_MOST_JUDGED; i++)
 	{
-		if (pace->judged[i].role == role && pace->judged[i].paused_until != 0)
-			return true;
+		PmJudged   *judged = &pace->judged[i];
+
+		if (is_of(judged, role))
+			return judged->storm || judged->learning || judged->paused_until != 0;
 	}
 	return false;
 }

@@ -272,10 +272,8 @@ begin_session(void)
 	bool		echo;
 	PmPlace		place = my_place(&echo);
 	int			account = pm_sheet_begin(sheet, place);
-	PmAddr		addr;
 
-	pm_copy_address(&addr, &MyBEEntry->st_clientaddr);
-	pm_account_note_client(account, MyBEEntry->st_userid, &addr);
+	pm_account_note_role(account, MyBEEntry->st_userid);
 	pm_login_stage = PM_LOGIN_BEGUN;
 	pm_holds_begin(sheet, my_slot);
 	role_at_begin = GetUserId();

@@ -330,6 +330,15 @@ is(
 	1,
 	'an event says so, once'
 );
+
+# the log says why it is over
+$node->append_conf('postgresql.conf', "pool_monitor.recycle_enabled = off\n");
+$node->reload;
+wait_for_log(
+	$node,
+	qr/pool_monitor resumes scheduled retirement: no pool retires on schedule any more/,
+	'not because of time, if all is switched off'
+);
 $scarce->close;
 
 # leak suspects: told once for each transaction, never touched
