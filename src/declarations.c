@@ -187,7 +187,7 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 	{
 		pm_acting_check_row(trigger);
-		if (!changes_nothing(trigger))
+		if (pm_shared == NULL || !changes_nothing(trigger))
 			note_change();
 	}
 	else if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))

@@ -415,9 +415,12 @@ $node->psql('tenants',
 query(
 	'SET ROLE owner; CREATE EXTENSION pgcrypto; DROP EXTENSION pgcrypto; ALTER DATABASE postgres CONNECTION LIMIT 50; CREATE TABLE mine (); DROP TABLE mine'
 );
+query(
+	"UPDATE pool_monitor.pools SET description = 'x'; UPDATE pool_monitor.pools SET workers = workers"
+);
 query('SELECT pool_monitor.reload()');
 is(log_count($node, 'pool_monitor errand: loading', $offset),
-	1, 'extensions, tables and settings of tenants make no load');
+	1, 'extensions, tables and settings of tenants make no load, nor does a change of nothing');
 
 # what the owner of the database sets does not reach the process that loads
 query('CREATE TABLE busy (n int); GRANT ALL ON busy TO PUBLIC');
@@ -552,6 +555,22 @@ my @denied = (
 	"UPDATE pool_monitor.pools SET name = 'zz' WHERE name = 'before'",
 	"MERGE INTO pool_monitor.pools p USING (SELECT 1) s ON p.name = 'before' WHEN MATCHED THEN DELETE",
 	"INSERT INTO pool_monitor.pools (name) VALUES ('before') ON CONFLICT (name) DO UPDATE SET application_name = 'x'",
+);
+my $many = 'SELECT i::text FROM generate_series(1, 100) i';
+like(
+	try("BEGIN; SET ROLE declarer; INSERT INTO pool_monitor.pools (name) $many"),
+	qr/ERROR:  \d+ pools are declared, but there is room for 64/,
+	'nor may she push others out of force'
+);
+like(
+	(
+		$node->psql(
+			'postgres',
+			"BEGIN; SET ROLE signaller; INSERT INTO pool_monitor.pools (name) $many; ROLLBACK"
+		)
+	)[2],
+	qr/WARNING:  \d+ pools are declared/,
+	'which is a warning for who may end sessions'
 );
 my @allowed = (
 	"UPDATE pool_monitor.pools SET workers = 3 WHERE name = 'before'",

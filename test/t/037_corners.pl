@@ -10,13 +10,42 @@ use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my $node;
 my $pools = "SELECT string_agg(pool, ',' ORDER BY pool) FROM pool_monitor.budgets";
+
+# The worker's process, without a login: a child of the postmaster of that title.
+sub worker_pid
+{
+	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
+	my @pids = grep { -r "/proc/$_/stat" && slurp_file("/proc/$_/stat") =~ /\) \S+ $postmaster / }
+	  map { m{/proc/(\d+)$} } glob '/proc/[0-9]*';
+	my ($pid) = grep { slurp_file("/proc/$_/cmdline") =~ /pool_monitor \0*$/ } @pids;
+	return $pid;
+}
+
+# How often the worker has woken up to do something.
+sub samples
+{
+	my $text = slurp_file('/proc/' . worker_pid() . '/status');
+	return ($text =~ /^voluntary_ctxt_switches:\s+(\d+)/m)[0];
+}
+
+sub eventually
+{
+	my ($what) = @_;
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return 1 if $what->();
+		select(undef, undef, undef, 0.1);
+	}
+	return 0;
+}
 
 # ---- logical replication ----
 
 my $publisher =
   new_server('publisher', "wal_level = logical\n", init => {allows_streaming => 'logical'});
-my $node = new_server('subscriber', <<'EOC');
+$node = new_server('subscriber', <<'EOC');
 max_worker_processes = 12
 EOC
 
@@ -54,14 +83,77 @@ SKIP:
 	$node->psql('postgres',
 		"DO \$\$ BEGIN FOR i IN 1..60 LOOP PERFORM pg_notify('fill', repeat('x', 7000) || i); END LOOP; END \$\$"
 	);
-	my $offset = -s $node->logfile;
+	my $from = -s $node->logfile;
 	$node->safe_psql('postgres', 'SELECT pool_monitor.reset()') for 1 .. 40;
 	wait_for($node, 'SELECT pool_monitor.reload() = 0', 'declarations are loaded meanwhile');
 	$listener->query('COMMIT');
 	$listener->quit;
-	cmp_ok(log_count($node, 'could not tell those who LISTEN', $offset),
+	cmp_ok(log_count($node, 'could not tell those who LISTEN', $from),
 		'<=', 1, 'said once at most');
 }
+
+# ---- what other roles lock ----
+
+# Somebody keeps everybody out of pg_database, logins too: the worker does not wait.
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE pg_database IN ACCESS EXCLUSIVE MODE');
+my $offset = -s $node->logfile;
+$node->reload;
+wait_for_log(
+	$node,
+	qr/could not load the declared pools: somebody holds a lock on pg_database/,
+	'a lock on pg_database is an outcome', $offset
+);
+is(
+	$holder->query_safe(
+		"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pool_monitor' AND wait_event_type = 'Lock'"
+	),
+	'0',
+	'the worker does not wait for it'
+);
+$holder->query_safe('COMMIT');
+wait_for($node, 'SELECT pool_monitor.reload() = 0', 'afterwards it loads');
+
+# A plain role fills the lock table. The worker needs it for look-ups, and goes on
+# sampling without them.
+$node->append_conf('postgresql.conf',
+	"max_locks_per_transaction = 10\npool_monitor.protected_roles = 'nobody'\n");
+$node->restart;
+$node->safe_psql('postgres', 'CREATE ROLE plain LOGIN');
+my $filler =
+  $node->background_psql('postgres', extra_params => ['-U', 'plain'], on_error_stop => 0);
+$filler->query('SELECT pg_advisory_lock(i) FROM generate_series(1, 1000000) i');
+my $before = worker_pid();
+$offset = -s $node->logfile;
+$node->reload;
+wait_for_log(
+	$node,
+	qr/pool_monitor puts something off for 10 seconds: out of shared memory/,
+	'a lock table that is full', $offset
+);
+my $samples = samples();
+ok(eventually(sub { samples() > $samples }), 'the sampling goes on');
+is(worker_pid(), $before, 'in the same process');
+$filler->quit;
+wait_for($node, 'SELECT pool_monitor.reload() = 0', 'and when there is room, it loads');
+is(log_count($node, 'puts something off', $offset) <= 4, 1, 'said once for each task');
+
+# ---- passwords guessed by the way of replication ----
+
+$node->safe_psql('postgres', "CREATE ROLE secret LOGIN PASSWORD 'right'");
+my $hba = slurp_file($node->data_dir . '/pg_hba.conf');
+open my $file, '>', $node->data_dir . '/pg_hba.conf' or die;
+print $file "local all secret scram-sha-256\n$hba";
+close $file;
+$node->reload;
+$ENV{PGPASSWORD} = 'wrong';
+my $failures = "SELECT sum(auth_failures) FROM pool_monitor.pool_stats";
+my $guessed  = $node->safe_psql('postgres', $failures);
+$node->psql('postgres', 'SELECT 1',
+	connstr => $node->connstr('postgres') . " user=secret replication=$_")
+  foreach ('false', 'database');
+delete $ENV{PGPASSWORD};
+is($node->safe_psql('postgres', "$failures") - $guessed, 2, 'are failures, too');
 
 # ---- no worker slot ----
 
