@@ -51,8 +51,12 @@ EOC
 
 $publisher->safe_psql('postgres', 'CREATE PUBLICATION p FOR TABLE pool_monitor.pools');
 $publisher->safe_psql('postgres', "INSERT INTO pool_monitor.pools (name) VALUES ('copied')");
-$node->safe_psql('postgres',
-	sprintf("CREATE SUBSCRIPTION s CONNECTION '%s' PUBLICATION p", $publisher->connstr('postgres'))
+$node->safe_psql(
+	'postgres',
+	sprintf(
+		"CREATE SUBSCRIPTION s CONNECTION 'host=%s port=%s dbname=postgres' PUBLICATION p",
+		$publisher->host, $publisher->port
+	)
 );
 wait_for($node, $pools, 'rows that the first copy brings are in force', 'copied');
 $publisher->safe_psql('postgres', "INSERT INTO pool_monitor.pools (name) VALUES ('streamed')");
