@@ -164,7 +164,6 @@ note_fatal(const ErrorData *edata)
 static bool
 is_exit_of_errands(const ErrorData *edata)
 {
-	static uint32 hidden = 0;
 	uint32		exits;
 
 	if (IsUnderPostmaster || edata->elevel != LOG || UsedShmemSegAddr == NULL || pm_shared == NULL ||
@@ -173,9 +172,9 @@ is_exit_of_errands(const ErrorData *edata)
 		strstr(edata->message, PM_ERRANDS_NAME) == NULL)
 		return false;
 	exits = pg_atomic_read_u32(&pm_shared->errand_words.orderly_exits);
-	if (exits == hidden || exits == 0)
+	if (exits == pm_shared->errand_words.hidden_exits)
 		return false;
-	hidden = exits;
+	pm_shared->errand_words.hidden_exits = exits;
 	return true;
 }
 

@@ -205,6 +205,8 @@ typedef struct PmErrands
 typedef struct PmErrandWords
 {
 	pg_atomic_uint32 orderly_exits; /* whose callbacks have run */
+	uint32		hidden_exits;	/* the postmaster's: of these, at the last one
+								 * that it kept out of the log */
 	char		fatal[PM_LOAD_MESSAGE_LEN]; /* what ended the last one;
 											 * written by itself, read when it
 											 * is gone */
