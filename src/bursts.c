@@ -144,12 +144,17 @@ storm_limit(const PmRules *rules, int account, const Watch *watch)
 	double		own_rate;
 	int			room = room_of(rules, account, &own_rate);
 	int			least = STORM_LEAST;
+	double		normal = watch->normal.rate;
 
+	/* the first windows may be a part of one, or of the storm itself */
 	if (room < 0 && watch->normal.windows < LEARNING)
+	{
 		least = STORM_UNKNOWN;
+		normal = 0;
+	}
 	if (room < 0)
 		room = PM_PEAK_COUNT(pg_atomic_read_u64(&pm_shared->accounts[account].peak));
-	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * watch->normal.rate, OWN_FACTOR * own_rate) * WINDOW);
+	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * normal, OWN_FACTOR * own_rate) * WINDOW);
 }
 
 static void
