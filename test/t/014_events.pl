@@ -121,7 +121,7 @@ foreach my $name ('storm', 'stampede')
 	my ($out, $err) = ('', '');
 	$storm{$name} = IPC::Run::start(
 		[
-			'pgbench', '-n',          '-C', '-c', '4', '-T', 10 * $timeout,
+			'pgbench', '-n',          '-C', '-c', '1', '-T', 10 * $timeout,
 			'-f',      $storm_script, '-d', $node->connstr('postgres') . ' user=client'
 		],
 		'>',
