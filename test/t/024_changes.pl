@@ -62,7 +62,8 @@ sub setting
 
 sub retired { return "SELECT retired FROM pool_monitor.pool_stats WHERE pool = '$_[0]'" }
 
-# Its first session is gone. It has enough of them for a machine that is slow.
+# Its first session is gone. It has enough of them for a machine that is slow, and
+# fewer than a storm is made of.
 sub has_begun
 {
 	my ($pool) = @_;
@@ -129,7 +130,7 @@ wait_for(
 
 # declarations that cannot be loaded
 pools(row('load'));
-my $load = holder('load', 40);
+my $load = holder('load', 18);
 has_begun('load');
 my $offset = -s $node->logfile;
 setting("pool_monitor.database = 'nonexistent'");
@@ -169,7 +170,7 @@ $_->close foreach $owner, $locker, $load;
 
 # roles
 pools(row('roles'));
-my $roles = holder('roles', 40);
+my $roles = holder('roles', 18);
 has_begun('roles');
 setting("pool_monitor.protected_roles = 'app'");
 wait_for($node,
@@ -405,7 +406,7 @@ $_->close foreach $member, $safe;
 
 # a role that becomes a member while others of it are retired
 pools(row('granted'));
-my $granted = holder('granted', 40);
+my $granted = holder('granted', 18);
 has_begun('granted');
 $node->safe_psql('postgres', 'GRANT guards TO app');
 $node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
