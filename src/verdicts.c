@@ -30,7 +30,7 @@
  * server's file of them when it started, which the first one does not: so mostly the
  * worker has none. Then all memberships are read at once, into memory, for all walks
  * until something changes. This cannot be cut off, and takes as long as there are
- * memberships (a tenth of a second for half a million or so); so that the worker has
+ * memberships; so that the worker has
  * time for other things, it is not done again before READ_SHARE times as long has
  * passed. When memberships change faster than all of them can be read, nobody who is a
  * member of anything is retired by that worker, until they change less.
