@@ -33,6 +33,7 @@
 
 #include <signal.h>
 
+#include "access/xact.h"
 #include "clock.h"
 #include "compat.h"
 #include "errands.h"
@@ -306,10 +307,39 @@ override_settings(void)
 	}
 }
 
+/*
+ * The errand itself: with the message of an error, or NULL. Raises nothing but FATAL
+ * (this process is terminated), which the worker notices.
+ */
+static char *
+run_errand(const PmErrands *errand)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *volatile failure = NULL;
+
+	PG_TRY();
+	{
+		if (errand->kind == PM_ERRAND_LOAD)
+			pm_load(errand->ticket);
+		else
+			pm_notify();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		failure = CopyErrorData()->message;
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	return failure;
+}
+
 void
 pm_errands_main(Datum arg)
 {
 	PmErrands	errand;
+	char	   *failure;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGINT, StatementCancelHandler);	/* lock_timeout needs it */
@@ -323,10 +353,11 @@ pm_errands_main(Datum arg)
 	ereport(DEBUG1, (errmsg_internal("pool_monitor errand: %s", errand_text(errand.kind))));
 	override_settings();
 	BackgroundWorkerInitializeConnectionByOid(errand.database, InvalidOid, 0);
-	if (errand.kind == PM_ERRAND_LOAD)
-		pm_load(errand.ticket);
-	else
-		pm_notify();
+	failure = run_errand(&errand);
+	if (errand.kind == PM_ERRAND_NOTIFY)
+		pm_notify_done(failure);
+	else if (failure != NULL)
+		pm_load_failed(errand.ticket, failure);
 	proc_exit(1);
 }
 

@@ -88,23 +88,21 @@ pm_sheet_begin(PmSheet *sheet, PmPlace place)
 }
 
 /*
- * It ends, and belongs to this account by now; lifetime in us. Returns the
- * account that it was counted in.
+ * It ends, and belongs to this account by now; lifetime in us. Writes the name of
+ * the account that it was counted in, NAMEDATALEN bytes: afterwards the place may be
+ * somebody else's.
  */
-int
-pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime)
+void
+pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char *name)
 {
-	int			account;
-
 	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
 	add_new(sheet);
 	if (sheet->account != place.account)
 		sheet->account = pm_account_move(sheet->account, place, 0);
-	account = sheet->account;
-	pm_account_end(account, how, lifetime);
+	strlcpy(name, pm_shared->accounts[sheet->account].name, NAMEDATALEN);
+	pm_account_end(sheet->account, how, lifetime);
 	sheet->begun = false;
 	LWLockRelease(&sheet->lock);
-	return account;
 }
 
 /* Allocates in the current memory context. */

@@ -55,7 +55,7 @@ typedef struct PmOpen
 extern int64 pm_hold_until(const PmSheet *sheet, TimestampTz start, TimestampTz now, int64 at);
 extern void pm_sheet_init(PmSheet *sheet, int tranche);
 extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place);
-extern int	pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime);
+extern void pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char *name);
 extern void pm_open_init(PmOpen *open);
 extern int	pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen *open);
 extern void pm_settle_all(PmTally *tally, PmOpen *open);

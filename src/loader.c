@@ -451,8 +451,9 @@ no_table(uint64 ticket, PmTableResult why)
 			   psprintf("database \"%s\" has no extension pool_monitor", pm_database));
 }
 
-static void
-load(uint64 ticket)
+/* The whole errand; the outcome is in shared memory. */
+void
+pm_load(uint64 ticket)
 {
 	Relation	table;
 	PmTableResult found;
@@ -482,28 +483,9 @@ load(uint64 ticket)
 	CommitTransactionCommand();
 }
 
-/*
- * The whole errand. Raises nothing but FATAL (the process is terminated), which
- * the worker notices: the outcome is in shared memory.
- */
+/* An error has ended it. */
 void
-pm_load(uint64 ticket)
+pm_load_failed(uint64 ticket, const char *message)
 {
-	MemoryContext context = CurrentMemoryContext;
-
-	PG_TRY();
-	{
-		load(ticket);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		set_result(ticket, PM_LOAD_FAILED, error->message);
-	}
-	PG_END_TRY();
+	set_result(ticket, PM_LOAD_FAILED, message);
 }

@@ -17,5 +17,6 @@ extern bool pm_find_database(Oid *found);
 
 /* For the process that has a database; see errands.c. */
 extern void pm_load(uint64 ticket);
+extern void pm_load_failed(uint64 ticket, const char *message);
 
 #endif							/* PM_LOADER_H */

@@ -25,7 +25,6 @@
 #include "notifier.h"
 #include "shmem.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define NOTIFY_INTERVAL 500		/* ms */
@@ -127,8 +126,12 @@ notify(const PmEvent *event)
 	pfree(json.data);
 }
 
-static void
-notify_all(void)
+/*
+ * The whole errand. What an error (the queue of notifications is full) kept from
+ * being told is told by the next one.
+ */
+void
+pm_notify(void)
 {
 	PmEvents   *events = pm_shared->events;
 	uint64		last;
@@ -147,44 +150,20 @@ notify_all(void)
 	pm_account_raise(&events->notified_seq, last);
 }
 
-/* Once for each cause: it is tried again and again, and may last for days. */
-static void
-log_failure(const char *message)
+/*
+ * After it: with the message of its error, or NULL. Logged once for each cause: it
+ * is tried again and again, and may last for days.
+ */
+void
+pm_notify_done(const char *failure)
 {
 	char		cut[PM_LOAD_MESSAGE_LEN];
 
-	strlcpy(cut, message, sizeof(cut));
-	if (strcmp(pm_shared->notify_message, cut) != 0 && cut[0] != '\0')
+	strlcpy(cut, failure ? failure : "", sizeof(cut));
+	if (strcmp(pm_shared->notify_message, cut) != 0 && failure != NULL)
 		ereport(LOG,
-				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", message),
+				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", failure),
 				 errdetail("It tries again every %d seconds. The events are in the view pool_monitor.events.",
 						   RETRY_INTERVAL / 1000)));
 	strlcpy(pm_shared->notify_message, cut, sizeof(pm_shared->notify_message));
-}
-
-/*
- * The whole errand. What an error (the queue of notifications is full) kept from
- * being told is told by the next one.
- */
-void
-pm_notify(void)
-{
-	MemoryContext context = CurrentMemoryContext;
-
-	PG_TRY();
-	{
-		notify_all();
-		log_failure("");
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		log_failure(error->message);
-	}
-	PG_END_TRY();
 }

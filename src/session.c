@@ -351,14 +351,14 @@ end_session(void)
 	PmCounter	how = how_it_ends();
 	bool		echo;
 	PmPlace		place = my_place(&echo);
-	int			account;
+	char		name[NAMEDATALEN];
 
 	pm_holds_finish();
-	account = pm_sheet_end(sheet, place, how, lifetime);
+	pm_sheet_end(sheet, place, how, lifetime, name);
 	if (echo)
 		ereport(LOG_SERVER_ONLY,
 				(errmsg("pool \"%s\": session ended: %s, after %.3f s and %u transactions",
-						pm_shared->accounts[account].name, words[how], Max(lifetime, 0) / 1000000.0,
+						name, words[how], Max(lifetime, 0) / 1000000.0,
 						sheet->transactions - transactions_before),
 				 errhidestmt(true)));
 }

@@ -30,10 +30,10 @@
  * server's file of them when it started, which the first one does not: so mostly the
  * worker has none. Then all memberships are read at once, into memory, for all walks
  * until something changes. This cannot be cut off, and takes as long as there are
- * memberships; so that the worker has
- * time for other things, it is not done again before READ_SHARE times as long has
- * passed. When memberships change faster than all of them can be read, nobody who is a
- * member of anything is retired by that worker, until they change less.
+ * memberships; so that the worker has time for other things, it is not done again
+ * before READ_SHARE times as long has passed. When memberships change faster than all
+ * of them can be read, that worker retires nobody, of whatever role, until they change
+ * less.
  *
  * The server's own functions for this are not used: they build the whole list of a
  * role's memberships, in time that grows with the square of it, remember that of

@@ -11,12 +11,44 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server wait_for wait_for_log log_count declare create_replay python);
+our @EXPORT = qw(new_server wait_for wait_for_log log_count declare create_replay make_certificate
+  must_run python);
 
 # Debian's own: what apt installs is seen by it, and not by another one on PATH.
 sub python
 {
 	return -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
+}
+
+# Runs a command that the rest needs; unlike system_or_bail, a failure ends only
+# this file and not the whole run.
+sub must_run
+{
+	my (@command) = @_;
+	system_log(@command) == 0 or die "failed: @command";
+	return;
+}
+
+# From its next start on, the server speaks TLS, with a certificate of its own.
+sub make_certificate
+{
+	my ($node) = @_;
+	my $data = $node->data_dir;
+
+	must_run(
+		'openssl',                      'req',
+		'-new',                         '-x509',
+		'-days',                        '2',
+		'-nodes',                       '-subj',
+		'/CN=localhost',                '-newkey',
+		'ec',                           '-pkeyopt',
+		'ec_paramgen_curve:prime256v1', '-keyout',
+		"$data/server.key",             '-out',
+		"$data/server.crt"
+	);
+	chmod 0600, "$data/server.key";
+	$node->append_conf('postgresql.conf', "ssl = on\n");
+	return;
 }
 
 # A started server with the extension in database postgres, and more settings.

@@ -73,7 +73,8 @@ sub set_worker_right
 		  ) eq 't';
 		my $old = $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid), pid $worker") =~ s/t\|//r;
 		wait_for($node, "SELECT count(*) $worker AND pid <> $old", 'another worker', '1');
-		select undef, undef, undef, 0.5;
+		my $watched = $node->safe_psql('postgres', 'SELECT sum(seen) FROM pool_monitor.history');
+		wait_for($node, "SELECT sum(seen) > $watched FROM pool_monitor.history", 'it watches');
 	}
 	die "the worker does not go by the server's clock\n";
 }

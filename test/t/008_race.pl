@@ -25,15 +25,7 @@ log_min_messages = warning
 log_line_prefix = '%m [%p] %e <%i> '
 EOC
 $node->append_conf('pg_hba.conf', "host all all 127.0.0.0/8 trust\n");
-system_or_bail(
-	'openssl',                      'req',     '-new',                          '-x509',
-	'-days',                        '2',       '-nodes',                        '-subj',
-	'/CN=localhost',                '-newkey', 'ec',                            '-pkeyopt',
-	'ec_paramgen_curve:prime256v1', '-keyout', $node->data_dir . '/server.key', '-out',
-	$node->data_dir . '/server.crt'
-);
-chmod 0600, $node->data_dir . '/server.key';
-$node->append_conf('postgresql.conf', "ssl = on\n");
+make_certificate($node);
 $node->restart;
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 

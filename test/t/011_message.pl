@@ -11,11 +11,7 @@ use Test::More;
 my $node =
   new_server('message', "pool_monitor.recycle_interval = 1h\nlisten_addresses = '127.0.0.1'\n");
 $node->append_conf('pg_hba.conf', "host all all 127.0.0.0/8 trust\n");
-system_or_bail('openssl', 'req', '-new', '-x509', '-days', '2', '-nodes', '-subj', '/CN=localhost',
-	'-keyout', $node->data_dir . '/server.key',
-	'-out',    $node->data_dir . '/server.crt');
-chmod 0600, $node->data_dir . '/server.key';
-$node->append_conf('postgresql.conf', "ssl = on\n");
+make_certificate($node);
 $node->restart;
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 declare($node,

@@ -15,13 +15,7 @@ max_wal_senders = 0
 pool_monitor.recycle_interval = 1h
 EOC
 my $data = $node->data_dir;
-system_or_bail(
-	'openssl', 'req',   '-new',          '-x509',   '-days',            '2',
-	'-nodes',  '-subj', '/CN=localhost', '-keyout', "$data/server.key", '-out',
-	"$data/server.crt"
-);
-chmod 0600, "$data/server.key";
-$node->append_conf('postgresql.conf', "ssl = on\n");
+make_certificate($node);
 my $rest = slurp_file("$data/pg_hba.conf");
 open my $hba, '>', "$data/pg_hba.conf" or die;
 print $hba "local all scram scram-sha-256\nlocal all unwanted reject\n";
@@ -435,7 +429,7 @@ is(
 );
 
 # ---- a storm ----
-system_or_bail('pgbench', '-i', '-q', '-h', $node->host, '-p', $node->port, 'postgres');
+must_run('pgbench', '-i', '-q', '-h', $node->host, '-p', $node->port, 'postgres');
 $node->safe_psql('postgres', 'SELECT pool_monitor.reset()');
 declare($node,
 	"INSERT INTO pool_monitor.pools (name, application_name) VALUES ('bench', 'pgbench')");

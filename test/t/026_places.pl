@@ -256,7 +256,7 @@ my ($cc)      = run_command([$pg_config, '--cc']);
 my ($include) = run_command([$pg_config, '--includedir-server']);
 my $source    = "$FindBin::RealBin/../../src";
 my $program   = PostgreSQL::Test::Utils::tempdir_short() . '/places';
-system_or_bail(
+must_run(
 	split(' ', $cc),
 	'-O2', '-D_GNU_SOURCE', "-I$include", "-I$source", '-o', $program,
 	"$FindBin::RealBin/../clients/places.c",
