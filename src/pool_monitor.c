@@ -4,15 +4,15 @@
  */
 #include "postgres.h"
 
-#include "declarations.h"
-#include "errands.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+#include "client/logins.h"
+#include "client/session.h"
 #include "fmgr.h"
-#include "guc.h"
-#include "logins.h"
 #include "miscadmin.h"
-#include "session.h"
-#include "shmem.h"
-#include "worker.h"
+#include "pools/changes.h"
+#include "worker/errands.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 

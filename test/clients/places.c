@@ -1,6 +1,6 @@
 /*
  * places.c
- *		Races the places of applications (src/place.h, account.c, books.c) with
+ *		Races the places of applications (src/accounts) with
  *		processes that are stopped at the worst moments.
  *
  * usage: places SECONDS
@@ -24,10 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "account.h"
-#include "guc.h"
-#include "rules.h"
-#include "shmem.h"
+#include "accounts/account.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+#include "pools/rules.h"
 #include "utils/timestamp.h"
 
 #define CHILDREN	6

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-# ---- the file; see src/statformat.h ----
+# ---- the file; see src/statfile/statformat.h ----
 
 # magic, format and major, system_identifier, inode, saved_at, last_event,
 # body_length: eight bytes each; body_crc, complete, unused, crc: four bytes each

@@ -260,7 +260,7 @@ must_run(
 	split(' ', $cc),
 	'-O2', '-D_GNU_SOURCE', "-I$include", "-I$source", '-o', $program,
 	"$FindBin::RealBin/../clients/places.c",
-	"$source/account.c", "$source/books.c"
+	glob "$source/accounts/*.c"
 );
 my $seconds = 5;
 my $output;

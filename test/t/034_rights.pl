@@ -464,7 +464,7 @@ $hostile->safe_psql('postgres',
 );
 
 # Names of functions that are called in SQL, and of what the extension makes.
-my $code   = join ' ', $script, map { slurp_file($_) } glob "$root/src/*.c";
+my $code   = join ' ', $script, map { slurp_file($_) } glob "$root/src/*/*.c";
 my $called = join ', ',
   map { "'$_'" } sort keys %{{map { $_ => 1 } $code =~ /\b([a-z_]\w*)\s*\(/g}};
 my @ours =

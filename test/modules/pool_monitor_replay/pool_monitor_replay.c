@@ -10,9 +10,9 @@
  */
 #include "postgres.h"
 
+#include "base/shmem.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "shmem.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 

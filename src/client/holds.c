@@ -1,0 +1,259 @@
+/*
+ * holds.c
+ *		Writes a session's transactions down on its sheet.
+ *
+ * A transaction holds its connection from its start, which is when its first
+ * statement arrived, to its end. Some statements (VACUUM, CREATE INDEX
+ * CONCURRENTLY) run several transactions that all claim to have started with
+ * the statement: a hold never begins before the last one ended.
+ *
+ * A block that fails ends inside the server at the error, but the client has the
+ * connection until it says ROLLBACK, and no callback tells of that. So the hold
+ * of a block that was begun by BEGIN is kept aside at the error, and written down
+ * when the ROLLBACK (or COMMIT) comes by as a utility statement, or at the
+ * latest with the next transaction. Its time counts as busy all along.
+ *
+ * The server also runs transactions for itself: in the login (triggers); while a
+ * session waits for its client, to catch up with invalidations or to deliver
+ * notifications; after a transaction of a session that listens, to deliver those
+ * that are there already; and when it ends, to drop temporary tables. They hold no
+ * connection from anybody, and are no use of the session. What tells them apart
+ * must not be that a clock goes forward:
+ *
+ *	in the login		the session has not been idle yet, so it has no state
+ *	while it waits		the server reads: no transaction of the client's commits
+ *						between the bytes of a message
+ *	after another one	no message of the client began it, so it claims to have
+ *						begun with the statement of the one that has ended. Of
+ *						what the client begins that holds only for the second
+ *						transaction of one message: then its text is set (or, in a
+ *						procedure, it claims to begin where the first ended), and
+ *						for one after AND CHAIN, but that is in a block
+ *
+ * The server keeps the start of a transaction by the wall clock alone. Where that
+ * was set since the session's last transaction, the monotonic clock, of which we
+ * have a stamp of that end, says which hold is possible: pm_hold_until().
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/clock.h"
+#include "base/compat.h"
+#include "base/shmem.h"
+#include "client/holds.h"
+#include "client/listen.h"
+#include "libpq/libpq.h"
+#include "nodes/parsenodes.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/timestamp.h"
+
+static PmSheet *sheet = NULL;	/* this session's, once it has begun */
+static PmSlot *slot = NULL;		/* likewise */
+static TimestampTz last_statement = 0;	/* when the one began that was under
+										 * way at sheet->last_end */
+static bool ran_utility = false;	/* in the transaction under way: the
+									 * client's */
+static bool in_block = false;	/* begun by BEGIN, not ended */
+static bool ending = false;		/* COMMIT or the like is under way */
+static bool chained = false;	/* that one says AND CHAIN, in a block */
+static bool rolls_back = false; /* that one is a ROLLBACK */
+static bool failed_block = false;	/* failed, and not rolled back yet */
+static int64 failed_hold = 0;	/* us, until it failed */
+static uint32 resets_seen = 0;	/* the longest hold is counted from there */
+static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
+
+/* The longest first: a reader that finds the bucket must find that too. */
+static void
+write_down(int64 hold)
+{
+	int			bucket = pm_bucket(hold);
+	uint32		resets = pg_atomic_read_u32(&pm_shared->resets);
+
+	if (hold > sheet->hold_max || resets != resets_seen)
+		sheet->hold_max = hold;
+	resets_seen = resets;
+	pg_write_barrier();
+	sheet->holds[bucket]++;
+	sheet->octaves |= UINT64CONST(1) << (bucket / PM_OCTAVE_BUCKETS);
+	pg_write_barrier();
+	sheet->transactions++;
+}
+
+/* The client's use of the session ends for now. */
+static void
+note_end(TimestampTz now, int64 at)
+{
+	sheet->last_end = now;
+	sheet->wall_ahead = now - at;
+	slot->used_at = at;
+	last_statement = GetCurrentStatementStartTimestamp();
+}
+
+/* Busy until now, since the transaction's start or the last such call. */
+static int64
+busy_until_now(TimestampTz since)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		at = pm_monotonic_us();
+	int64		busy = pm_hold_until(sheet, since, now, at);
+
+	sheet->busy += busy;
+	note_end(now, at);
+	return busy;
+}
+
+/* The block that has failed is over, now or (late) when the next one ends. */
+static void
+end_failed_block(bool late)
+{
+	failed_block = false;
+	if (!late)
+		failed_hold += busy_until_now(0);
+	write_down(failed_hold);
+}
+
+/* Did no message of the client begin the transaction under way? */
+static bool
+began_by_itself(void)
+{
+	return !in_block && !ran_utility && debug_query_string == NULL &&
+		GetCurrentTransactionStartTimestamp() == last_statement;
+}
+
+/*
+ * Does the server run this transaction for itself? An error in a statement has
+ * lost its text by now; one while the server reads may be of COPY, or its own.
+ */
+static bool
+is_the_servers_own(XactEvent event)
+{
+	if (event == XACT_EVENT_ABORT)
+		return (proc_exit_inprogress || pq_is_reading_msg()) && began_by_itself();
+	if (proc_exit_inprogress || pq_is_reading_msg())
+		return true;
+	if (MyBEEntry->st_state == STATE_UNDEFINED)
+		return true;
+	return pm_listening && began_by_itself();
+}
+
+/* A transaction of this session has ended. */
+void
+pm_hold_end(XactEvent event)
+{
+	if (is_the_servers_own(event))
+		return;
+	if (failed_block)
+		end_failed_block(true);
+	if (event == XACT_EVENT_ABORT && in_block && !ending && !proc_exit_inprogress)
+	{
+		failed_block = true;
+		failed_hold = busy_until_now(GetCurrentTransactionStartTimestamp());
+	}
+	else
+	{
+		write_down(busy_until_now(GetCurrentTransactionStartTimestamp()));
+		in_block = ending && chained && (event == XACT_EVENT_COMMIT || rolls_back);
+	}
+	ending = false;
+	ran_utility = false;
+}
+
+static bool
+ends_block(const TransactionStmt *stmt)
+{
+	return stmt->kind == TRANS_STMT_COMMIT || stmt->kind == TRANS_STMT_ROLLBACK ||
+		stmt->kind == TRANS_STMT_PREPARE;
+}
+
+static void
+note_end_of_block(const TransactionStmt *stmt)
+{
+	chained = stmt->chain && in_block;
+	rolls_back = stmt->kind == TRANS_STMT_ROLLBACK;
+	if (failed_block && GetCurrentTransactionNestLevel() == 1)
+	{
+		end_failed_block(false);
+		in_block = chained;
+	}
+	else
+		ending = true;
+}
+
+static void
+run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			ProcessUtilityContext context, ParamListInfo params,
+			QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_ProcessUtility_hook)
+		prev_ProcessUtility_hook(pstmt, queryString, readOnlyTree, context,
+								 params, queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
+								params, queryEnv, dest, qc);
+}
+
+/* The statement may be freed by running it: what matters is noted before. */
+static void
+watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	TransactionStmt *stmt = (TransactionStmt *) pstmt->utilityStmt;
+
+	ran_utility = true;
+	if (sheet != NULL && IsA(stmt, TransactionStmt) && ends_block(stmt))
+	{
+		note_end_of_block(stmt);
+		PG_TRY();
+		{
+			run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+		}
+		PG_CATCH();
+		{
+			/* another module refused it: nothing ends */
+			ending = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+	}
+	else
+	{
+		bool		begins = sheet != NULL && IsA(stmt, TransactionStmt) &&
+		(stmt->kind == TRANS_STMT_BEGIN || stmt->kind == TRANS_STMT_START);
+
+		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+		in_block |= begins;
+	}
+}
+
+/* From now on; the login's own transaction is nobody's hold. */
+void
+pm_holds_begin(PmSheet *mine, PmSlot *my_slot)
+{
+	mine->hold_max = 0;			/* the former session's is in its account */
+	sheet = mine;
+	slot = my_slot;
+	note_end(GetCurrentTimestamp(), pm_monotonic_us());
+}
+
+/* The session ends: so does the transaction that it may still be in. */
+void
+pm_holds_finish(void)
+{
+	if (sheet == NULL)
+		return;
+	if (failed_block)
+		end_failed_block(false);
+	else if (IsTransactionOrTransactionBlock() && !began_by_itself())
+		write_down(busy_until_now(GetCurrentTransactionStartTimestamp()));
+	sheet = NULL;
+}
+
+void
+pm_holds_install(void)
+{
+	prev_ProcessUtility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = watch_utility;
+}

@@ -1,0 +1,26 @@
+/*
+ * logins.h
+ *		How far a login has come, and the ones that come to nothing.
+ */
+#ifndef PM_LOGINS_H
+#define PM_LOGINS_H
+
+#include "accounts/account.h"
+#include "libpq/libpq-be.h"
+
+typedef enum PmLoginStage
+{
+	PM_LOGIN_NEW,
+	PM_LOGIN_AUTHENTICATED,
+	PM_LOGIN_BEGUN				/* the session has begun */
+} PmLoginStage;
+
+/* Of this process; set by session.c. */
+extern PmLoginStage pm_login_stage;
+
+extern void pm_logins_install(void);
+extern void pm_login_failed(PmCounter how);
+extern void pm_login_ended(void);
+extern bool pm_connection_was_lost(void);
+
+#endif							/* PM_LOGINS_H */

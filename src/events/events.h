@@ -1,0 +1,154 @@
+/*
+ * events.h
+ *		What happened, in a ring in shared memory.
+ */
+#ifndef PM_EVENTS_H
+#define PM_EVENTS_H
+
+#include "datatype/timestamp.h"
+#include "pools/rules.h"
+#include "port/atomics.h"
+
+/* Names: pm_event_name(). */
+typedef enum PmEventKind
+{
+	PM_EVENT_STARTED,
+	PM_EVENT_STATISTICS_LOST,
+	PM_EVENT_STATISTICS_RESET,
+	PM_EVENT_DECLARATIONS_LOADED,
+	PM_EVENT_APPLICATIONS_FULL,
+	PM_EVENT_CLOCK_SET_BACK,
+	PM_EVENT_OVER_BUDGET,
+	PM_EVENT_BACK_IN_BUDGET,
+	PM_EVENT_EXHAUSTED,
+	PM_EVENT_NO_LONGER_EXHAUSTED,
+	PM_EVENT_STORM,
+	PM_EVENT_STORM_OVER,
+	PM_EVENT_REFUSED,
+	PM_EVENT_REFUSED_OVER,
+	PM_EVENT_LEAK_SUSPECT,
+	PM_EVENT_RETIREMENT_PAUSED,
+	PM_EVENT_RETIREMENT_RESUMED,
+	PM_EVENT_RETIRED,
+	PM_EVENT_DECLINED,
+	PM_EVENT_CLOCK_STEP,
+	PM_NUM_EVENTS
+} PmEventKind;
+
+/*
+ * So many are told singly, of what comes at a time and of what comes in a
+ * stretch; what is more is told in one event.
+ */
+#define PM_SINGLE_EVENTS	20
+#define PM_EVENT_STRETCH	60000	/* ms */
+
+#define PM_DETAIL_LEN	384		/* a JSON object with its terminating zero */
+
+typedef struct PmEvent
+{
+	uint64		seq;			/* 1 is the first of all; 0: none yet */
+	TimestampTz at;
+	PmEventKind kind;
+	int			pid;			/* 0: none */
+	uint32		times;			/* so often, and this was the last time */
+	bool		discovered;
+	char		pool[PM_NAME_LEN];	/* or discovered application; empty: none */
+	char		detail[PM_DETAIL_LEN];	/* ASCII */
+	bool		held_back;		/* for the log, which has no line of it yet */
+} PmEvent;
+
+/* Neighbours in a list, as places in the ring; -1: none. */
+typedef struct PmEventLink
+{
+	int			older;
+	int			newer;
+} PmEventLink;
+
+typedef struct PmEventList
+{
+	int			oldest;
+	int			newest;
+	int			count;
+} PmEventList;
+
+typedef struct PmEventPlace
+{
+	PmEvent		event;
+	PmEventLink all;			/* in the list of all */
+	PmEventLink own;			/* in that of its share */
+} PmEventPlace;
+
+/*
+ * A pool's share: those whose names have the same hash have one together. The
+ * server has one, and all discovered applications have one, whose names anybody
+ * can invent.
+ */
+#define PM_EVENT_SHARES 1024
+
+/*
+ * One kind of event of one pool that has come lately. After PM_SINGLE_EVENTS of
+ * them in PM_EVENT_STRETCH it holds them back: last is the last one, last.times
+ * says how many, and they are recorded as one when the stretch ends, or when an
+ * event of another kind of the pool is told singly. The next stretch holds back all,
+ * until one goes by that has none.
+ */
+typedef struct PmStretch
+{
+	uint64		owner;			/* hash of the pool; 0: free */
+	int64		begin;			/* ms, monotonic */
+	uint32		count;			/* recorded singly */
+	PmEvent		last;			/* its times 0: none is held back */
+	uint64		hold;			/* number of the hold that put it there */
+} PmStretch;
+
+#define PM_EVENT_STRETCHES	128
+
+/*
+ * Everything but the two numbers is protected by events_lock. An event is at any
+ * place: see events.c.
+ */
+typedef struct PmEvents
+{
+	pg_atomic_uint64 last_seq;	/* of the newest event; moved under the lock */
+	pg_atomic_uint64 notified_seq;	/* the newest that NOTIFY has told of */
+	int			used;			/* places; the first ones */
+	PmEventList all;			/* by number */
+	PmEventList shares[PM_EVENT_SHARES];	/* by number, each */
+	PmStretch	stretches[PM_EVENT_STRETCHES];
+	uint64		holds;			/* events that were held back */
+	int		   *recent;			/* max_events: the place of the event n, if
+								 * there is one, at n % max_events */
+	PmEventPlace ring[FLEXIBLE_ARRAY_MEMBER];
+} PmEvents;
+
+/* Where a reader is. Begins as zeros. */
+typedef struct PmEventCursor
+{
+	uint64		seq;			/* of the last one read */
+	int			place;
+} PmEventCursor;
+
+extern Size pm_events_size(void);
+extern void pm_events_init(PmEvents *events);
+extern const char *pm_event_name(PmEventKind kind);
+
+/*
+ * Records an event. The detail is printed from the format, and must come out
+ * as a JSON object in ASCII. False when it is held back, to be told together
+ * with others. Takes events_lock; raises nothing.
+ */
+extern bool pm_event(PmEventKind kind, const char *pool, bool discovered, int pid,
+					 const char *format,...) pg_attribute_printf(5, 6);
+
+extern char *pm_json_escape(char *to, const char *from);
+extern uint64 pm_event_oldest(void);
+extern bool pm_event_next(PmEventCursor *cursor, PmEvent *event);
+extern bool pm_event_read(uint64 seq, PmEvent *event);
+extern void pm_event_restore(const PmEvent *event);
+extern void pm_events_release_due(void);
+
+/* For the last process of all, which needs no lock. */
+extern bool pm_event_next_unlocked(PmEventCursor *cursor, PmEvent *event);
+extern void pm_events_release_all(void);
+
+#endif							/* PM_EVENTS_H */

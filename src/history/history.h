@@ -1,0 +1,86 @@
+/*
+ * history.h
+ *		What the pools did, by the minute and by the hour, in shared memory.
+ */
+#ifndef PM_HISTORY_H
+#define PM_HISTORY_H
+
+#include "datatype/timestamp.h"
+#include "pools/rules.h"
+
+/* One pool in one stretch of time. Everything is of the time that was seen. */
+typedef struct PmBucket
+{
+	double		connections;	/* us that connections were open, in sum */
+	double		busy;			/* us in transactions, in sum */
+	uint32		seen;			/* ms in which the worker was watching */
+	int32		max_connections;
+	int32		max_busy;
+	uint32		connects;
+	uint32		disconnects;
+	uint32		refused;
+	uint32		retired;
+	uint32		transactions;
+	uint32		overflow;		/* ms */
+	uint32		exhausted;		/* ms */
+	uint32		over;			/* ms */
+} PmBucket;
+
+/* A ring of stretches; the same ones for all series. */
+typedef struct PmRing
+{
+	int			length;
+	int			count;			/* in use */
+	int			head;			/* the current one */
+	int64		resolution;		/* us */
+	TimestampTz *starts;		/* length; they only grow */
+	PmBucket   *buckets;		/* of series s at s * length */
+} PmRing;
+
+#define PM_NUM_RINGS 2			/* minutes, hours */
+
+/* One pool's, or a sum's, line through the rings. */
+typedef struct PmSeries
+{
+	char		name[PM_NAME_LEN];	/* empty: free */
+	int			account;		/* -1: of a pool that is not declared now */
+	/* what these stood at when the last tick ended, if primed */
+	bool		primed;
+	uint32		incarnation;	/* of the account */
+	int64		open_time;
+	int64		busy;
+} PmSeries;
+
+/* Protected by history_lock; written by the worker alone. */
+typedef struct PmHistory
+{
+	PmRing		rings[PM_NUM_RINGS];
+	int64		last_tick;		/* us, monotonic; 0: none yet */
+	TimestampTz last_wall;		/* the same by the wall clock */
+	int64		rest;			/* us of it that made no whole ms */
+	uint64		generation;		/* of the declarations that series go by */
+	int			nseries;
+	PmSeries   *series;			/* max_pools and the two sums */
+	int		   *series_of_pool; /* by index in the declarations, -1: none */
+} PmHistory;
+
+/* What a tick has seen of a pool that the accounts do not know. */
+typedef struct PmSeen
+{
+	int			busy;
+	bool		overflow;		/* connections above base */
+	bool		exhausted;		/* busy >= ceiling */
+	bool		over;			/* connections above budget */
+} PmSeen;
+
+struct PmRules;
+struct PmOpen;
+
+extern Size pm_history_size(void);
+extern void pm_history_init(void *memory);
+extern int	pm_num_series(void);
+extern void pm_history_tick(const struct PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
+							const PmSeen *server, const struct PmOpen *open, TimestampTz now, int64 at);
+extern int	pm_history_series(const char *name, bool may_replace);
+
+#endif							/* PM_HISTORY_H */

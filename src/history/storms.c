@@ -1,0 +1,345 @@
+/*
+ * storms.c
+ *		Notices connect storms and bursts of refused logins.
+ *
+ * Connects are counted by the second, and looked at, at each tick, as the sum of
+ * the last WINDOW seconds. What is normal for an account is the mean of its sums,
+ * taken once in a WINDOW, in which each one weighs less by the time (an
+ * exponential average over about NORMAL_WINDOWS of them, that is an hour). It is a
+ * storm when the sum is
+ *
+ *		at least STORM_LEAST (STORM_UNKNOWN of an application that is not
+ *		declared, for LEARNING windows: what is normal is not known before),
+ *		more than twice as many as the pool may have connections (a pool that
+ *		opens all it has at once, as after a restart of the application, is
+ *		none; for what has no ceiling, its peak stands in),
+ *		more than STORM_FACTOR times the normal sum, and
+ *		more than OWN_FACTOR times what the pool replaces by itself, because its
+ *		sessions reach pool_recycle.
+ *
+ * It is over when the sum has come down to less than half of that. Sums of a storm
+ * do not count towards what is normal, until it has lasted for LEARNING windows:
+ * what goes on for ever is no storm. It is over when it has become normal, at once
+ * where nothing was known before.
+ *
+ * In each account the connects of some login roles are looked at by themselves, for
+ * pauses.c, which chooses them, and what is normal for each is learnt likewise; but
+ * not from windows in which an answer to a retirement may be. That is kept in shared
+ * memory.
+ *
+ * Of a burst of refusals the first is told at once, and the whole when
+ * BURST_PAUSE has passed without another.
+ *
+ * All other state is the worker's own: one that is started anew begins to learn anew.
+ */
+#include "postgres.h"
+
+#include "accounts/account.h"
+#include "base/clock.h"
+#include "base/guc.h"
+#include "history/storms.h"
+#include "pools/schedule.h"
+#include "utils/memutils.h"
+
+#define WINDOW			10		/* s */
+#define NORMAL_WINDOWS	360
+#define ROLE_WINDOWS	60		/* as long as a pause for reconnects: what is
+								 * normal by then is known after it */
+#define STORM_LEAST		20
+#define STORM_UNKNOWN	100
+#define LEARNING		PM_LEARNING_WINDOWS
+#define STORM_FACTOR	5
+#define OWN_FACTOR		2
+#define BURST_PAUSE		10000	/* ms */
+
+/* Connects of the last seconds. */
+typedef struct Flow
+{
+	uint64		connects;		/* at the last tick */
+	uint32		seconds[WINDOW];	/* connects in each, by second % WINDOW */
+	uint32		sum;			/* of these */
+} Flow;
+
+/* What the worker knows of one account. */
+typedef struct Watch
+{
+	uint32		incarnation;	/* of the account: it may get another owner */
+	char		name[PM_NAME_LEN];
+	Flow		flow;
+	PmNormal	normal;
+	Flow		by_role[PM_MOST_JUDGED];
+	Oid			roles[PM_MOST_JUDGED];	/* whose they are */
+	double		limit;			/* more than this is a storm */
+	int64		last_connect;	/* ms, monotonic */
+	bool		storm;
+	int			storm_windows;	/* that it has lasted for */
+	uint64		storm_connects;
+	int64		storm_since;	/* ms, monotonic */
+
+	uint64		refused;		/* at the last tick */
+	uint64		burst;			/* refused in this burst; 0: none */
+	int64		burst_since;
+	int64		last_refused;
+} Watch;
+
+static Watch *watches = NULL;	/* one for each account */
+static int64 last_second = 0;	/* of the last tick, monotonic */
+
+static uint64
+counter(int account, PmCounter which)
+{
+	return pm_account_counted(account, which);
+}
+
+static void
+watch_refusals(int account, Watch *watch, int64 now)
+{
+	uint64		refused = counter(account, PM_REFUSED);
+	uint64		new = refused - watch->refused;
+	bool		discovered = pm_account_is_application(account);
+
+	watch->refused = refused;
+	if (new > 0)
+	{
+		if (watch->burst == 0)
+		{
+			watch->burst_since = now;
+			pm_event(PM_EVENT_REFUSED, watch->name, discovered, 0, "{\"refused\": " UINT64_FORMAT "}", new);
+		}
+		watch->burst += new;
+		watch->last_refused = now;
+	}
+	else if (watch->burst > 0 && now - watch->last_refused >= BURST_PAUSE)
+	{
+		pm_event(PM_EVENT_REFUSED_OVER, watch->name, discovered, 0,
+				 "{\"refused\": " UINT64_FORMAT ", \"seconds\": %.1f}",
+				 watch->burst, (watch->last_refused - watch->burst_since) / 1000.0);
+		watch->burst = 0;
+	}
+}
+
+/*
+ * Connections that the account may open at once, -1: that is not known; and how
+ * many a second it replaces by itself.
+ */
+static int
+room_of(const PmRules *rules, int account, double *own_rate)
+{
+	*own_rate = 0;
+	for (int i = 0; i < rules->npools; i++)
+	{
+		const PmPool *pool = &rules->pools[i];
+
+		if (rules->accounts[i] != account)
+			continue;
+		*own_rate = pm_pool_own_rate(pool, pg_atomic_read_u32(&pm_shared->accounts[account].connections));
+		return Max(pool->ceiling, pool->budget);
+	}
+	return -1;
+}
+
+static double
+storm_limit(const PmRules *rules, int account, const Watch *watch)
+{
+	double		own_rate;
+	int			room = room_of(rules, account, &own_rate);
+	int			least = STORM_LEAST;
+	double		normal = watch->normal.rate;
+
+	/* the first windows may be a part of one, or of the storm itself */
+	if (room < 0 && watch->normal.windows < LEARNING)
+	{
+		least = STORM_UNKNOWN;
+		normal = 0;
+	}
+	if (room < 0)
+		room = PM_PEAK_COUNT(pg_atomic_read_u64(&pm_shared->accounts[account].peak));
+	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * normal, OWN_FACTOR * own_rate) * WINDOW);
+}
+
+static void
+learn(PmNormal *normal, double rate, int most_windows)
+{
+	normal->windows = Min(normal->windows + 1, most_windows);
+	normal->rate += (rate - normal->rate) / normal->windows;
+}
+
+/* Forgets the seconds that have left the window, up to the present one. */
+static void
+slide(Flow *flow, int64 from, int64 to)
+{
+	for (int64 second = Max(from + 1, to - WINDOW + 1); second <= to; second++)
+	{
+		flow->sum -= flow->seconds[second % WINDOW];
+		flow->seconds[second % WINDOW] = 0;
+	}
+}
+
+/* Returns how many connects are new since the last tick. */
+static uint64
+add_connects(Flow *flow, uint64 connects, int64 second)
+{
+	uint64		new = connects - flow->connects;
+
+	flow->connects = connects;
+	flow->seconds[second % WINDOW] += new;
+	flow->sum += new;
+	return new;
+}
+
+/* How many seconds ago the connects in the window began, 1 at least. */
+static int
+span(const Flow *flow, int64 second)
+{
+	for (int back = WINDOW - 1; back > 0; back--)
+	{
+		if (flow->seconds[(second - back) % WINDOW] > 0)
+			return back + 1;
+	}
+	return 1;
+}
+
+/* Is it a storm, and does the role make as much of it as keeps it going? */
+static bool
+role_in_storm(const Watch *watch, int i)
+{
+	return watch->storm && watch->by_role[i].sum >= watch->limit / 2;
+}
+
+/* One of the roles whose connects are counted; the place may have another one by now. */
+static void
+watch_role(PmJudged *judged, Watch *watch, int i, int64 second, int64 now)
+{
+	Flow	   *flow = &watch->by_role[i];
+	Oid			role = pg_atomic_read_u32(&judged->role);
+	uint64		connects = pg_atomic_read_u64(&judged->connects);
+
+	if (role != watch->roles[i])
+	{
+		memset(flow, 0, sizeof(Flow));
+		flow->connects = connects;
+		watch->roles[i] = role;
+		judged->calm_since = Max(judged->calm_since, now);	/* a whole window first */
+	}
+	if (second / WINDOW != last_second / WINDOW && !role_in_storm(watch, i) &&
+		judged->watched_since == 0 && now - judged->calm_since > (WINDOW + 1) * 1000)
+		learn(&judged->normal, (double) flow->sum / WINDOW, ROLE_WINDOWS);
+	slide(flow, last_second, second);
+	(void) add_connects(flow, connects, second);
+}
+
+static void
+watch_roles(int account, Watch *watch, int64 second, int64 now)
+{
+	PmJudged   *judged = pm_shared->accounts[account].pace.judged;
+
+	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	{
+		if (pg_atomic_read_u32(&judged[i].role) != InvalidOid)
+			watch_role(&judged[i], watch, i, second, now);
+	}
+}
+
+static void
+watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
+{
+	int64		second = now / 1000;
+	Flow	   *flow = &watch->flow;
+	uint64		new = add_connects(flow, counter(account, PM_CONNECTS), second);
+	bool		discovered = pm_account_is_application(account);
+
+	watch->limit = storm_limit(rules, account, watch);
+	if (new > 0)
+		watch->last_connect = now;
+	if (watch->storm)
+		watch->storm_connects += new;
+	if (!watch->storm && flow->sum >= watch->limit)
+	{
+		int			seconds = span(flow, second);
+
+		watch->storm = true;
+		watch->storm_windows = 0;
+		watch->storm_connects = flow->sum;
+		watch->storm_since = now - (seconds - 1) * 1000;
+		pm_event(PM_EVENT_STORM, watch->name, discovered, 0,
+				 "{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %.3f}",
+				 flow->sum, seconds, (double) flow->sum / seconds, watch->normal.rate);
+	}
+	else if (watch->storm && flow->sum < watch->limit / 2)
+	{
+		watch->storm = false;
+		pm_event(PM_EVENT_STORM_OVER, watch->name, discovered, 0,
+				 "{\"connects\": " UINT64_FORMAT ", \"seconds\": %.0f}",
+				 watch->storm_connects, Max(watch->last_connect - watch->storm_since, 0) / 1000.0);
+	}
+}
+
+/* A new owner of the account begins without a past. */
+static void
+prime(int account, Watch *watch)
+{
+	memset(watch, 0, sizeof(*watch));
+	strlcpy(watch->name, pm_shared->accounts[account].name, PM_NAME_LEN);
+	watch->incarnation = pm_shared->accounts[account].incarnation;
+}
+
+/* Called by the worker at each tick. Allocates once. */
+void
+pm_bursts_tick(const PmRules *rules)
+{
+	int64		now = pm_monotonic_ms();
+	int64		second = now / 1000;
+	bool		first = watches == NULL;
+
+	if (first)
+	{
+		watches = MemoryContextAllocZero(TopMemoryContext, sizeof(Watch) * pm_num_accounts());
+		last_second = second;
+	}
+	for (int i = 0; i < pm_server_account(); i++)
+	{
+		Watch	   *watch = &watches[i];
+
+		if (!pm_account_ready(i) || i == pm_undeclared_account())
+			continue;
+		if (watch->incarnation != pm_shared->accounts[i].incarnation)
+		{
+			prime(i, watch);
+			/* what a new worker finds has happened before it */
+			if (first)
+			{
+				watch->flow.connects = counter(i, PM_CONNECTS);
+				watch->refused = counter(i, PM_REFUSED);
+			}
+		}
+		/* a window has gone by: what it had was normal, if it was no storm */
+		if (second / WINDOW != last_second / WINDOW && (!watch->storm || ++watch->storm_windows > LEARNING))
+			learn(&watch->normal, (double) watch->flow.sum / WINDOW, NORMAL_WINDOWS);
+		slide(&watch->flow, last_second, second);
+		watch_refusals(i, watch, now);
+		watch_connects(rules, i, watch, now);
+		watch_roles(i, watch, second, now);
+	}
+	last_second = second;
+}
+
+/* Is the role in this place of PmPace.judged in a storm of its own? */
+bool
+pm_bursts_role_in_storm(int account, int i)
+{
+	const Watch *watch;
+
+	if (watches == NULL)
+		return false;
+	watch = &watches[account];
+	return watch->incarnation == pm_shared->accounts[account].incarnation &&
+		watch->roles[i] == pg_atomic_read_u32(&pm_shared->accounts[account].pace.judged[i].role) &&
+		role_in_storm(watch, i);
+}
+
+/* So many connects a second of a role were no answer to anything. */
+void
+pm_bursts_learn(PmNormal *normal, double rate)
+{
+	learn(normal, rate, ROLE_WINDOWS);
+}

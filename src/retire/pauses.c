@@ -1,0 +1,406 @@
+/*
+ * pauses.c
+ *		When scheduled retirement holds its breath.
+ *
+ * Two signs say that retiring would do harm:
+ *
+ *	refusals	the server has refused a login for want of a slot. A client whose
+ *				session is retired might not get another one. All pools wait,
+ *				until REFUSAL_PAUSE has passed without. Who is at the password
+ *				prompt holds a slot too, and anybody can be; so it counts only
+ *				while the sessions that have begun take nearly all that is usable
+ *				(account.c). Where they take half of it, the rest may be logins
+ *				that hang: then it takes PM_HALF_SAMPLES seconds with refusals
+ *				within REFUSAL_PAUSE, and such pauses end when they have taken
+ *				MOST_HALF_PAUSE of an hour. Where they take less, it says nothing.
+ *	reconnects	clients open far more sessions than they lose: one that throws its
+ *				whole pool away for one that is gone, say. They are told apart by
+ *				login role: what others do under the pool's name is not set
+ *				against them. After a scheduled retirement of one of a role's
+ *				sessions its connects are watched until its next one (or for the
+ *				gap, but for LEAST_WATCH to LONGEST_WATCH), and set against
+ *				REPLACEMENTS for each of its sessions retired (by hand those of
+ *				the whole pool) and what is normal for it, with room for chance:
+ *				NOISE standard deviations of a Poisson process. When they are more
+ *				in BAD_ANSWERS of the last ANSWERS (so a restart of the application
+ *				is not enough), the sessions of the role in this pool wait for
+ *				RECONNECT_PAUSE. On a slow server an answer comes late, to several
+ *				retirements at once; so a watch without any connect is no answer,
+ *				neither a good nor a bad one, and those of an hour ago are
+ *				forgotten. They wait, too, when the role gets into a storm
+ *				meanwhile; while it is in a storm anyway they wait for its end.
+ *
+ * What is normal is learnt where no answer is awaited, and of good ones. An answer
+ * that would be bad before it is known says nothing: it may be the connects that
+ * there always are, or a herd. So it does not count, and the role's sessions wait
+ * while it is learnt, for PM_LEARNING_WINDOWS (storms.c). Who never has many is
+ * not kept waiting.
+ *
+ * The roles are few in one pool. When there are more than PM_MOST_JUDGED, the one
+ * that has not been judged for the longest time is forgotten; but nobody who
+ * pauses or is watched, so that the sessions of others bring no pause to its end.
+ * Who finds no place is retired without being judged.
+ *
+ * The kill switch ends the pauses of the second kind: what follows begins anew.
+ * What is remembered is in shared memory, and outlives the worker. Begin and end
+ * are an event and a log line each.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "accounts/account.h"
+#include "base/clock.h"
+#include "base/guc.h"
+#include "history/storms.h"
+#include "port/pg_bitutils.h"
+#include "retire/pauses.h"
+
+#define REFUSAL_PAUSE	60000	/* ms */
+#define HALF_SAMPLE		1000	/* ms */
+#define MOST_HALF_PAUSE	600000	/* ms */
+#define HOUR			3600000 /* ms */
+#define LONGEST_STEP	2000	/* ms; a worker that stood still did not pause */
+#define RECONNECT_PAUSE	600000	/* ms */
+#define REPLACEMENTS	2
+#define BAD_ANSWERS		3
+#define ANSWERS			6
+#define NOISE			4
+#define LEAST_WATCH		5000	/* ms */
+#define LONGEST_WATCH	60000	/* ms; or the gap, if that is longer */
+
+/* ---- refusals ---- */
+
+/* Are there enough of them, while half of the slots were sessions? */
+static bool
+half_full(PmRefusals *refusals, int64 now)
+{
+	int64		oldest = refusals->half_at[refusals->half_next];
+
+	if (now - refusals->hour_begin >= HOUR)
+	{
+		refusals->hour_begin = now;
+		refusals->hour_paused = 0;
+	}
+	return oldest != 0 && now - oldest < REFUSAL_PAUSE;
+}
+
+/* Notes what is new. */
+static void
+look_at_refusals(PmRefusals *refusals, int64 now)
+{
+	uint32		full = pg_atomic_read_u32(&pm_shared->refused_full);
+	uint32		half = pg_atomic_read_u32(&pm_shared->refused_half);
+	int			latest = (refusals->half_next + PM_HALF_SAMPLES - 1) % PM_HALF_SAMPLES;
+
+	if (full != refusals->full)
+		refusals->last_full = now;
+	if (half != refusals->half && now - refusals->half_at[latest] >= HALF_SAMPLE)
+	{
+		refusals->half_at[refusals->half_next] = now;
+		refusals->half_next = (refusals->half_next + 1) % PM_HALF_SAMPLES;
+	}
+	refusals->full = full;
+	refusals->half = half;
+}
+
+/* Would a client that loses a session not get another one? */
+static bool
+server_is_full(int64 now)
+{
+	PmRefusals *refusals = &pm_shared->refusals;
+	bool		full;
+	bool		half;
+
+	look_at_refusals(refusals, now);
+	full = refusals->last_full != 0 && now - refusals->last_full < REFUSAL_PAUSE;
+	half = half_full(refusals, now) && refusals->hour_paused < MOST_HALF_PAUSE;
+	if (half && !full)
+		refusals->hour_paused += Min(now - refusals->looked_at, LONGEST_STEP);
+	refusals->looked_at = now;
+	return full || half;
+}
+
+static const char *
+why_resumed(int64 now, bool matters)
+{
+	if (!matters)
+		return "no pool retires on schedule any more";
+	if (half_full(&pm_shared->refusals, now))
+		return "logins that hang may be what fills the server, and pauses for them have taken their share of an hour";
+	return "the server has not refused a connection for a minute";
+}
+
+static void
+watch_server(int64 now, bool matters)
+{
+	bool		refuses = server_is_full(now) && matters;
+
+	if (refuses && !pm_shared->refusing)
+	{
+		pm_event(PM_EVENT_RETIREMENT_PAUSED, NULL, false, 0, "{\"reason\": \"refusals\"}");
+		ereport(LOG, (errmsg("pool_monitor pauses scheduled retirement: the server refuses connections")));
+	}
+	else if (pm_shared->refusing && !refuses)
+	{
+		pm_event(PM_EVENT_RETIREMENT_RESUMED, NULL, false, 0, "{\"reason\": \"refusals\"}");
+		ereport(LOG, (errmsg("pool_monitor resumes scheduled retirement: %s", why_resumed(now, matters))));
+	}
+	pm_shared->refusing = refuses;
+}
+
+/* ---- reconnects ---- */
+
+/* Sessions of the pool that were not retired on schedule, but for a constant. */
+static int64
+retired_by_hand(int account)
+{
+	PmAccount  *shared = &pm_shared->accounts[account];
+
+	return (int64) pg_atomic_read_u64(&shared->counters[PM_RETIRED]) - shared->pace.scheduled;
+}
+
+/* What the watch has seen. */
+static uint64
+opened(PmJudged *judged)
+{
+	return pg_atomic_read_u64(&judged->connects) - judged->connects_before;
+}
+
+/* A retired session that has moved is counted elsewhere, so it may look like fewer. */
+static int64
+lost(PmJudged *judged, int account)
+{
+	return judged->lost + Max(retired_by_hand(account) - judged->by_hand_before, 0);
+}
+
+static bool
+is_of(PmJudged *judged, Oid role)
+{
+	return pg_atomic_read_u32(&judged->role) == role;
+}
+
+/* Must not be forgotten. */
+static bool
+is_in_use(const PmJudged *judged)
+{
+	return judged->paused_until != 0 || judged->learning || judged->watched_since != 0;
+}
+
+/* Whose connects are counted from now on. */
+static void
+take_place(PmJudged *judged, Oid role, int64 now)
+{
+	pg_atomic_write_u32(&judged->role, InvalidOid);
+	memset(&judged->paused_until, 0, sizeof(*judged) - offsetof(PmJudged, paused_until));
+	judged->judged_at = judged->calm_since = now;
+	pg_atomic_write_u32(&judged->role, role);
+}
+
+/*
+ * The role's place; if it has none, that of who was judged first, of those that may
+ * be forgotten. NULL: there is none.
+ */
+static PmJudged *
+judged_of(PmPace *pace, Oid role, int64 now)
+{
+	PmJudged   *oldest = NULL;
+
+	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	{
+		PmJudged   *judged = &pace->judged[i];
+
+		if (is_of(judged, role))
+			return judged;
+		if (!is_in_use(judged) && (oldest == NULL || judged->judged_at < oldest->judged_at))
+			oldest = judged;
+	}
+	if (oldest != NULL)
+		take_place(oldest, role, now);
+	return oldest;
+}
+
+/* The session is the next one of its pool to be retired, if nothing speaks against it. */
+void
+pm_pauses_note_next(int account, const PmSession *session)
+{
+	(void) judged_of(&pm_shared->accounts[account].pace, session->userid, pm_monotonic_ms());
+}
+
+static void
+begin_watch(PmJudged *judged, int account, int64 now)
+{
+	judged->watched_since = now;
+	judged->connects_before = pg_atomic_read_u64(&judged->connects);
+	judged->by_hand_before = retired_by_hand(account);
+	judged->lost = 0;
+}
+
+static void
+end_watch(PmJudged *judged, int64 now)
+{
+	judged->watched_since = 0;
+	judged->calm_since = Max(judged->calm_since, now);
+}
+
+static void
+begin_pause(PmJudged *judged, int account, int64 now)
+{
+	const char *name = pm_shared->accounts[account].name;
+
+	pm_event(PM_EVENT_RETIREMENT_PAUSED, name, false, 0,
+			 "{\"reason\": \"reconnects\", \"retired\": " INT64_FORMAT ", \"connects\": " UINT64_FORMAT ", \"seconds\": %d}",
+			 lost(judged, account), opened(judged), RECONNECT_PAUSE / 1000);
+	ereport(LOG,
+			(errmsg("pool \"%s\": scheduled retirement pauses for %d seconds: the pool reconnects faster than its sessions are retired",
+					name, RECONNECT_PAUSE / 1000)));
+	judged->paused_until = now + RECONNECT_PAUSE;
+	judged->answers = 0;
+	judged->learning = false;
+	end_watch(judged, now);
+}
+
+static void
+end_pause(PmJudged *judged, int account)
+{
+	const char *name = pm_shared->accounts[account].name;
+
+	pm_event(PM_EVENT_RETIREMENT_RESUMED, name, false, 0, "{\"reason\": \"reconnects\"}");
+	ereport(LOG, (errmsg("pool \"%s\": scheduled retirement resumes", name)));
+	judged->paused_until = 0;
+}
+
+/* The answer counts. */
+static void
+note_answer(PmJudged *judged, bool bad, int64 now)
+{
+	if (now - judged->judged_at > HOUR)
+		judged->answers = 0;
+	judged->answers = ((judged->answers << 1) | bad) & ((1 << ANSWERS) - 1);
+	judged->judged_at = now;
+}
+
+/* The watch is over. */
+static void
+judge(PmJudged *judged, int account, int64 now)
+{
+	double		seconds = (now - judged->watched_since) / 1000.0;
+	double		connects = opened(judged);
+	double		replaced = REPLACEMENTS * (double) lost(judged, account);
+	double		expected = judged->normal.rate * seconds;
+	bool		bad = connects > replaced + expected + NOISE * sqrt(expected) + 1;
+
+	end_watch(judged, now);
+	if (connects == 0)
+		return;
+	if (bad && judged->normal.windows < PM_LEARNING_WINDOWS)
+	{
+		judged->learning = true;
+		return;
+	}
+	note_answer(judged, bad, now);
+	if (!bad)
+		pm_bursts_learn(&judged->normal, Max(connects - replaced, 0) / seconds);
+	if (pg_popcount32(judged->answers) >= BAD_ANSWERS)
+		begin_pause(judged, account, now);
+}
+
+/* This session was retired on schedule, and is counted. */
+void
+pm_pauses_note_retired(int account, const PmSession *session, int64 gap)
+{
+	PmPace	   *pace = &pm_shared->accounts[account].pace;
+	int64		now = pm_monotonic_ms();
+	PmJudged   *judged = judged_of(pace, session->userid, now);
+
+	pace->last_retired = now;
+	pace->gap = gap;
+	pace->scheduled++;
+	if (judged == NULL)
+		return;
+	if (judged->watched_since != 0 && now - judged->watched_since >= LEAST_WATCH)
+		judge(judged, account, now);
+	judged->calm_since = now + LEAST_WATCH;
+	if (judged->paused_until != 0 || judged->learning)
+		return;
+	if (judged->watched_since == 0)
+		begin_watch(judged, account, now);
+	judged->lost++;
+}
+
+/* The kill switch is off: what follows begins anew. */
+static void
+forget_answers(PmJudged *judged, int account, int64 now)
+{
+	if (judged->paused_until != 0)
+		end_pause(judged, account);
+	judged->answers = 0;
+	judged->learning = false;
+	if (judged->watched_since != 0)
+		end_watch(judged, now);
+}
+
+static void
+watch_role(PmPace *pace, int i, int account, int64 now)
+{
+	PmJudged   *judged = &pace->judged[i];
+
+	judged->storm = pm_bursts_role_in_storm(account, i);
+	if (judged->paused_until != 0 && now >= judged->paused_until)
+		end_pause(judged, account);
+	if (judged->normal.windows >= PM_LEARNING_WINDOWS)
+		judged->learning = false;
+	if (judged->watched_since == 0 && !judged->learning)
+		return;
+	if (judged->storm)
+		begin_pause(judged, account, now);
+	else if (judged->watched_since != 0 && now - judged->watched_since > Max(LONGEST_WATCH, pace->gap))
+		judge(judged, account, now);
+}
+
+static void
+watch_pool(int account, int64 now, bool enabled)
+{
+	PmPace	   *pace = &pm_shared->accounts[account].pace;
+
+	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	{
+		if (is_of(&pace->judged[i], InvalidOid))
+			continue;
+		watch_role(pace, i, account, now);
+		if (!enabled)
+			forget_answers(&pace->judged[i], account, now);
+	}
+}
+
+/* Called by the worker before it asks. matters: does any pool retire on schedule? */
+void
+pm_pauses_tick(const PmRules *rules, bool matters)
+{
+	int64		now = pm_monotonic_ms();
+
+	watch_server(now, matters);
+	for (int i = 0; i < rules->npools; i++)
+		watch_pool(rules->accounts[i], now, pm_recycle_enabled);
+}
+
+/*
+ * Are the role's sessions in the pool to be left alone for the moment? Anywhere,
+ * without a lock: each word is whole, and old in a moment.
+ */
+bool
+pm_paused(int account, Oid role)
+{
+	PmPace	   *pace = &pm_shared->accounts[account].pace;
+
+	if (pm_shared->refusing)
+		return true;
+	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	{
+		PmJudged   *judged = &pace->judged[i];
+
+		if (is_of(judged, role))
+			return judged->storm || judged->learning || judged->paused_until != 0;
+	}
+	return false;
+}

@@ -1,0 +1,361 @@
+/*
+ * pool_stats.c
+ *		The views of what was counted: pool_stats, history, events; and reset().
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "base/result.h"
+#include "events/events.h"
+#include "history/history.h"
+#include "miscadmin.h"
+#include "sessions/settle.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#define READ_TRIES	10
+
+/* ---- pool_stats ---- */
+
+static uint64
+ended(const PmFigures *figures)
+{
+	uint64		sum = 0;
+
+	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
+		sum += figures->counters[i];
+	return sum;
+}
+
+/* As jsonb: {"reason": number}. The texts need no escapes. Freed with the row. */
+static void
+put_declines(PmRow *row, const uint64 *declines)
+{
+	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
+	StringInfoData json;
+
+	initStringInfo(&json);
+	for (int reason = 1; reason < PM_NUM_REASONS; reason++)
+	{
+		if (declines[reason] > 0)
+			appendStringInfo(&json, "%c\"%s\": " UINT64_FORMAT, json.len == 0 ? '{' : ',',
+							 pm_reason_text(reason), declines[reason]);
+	}
+	appendStringInfoString(&json, json.len == 0 ? "{}" : "}");
+	pm_put(row, DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+put_counters(PmRow *row, const PmFigures *figures)
+{
+	const uint64 *c = figures->counters;
+
+	pm_put_int(row, figures->connections);
+	pm_put_bound(row, c[PM_CONNECTS] + c[PM_TAKEN_OVER]);
+	pm_put_bound(row, ended(figures) + c[PM_GIVEN_OVER]);
+	pm_put_bound(row, c[PM_TAKEN_OVER]);
+	pm_put_bound(row, c[PM_GIVEN_OVER]);
+	for (int i = PM_ENDED_CLIENT; i <= PM_DECLINED; i++)
+		pm_put_bound(row, c[i]);
+	put_declines(row, figures->declines);
+	for (int i = PM_REJECTED; i <= PM_TRANSACTIONS; i++)
+		pm_put_bound(row, c[i]);
+}
+
+static void
+put_durations(PmRow *row, const PmFigures *figures, int64 open_busy)
+{
+	pm_put_int(row, figures->peak);
+	pm_put_time(row, figures->peak_at);
+	pm_put(row, Float8GetDatum(Max(figures->busy + open_busy, 0) / 1000000.0));
+	if (figures->observed > 0)
+		pm_put(row, Float8GetDatum((double) Max(figures->busy + open_busy, 0) / figures->observed));
+	else
+		pm_put_null(row);
+	pm_put_duration(row, pm_quantile(figures->lifetimes, 0.50, figures->lifetime_max));
+	pm_put_duration(row, pm_quantile(figures->lifetimes, 0.95, figures->lifetime_max));
+	pm_put_duration(row, pm_quantile(figures->lifetimes, 1.0, figures->lifetime_max) < 0 ? -1 : figures->lifetime_max);
+	pm_put_duration(row, pm_quantile(figures->holds, 0.50, figures->hold_max));
+	pm_put_duration(row, pm_quantile(figures->holds, 0.95, figures->hold_max));
+	pm_put_duration(row, pm_quantile(figures->holds, 0.99, figures->hold_max));
+	pm_put_duration(row, pm_quantile(figures->holds, 1.0, figures->hold_max) < 0 ? -1 : figures->hold_max);
+	pm_put_time(row, figures->stats_reset);
+}
+
+static void
+put_account(ReturnSetInfo *result, int account, const char *pool, const char *application, const PmOpen *open)
+{
+	PmFigures  *figures = palloc(sizeof(PmFigures));
+	PmRow		row = {0};
+
+	if (pm_account_figures(account, figures, true))
+	{
+		pm_put_text(&row, pool);
+		pm_put_text(&row, application ? figures->name : NULL);
+		put_counters(&row, figures);
+		put_durations(&row, figures, open->busy[account]);
+		pm_put_row(result, &row);
+	}
+	pfree(figures);
+}
+
+static void
+put_accounts(ReturnSetInfo *result, const PmRules *rules, const PmOpen *open)
+{
+	for (int i = 0; i < rules->npools; i++)
+	{
+		/* one that got no account of its own is in (other) */
+		if (rules->accounts[i] != pm_other_account())
+			put_account(result, rules->accounts[i], rules->pools[i].name, NULL, open);
+	}
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+		put_account(result, i, NULL, "", open);
+	put_account(result, pm_other_account(), "(other)", NULL, open);
+}
+
+PG_FUNCTION_INFO_V1(pm_pool_stats);
+
+/*
+ * Each declared pool, each application without one, and the rest of these. Once
+ * more if one of them went to (other) meanwhile, and might be seen twice.
+ */
+Datum
+pm_pool_stats(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PmTally		tally;
+	PmOpen		open;
+	uint32		given_up;
+	int			tries = 0;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	pm_settle_all(&tally, &open);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		given_up = pg_atomic_read_u32(&pm_shared->given_up);
+		tuplestore_clear(result->setResult);
+		put_accounts(result, tally.rules, &open);
+	} while (given_up != pg_atomic_read_u32(&pm_shared->given_up) && ++tries < READ_TRIES);
+	return (Datum) 0;
+}
+
+/* ---- reset() ---- */
+
+/*
+ * One account after another, while counting goes on: what is counted meanwhile may
+ * stay in a sum and not in its part, or the other way round. Caller holds lock
+ * exclusively.
+ */
+static void
+reset_all(const PmOpen *open, int64 now)
+{
+	for (int i = 0; i < pm_num_accounts(); i++)
+	{
+		if (!pm_account_ready(i))
+			continue;
+		pm_account_reset(i, open->busy[i], now);
+		if (pm_account_is_application(i))
+			(void) pm_account_close(i);
+	}
+	pm_shared->applications_full = false;
+	pg_atomic_write_u32(&pm_shared->no_place, 0);
+}
+
+/* The accounts that the view shows under the name: a pool's, an application's. */
+static int
+find_accounts(const PmRules *rules, const char *name, int *accounts)
+{
+	int			n = 0;
+
+	for (int i = 0; i < rules->npools; i++)
+	{
+		if (strcmp(rules->pools[i].name, name) == 0 && rules->accounts[i] != pm_other_account())
+			accounts[n++] = rules->accounts[i];
+	}
+	if (strcmp(name, "(other)") == 0)
+		accounts[n++] = pm_other_account();
+	for (int i = pm_first_application(); i < pm_other_account() && n < 2; i++)
+	{
+		if (pm_account_ready(i) && strcmp(pm_shared->accounts[i].name, name) == 0)
+			accounts[n++] = i;
+	}
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no pool or application \"%s\" in pool_stats", name),
+				 errhint("Give the name of a declared pool, of a discovered application, or none at all to reset everything.")));
+	return n;
+}
+
+PG_FUNCTION_INFO_V1(pm_reset);
+
+/*
+ * reset(pool text). Everything up to now is counted before, so that none of it
+ * comes later.
+ */
+Datum
+pm_reset(PG_FUNCTION_ARGS)
+{
+	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	PmTally		tally;
+	PmOpen		open;
+	int			accounts[2];
+	int			n = 0;
+	int64		now;
+
+	pm_require_preload();
+	pm_settle_all(&tally, &open);
+	if (name != NULL)
+		n = find_accounts(tally.rules, name, accounts);
+	now = pm_monotonic_us();
+
+	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	if (name == NULL)
+		reset_all(&open, now);
+	for (int i = 0; i < n; i++)
+	{
+		/* an application may have gone to (other) since it was found */
+		if (pm_account_ready(accounts[i]) && strcmp(pm_shared->accounts[accounts[i]].name, name) == 0)
+			pm_account_reset(accounts[i], open.busy[accounts[i]], now);
+	}
+	LWLockRelease(pm_shared->lock);
+	pg_atomic_write_u32(&pm_shared->save_wanted, 1);
+	pm_wake_worker();
+
+	if (name == NULL)
+		pm_event(PM_EVENT_STATISTICS_RESET, NULL, false, MyProcPid, "{}");
+	for (int i = 0; i < n; i++)
+		pm_event(PM_EVENT_STATISTICS_RESET, name, pm_account_is_application(accounts[i]), MyProcPid, "{}");
+	PG_RETURN_VOID();
+}
+
+/* ---- history ---- */
+
+static void
+put_average(PmRow *row, double sum, uint32 seen)
+{
+	if (seen == 0)
+		pm_put_null(row);
+	else
+		pm_put(row, Float8GetDatum(sum / (seen * 1000.0)));
+}
+
+static void
+put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const char *pool, const PmBucket *bucket)
+{
+	PmRow		row = {0};
+
+	pm_put_time(&row, start);
+	pm_put_duration(&row, resolution);
+	pm_put_text(&row, pool);
+	pm_put(&row, Float8GetDatum(bucket->seen / 1000.0));
+	put_average(&row, bucket->connections, bucket->seen);
+	pm_put_int(&row, bucket->max_connections);
+	put_average(&row, bucket->busy, bucket->seen);
+	pm_put_int(&row, bucket->max_busy);
+	pm_put_bound(&row, bucket->connects);
+	pm_put_bound(&row, bucket->disconnects);
+	pm_put_bound(&row, bucket->refused);
+	pm_put_bound(&row, bucket->retired);
+	pm_put_bound(&row, bucket->transactions);
+	pm_put(&row, Float8GetDatum(bucket->overflow / 1000.0));
+	pm_put(&row, Float8GetDatum(bucket->exhausted / 1000.0));
+	pm_put(&row, Float8GetDatum(bucket->over / 1000.0));
+	pm_put_row(result, &row);
+}
+
+/* One series in one ring, copied under the lock and put out without it. */
+static void
+put_series(ReturnSetInfo *result, const PmRing *ring, int s, TimestampTz *starts, PmBucket *buckets)
+{
+	const PmSeries *series = &pm_shared->history->series[s];
+	char		name[PM_NAME_LEN];
+	int			count;
+	int			head;
+
+	LWLockAcquire(pm_shared->history_lock, LW_SHARED);
+	strlcpy(name, series->name, PM_NAME_LEN);
+	count = ring->count;
+	head = ring->head;
+	memcpy(starts, ring->starts, ring->length * sizeof(TimestampTz));
+	memcpy(buckets, ring->buckets + (Size) s * ring->length, ring->length * sizeof(PmBucket));
+	LWLockRelease(pm_shared->history_lock);
+
+	if (name[0] == '\0')
+		return;
+	for (int n = 0; n < count; n++)
+	{
+		int			at = (head - count + 1 + n + ring->length) % ring->length;
+
+		CHECK_FOR_INTERRUPTS();
+		/* where a pool was not declared yet there is nothing to say */
+		if (buckets[at].seen > 0 || buckets[at].connects > 0 || buckets[at].disconnects > 0 || buckets[at].refused > 0)
+			put_bucket(result, starts[at], ring->resolution, name, &buckets[at]);
+	}
+}
+
+PG_FUNCTION_INFO_V1(pm_history);
+
+Datum
+pm_history(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int r = 0; r < PM_NUM_RINGS; r++)
+	{
+		const PmRing *ring = &pm_shared->history->rings[r];
+		TimestampTz *starts = palloc(ring->length * sizeof(TimestampTz));
+		PmBucket   *buckets = palloc(ring->length * sizeof(PmBucket));
+
+		for (int s = 0; s < pm_num_series(); s++)
+			put_series(result, ring, s, starts, buckets);
+		pfree(starts);
+		pfree(buckets);
+	}
+	return (Datum) 0;
+}
+
+/* ---- events ---- */
+
+PG_FUNCTION_INFO_V1(pm_events);
+
+Datum
+pm_events(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PmEventCursor cursor = {0};
+	PmEvent		event;
+	uint64		last;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	last = pg_atomic_read_u64(&pm_shared->events->last_seq);
+	/* what is newer comes the next time */
+	while (pm_event_next(&cursor, &event) && event.seq <= last)
+	{
+		PmRow		row = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		pm_put_bound(&row, event.seq);
+		pm_put_time(&row, event.at);
+		pm_put_text(&row, event.discovered || event.pool[0] == '\0' ? NULL : event.pool);
+		pm_put_text(&row, event.discovered ? event.pool : NULL);
+		pm_put_text(&row, pm_event_name(event.kind));
+		if (event.pid != 0)
+			pm_put_int(&row, event.pid);
+		else
+			pm_put_null(&row);
+		pm_put_text(&row, event.detail);
+		pm_put_int(&row, event.times);
+		pm_put_row(result, &row);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,169 @@
+/*
+ * notifier.c
+ *		NOTIFY pool_monitor for each event, as a JSON object.
+ *
+ * NOTIFY needs a database and a transaction, and the worker has neither: so it
+ * sends the process of errands.c to pool_monitor.database, which tells of what is
+ * new and exits. Only when somebody there LISTENs, to whatever channel (the slots
+ * know no more), and at most once in NOTIFY_INTERVAL. A standby has no NOTIFY. What
+ * happened while nobody listened is told to nobody, as with any NOTIFY; it is in
+ * the view events.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "accounts/account.h"
+#include "base/clock.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+#include "commands/async.h"
+#include "events/events.h"
+#include "lib/stringinfo.h"
+#include "pools/loader.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+#include "worker/errands.h"
+#include "worker/notifier.h"
+
+#define NOTIFY_INTERVAL 500		/* ms */
+#define RETRY_INTERVAL	10000	/* ms; when the process could not be started */
+
+/* The worker's own. */
+static uint64 errand = 0;		/* under way; 0: none */
+static uint64 told_before = 0;	/* notified_seq when it began */
+static int64 not_before = 0;	/* ms, monotonic */
+
+/* Does a session LISTEN in the database of the declarations? */
+static bool
+anybody_listens(void)
+{
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		PmSlot	   *slot = &pm_shared->slots[i];
+
+		if (pg_atomic_read_u32(&slot->listening) != 0 && strcmp(slot->datname, pm_database) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+begin_errand(void)
+{
+	Oid			database;
+
+	not_before = pm_monotonic_ms() + NOTIFY_INTERVAL;
+	if (!pm_find_database(&database) || !OidIsValid(database))
+		return;
+	told_before = pg_atomic_read_u64(&pm_shared->events->notified_seq);
+	errand = pm_errand_begin(PM_ERRAND_NOTIFY, database, 0);
+}
+
+/* Called after pm_loader_tick(): when both want the process, the load is first. */
+void
+pm_notifier_tick(void)
+{
+	PmEvents   *events = pm_shared->events;
+	uint64		last = pg_atomic_read_u64(&events->last_seq);
+
+	if (errand != 0)
+	{
+		if (!pm_errand_is_over(errand))
+			return;
+		errand = 0;
+		/* it failed, and the server log says why */
+		if (pg_atomic_read_u64(&events->notified_seq) == told_before)
+			not_before = pm_monotonic_ms() + RETRY_INTERVAL;
+	}
+	if (last == pg_atomic_read_u64(&events->notified_seq))
+		return;
+	if (!pm_notify_events || RecoveryInProgress() || !anybody_listens())
+		pg_atomic_write_u64(&events->notified_seq, last);
+	else if (pm_monotonic_ms() >= not_before && pm_errands_ready())
+		begin_errand();
+}
+
+/* ---- in the process that has a database ---- */
+
+/*
+ * Anybody who may connect may LISTEN: what the detail says of a single session is
+ * for those who may read the view.
+ */
+static bool
+tells_of_a_session(const PmEvent *event)
+{
+	return event->kind == PM_EVENT_RETIRED || event->kind == PM_EVENT_DECLINED ||
+		event->kind == PM_EVENT_LEAK_SUSPECT;
+}
+
+static void
+notify(const PmEvent *event)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"seq\": " UINT64_FORMAT ", \"at\": ", event->seq);
+	escape_json(&json, timestamptz_to_str(event->at));
+	appendStringInfo(&json, ", \"event\": \"%s\", \"pool\": ", pm_event_name(event->kind));
+	if (event->pool[0] == '\0' || event->discovered)
+		appendStringInfoString(&json, "null");
+	else
+		escape_json(&json, event->pool);
+	if (event->discovered)
+	{
+		appendStringInfoString(&json, ", \"application_name\": ");
+		escape_json(&json, event->pool);
+	}
+	if (event->times > 1)
+		appendStringInfo(&json, ", \"times\": %u", event->times);
+	if (tells_of_a_session(event))
+		appendStringInfoChar(&json, '}');
+	else
+		appendStringInfo(&json, ", \"detail\": %s}", event->detail);
+	Async_Notify("pool_monitor", json.data);
+	pfree(json.data);
+}
+
+/*
+ * The whole errand. What an error (the queue of notifications is full) kept from
+ * being told is told by the next one.
+ */
+void
+pm_notify(void)
+{
+	PmEvents   *events = pm_shared->events;
+	uint64		last;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	last = pg_atomic_read_u64(&events->last_seq);
+	for (uint64 seq = Max(pg_atomic_read_u64(&events->notified_seq) + 1, pm_event_oldest()); seq <= last; seq++)
+	{
+		PmEvent		event;
+
+		if (pm_event_read(seq, &event))
+			notify(&event);
+	}
+	CommitTransactionCommand();
+	pm_account_raise(&events->notified_seq, last);
+}
+
+/*
+ * After it: with the message of its error, or NULL. Logged once for each cause: it
+ * is tried again and again, and may last for days.
+ */
+void
+pm_notify_done(const char *failure)
+{
+	char		cut[PM_LOAD_MESSAGE_LEN];
+
+	strlcpy(cut, failure ? failure : "", sizeof(cut));
+	if (strcmp(pm_shared->notify_message, cut) != 0 && failure != NULL)
+		ereport(LOG,
+				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", failure),
+				 errdetail("It tries again every %d seconds. The events are in the view pool_monitor.events.",
+						   RETRY_INTERVAL / 1000)));
+	strlcpy(pm_shared->notify_message, cut, sizeof(pm_shared->notify_message));
+}
