@@ -70,6 +70,7 @@ typedef struct Watch
 	Flow		by_role[PM_MOST_JUDGED];
 	Oid			roles[PM_MOST_JUDGED];	/* whose they are */
 	double		limit;			/* more than this is a storm */
+	bool		normal_known;	/* was it, at the last look? */
 	int64		last_connect;	/* ms, monotonic */
 	bool		storm;
 	int			storm_windows;	/* that it has lasted for */
@@ -139,15 +140,16 @@ room_of(const PmRules *rules, int account, double *own_rate)
 }
 
 static double
-storm_limit(const PmRules *rules, int account, const Watch *watch)
+storm_limit(const PmRules *rules, int account, Watch *watch)
 {
 	double		own_rate;
 	int			room = room_of(rules, account, &own_rate);
 	int			least = STORM_LEAST;
 	double		normal = watch->normal.rate;
 
+	watch->normal_known = watch->normal.windows >= (room < 0 ? LEARNING : 1);
 	/* the first windows may be a part of one, or of the storm itself */
-	if (room < 0 && watch->normal.windows < LEARNING)
+	if (room < 0 && !watch->normal_known)
 	{
 		least = STORM_UNKNOWN;
 		normal = 0;
@@ -256,14 +258,17 @@ watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 	if (!watch->storm && flow->sum >= watch->limit)
 	{
 		int			seconds = span(flow, second);
+		char		normal[32];
 
+		snprintf(normal, sizeof(normal), "%.3f", watch->normal.rate);
 		watch->storm = true;
 		watch->storm_windows = 0;
 		watch->storm_connects = flow->sum;
 		watch->storm_since = now - (seconds - 1) * 1000;
 		pm_event(PM_EVENT_STORM, watch->name, discovered, 0,
-				 "{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %.3f}",
-				 flow->sum, seconds, (double) flow->sum / seconds, watch->normal.rate);
+				 "{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %s}",
+				 flow->sum, seconds, (double) flow->sum / seconds,
+				 watch->normal_known ? normal : "null");
 	}
 	else if (watch->storm && flow->sum < watch->limit / 2)
 	{

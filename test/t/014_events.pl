@@ -333,7 +333,7 @@ is(
 	query(
 		$node,
 		"SELECT coalesce(e.pool, e.application_name), (e.detail->>'connects_per_second')::numeric * 10 > 20,
-			(e.detail->>'connects')::numeric <= $connects, (e.detail->>'normal')::numeric < (e.detail->>'connects_per_second')::numeric / 5
+			(e.detail->>'connects')::numeric <= $connects, coalesce((e.detail->>'normal')::numeric, 0) < (e.detail->>'connects_per_second')::numeric / 5
 		FROM pool_monitor.events e WHERE event = 'storm' AND $other_client ORDER BY 1"
 	),
 	"stampede|t|t|t\nstorm|t|t|t",
