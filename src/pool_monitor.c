@@ -1,22 +1,47 @@
 /*
  * pool_monitor.c
- *		Module magic and start-up: wires the other files to the server.
+ *		Module magic and start-up: the list of the modules.
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
+#include "accounts/roles.h"
+#include "accounts/sheet.h"
 #include "base/guc.h"
 #include "base/shmem.h"
+#include "base/wake.h"
 #include "client/logins.h"
 #include "client/session.h"
+#include "events/events.h"
 #include "fmgr.h"
+#include "history/history.h"
 #include "miscadmin.h"
 #include "pools/changes.h"
+#include "pools/declared.h"
+#include "retire/pace.h"
+#include "sessions/slot.h"
+#include "statfile/statfile.h"
 #include "worker/errands.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
 void		_PG_init(void);
+
+/* In shared memory, in this order. */
+static const PmSection *const sections[] = {
+	&pm_wake_section,
+	&pm_accounts_section,
+	&pm_roles_section,
+	&pm_sheets_section,
+	&pm_declarations_section,
+	&pm_slots_section,
+	&pm_history_section,
+	&pm_events_section,
+	&pm_retirement_section,
+	&pm_statfile_section,
+	&pm_errands_section,
+};
 
 /*
  * Without shared_preload_libraries the settings exist and the functions that
@@ -29,9 +54,10 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
-	pm_shmem_install();
+	pm_shmem_install(sections, lengthof(sections));
 	pm_session_install();
 	pm_logins_install();
+	pm_last_words_install();
 	pm_declarations_install();
 	pm_worker_register();
 	pm_errands_register();

@@ -6,9 +6,9 @@
 #ifndef PM_RESULT_H
 #define PM_RESULT_H
 
+#include "base/identity.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "pools/rules.h"
 
 #define PM_MAX_COLUMNS 32
 

@@ -38,8 +38,6 @@
 
 #include "access/xact.h"
 #include "base/clock.h"
-#include "base/compat.h"
-#include "base/shmem.h"
 #include "client/holds.h"
 #include "client/listen.h"
 #include "libpq/libpq.h"
@@ -47,6 +45,7 @@
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
+#include "utils/backend_status.h"
 #include "utils/timestamp.h"
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
@@ -69,7 +68,7 @@ static void
 write_down(int64 hold)
 {
 	int			bucket = pm_bucket(hold);
-	uint32		resets = pg_atomic_read_u32(&pm_shared->resets);
+	uint32		resets = pg_atomic_read_u32(&pm_accounts->resets);
 
 	if (hold > sheet->hold_max || resets != resets_seen)
 		sheet->hold_max = hold;

@@ -6,8 +6,8 @@
 #define PM_HOLDS_H
 
 #include "access/xact.h"
-#include "base/shmem.h"
-#include "sessions/settle.h"
+#include "accounts/sheet.h"
+#include "sessions/slot.h"
 
 extern void pm_holds_install(void);
 extern void pm_holds_begin(PmSheet *sheet, PmSlot *slot);

@@ -17,6 +17,7 @@
 #include "base/shmem.h"
 #include "client/listen.h"
 #include "nodes/parsenodes.h"
+#include "sessions/slot.h"
 #include "tcop/utility.h"
 
 volatile sig_atomic_t pm_listening = false;
@@ -32,9 +33,9 @@ set_listening(bool listening)
 	PmSlot	   *slot;
 
 	pm_listening = listening;
-	if (pm_shared == NULL || pm_my_index() < 0)
+	if (!pm_preloaded || pm_my_index() < 0)
 		return;
-	slot = &pm_shared->slots[pm_my_index()];
+	slot = &pm_slots->all[pm_my_index()];
 	if (pg_atomic_read_u32(&slot->pid) == (uint32) MyProcPid)
 		pg_atomic_write_u32(&slot->listening, listening);
 }

@@ -33,12 +33,12 @@
 #include "client/logins.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "pools/assign.h"
 #include "replication/walsender.h"
 #include "sessions/scan.h"
 #include "storage/pg_shmem.h"
 #include "utils/elog.h"
 #include "utils/timeout.h"
-#include "worker/errands.h"
 
 PmLoginStage pm_login_stage = PM_LOGIN_NEW;
 
@@ -82,7 +82,7 @@ pm_login_failed(PmCounter how)
 	sigset_t	all;
 	sigset_t	before;
 
-	if (failed || pm_shared == NULL || MyProcPort == NULL ||
+	if (failed || !pm_preloaded || MyProcPort == NULL ||
 		(am_walsender && how != PM_AUTH_FAILURES))
 		return;
 	failed = true;
@@ -156,43 +156,10 @@ note_fatal(const ErrorData *edata)
 		pm_login_failed(PM_AUTH_FAILURES);
 }
 
-/*
- * In the postmaster: is this its line about an exit that errands.c intends? One
- * after each errand would fill the log of a standby. Only an exit whose callbacks
- * have run is one: a crash stays in the log. The message may be translated.
- */
-static bool
-is_exit_of_errands(const ErrorData *edata)
-{
-	uint32		exits;
-
-	if (IsUnderPostmaster || edata->elevel != LOG || UsedShmemSegAddr == NULL || pm_shared == NULL ||
-		edata->message_id == NULL || edata->message == NULL ||
-		strcmp(edata->message_id, "%s (PID %d) exited with exit code %d") != 0 ||
-		strstr(edata->message, PM_ERRANDS_NAME) == NULL)
-		return false;
-	exits = pg_atomic_read_u32(&pm_shared->errand_words.orderly_exits);
-	if (exits == pm_shared->errand_words.hidden_exits)
-		return false;
-	pm_shared->errand_words.hidden_exits = exits;
-	return true;
-}
-
-/* Why this process ends, for the worker to tell, if it is on an errand. */
-static void
-note_last_words(const ErrorData *edata)
-{
-	if (pm_on_errand && edata->elevel == FATAL && edata->message != NULL)
-		strlcpy(pm_shared->errand_words.fatal, edata->message, PM_LOAD_MESSAGE_LEN);
-}
-
 static void
 on_log(ErrorData *edata)
 {
 	note_fatal(edata);
-	note_last_words(edata);
-	if (is_exit_of_errands(edata))
-		edata->output_to_server = false;
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
 }

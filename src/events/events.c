@@ -37,8 +37,10 @@
 #define DISCOVERED_SHARE	1
 #define FIRST_POOL_SHARE	2
 
-Size
-pm_events_size(void)
+PmEvents   *pm_event_ring = NULL;
+
+static Size
+events_size(void)
 {
 	Size		size = offsetof(PmEvents, ring);
 
@@ -53,10 +55,19 @@ init_list(PmEventList *list)
 	list->count = 0;
 }
 
-void
-pm_events_init(PmEvents *events)
+static void
+attach_events(void *memory)
 {
-	memset(events, 0, pm_events_size());
+	pm_event_ring = memory;
+}
+
+static void
+init_events(void)
+{
+	PmEvents   *events = pm_event_ring;
+
+	LWLockInitialize(&events->lock, pm_tranche());
+	pg_atomic_init_u32(&events->save_wanted, 0);
 	pg_atomic_init_u64(&events->last_seq, 0);
 	pg_atomic_init_u64(&events->notified_seq, 0);
 	init_list(&events->all);
@@ -66,6 +77,21 @@ pm_events_init(PmEvents *events)
 	for (int i = 0; i < pm_max_events; i++)
 		events->recent[i] = -1;
 }
+
+static Size
+explain_events(StringInfo text)
+{
+	appendStringInfo(text, "Events (\"pool_monitor.max_events\" %d): %zu MB. ", pm_max_events, events_size() >> 20);
+	return events_size();
+}
+
+const PmSection pm_events_section = {
+	.name = "events",
+	.size = events_size,
+	.attach = attach_events,
+	.init = init_events,
+	.explain = explain_events,
+};
 
 const char *
 pm_event_name(PmEventKind kind)
@@ -101,7 +127,7 @@ pm_event_name(PmEventKind kind)
 static PmEventPlace *
 place_at(int place)
 {
-	return &pm_shared->events->ring[place];
+	return &pm_event_ring->ring[place];
 }
 
 static PmEventList *
@@ -116,14 +142,14 @@ share_of(const PmEvent *event)
 	else
 		share = FIRST_POOL_SHARE +
 			hash_bytes((const unsigned char *) event->pool, strlen(event->pool)) % (PM_EVENT_SHARES - FIRST_POOL_SHARE);
-	return &pm_shared->events->shares[share];
+	return &pm_event_ring->shares[share];
 }
 
 /* The link of a place in a list. */
 static PmEventLink *
 link_in(const PmEventList *list, int place)
 {
-	return list == &pm_shared->events->all ? &place_at(place)->all : &place_at(place)->own;
+	return list == &pm_event_ring->all ? &place_at(place)->all : &place_at(place)->own;
 }
 
 static void
@@ -170,11 +196,11 @@ link_into(PmEventList *list, int place)
 static PmEventList *
 largest_share(void)
 {
-	PmEventList *largest = &pm_shared->events->shares[0];
+	PmEventList *largest = &pm_event_ring->shares[0];
 
 	for (int i = 1; i < PM_EVENT_SHARES; i++)
 	{
-		PmEventList *share = &pm_shared->events->shares[i];
+		PmEventList *share = &pm_event_ring->shares[i];
 
 		if (share->count > largest->count ||
 			(share->count > 0 && share->count == largest->count &&
@@ -187,7 +213,7 @@ largest_share(void)
 static int
 free_place(void)
 {
-	PmEvents   *events = pm_shared->events;
+	PmEvents   *events = pm_event_ring;
 	PmEventList *largest;
 	int			place;
 
@@ -203,7 +229,7 @@ free_place(void)
 static void
 insert(const PmEvent *event)
 {
-	PmEvents   *events = pm_shared->events;
+	PmEvents   *events = pm_event_ring;
 	int			place = free_place();
 	int		   *recent = &events->recent[event->seq % pm_max_events];
 
@@ -218,15 +244,15 @@ insert(const PmEvent *event)
 static void
 append(PmEvent *event)
 {
-	event->seq = pg_atomic_read_u64(&pm_shared->events->last_seq) + 1;
+	event->seq = pg_atomic_read_u64(&pm_event_ring->last_seq) + 1;
 	insert(event);
-	pg_atomic_write_u64(&pm_shared->events->last_seq, event->seq);
+	pg_atomic_write_u64(&pm_event_ring->last_seq, event->seq);
 }
 
 static bool
 next(PmEventCursor *cursor, PmEvent *event)
 {
-	const PmEvents *events = pm_shared->events;
+	const PmEvents *events = pm_event_ring;
 	int			place = events->all.oldest;
 
 	if (cursor->seq != 0 && place_at(cursor->place)->event.seq == cursor->seq)
@@ -289,7 +315,7 @@ stretch_of(const PmEvent *event, int64 now)
 
 	for (int i = 0; i < PM_EVENT_STRETCHES && found == NULL; i++)
 	{
-		PmStretch  *stretch = &pm_shared->events->stretches[i];
+		PmStretch  *stretch = &pm_event_ring->stretches[i];
 
 		if (stretch->owner == owner && stretch->last.kind == event->kind)
 			found = stretch;
@@ -322,7 +348,7 @@ first_held_back(uint64 owner)
 
 	for (int i = 0; i < PM_EVENT_STRETCHES; i++)
 	{
-		PmStretch  *stretch = &pm_shared->events->stretches[i];
+		PmStretch  *stretch = &pm_event_ring->stretches[i];
 
 		if (stretch->last.times > 0 && (owner == 0 || stretch->owner == owner) &&
 			(first == NULL || stretch->hold < first->hold))
@@ -337,7 +363,7 @@ owner_due(int64 now)
 {
 	for (int i = 0; i < PM_EVENT_STRETCHES; i++)
 	{
-		PmStretch  *stretch = &pm_shared->events->stretches[i];
+		PmStretch  *stretch = &pm_event_ring->stretches[i];
 
 		if (stretch->last.times > 0 && is_over(stretch, now))
 			return stretch->owner;
@@ -369,7 +395,7 @@ hold_back(PmStretch *stretch, PmEvent *event)
 {
 	event->times = stretch->last.times + 1;
 	stretch->last = *event;
-	stretch->hold = ++pm_shared->events->holds;
+	stretch->hold = ++pm_event_ring->holds;
 }
 
 /* False when it is held back. */
@@ -414,9 +440,9 @@ pm_event(PmEventKind kind, const char *pool, bool discovered, int pid, const cha
 	strlcpy(event.pool, pool ? pool : "", PM_NAME_LEN);
 	event.at = GetCurrentTimestamp();
 
-	LWLockAcquire(pm_shared->events_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_event_ring->lock, LW_EXCLUSIVE);
 	recorded = record(&event, now);
-	LWLockRelease(pm_shared->events_lock);
+	LWLockRelease(&pm_event_ring->lock);
 	return recorded;
 }
 
@@ -430,10 +456,10 @@ pm_events_release_due(void)
 	int64		now = pm_monotonic_ms();
 	uint64		owner;
 
-	LWLockAcquire(pm_shared->events_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_event_ring->lock, LW_EXCLUSIVE);
 	while ((owner = owner_due(now)) != 0)
 		release_all_of(owner, now);
-	LWLockRelease(pm_shared->events_lock);
+	LWLockRelease(&pm_event_ring->lock);
 }
 
 void
@@ -446,7 +472,7 @@ pm_events_release_all(void)
 static bool
 is_there(uint64 seq)
 {
-	int			place = pm_shared->events->all.newest;
+	int			place = pm_event_ring->all.newest;
 
 	while (place >= 0 && place_at(place)->event.seq > seq)
 		place = place_at(place)->all.older;
@@ -460,10 +486,10 @@ is_there(uint64 seq)
 void
 pm_event_restore(const PmEvent *event)
 {
-	LWLockAcquire(pm_shared->events_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_event_ring->lock, LW_EXCLUSIVE);
 	if (!is_there(event->seq))
 		insert(event);
-	LWLockRelease(pm_shared->events_lock);
+	LWLockRelease(&pm_event_ring->lock);
 }
 
 /*
@@ -473,7 +499,7 @@ pm_event_restore(const PmEvent *event)
 uint64
 pm_event_oldest(void)
 {
-	uint64		last = pg_atomic_read_u64(&pm_shared->events->last_seq);
+	uint64		last = pg_atomic_read_u64(&pm_event_ring->last_seq);
 
 	return last >= (uint64) pm_max_events ? last - pm_max_events + 1 : 1;
 }
@@ -484,9 +510,9 @@ pm_event_next(PmEventCursor *cursor, PmEvent *event)
 {
 	bool		found;
 
-	LWLockAcquire(pm_shared->events_lock, LW_SHARED);
+	LWLockAcquire(&pm_event_ring->lock, LW_SHARED);
 	found = next(cursor, event);
-	LWLockRelease(pm_shared->events_lock);
+	LWLockRelease(&pm_event_ring->lock);
 	return found;
 }
 
@@ -506,12 +532,12 @@ pm_event_read(uint64 seq, PmEvent *event)
 	int			place;
 	bool		found;
 
-	LWLockAcquire(pm_shared->events_lock, LW_SHARED);
-	place = pm_shared->events->recent[seq % pm_max_events];
+	LWLockAcquire(&pm_event_ring->lock, LW_SHARED);
+	place = pm_event_ring->recent[seq % pm_max_events];
 	found = place >= 0 && place_at(place)->event.seq == seq;
 	if (found)
 		*event = place_at(place)->event;
-	LWLockRelease(pm_shared->events_lock);
+	LWLockRelease(&pm_event_ring->lock);
 	return found;
 }
 

@@ -5,9 +5,11 @@
 #ifndef PM_EVENTS_H
 #define PM_EVENTS_H
 
+#include "base/identity.h"
+#include "base/shmem.h"
 #include "datatype/timestamp.h"
-#include "pools/rules.h"
 #include "port/atomics.h"
+#include "storage/lwlock.h"
 
 /* Names: pm_event_name(). */
 typedef enum PmEventKind
@@ -104,11 +106,14 @@ typedef struct PmStretch
 #define PM_EVENT_STRETCHES	128
 
 /*
- * Everything but the two numbers is protected by events_lock. An event is at any
- * place: see events.c.
+ * Everything but the atomics is protected by the lock, which is held for a few copies
+ * of an event, and a look at each share and stretch. An event is at any place: see
+ * events.c.
  */
 typedef struct PmEvents
 {
+	LWLock		lock;
+	pg_atomic_uint32 save_wanted;	/* the statistics, soon */
 	pg_atomic_uint64 last_seq;	/* of the newest event; moved under the lock */
 	pg_atomic_uint64 notified_seq;	/* the newest that NOTIFY has told of */
 	int			used;			/* places; the first ones */
@@ -128,14 +133,15 @@ typedef struct PmEventCursor
 	int			place;
 } PmEventCursor;
 
-extern Size pm_events_size(void);
-extern void pm_events_init(PmEvents *events);
+extern PmEvents *pm_event_ring;
+extern const PmSection pm_events_section;
+
 extern const char *pm_event_name(PmEventKind kind);
 
 /*
  * Records an event. The detail is printed from the format, and must come out
  * as a JSON object in ASCII. False when it is held back, to be told together
- * with others. Takes events_lock; raises nothing.
+ * with others. Takes the lock; raises nothing.
  */
 extern bool pm_event(PmEventKind kind, const char *pool, bool discovered, int pid,
 					 const char *format,...) pg_attribute_printf(5, 6);

@@ -25,12 +25,14 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
+#include "accounts/figures.h"
 #include "base/clock.h"
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "events/events.h"
 #include "history/history.h"
-#include "sessions/settle.h"
+#include "pools/declared.h"
 
 #define MINUTE			(INT64CONST(60) * 1000000)
 #define HOUR			(60 * MINUTE)
@@ -45,8 +47,10 @@
 /* A tick later than this, and than three intervals, was missed; us. */
 #define LATE_TICK		(INT64CONST(10) * 1000000)
 
-int
-pm_num_series(void)
+PmHistory  *pm_history_rings = NULL;
+
+static int
+num_series(void)
 {
 	return pm_max_pools + 2;
 }
@@ -55,15 +59,15 @@ static Size
 ring_size(int length)
 {
 	return add_size(MAXALIGN(mul_size(length, sizeof(TimestampTz))),
-					MAXALIGN(mul_size(mul_size(length, pm_num_series()), sizeof(PmBucket))));
+					MAXALIGN(mul_size(mul_size(length, num_series()), sizeof(PmBucket))));
 }
 
-Size
-pm_history_size(void)
+static Size
+history_size(void)
 {
 	Size		size = MAXALIGN(sizeof(PmHistory));
 
-	size = add_size(size, MAXALIGN(mul_size(pm_num_series(), sizeof(PmSeries))));
+	size = add_size(size, MAXALIGN(mul_size(num_series(), sizeof(PmSeries))));
 	size = add_size(size, MAXALIGN(mul_size(pm_max_pools, sizeof(int))));
 	size = add_size(size, ring_size(pm_history_minutes));
 	return add_size(size, ring_size(pm_history_hours));
@@ -77,17 +81,23 @@ init_ring(PmRing *ring, int length, int64 resolution, char *at)
 	ring->starts = (TimestampTz *) at;
 	at += MAXALIGN(length * sizeof(TimestampTz));
 	ring->buckets = (PmBucket *) at;
-	return at + MAXALIGN((Size) length * pm_num_series() * sizeof(PmBucket));
+	return at + MAXALIGN((Size) length * num_series() * sizeof(PmBucket));
 }
 
-void
-pm_history_init(void *memory)
+static void
+attach_history(void *memory)
 {
-	PmHistory  *history = memory;
-	char	   *at = (char *) memory + MAXALIGN(sizeof(PmHistory));
+	pm_history_rings = memory;
+}
 
-	memset(memory, 0, pm_history_size());
-	history->nseries = pm_num_series();
+static void
+init_history(void)
+{
+	PmHistory  *history = pm_history_rings;
+	char	   *at = (char *) history + MAXALIGN(sizeof(PmHistory));
+
+	LWLockInitialize(&history->lock, pm_tranche());
+	history->nseries = num_series();
 	history->series = (PmSeries *) at;
 	at += MAXALIGN(history->nseries * sizeof(PmSeries));
 	history->series_of_pool = (int *) at;
@@ -101,6 +111,34 @@ pm_history_init(void *memory)
 	history->series[pm_max_pools].account = pm_undeclared_account();
 	strlcpy(history->series[pm_max_pools + 1].name, "(server)", PM_NAME_LEN);
 	history->series[pm_max_pools + 1].account = pm_server_account();
+}
+
+static Size
+explain_history(StringInfo text)
+{
+	Size		series = mul_size(num_series(), sizeof(PmBucket));
+	Size		minutes = mul_size(series, pm_history_minutes);
+	Size		hours = mul_size(series, pm_history_hours);
+
+	appendStringInfo(text,
+					 "History by the minute (\"pool_monitor.max_pools\" %d, \"pool_monitor.history_minutes\" %d): %zu MB. "
+					 "History by the hour (\"pool_monitor.max_pools\", \"pool_monitor.history_hours\" %d): %zu MB. ",
+					 pm_max_pools, pm_history_minutes, minutes >> 20, pm_history_hours, hours >> 20);
+	return minutes + hours;
+}
+
+const PmSection pm_history_section = {
+	.name = "history",
+	.size = history_size,
+	.attach = attach_history,
+	.init = init_history,
+	.explain = explain_history,
+};
+
+PmHistory *
+pm_history_memory(void)
+{
+	return pm_history_rings;
 }
 
 /* ---- series ---- */
@@ -119,12 +157,12 @@ clear_series(PmHistory *history, int series)
 /*
  * The series with this name; a new one if there is none yet, in a free place or
  * that of a pool that is not declared if it may be; -1 when there is none.
- * Caller holds history_lock exclusively.
+ * Caller holds the lock exclusively.
  */
 int
 pm_history_series(const char *name, bool may_replace)
 {
-	PmHistory  *history = pm_shared->history;
+	PmHistory  *history = pm_history_rings;
 	int			place = -1;
 
 	for (int i = 0; i < history->nseries; i++)
@@ -185,7 +223,7 @@ advance(PmRing *ring, TimestampTz start)
 	ring->head = ring->count == 0 ? 0 : (ring->head + 1) % ring->length;
 	ring->count = Min(ring->count + 1, ring->length);
 	ring->starts[ring->head] = start;
-	for (int s = 0; s < pm_num_series(); s++)
+	for (int s = 0; s < num_series(); s++)
 		memset(&ring->buckets[(Size) s * ring->length + ring->head], 0, sizeof(PmBucket));
 }
 
@@ -226,7 +264,7 @@ typedef struct Tick
 static uint32
 take_new(int account, PmKept which)
 {
-	uint64	   *last = &pm_shared->accounts[account].in_history[which];
+	uint64	   *last = &pm_accounts->all[account].in_history[which];
 	uint64		now = pm_account_kept(account, which);
 	uint32		new = (uint32) (now - *last);
 
@@ -242,7 +280,7 @@ take_new(int account, PmKept which)
 static double
 take_busy(PmSeries *series, const Tick *tick, int most)
 {
-	int64		busy = (int64) pg_atomic_read_u64(&pm_shared->accounts[series->account].busy) +
+	int64		busy = (int64) pg_atomic_read_u64(&pm_accounts->all[series->account].busy) +
 	tick->open->busy[series->account];
 	int64		new = busy - series->busy;
 
@@ -312,7 +350,7 @@ static void
 tick_series(PmHistory *history, int s, const Tick *tick, const PmSeen *seen)
 {
 	PmSeries   *series = &history->series[s];
-	uint32		incarnation = pm_shared->accounts[series->account].incarnation;
+	uint32		incarnation = pm_accounts->all[series->account].incarnation;
 	PmBucket	news;
 
 	series->primed = series->primed && series->incarnation == incarnation;
@@ -346,12 +384,12 @@ void
 pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
 				const PmSeen *server, const PmOpen *open, TimestampTz now, int64 at)
 {
-	PmHistory  *history = pm_shared->history;
+	PmHistory  *history = pm_history_rings;
 	Tick		tick = {.at = at,.open = open};
 	int64		step;
 	int			dropped = 0;
 
-	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
 	tick.elapsed = history->last_tick == 0 ? 0 : tick.at - history->last_tick;
 	tick.ms = (tick.elapsed + history->rest) / 1000;
 	history->rest = (tick.elapsed + history->rest) % 1000;
@@ -372,7 +410,7 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 	tick_series(history, pm_max_pools + 1, &tick, server);
 	history->last_tick = tick.at;
 	history->last_wall = now;
-	LWLockRelease(pm_shared->history_lock);
+	LWLockRelease(&pm_history_rings->lock);
 
 	if (step >= PM_CLOCK_STEP || step <= -PM_CLOCK_STEP)
 		tell_of_step(step);

@@ -5,8 +5,10 @@
 #ifndef PM_HISTORY_H
 #define PM_HISTORY_H
 
+#include "base/identity.h"
+#include "base/shmem.h"
 #include "datatype/timestamp.h"
-#include "pools/rules.h"
+#include "storage/lwlock.h"
 
 /* One pool in one stretch of time. Everything is of the time that was seen. */
 typedef struct PmBucket
@@ -51,9 +53,13 @@ typedef struct PmSeries
 	int64		busy;
 } PmSeries;
 
-/* Protected by history_lock; written by the worker alone. */
+/*
+ * Protected by its lock, which is held for one tick's additions, or for copying one
+ * series; never across a call that can wait or raise. Written by the worker alone.
+ */
 typedef struct PmHistory
 {
+	LWLock		lock;
 	PmRing		rings[PM_NUM_RINGS];
 	int64		last_tick;		/* us, monotonic; 0: none yet */
 	TimestampTz last_wall;		/* the same by the wall clock */
@@ -76,9 +82,12 @@ typedef struct PmSeen
 struct PmRules;
 struct PmOpen;
 
-extern Size pm_history_size(void);
-extern void pm_history_init(void *memory);
-extern int	pm_num_series(void);
+extern PmHistory *pm_history_rings;
+extern const PmSection pm_history_section;
+
+/* For a module of the tests, which lays made-up history in there. No SQL can call it. */
+extern PGDLLEXPORT PmHistory *pm_history_memory(void);
+
 extern void pm_history_tick(const struct PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
 							const PmSeen *server, const struct PmOpen *open, TimestampTz now, int64 at);
 extern int	pm_history_series(const char *name, bool may_replace);

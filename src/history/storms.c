@@ -35,8 +35,10 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/figures.h"
+#include "accounts/roles.h"
 #include "base/clock.h"
-#include "base/guc.h"
+#include "events/events.h"
 #include "history/storms.h"
 #include "pools/schedule.h"
 #include "utils/memutils.h"
@@ -67,8 +69,8 @@ typedef struct Watch
 	char		name[PM_NAME_LEN];
 	Flow		flow;
 	PmNormal	normal;
-	Flow		by_role[PM_MOST_JUDGED];
-	Oid			roles[PM_MOST_JUDGED];	/* whose they are */
+	Flow		by_role[PM_MOST_ROLES];
+	Oid			roles[PM_MOST_ROLES];	/* whose they are */
 	double		limit;			/* more than this is a storm */
 	bool		normal_known;	/* was it, at the last look? */
 	int64		last_connect;	/* ms, monotonic */
@@ -133,7 +135,7 @@ room_of(const PmRules *rules, int account, double *own_rate)
 
 		if (rules->accounts[i] != account)
 			continue;
-		*own_rate = pm_pool_own_rate(pool, pg_atomic_read_u32(&pm_shared->accounts[account].connections));
+		*own_rate = pm_pool_own_rate(pool, pg_atomic_read_u32(&pm_accounts->all[account].connections));
 		return Max(pool->ceiling, pool->budget);
 	}
 	return -1;
@@ -155,7 +157,7 @@ storm_limit(const PmRules *rules, int account, Watch *watch)
 		normal = 0;
 	}
 	if (room < 0)
-		room = PM_PEAK_COUNT(pg_atomic_read_u64(&pm_shared->accounts[account].peak));
+		room = PM_PEAK_COUNT(pg_atomic_read_u64(&pm_accounts->all[account].peak));
 	return Max(Max(least, 2.0 * room + 1), Max(STORM_FACTOR * normal, OWN_FACTOR * own_rate) * WINDOW);
 }
 
@@ -210,22 +212,22 @@ role_in_storm(const Watch *watch, int i)
 
 /* One of the roles whose connects are counted; the place may have another one by now. */
 static void
-watch_role(PmJudged *judged, Watch *watch, int i, int64 second, int64 now)
+watch_role(PmRole *role, Watch *watch, int i, int64 second, int64 now)
 {
 	Flow	   *flow = &watch->by_role[i];
-	Oid			role = pg_atomic_read_u32(&judged->role);
-	uint64		connects = pg_atomic_read_u64(&judged->connects);
+	Oid			oid = pg_atomic_read_u32(&role->oid);
+	uint64		connects = pg_atomic_read_u64(&role->connects);
 
-	if (role != watch->roles[i])
+	if (oid != watch->roles[i])
 	{
 		memset(flow, 0, sizeof(Flow));
 		flow->connects = connects;
-		watch->roles[i] = role;
-		judged->calm_since = Max(judged->calm_since, now);	/* a whole window first */
+		watch->roles[i] = oid;
+		role->calm_since = Max(role->calm_since, now);	/* a whole window first */
 	}
 	if (second / WINDOW != last_second / WINDOW && !role_in_storm(watch, i) &&
-		judged->watched_since == 0 && now - judged->calm_since > (WINDOW + 1) * 1000)
-		learn(&judged->normal, (double) flow->sum / WINDOW, ROLE_WINDOWS);
+		role->watched_since == 0 && now - role->calm_since > (WINDOW + 1) * 1000)
+		learn(&role->normal, (double) flow->sum / WINDOW, ROLE_WINDOWS);
 	slide(flow, last_second, second);
 	(void) add_connects(flow, connects, second);
 }
@@ -233,12 +235,12 @@ watch_role(PmJudged *judged, Watch *watch, int i, int64 second, int64 now)
 static void
 watch_roles(int account, Watch *watch, int64 second, int64 now)
 {
-	PmJudged   *judged = pm_shared->accounts[account].pace.judged;
+	PmRole	   *roles = pm_roles_of(account)->of;
 
-	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	for (int i = 0; i < PM_MOST_ROLES; i++)
 	{
-		if (pg_atomic_read_u32(&judged[i].role) != InvalidOid)
-			watch_role(&judged[i], watch, i, second, now);
+		if (pg_atomic_read_u32(&roles[i].oid) != InvalidOid)
+			watch_role(&roles[i], watch, i, second, now);
 	}
 }
 
@@ -284,13 +286,13 @@ static void
 prime(int account, Watch *watch)
 {
 	memset(watch, 0, sizeof(*watch));
-	strlcpy(watch->name, pm_shared->accounts[account].name, PM_NAME_LEN);
-	watch->incarnation = pm_shared->accounts[account].incarnation;
+	strlcpy(watch->name, pm_accounts->all[account].name, PM_NAME_LEN);
+	watch->incarnation = pm_accounts->all[account].incarnation;
 }
 
 /* Called by the worker at each tick. Allocates once. */
 void
-pm_bursts_tick(const PmRules *rules)
+pm_storms_tick(const PmRules *rules)
 {
 	int64		now = pm_monotonic_ms();
 	int64		second = now / 1000;
@@ -307,7 +309,7 @@ pm_bursts_tick(const PmRules *rules)
 
 		if (!pm_account_ready(i) || i == pm_undeclared_account())
 			continue;
-		if (watch->incarnation != pm_shared->accounts[i].incarnation)
+		if (watch->incarnation != pm_accounts->all[i].incarnation)
 		{
 			prime(i, watch);
 			/* what a new worker finds has happened before it */
@@ -328,23 +330,23 @@ pm_bursts_tick(const PmRules *rules)
 	last_second = second;
 }
 
-/* Is the role in this place of PmPace.judged in a storm of its own? */
+/* Is the role in this place of PmRoles in a storm of its own? */
 bool
-pm_bursts_role_in_storm(int account, int i)
+pm_storms_role_in_one(int account, int i)
 {
 	const Watch *watch;
 
 	if (watches == NULL)
 		return false;
 	watch = &watches[account];
-	return watch->incarnation == pm_shared->accounts[account].incarnation &&
-		watch->roles[i] == pg_atomic_read_u32(&pm_shared->accounts[account].pace.judged[i].role) &&
+	return watch->incarnation == pm_accounts->all[account].incarnation &&
+		watch->roles[i] == pg_atomic_read_u32(&pm_roles_of(account)->of[i].oid) &&
 		role_in_storm(watch, i);
 }
 
 /* So many connects a second of a role were no answer to anything. */
 void
-pm_bursts_learn(PmNormal *normal, double rate)
+pm_storms_learn(PmNormal *normal, double rate)
 {
 	learn(normal, rate, ROLE_WINDOWS);
 }

@@ -16,7 +16,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "base/compat.h"
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "catalog/indexing.h"
@@ -32,7 +31,7 @@
 #include "miscadmin.h"
 #include "pools/acting.h"
 #include "pools/changes.h"
-#include "pools/loader.h"
+#include "pools/declared.h"
 #include "pools/rows.h"
 #include "pools/table.h"
 #include "utils/acl.h"
@@ -61,7 +60,7 @@ at_transaction_end(XactEvent event, void *arg)
 						 errmsg("cannot PREPARE a transaction that has changed pool_monitor.pools")));
 			break;
 		case XACT_EVENT_COMMIT:
-			if ((changed || maybe_changed) && pm_shared != NULL)
+			if ((changed || maybe_changed) && pm_preloaded)
 				pm_request_load();
 			changed = maybe_changed = warned = false;
 			break;
@@ -103,7 +102,7 @@ warn_of_place(void)
 {
 	char	   *here;
 
-	if (pm_shared == NULL)
+	if (!pm_preloaded)
 	{
 		ereport(WARNING,
 				(errmsg("declared pools have no effect before pool_monitor is loaded via \"shared_preload_libraries\""),
@@ -160,7 +159,7 @@ note_change(void)
 {
 	if (changed || warned)
 		return;
-	if (pm_shared != NULL && in_declared_database())
+	if (pm_preloaded && in_declared_database())
 		note(&changed);
 	else
 	{
@@ -187,7 +186,7 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 	{
 		pm_acting_check_row(trigger);
-		if (pm_shared == NULL || !changes_nothing(trigger))
+		if (!pm_preloaded || !changes_nothing(trigger))
 			note_change();
 	}
 	else if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))

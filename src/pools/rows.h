@@ -7,6 +7,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "datatype/timestamp.h"
 #include "pools/rules.h"
 
 #define PM_NUM_COLUMNS 21

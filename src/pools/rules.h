@@ -1,23 +1,15 @@
 /*
  * rules.h
- *		A compiled declaration, what identifies a session, and the rules that
- *		connect the two. Pure: no lock, no allocation, no I/O, no error.
+ *		A compiled declaration, and the rules that connect it with what
+ *		identifies a session. Pure: no lock, no allocation, no I/O, no error.
  */
 #ifndef PM_RULES_H
 #define PM_RULES_H
 
-#include "datatype/timestamp.h"
+#include "base/identity.h"
 
-#define PM_NAME_LEN		64		/* a name with its terminating zero */
 #define PM_PATTERN_LEN	256		/* a LIKE pattern with its terminating zero */
 #define PM_ZONE_LEN		64		/* a time zone with its terminating zero */
-
-/* An IP address; family 0 is a Unix-domain socket, else 4 or 6. */
-typedef struct PmAddr
-{
-	uint8		family;
-	uint8		bytes[16];
-} PmAddr;
 
 typedef enum PmRecycleMode
 {
@@ -71,15 +63,6 @@ typedef struct PmPool
 	bool		pre_ping;		/* for the advice */
 	bool		echo;			/* log its connects and disconnects */
 } PmPool;
-
-/* What a declaration can ask of a session. A NULL name matches "any" only. */
-typedef struct PmIdentity
-{
-	const char *application_name;
-	const char *datname;
-	const char *usename;
-	PmAddr		client_addr;
-} PmIdentity;
 
 /* Ordered from good to bad: a pool has the worst that holds. */
 typedef enum PmStatus

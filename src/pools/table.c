@@ -26,6 +26,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/guc.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_am.h"
@@ -318,4 +319,12 @@ pm_table_scan_now(Relation table, PmRowCallback callback, void *arg)
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	pm_table_scan(table, snapshot, callback, arg);
 	UnregisterSnapshot(snapshot);
+}
+
+/* Is it the one that declares, and does it admit anybody? */
+bool
+pm_database_serves(Form_pg_database database)
+{
+	return strcmp(NameStr(database->datname), pm_database) == 0 &&
+		database->datallowconn && database->datconnlimit != DATCONNLIMIT_INVALID_DB;
 }

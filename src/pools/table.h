@@ -7,6 +7,7 @@
 #define PM_TABLE_H
 
 #include "access/htup.h"
+#include "catalog/pg_database.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -27,5 +28,6 @@ extern void pm_table_scan_now(Relation table, PmRowCallback callback, void *arg)
 extern bool pm_catalog_row(Oid catalog, Oid index, AttrNumber oid_column, Oid object, Snapshot snapshot,
 						   PmRowCallback callback, void *arg);
 extern char *pm_extension_name(Oid extension);
+extern bool pm_database_serves(Form_pg_database database);
 
 #endif							/* PM_TABLE_H */

@@ -10,10 +10,13 @@
 
 #include <signal.h>
 
+#include "accounts/account.h"
+#include "accounts/place.h"
 #include "base/clock.h"
-#include "client/session.h"
+#include "events/events.h"
 #include "retire/ask.h"
 #include "retire/signals.h"
+#include "sessions/slot.h"
 #include "utils/timestamp.h"
 
 void
@@ -108,7 +111,7 @@ put_question(PmAsk *ask, PmSlot *slot, int64 now)
 	slot->asked_min_idle = ask->min_idle;
 	slot->asked_at = now;
 	pg_write_barrier();
-	ticket = pg_atomic_add_fetch_u64(&pm_shared->ticket, 1);
+	ticket = pg_atomic_add_fetch_u64(&pm_slots->ticket, 1);
 	if (!pg_atomic_compare_exchange_u64(&slot->request, &request,
 										PM_REQUEST(ticket, PM_REQUEST_ASKED, PM_REASON_NONE)))
 		return PM_REASON_ASKED_ALREADY;
@@ -125,9 +128,9 @@ pm_ask(PmAsk *ask)
 
 	if (pm_catches_sigusr2(ask->session.pid))
 	{
-		LWLockAcquire(pm_shared->ask_lock, LW_EXCLUSIVE);
-		ask->reason = put_question(ask, &pm_shared->slots[ask->session.index], now);
-		LWLockRelease(pm_shared->ask_lock);
+		LWLockAcquire(&pm_slots->ask_lock, LW_EXCLUSIVE);
+		ask->reason = put_question(ask, &pm_slots->all[ask->session.index], now);
+		LWLockRelease(&pm_slots->ask_lock);
 	}
 	else
 		ask->reason = pm_slot_is(&ask->session) ? PM_REASON_NO_HANDLER : PM_REASON_GONE;
@@ -143,7 +146,7 @@ pm_ask(PmAsk *ask)
 bool
 pm_ask_settled(PmAsk *ask)
 {
-	PmSlot	   *slot = &pm_shared->slots[ask->session.index];
+	PmSlot	   *slot = &pm_slots->all[ask->session.index];
 
 	if (!ask->answered)
 	{
@@ -185,7 +188,7 @@ pm_ask_withdraw(PmAsk *ask)
 
 	if (ask->answered)
 		return;
-	if (pg_atomic_compare_exchange_u64(&pm_shared->slots[ask->session.index].request, &request,
+	if (pg_atomic_compare_exchange_u64(&pm_slots->all[ask->session.index].request, &request,
 									   PM_REQUEST(0, PM_REQUEST_NONE, PM_REASON_NONE)))
 	{
 		ask->answered = true;
@@ -216,7 +219,7 @@ pm_ask_count_decline(const PmAsk *ask)
 	int			account = pm_account_hold(place);
 
 	pm_account_add(account, PM_DECLINED, 1);
-	pg_atomic_fetch_add_u64(&pm_shared->accounts[account].declines[ask->reason], 1);
+	pg_atomic_fetch_add_u64(&pm_accounts->all[account].declines[ask->reason], 1);
 	pm_account_let_go(account);
 }
 

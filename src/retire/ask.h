@@ -5,7 +5,9 @@
 #ifndef PM_ASK_H
 #define PM_ASK_H
 
-#include "base/shmem.h"
+#include "base/identity.h"
+#include "base/reason.h"
+#include "pools/declared.h"
 #include "sessions/scan.h"
 #include "sessions/tally.h"
 

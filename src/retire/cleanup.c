@@ -22,16 +22,24 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "accounts/account.h"
 #include "base/clock.h"
 #include "base/guc.h"
-#include "client/session.h"
+#include "base/reason.h"
+#include "pools/declared.h"
+#include "pools/rules.h"
 #include "pools/schedule.h"
+#include "retire/ask.h"
 #include "retire/cleanup.h"
 #include "retire/eligible.h"
 #include "retire/outcomes.h"
+#include "retire/pace.h"
 #include "retire/pauses.h"
 #include "retire/shares.h"
 #include "retire/verdicts.h"
+#include "sessions/scan.h"
+#include "sessions/slot.h"
+#include "sessions/tally.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -83,7 +91,7 @@ note_answer(const Question *question)
 	else if (ask->retired)
 		pm_pauses_note_retired(ask->account, &ask->session, question->gap);
 	else
-		pm_shared->accounts[ask->account].pace.last_retired = question->former_turn;
+		pm_pace_of(ask->account)->last_retired = question->former_turn;
 	pm_outcomes_note(ask);
 }
 
@@ -127,7 +135,7 @@ is_asking(int account)
 static bool
 asked_lately(const PmSession *session, int64 now)
 {
-	const PmSlot *slot = &pm_shared->slots[session->index];
+	const PmSlot *slot = &pm_slots->all[session->index];
 
 	return slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval;
 }
@@ -139,7 +147,7 @@ asked_lately(const PmSession *session, int64 now)
 static bool
 has_declined(const PmSession *session)
 {
-	return pm_shared->slots[session->index].declined_start == session->backend_start;
+	return pm_slots->all[session->index].declined_start == session->backend_start;
 }
 
 /*
@@ -155,7 +163,7 @@ comes_before(const PmSession *session, const PmSession *other, int account)
 		return pm_paused(account, other->userid);
 	if (has_declined(session) != has_declined(other))
 		return has_declined(other);
-	return pm_shared->slots[session->index].begun_at < pm_shared->slots[other->index].begun_at;
+	return pm_slots->all[session->index].begun_at < pm_slots->all[other->index].begun_at;
 }
 
 /*
@@ -191,29 +199,29 @@ gap_of(const PmAsk *ask, const PmPool *pool)
 {
 	int64		lifetime = ask->rule == PM_RULE_IDLE ? pool->idle_limit : pool->pool_recycle;
 
-	return (pm_pool_gap(pool, lifetime, pg_atomic_read_u32(&pm_shared->accounts[ask->account].connections)) + 999) / 1000;
+	return (pm_pool_gap(pool, lifetime, pg_atomic_read_u32(&pm_accounts->all[ask->account].connections)) + 999) / 1000;
 }
 
 /* When the session's turn comes; 0: it has come. */
 static int64
 turn_of(const PmAsk *ask, const PmPool *pool, int64 now)
 {
-	int64		last = pm_shared->accounts[ask->account].pace.last_retired;
+	int64		last = pm_pace_of(ask->account)->last_retired;
 	int64		due = last == 0 ? 0 : last + gap_of(ask, pool);
 
 	if (now < due)
 		return due;
 	if (pm_paused(ask->account, ask->session.userid) || nquestions == most_questions())
 		return now + LOOK_AGAIN;
-	if (pm_shared->interval_retired + nquestions >= pm_recycle_limit)
-		return pm_shared->interval_begin + pm_recycle_interval;
+	if (pm_retirement->interval_retired + nquestions >= pm_recycle_limit)
+		return pm_retirement->interval_begin + pm_recycle_interval;
 	return 0;
 }
 
 static void
 put_question(const PmAsk *ask, const PmPool *pool, int64 now)
 {
-	PmPace	   *pace = &pm_shared->accounts[ask->account].pace;
+	PmPace	   *pace = pm_pace_of(ask->account);
 	Question   *question = &questions[nquestions++];
 
 	question->ask = *ask;
@@ -332,7 +340,7 @@ int64
 pm_cleanup_tick(void)
 {
 	int64		now = pm_monotonic_ms();
-	bool		current = pm_load_state(pg_atomic_read_u64(&pm_shared->load_requested)) == PM_DECLARATIONS_CURRENT;
+	bool		current = pm_load_state(pg_atomic_read_u64(&pm_declarations->load_requested)) == PM_DECLARATIONS_CURRENT;
 	const PmRules *rules = pm_rules_current();
 	bool		wanted = pm_recycle_enabled && any_pool_terminates(rules);
 

@@ -8,15 +8,17 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
 #include "base/clock.h"
 #include "base/guc.h"
-#include "client/session.h"
 #include "miscadmin.h"
 #include "pools/schedule.h"
 #include "retire/eligible.h"
+#include "retire/pace.h"
 #include "retire/pauses.h"
 #include "retire/shares.h"
 #include "retire/verdicts.h"
+#include "sessions/slot.h"
 #include "utils/timestamp.h"
 
 /*
@@ -131,21 +133,22 @@ PmReason
 pm_wait_reason(const PmRules *rules, const PmClass *class, const PmSession *session, const PmFlags *flags)
 {
 	const PmPool *pool = &rules->pools[class->pool];
-	PmAccount  *account = &pm_shared->accounts[rules->accounts[class->pool]];
-	const PmSlot *slot = &pm_shared->slots[session->index];
+	PmAccount  *account = &pm_accounts->all[rules->accounts[class->pool]];
+	const PmPace *pace = pm_pace_seen(rules->accounts[class->pool]);
+	const PmSlot *slot = &pm_slots->all[session->index];
 	int64		lifetime = flags->stale ? pool->pool_recycle : pool->idle_limit;
 	int64		gap = pm_pool_gap(pool, lifetime, pg_atomic_read_u32(&account->connections)) / 1000;
 	int64		now = pm_monotonic_ms();
 
-	if (pm_load_state(pg_atomic_read_u64(&pm_shared->load_requested)) != PM_DECLARATIONS_CURRENT)
+	if (pm_load_state(pg_atomic_read_u64(&pm_declarations->load_requested)) != PM_DECLARATIONS_CURRENT)
 		return PM_REASON_LOADING;
 	if (pm_paused(rules->accounts[class->pool], session->userid))
 		return PM_REASON_PAUSED;
 	if (slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval)
 		return slot->declined_reason;
-	if (pm_shared->interval_retired >= pm_recycle_limit)
+	if (pm_retirement->interval_retired >= pm_recycle_limit)
 		return PM_REASON_LIMIT;
-	if (account->pace.last_retired != 0 && now < account->pace.last_retired + gap)
+	if (pace != NULL && pace->last_retired != 0 && now < pace->last_retired + gap)
 		return PM_REASON_TURN;
 	return PM_REASON_NONE;
 }

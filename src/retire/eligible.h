@@ -5,7 +5,9 @@
 #ifndef PM_ELIGIBLE_H
 #define PM_ELIGIBLE_H
 
-#include "retire/ask.h"
+#include "base/reason.h"
+#include "pools/declared.h"
+#include "sessions/scan.h"
 #include "sessions/tally.h"
 
 extern PmReason pm_wait_reason(const PmRules *rules, const PmClass *class, const PmSession *session, const PmFlags *flags);

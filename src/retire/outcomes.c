@@ -11,11 +11,15 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
 #include "base/clock.h"
 #include "base/guc.h"
+#include "events/events.h"
 #include "lib/stringinfo.h"
 #include "retire/ask.h"
 #include "retire/outcomes.h"
+#include "retire/pace.h"
+#include "sessions/slot.h"
 #include "utils/memutils.h"
 
 /* What happened to a pool's account since the interval began. */
@@ -79,15 +83,15 @@ begin_interval(int64 now)
 	for (int i = 0; i < pm_num_accounts(); i++)
 		sum_up(&sums_of[i]);
 	memset(sums_of, 0, sizeof(Sums) * pm_num_accounts());
-	pm_shared->interval_begin = now;
-	pm_shared->interval_retired = 0;
+	pm_retirement->interval_begin = now;
+	pm_retirement->interval_retired = 0;
 }
 
 /* Called by the worker at each turn of its loop; allocates in its context. */
 void
 pm_outcomes_tick(int64 now)
 {
-	if (pm_shared->interval_begin == 0 || now - pm_shared->interval_begin >= pm_recycle_interval)
+	if (pm_retirement->interval_begin == 0 || now - pm_retirement->interval_begin >= pm_recycle_interval)
 		begin_interval(now);
 }
 
@@ -97,7 +101,7 @@ note_retired(const PmAsk *ask)
 	Sums	   *sums = &sums_of[ask->account];
 
 	sums->retired++;
-	pm_shared->interval_retired++;
+	pm_retirement->interval_retired++;
 	if (sums->told < PM_SINGLE_EVENTS)
 	{
 		sums->told++;
@@ -113,7 +117,7 @@ note_retired(const PmAsk *ask)
 static void
 note_kept(const PmAsk *ask)
 {
-	PmSlot	   *slot = &pm_shared->slots[ask->session.index];
+	PmSlot	   *slot = &pm_slots->all[ask->session.index];
 	Sums	   *sums = &sums_of[ask->account];
 	bool		new = slot->declined_start != ask->session.backend_start || slot->declined_reason != ask->reason;
 

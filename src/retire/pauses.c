@@ -36,7 +36,7 @@
  * while it is learnt, for PM_LEARNING_WINDOWS (storms.c). Who never has many is
  * not kept waiting.
  *
- * The roles are few in one pool. When there are more than PM_MOST_JUDGED, the one
+ * The roles are few in one pool. When there are more than PM_MOST_ROLES, the one
  * that has not been judged for the longest time is forgotten; but nobody who
  * pauses or is watched, so that the sessions of others bring no pause to its end.
  * Who finds no place is retired without being judged.
@@ -50,10 +50,13 @@
 #include <math.h>
 
 #include "accounts/account.h"
+#include "accounts/roles.h"
 #include "base/clock.h"
 #include "base/guc.h"
+#include "events/events.h"
 #include "history/storms.h"
 #include "port/pg_bitutils.h"
+#include "retire/pace.h"
 #include "retire/pauses.h"
 
 #define REFUSAL_PAUSE	60000	/* ms */
@@ -89,8 +92,8 @@ half_full(PmRefusals *refusals, int64 now)
 static void
 look_at_refusals(PmRefusals *refusals, int64 now)
 {
-	uint32		full = pg_atomic_read_u32(&pm_shared->refused_full);
-	uint32		half = pg_atomic_read_u32(&pm_shared->refused_half);
+	uint32		full = pg_atomic_read_u32(&pm_accounts->refused_full);
+	uint32		half = pg_atomic_read_u32(&pm_accounts->refused_half);
 	int			latest = (refusals->half_next + PM_HALF_SAMPLES - 1) % PM_HALF_SAMPLES;
 
 	if (full != refusals->full)
@@ -108,7 +111,7 @@ look_at_refusals(PmRefusals *refusals, int64 now)
 static bool
 server_is_full(int64 now)
 {
-	PmRefusals *refusals = &pm_shared->refusals;
+	PmRefusals *refusals = &pm_retirement->refusals;
 	bool		full;
 	bool		half;
 
@@ -126,7 +129,7 @@ why_resumed(int64 now, bool matters)
 {
 	if (!matters)
 		return "no pool retires on schedule any more";
-	if (half_full(&pm_shared->refusals, now))
+	if (half_full(&pm_retirement->refusals, now))
 		return "logins that hang may be what fills the server, and pauses for them have taken their share of an hour";
 	return "the server has not refused a connection for a minute";
 }
@@ -136,17 +139,17 @@ watch_server(int64 now, bool matters)
 {
 	bool		refuses = server_is_full(now) && matters;
 
-	if (refuses && !pm_shared->refusing)
+	if (refuses && !pm_retirement->refusing)
 	{
 		pm_event(PM_EVENT_RETIREMENT_PAUSED, NULL, false, 0, "{\"reason\": \"refusals\"}");
 		ereport(LOG, (errmsg("pool_monitor pauses scheduled retirement: the server refuses connections")));
 	}
-	else if (pm_shared->refusing && !refuses)
+	else if (pm_retirement->refusing && !refuses)
 	{
 		pm_event(PM_EVENT_RETIREMENT_RESUMED, NULL, false, 0, "{\"reason\": \"refusals\"}");
 		ereport(LOG, (errmsg("pool_monitor resumes scheduled retirement: %s", why_resumed(now, matters))));
 	}
-	pm_shared->refusing = refuses;
+	pm_retirement->refusing = refuses;
 }
 
 /* ---- reconnects ---- */
@@ -155,16 +158,16 @@ watch_server(int64 now, bool matters)
 static int64
 retired_by_hand(int account)
 {
-	PmAccount  *shared = &pm_shared->accounts[account];
+	pg_atomic_uint64 *counters = pm_accounts->all[account].counters;
 
-	return (int64) pg_atomic_read_u64(&shared->counters[PM_RETIRED]) - shared->pace.scheduled;
+	return (int64) pg_atomic_read_u64(&counters[PM_RETIRED]) - pm_pace_of(account)->scheduled;
 }
 
 /* What the watch has seen. */
 static uint64
 opened(PmJudged *judged)
 {
-	return pg_atomic_read_u64(&judged->connects) - judged->connects_before;
+	return pg_atomic_read_u64(&judged->role->connects) - judged->connects_before;
 }
 
 /* A retired session that has moved is counted elsewhere, so it may look like fewer. */
@@ -175,26 +178,28 @@ lost(PmJudged *judged, int account)
 }
 
 static bool
-is_of(PmJudged *judged, Oid role)
+is_of(const PmJudged *judged, Oid role)
 {
-	return pg_atomic_read_u32(&judged->role) == role;
+	return pg_atomic_read_u32(&judged->role->oid) == role;
 }
 
 /* Must not be forgotten. */
 static bool
 is_in_use(const PmJudged *judged)
 {
-	return judged->paused_until != 0 || judged->learning || judged->watched_since != 0;
+	return judged->paused_until != 0 || judged->learning || judged->role->watched_since != 0;
 }
 
 /* Whose connects are counted from now on. */
 static void
 take_place(PmJudged *judged, Oid role, int64 now)
 {
-	pg_atomic_write_u32(&judged->role, InvalidOid);
+	pg_atomic_write_u32(&judged->role->oid, InvalidOid);
 	memset(&judged->paused_until, 0, sizeof(*judged) - offsetof(PmJudged, paused_until));
-	judged->judged_at = judged->calm_since = now;
-	pg_atomic_write_u32(&judged->role, role);
+	memset(&judged->role->normal, 0, sizeof(PmNormal));
+	judged->role->watched_since = 0;
+	judged->judged_at = judged->role->calm_since = now;
+	pg_atomic_write_u32(&judged->role->oid, role);
 }
 
 /*
@@ -206,7 +211,7 @@ judged_of(PmPace *pace, Oid role, int64 now)
 {
 	PmJudged   *oldest = NULL;
 
-	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	for (int i = 0; i < PM_MOST_ROLES; i++)
 	{
 		PmJudged   *judged = &pace->judged[i];
 
@@ -224,14 +229,14 @@ judged_of(PmPace *pace, Oid role, int64 now)
 void
 pm_pauses_note_next(int account, const PmSession *session)
 {
-	(void) judged_of(&pm_shared->accounts[account].pace, session->userid, pm_monotonic_ms());
+	(void) judged_of(pm_pace_of(account), session->userid, pm_monotonic_ms());
 }
 
 static void
 begin_watch(PmJudged *judged, int account, int64 now)
 {
-	judged->watched_since = now;
-	judged->connects_before = pg_atomic_read_u64(&judged->connects);
+	judged->role->watched_since = now;
+	judged->connects_before = pg_atomic_read_u64(&judged->role->connects);
 	judged->by_hand_before = retired_by_hand(account);
 	judged->lost = 0;
 }
@@ -239,14 +244,14 @@ begin_watch(PmJudged *judged, int account, int64 now)
 static void
 end_watch(PmJudged *judged, int64 now)
 {
-	judged->watched_since = 0;
-	judged->calm_since = Max(judged->calm_since, now);
+	judged->role->watched_since = 0;
+	judged->role->calm_since = Max(judged->role->calm_since, now);
 }
 
 static void
 begin_pause(PmJudged *judged, int account, int64 now)
 {
-	const char *name = pm_shared->accounts[account].name;
+	const char *name = pm_accounts->all[account].name;
 
 	pm_event(PM_EVENT_RETIREMENT_PAUSED, name, false, 0,
 			 "{\"reason\": \"reconnects\", \"retired\": " INT64_FORMAT ", \"connects\": " UINT64_FORMAT ", \"seconds\": %d}",
@@ -263,7 +268,7 @@ begin_pause(PmJudged *judged, int account, int64 now)
 static void
 end_pause(PmJudged *judged, int account)
 {
-	const char *name = pm_shared->accounts[account].name;
+	const char *name = pm_accounts->all[account].name;
 
 	pm_event(PM_EVENT_RETIREMENT_RESUMED, name, false, 0, "{\"reason\": \"reconnects\"}");
 	ereport(LOG, (errmsg("pool \"%s\": scheduled retirement resumes", name)));
@@ -284,23 +289,23 @@ note_answer(PmJudged *judged, bool bad, int64 now)
 static void
 judge(PmJudged *judged, int account, int64 now)
 {
-	double		seconds = (now - judged->watched_since) / 1000.0;
+	double		seconds = (now - judged->role->watched_since) / 1000.0;
 	double		connects = opened(judged);
 	double		replaced = REPLACEMENTS * (double) lost(judged, account);
-	double		expected = judged->normal.rate * seconds;
+	double		expected = judged->role->normal.rate * seconds;
 	bool		bad = connects > replaced + expected + NOISE * sqrt(expected) + 1;
 
 	end_watch(judged, now);
 	if (connects == 0)
 		return;
-	if (bad && judged->normal.windows < PM_LEARNING_WINDOWS)
+	if (bad && judged->role->normal.windows < PM_LEARNING_WINDOWS)
 	{
 		judged->learning = true;
 		return;
 	}
 	note_answer(judged, bad, now);
 	if (!bad)
-		pm_bursts_learn(&judged->normal, Max(connects - replaced, 0) / seconds);
+		pm_storms_learn(&judged->role->normal, Max(connects - replaced, 0) / seconds);
 	if (pg_popcount32(judged->answers) >= BAD_ANSWERS)
 		begin_pause(judged, account, now);
 }
@@ -309,7 +314,7 @@ judge(PmJudged *judged, int account, int64 now)
 void
 pm_pauses_note_retired(int account, const PmSession *session, int64 gap)
 {
-	PmPace	   *pace = &pm_shared->accounts[account].pace;
+	PmPace	   *pace = pm_pace_of(account);
 	int64		now = pm_monotonic_ms();
 	PmJudged   *judged = judged_of(pace, session->userid, now);
 
@@ -318,12 +323,12 @@ pm_pauses_note_retired(int account, const PmSession *session, int64 gap)
 	pace->scheduled++;
 	if (judged == NULL)
 		return;
-	if (judged->watched_since != 0 && now - judged->watched_since >= LEAST_WATCH)
+	if (judged->role->watched_since != 0 && now - judged->role->watched_since >= LEAST_WATCH)
 		judge(judged, account, now);
-	judged->calm_since = now + LEAST_WATCH;
+	judged->role->calm_since = now + LEAST_WATCH;
 	if (judged->paused_until != 0 || judged->learning)
 		return;
-	if (judged->watched_since == 0)
+	if (judged->role->watched_since == 0)
 		begin_watch(judged, account, now);
 	judged->lost++;
 }
@@ -336,7 +341,7 @@ forget_answers(PmJudged *judged, int account, int64 now)
 		end_pause(judged, account);
 	judged->answers = 0;
 	judged->learning = false;
-	if (judged->watched_since != 0)
+	if (judged->role->watched_since != 0)
 		end_watch(judged, now);
 }
 
@@ -345,25 +350,25 @@ watch_role(PmPace *pace, int i, int account, int64 now)
 {
 	PmJudged   *judged = &pace->judged[i];
 
-	judged->storm = pm_bursts_role_in_storm(account, i);
+	judged->storm = pm_storms_role_in_one(account, i);
 	if (judged->paused_until != 0 && now >= judged->paused_until)
 		end_pause(judged, account);
-	if (judged->normal.windows >= PM_LEARNING_WINDOWS)
+	if (judged->role->normal.windows >= PM_LEARNING_WINDOWS)
 		judged->learning = false;
-	if (judged->watched_since == 0 && !judged->learning)
+	if (judged->role->watched_since == 0 && !judged->learning)
 		return;
 	if (judged->storm)
 		begin_pause(judged, account, now);
-	else if (judged->watched_since != 0 && now - judged->watched_since > Max(LONGEST_WATCH, pace->gap))
+	else if (judged->role->watched_since != 0 && now - judged->role->watched_since > Max(LONGEST_WATCH, pace->gap))
 		judge(judged, account, now);
 }
 
 static void
 watch_pool(int account, int64 now, bool enabled)
 {
-	PmPace	   *pace = &pm_shared->accounts[account].pace;
+	PmPace	   *pace = pm_pace_of(account);
 
-	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	for (int i = 0; i < PM_MOST_ROLES; i++)
 	{
 		if (is_of(&pace->judged[i], InvalidOid))
 			continue;
@@ -391,13 +396,13 @@ pm_pauses_tick(const PmRules *rules, bool matters)
 bool
 pm_paused(int account, Oid role)
 {
-	PmPace	   *pace = &pm_shared->accounts[account].pace;
+	const PmPace *pace = pm_pace_seen(account);
 
-	if (pm_shared->refusing)
+	if (pm_retirement->refusing)
 		return true;
-	for (int i = 0; i < PM_MOST_JUDGED; i++)
+	for (int i = 0; pace != NULL && i < PM_MOST_ROLES; i++)
 	{
-		PmJudged   *judged = &pace->judged[i];
+		const PmJudged *judged = &pace->judged[i];
 
 		if (is_of(judged, role))
 			return judged->storm || judged->learning || judged->paused_until != 0;

@@ -6,7 +6,7 @@
 #ifndef PM_PAUSES_H
 #define PM_PAUSES_H
 
-#include "base/shmem.h"
+#include "pools/declared.h"
 #include "sessions/scan.h"
 
 extern void pm_pauses_note_next(int account, const PmSession *session);

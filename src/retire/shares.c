@@ -13,9 +13,9 @@
  */
 #include "postgres.h"
 
-#include "base/shmem.h"
 #include "common/hashfn.h"
 #include "retire/shares.h"
+#include "sessions/slot.h"
 
 typedef struct ShareKey
 {
@@ -60,7 +60,7 @@ any_pool_shrinks(const PmRules *rules)
 static bool
 would_stay(const PmSession *session)
 {
-	PmSlot	   *slot = &pm_shared->slots[session->index];
+	PmSlot	   *slot = &pm_slots->all[session->index];
 
 	if (pg_atomic_read_u32(&slot->pid) == (uint32) session->pid && pg_atomic_read_u32(&slot->listening) != 0)
 		return true;

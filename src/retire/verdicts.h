@@ -5,7 +5,8 @@
 #ifndef PM_VERDICTS_H
 #define PM_VERDICTS_H
 
-#include "base/shmem.h"
+#include "base/reason.h"
+
 
 extern void pm_verdicts_begin(int64 budget_ms);
 extern PmReason pm_verdict(Oid role);

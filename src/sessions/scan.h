@@ -5,8 +5,9 @@
 #ifndef PM_SCAN_H
 #define PM_SCAN_H
 
+#include "base/identity.h"
+#include "datatype/timestamp.h"
 #include "libpq/pqcomm.h"
-#include "pools/rules.h"
 
 typedef enum PmSessionState
 {

@@ -14,8 +14,8 @@
 
 #include "base/clock.h"
 #include "base/guc.h"
-#include "client/session.h"
 #include "common/hashfn.h"
+#include "sessions/slot.h"
 #include "sessions/tally.h"
 #include "utils/timestamp.h"
 

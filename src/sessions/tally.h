@@ -6,7 +6,11 @@
 #ifndef PM_TALLY_H
 #define PM_TALLY_H
 
-#include "base/shmem.h"
+#include "base/identity.h"
+#include "base/reason.h"
+#include "datatype/timestamp.h"
+#include "pools/declared.h"
+#include "pools/rules.h"
 #include "sessions/scan.h"
 
 typedef struct PmCounts

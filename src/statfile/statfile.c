@@ -30,20 +30,38 @@
 
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "accounts/account.h"
+#include "accounts/figures.h"
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/histogram.h"
+#include "base/identity.h"
 #include "base/shmem.h"
 #include "catalog/pg_control.h"
 #include "events/events.h"
+#include "history/history.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "pools/declared.h"
 #include "port/pg_crc32c.h"
 #include "sessions/settle.h"
+#include "sessions/tally.h"
+#include "statfile/statfile.h"
 #include "statfile/statformat.h"
+#include "statfile/statread.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+
+/* In shared memory, the worker's alone. */
+typedef struct State
+{
+	bool		loaded;			/* the file was read, or set aside */
+	int64		next_save;		/* ms, monotonic; 0: not set yet */
+} State;
+
+static State *state = NULL;
 
 uint64
 pm_server_inode(void)
@@ -154,12 +172,12 @@ put_accounts(Writer *writer)
 	const PmRuleSet *set;
 
 	if (writer->lock)
-		LWLockAcquire(pm_shared->lock, LW_SHARED);
+		LWLockAcquire(&pm_accounts->lock, LW_SHARED);
 	set = pm_rules_in_force();
 	npools = set->npools;
 	memcpy(pools, set->accounts, npools * sizeof(int));
 	if (writer->lock)
-		LWLockRelease(pm_shared->lock);
+		LWLockRelease(&pm_accounts->lock);
 
 	for (int i = 0; i < npools; i++)
 	{
@@ -187,10 +205,10 @@ nth(const PmRing *ring, int n)
 static void
 put_series(Writer *writer, int r, int s)
 {
-	const PmRing *ring = &pm_shared->history->rings[r];
+	const PmRing *ring = &pm_history_rings->rings[r];
 	PmSeriesRecord record = {.ring = r,.count = ring->count};
 
-	strlcpy(record.name, pm_shared->history->series[s].name, PM_NAME_LEN);
+	strlcpy(record.name, pm_history_rings->series[s].name, PM_NAME_LEN);
 	put_record(writer, PM_RECORD_SERIES, &record, sizeof(record), ring->count * sizeof(PmBucket));
 	for (int n = 0; n < ring->count; n++)
 		put(writer, &ring->buckets[(Size) s * ring->length + nth(ring, n)], sizeof(PmBucket));
@@ -199,7 +217,7 @@ put_series(Writer *writer, int r, int s)
 static void
 put_ring(Writer *writer, int r)
 {
-	const PmHistory *history = pm_shared->history;
+	const PmHistory *history = pm_history_rings;
 	const PmRing *ring = &history->rings[r];
 	PmRingRecord record = {.ring = r,.count = ring->count};
 
@@ -224,7 +242,7 @@ put_ring(Writer *writer, int r)
 static void
 put_events(Writer *writer)
 {
-	uint64		last = pg_atomic_read_u64(&pm_shared->events->last_seq);
+	uint64		last = pg_atomic_read_u64(&pm_event_ring->last_seq);
 	PmEventCursor cursor = {0};
 	PmEvent		event;
 
@@ -245,7 +263,7 @@ write_header(Writer *writer, bool complete)
 		.system_identifier = GetSystemIdentifier(),
 		.inode = pm_server_inode(),
 		.saved_at = GetCurrentTimestamp(),
-		.last_event = pg_atomic_read_u64(&pm_shared->events->last_seq),
+		.last_event = pg_atomic_read_u64(&pm_event_ring->last_seq),
 		.body_length = writer->length,
 		.complete = complete,
 	};
@@ -328,7 +346,7 @@ save(bool complete)
 	FILE	   *file = create_file();
 	int			error = 0;
 
-	saved_event = pg_atomic_read_u64(&pm_shared->events->last_seq);
+	saved_event = pg_atomic_read_u64(&pm_event_ring->last_seq);
 	if (file == NULL)
 	{
 		tell_of_failure(errno);
@@ -372,16 +390,29 @@ shut_down_in_order(void)
 static void
 save_at_exit(int code, Datum arg)
 {
-	if (code == 0 && pm_shared != NULL && pm_shared->statistics_loaded && shut_down_in_order())
+	if (code == 0 && state != NULL && state->loaded && shut_down_in_order())
 		save(true);
 }
 
-void
-pm_statfile_at_exit(void)
+static Size
+state_size(void)
 {
+	return sizeof(State);
+}
+
+static void
+attach_state(void *memory)
+{
+	state = memory;
 	if (!IsUnderPostmaster)
 		on_shmem_exit(save_at_exit, (Datum) 0);
 }
+
+const PmSection pm_statfile_section = {
+	.name = "statistics",
+	.size = state_size,
+	.attach = attach_state,
+};
 
 /*
  * Called by the worker when it starts. What it finds is used up: from then on
@@ -390,10 +421,10 @@ pm_statfile_at_exit(void)
 void
 pm_statfile_load(void)
 {
-	if (pm_shared->statistics_loaded)
+	if (state->loaded)
 		return;
 	pm_statfile_read();
-	pm_shared->statistics_loaded = true;
+	state->loaded = true;
 	save(false);
 }
 
@@ -406,9 +437,9 @@ pm_statfile_tick(void)
 {
 	int64		now = pm_monotonic_ms();
 	int64		interval = pm_save_interval * INT64CONST(1000);
-	int64	   *next = &pm_shared->next_save;
-	bool		wanted = pg_atomic_exchange_u32(&pm_shared->save_wanted, 0) != 0 ||
-	pg_atomic_read_u64(&pm_shared->events->last_seq) > saved_event + PM_EVENTS_UNSAVED;
+	int64	   *next = &state->next_save;
+	bool		wanted = pg_atomic_exchange_u32(&pm_event_ring->save_wanted, 0) != 0 ||
+	pg_atomic_read_u64(&pm_event_ring->last_seq) > saved_event + PM_EVENTS_UNSAVED;
 	PmTally		tally;
 	PmOpen		open;
 

@@ -5,11 +5,9 @@
 #ifndef PM_STATFILE_H
 #define PM_STATFILE_H
 
-/* In the data directory. */
-#define PM_STATFILE		"pg_stat/pool_monitor.stat"
+#include "base/shmem.h"
 
-/* In the postmaster, when shared memory is made. */
-extern void pm_statfile_at_exit(void);
+extern const PmSection pm_statfile_section;
 
 /* In the worker: the first before anything else, the other at every turn. */
 extern void pm_statfile_load(void);

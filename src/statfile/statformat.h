@@ -9,9 +9,12 @@
 #define PM_STATFORMAT_H
 
 #include "accounts/account.h"
-#include "statfile/statfile.h"
+#include "base/identity.h"
+#include "base/reason.h"
 
+/* In the data directory. */
 #define PM_STATFOLDER	"pg_stat"
+#define PM_STATFILE		PM_STATFOLDER "/pool_monitor.stat"
 #define PM_STATFILE_NEW PM_STATFILE ".tmp"
 #define PM_STATFILE_BAD PM_STATFILE ".bad"
 
@@ -59,7 +62,7 @@ typedef struct PmAccountRecord
 	uint32		peak;
 	int64		peak_at;
 	uint64		counters[PM_NUM_COUNTERS];
-	uint64		declines[PM_MOST_REASONS];
+	uint64		declines[PM_NUM_REASONS];
 	int64		busy;
 	int64		observed;
 	uint64		not_in_history[PM_NUM_KEPT];
@@ -92,8 +95,5 @@ typedef struct PmSeriesRecord
 extern uint64 pm_server_inode(void);
 extern uint32 pm_crc_of(const void *data, size_t length);
 extern bool pm_move_file(const char *from, const char *to);
-
-/* statread.c: reads what an earlier run has written, and says what came of it. */
-extern void pm_statfile_read(void);
 
 #endif							/* PM_STATFORMAT_H */

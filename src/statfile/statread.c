@@ -13,10 +13,16 @@
 #include <unistd.h>
 
 #include "access/xlog.h"
-#include "base/shmem.h"
+#include "accounts/account.h"
+#include "accounts/figures.h"
+#include "accounts/places.h"
+#include "base/histogram.h"
+#include "base/identity.h"
 #include "events/events.h"
+#include "history/history.h"
 #include "pgstat.h"
 #include "statfile/statformat.h"
+#include "statfile/statread.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -73,7 +79,7 @@ account_named(const char *name, bool is_application)
 		return pm_account_for_application(name);
 	for (int i = pm_other_account(); i < pm_num_accounts(); i++)
 	{
-		if (strcmp(pm_shared->accounts[i].name, name) == 0)
+		if (strcmp(pm_accounts->all[i].name, name) == 0)
 			return i;
 	}
 	return pm_account_for_pool(name);
@@ -106,10 +112,10 @@ use_account(const PmAccountRecord *record, PmFigures *figures, Reading *reading)
 	figures->lifetime_max = record->lifetime_max;
 	figures->hold_max = record->hold_max;
 
-	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
 	account = account_named(record->name, record->is_application != 0);
 	lost = pm_account_merge(account, figures);
-	LWLockRelease(pm_shared->lock);
+	LWLockRelease(&pm_accounts->lock);
 	if (account == pm_server_account())
 		reading->lost = lost;
 }
@@ -155,13 +161,13 @@ read_ring(Reader *reader, Reading *reading)
 	if (reading->dry)
 		return true;
 
-	ring = &pm_shared->history->rings[record.ring];
-	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
+	ring = &pm_history_rings->rings[record.ring];
+	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
 	ring->count = Min(record.count, (uint32) ring->length);
 	ring->head = Max(ring->count - 1, 0);
 	memcpy(ring->starts, starts + (record.count - ring->count) * sizeof(TimestampTz),
 		   ring->count * sizeof(TimestampTz));
-	LWLockRelease(pm_shared->history_lock);
+	LWLockRelease(&pm_history_rings->lock);
 	return true;
 }
 
@@ -186,14 +192,14 @@ read_series(Reader *reader, Reading *reading)
 	if (reading->dry)
 		return true;
 
-	ring = &pm_shared->history->rings[record.ring];
-	LWLockAcquire(pm_shared->history_lock, LW_EXCLUSIVE);
+	ring = &pm_history_rings->rings[record.ring];
+	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
 	s = pm_history_series(record.name, false);
 	if (s >= 0)
 		memcpy(ring->buckets + (Size) s * ring->length,
 			   buckets + (record.count - ring->count) * sizeof(PmBucket),
 			   ring->count * sizeof(PmBucket));
-	LWLockRelease(pm_shared->history_lock);
+	LWLockRelease(&pm_history_rings->lock);
 	return true;
 }
 
@@ -388,15 +394,15 @@ read_whole(PmFileHeader *header, const char **why)
 static void
 continue_events(uint64 seq)
 {
-	PmEvents   *events = pm_shared->events;
+	PmEvents   *events = pm_event_ring;
 
-	LWLockAcquire(pm_shared->events_lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_event_ring->lock, LW_EXCLUSIVE);
 	if (pg_atomic_read_u64(&events->last_seq) < seq)
 	{
 		pg_atomic_write_u64(&events->last_seq, seq);
 		pg_atomic_write_u64(&events->notified_seq, seq);
 	}
-	LWLockRelease(pm_shared->events_lock);
+	LWLockRelease(&pm_event_ring->lock);
 }
 
 static void

@@ -1,16 +1,23 @@
 /*
  * pool_stats.c
- *		The views of what was counted: pool_stats, history, events; and reset().
+ *		The view pool_stats, and reset().
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
+#include "accounts/figures.h"
+#include "accounts/places.h"
 #include "base/clock.h"
-#include "base/guc.h"
+#include "base/histogram.h"
+#include "base/reason.h"
 #include "base/result.h"
+#include "base/shmem.h"
+#include "base/wake.h"
 #include "events/events.h"
-#include "history/history.h"
 #include "miscadmin.h"
+#include "pools/declared.h"
 #include "sessions/settle.h"
+#include "sessions/tally.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -138,10 +145,10 @@ pm_pool_stats(PG_FUNCTION_ARGS)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		given_up = pg_atomic_read_u32(&pm_shared->given_up);
+		given_up = pg_atomic_read_u32(&pm_accounts->given_up);
 		tuplestore_clear(result->setResult);
 		put_accounts(result, tally.rules, &open);
-	} while (given_up != pg_atomic_read_u32(&pm_shared->given_up) && ++tries < READ_TRIES);
+	} while (given_up != pg_atomic_read_u32(&pm_accounts->given_up) && ++tries < READ_TRIES);
 	return (Datum) 0;
 }
 
@@ -163,8 +170,8 @@ reset_all(const PmOpen *open, int64 now)
 		if (pm_account_is_application(i))
 			(void) pm_account_close(i);
 	}
-	pm_shared->applications_full = false;
-	pg_atomic_write_u32(&pm_shared->no_place, 0);
+	pm_accounts->applications_full = false;
+	pg_atomic_write_u32(&pm_accounts->no_place, 0);
 }
 
 /* The accounts that the view shows under the name: a pool's, an application's. */
@@ -182,7 +189,7 @@ find_accounts(const PmRules *rules, const char *name, int *accounts)
 		accounts[n++] = pm_other_account();
 	for (int i = pm_first_application(); i < pm_other_account() && n < 2; i++)
 	{
-		if (pm_account_ready(i) && strcmp(pm_shared->accounts[i].name, name) == 0)
+		if (pm_account_ready(i) && strcmp(pm_accounts->all[i].name, name) == 0)
 			accounts[n++] = i;
 	}
 	if (n == 0)
@@ -215,17 +222,17 @@ pm_reset(PG_FUNCTION_ARGS)
 		n = find_accounts(tally.rules, name, accounts);
 	now = pm_monotonic_us();
 
-	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
 	if (name == NULL)
 		reset_all(&open, now);
 	for (int i = 0; i < n; i++)
 	{
 		/* an application may have gone to (other) since it was found */
-		if (pm_account_ready(accounts[i]) && strcmp(pm_shared->accounts[accounts[i]].name, name) == 0)
+		if (pm_account_ready(accounts[i]) && strcmp(pm_accounts->all[accounts[i]].name, name) == 0)
 			pm_account_reset(accounts[i], open.busy[accounts[i]], now);
 	}
-	LWLockRelease(pm_shared->lock);
-	pg_atomic_write_u32(&pm_shared->save_wanted, 1);
+	LWLockRelease(&pm_accounts->lock);
+	pg_atomic_write_u32(&pm_event_ring->save_wanted, 1);
 	pm_wake_worker();
 
 	if (name == NULL)
@@ -233,129 +240,4 @@ pm_reset(PG_FUNCTION_ARGS)
 	for (int i = 0; i < n; i++)
 		pm_event(PM_EVENT_STATISTICS_RESET, name, pm_account_is_application(accounts[i]), MyProcPid, "{}");
 	PG_RETURN_VOID();
-}
-
-/* ---- history ---- */
-
-static void
-put_average(PmRow *row, double sum, uint32 seen)
-{
-	if (seen == 0)
-		pm_put_null(row);
-	else
-		pm_put(row, Float8GetDatum(sum / (seen * 1000.0)));
-}
-
-static void
-put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const char *pool, const PmBucket *bucket)
-{
-	PmRow		row = {0};
-
-	pm_put_time(&row, start);
-	pm_put_duration(&row, resolution);
-	pm_put_text(&row, pool);
-	pm_put(&row, Float8GetDatum(bucket->seen / 1000.0));
-	put_average(&row, bucket->connections, bucket->seen);
-	pm_put_int(&row, bucket->max_connections);
-	put_average(&row, bucket->busy, bucket->seen);
-	pm_put_int(&row, bucket->max_busy);
-	pm_put_bound(&row, bucket->connects);
-	pm_put_bound(&row, bucket->disconnects);
-	pm_put_bound(&row, bucket->refused);
-	pm_put_bound(&row, bucket->retired);
-	pm_put_bound(&row, bucket->transactions);
-	pm_put(&row, Float8GetDatum(bucket->overflow / 1000.0));
-	pm_put(&row, Float8GetDatum(bucket->exhausted / 1000.0));
-	pm_put(&row, Float8GetDatum(bucket->over / 1000.0));
-	pm_put_row(result, &row);
-}
-
-/* One series in one ring, copied under the lock and put out without it. */
-static void
-put_series(ReturnSetInfo *result, const PmRing *ring, int s, TimestampTz *starts, PmBucket *buckets)
-{
-	const PmSeries *series = &pm_shared->history->series[s];
-	char		name[PM_NAME_LEN];
-	int			count;
-	int			head;
-
-	LWLockAcquire(pm_shared->history_lock, LW_SHARED);
-	strlcpy(name, series->name, PM_NAME_LEN);
-	count = ring->count;
-	head = ring->head;
-	memcpy(starts, ring->starts, ring->length * sizeof(TimestampTz));
-	memcpy(buckets, ring->buckets + (Size) s * ring->length, ring->length * sizeof(PmBucket));
-	LWLockRelease(pm_shared->history_lock);
-
-	if (name[0] == '\0')
-		return;
-	for (int n = 0; n < count; n++)
-	{
-		int			at = (head - count + 1 + n + ring->length) % ring->length;
-
-		CHECK_FOR_INTERRUPTS();
-		/* where a pool was not declared yet there is nothing to say */
-		if (buckets[at].seen > 0 || buckets[at].connects > 0 || buckets[at].disconnects > 0 || buckets[at].refused > 0)
-			put_bucket(result, starts[at], ring->resolution, name, &buckets[at]);
-	}
-}
-
-PG_FUNCTION_INFO_V1(pm_history);
-
-Datum
-pm_history(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-
-	pm_require_preload();
-	InitMaterializedSRF(fcinfo, 0);
-	for (int r = 0; r < PM_NUM_RINGS; r++)
-	{
-		const PmRing *ring = &pm_shared->history->rings[r];
-		TimestampTz *starts = palloc(ring->length * sizeof(TimestampTz));
-		PmBucket   *buckets = palloc(ring->length * sizeof(PmBucket));
-
-		for (int s = 0; s < pm_num_series(); s++)
-			put_series(result, ring, s, starts, buckets);
-		pfree(starts);
-		pfree(buckets);
-	}
-	return (Datum) 0;
-}
-
-/* ---- events ---- */
-
-PG_FUNCTION_INFO_V1(pm_events);
-
-Datum
-pm_events(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	PmEventCursor cursor = {0};
-	PmEvent		event;
-	uint64		last;
-
-	pm_require_preload();
-	InitMaterializedSRF(fcinfo, 0);
-	last = pg_atomic_read_u64(&pm_shared->events->last_seq);
-	/* what is newer comes the next time */
-	while (pm_event_next(&cursor, &event) && event.seq <= last)
-	{
-		PmRow		row = {0};
-
-		CHECK_FOR_INTERRUPTS();
-		pm_put_bound(&row, event.seq);
-		pm_put_time(&row, event.at);
-		pm_put_text(&row, event.discovered || event.pool[0] == '\0' ? NULL : event.pool);
-		pm_put_text(&row, event.discovered ? event.pool : NULL);
-		pm_put_text(&row, pm_event_name(event.kind));
-		if (event.pid != 0)
-			pm_put_int(&row, event.pid);
-		else
-			pm_put_null(&row);
-		pm_put_text(&row, event.detail);
-		pm_put_int(&row, event.times);
-		pm_put_row(result, &row);
-	}
-	return (Datum) 0;
 }

@@ -1,92 +1,30 @@
 /*
  * recycle.c
- *		SQL functions that act: recycle(), reload(); and version().
+ *		recycle(): retires over-age sessions by hand.
  */
 #include "postgres.h"
 
 #include "base/clock.h"
-#include "base/compat.h"
-#include "base/guc.h"
+#include "base/reason.h"
 #include "base/result.h"
+#include "base/shmem.h"
 #include "catalog/pg_authid.h"
-#include "client/session.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "pools/rows.h"
-#include "pools/schedule.h"
+#include "pools/declared.h"
 #include "retire/ask.h"
 #include "retire/eligible.h"
 #include "retire/verdicts.h"
+#include "sessions/scan.h"
+#include "sessions/slot.h"
 #include "sessions/tally.h"
-#include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "views/common.h"
+#include "views/reload.h"
 
 #define ANSWER_TIMEOUT	2000	/* ms; of all sessions together */
 #define ANSWER_INTERVAL	1		/* ms; between two looks */
-#define LOAD_TIMEOUT	10000	/* ms */
-#define LOAD_INTERVAL	10		/* ms */
-
-/* Sleeps for ms milliseconds, or until something wakes this process. */
-static void
-nap(const char *wait_event, long ms)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 pm_wait_event(wait_event));
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
-/* ---- waiting for the declarations ---- */
-
-typedef struct LoadOutcome
-{
-	PmLoadResult result;
-	int			in_force;
-	char		message[PM_LOAD_MESSAGE_LEN];
-} LoadOutcome;
-
-static bool
-load_finished(uint64 ticket, LoadOutcome *outcome)
-{
-	bool		finished;
-
-	LWLockAcquire(pm_shared->lock, LW_SHARED);
-	finished = pm_shared->load_done >= ticket;
-	outcome->result = pm_shared->load_result;
-	outcome->in_force = Min(pm_shared->load_declared, pm_max_pools);
-	strlcpy(outcome->message, pm_shared->load_message, PM_LOAD_MESSAGE_LEN);
-	LWLockRelease(pm_shared->lock);
-	return finished;
-}
-
-/*
- * Waits until the load with this ticket is done; raises an error when it failed
- * or takes too long.
- */
-static void
-wait_for_load(uint64 ticket, LoadOutcome *outcome)
-{
-	int64		deadline = pm_monotonic_ms() + LOAD_TIMEOUT;
-
-	while (!load_finished(ticket, outcome))
-	{
-		if (pm_monotonic_ms() >= deadline)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("the declared pools were not loaded within %d seconds", LOAD_TIMEOUT / 1000),
-					 errhint("The load was asked for and will be done. Look into the server log for what keeps the workers \"pool_monitor\" and \"pool_monitor errands\".")));
-		nap("PoolMonitorReload", LOAD_INTERVAL);
-	}
-	if (outcome->result != PM_LOAD_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("could not load the declared pools: %s", outcome->message),
-				 errhint("%s", pm_load_hint(outcome->result))));
-}
-
-/* ---- recycle() ---- */
 
 typedef struct Candidate
 {
@@ -230,7 +168,7 @@ ask_and_wait(Candidate *candidates, int n)
 		}
 		deadline = pm_monotonic_ms() + ANSWER_TIMEOUT;
 		while (!all_settled(candidates, n) && pm_monotonic_ms() < deadline)
-			nap("PoolMonitorRecycle", ANSWER_INTERVAL);
+			pm_nap("PoolMonitorRecycle", ANSWER_INTERVAL);
 	}
 	PG_FINALLY();
 	{
@@ -289,7 +227,7 @@ pm_recycle(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
 	Candidate  *candidates;
-	LoadOutcome outcome;
+	PmLoadOutcome outcome;
 	PmTally		tally;
 	int			pool = -1;
 	int			n;
@@ -303,7 +241,7 @@ pm_recycle(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 
 	/* never by rules that are out of date: who just said "off" means it */
-	wait_for_load(pg_atomic_read_u64(&pm_shared->load_requested), &outcome);
+	pm_wait_for_load(pg_atomic_read_u64(&pm_declarations->load_requested), &outcome);
 	pm_tally_begin(&tally);
 	if (!PG_ARGISNULL(0))
 		pool = find_pool(tally.rules, text_to_cstring(PG_GETARG_TEXT_PP(0)));
@@ -317,105 +255,4 @@ pm_recycle(PG_FUNCTION_ARGS)
 			put_candidate(result, &candidates[i], &tally, dry_run);
 	}
 	return (Datum) 0;
-}
-
-/* ---- reload() ---- */
-
-PG_FUNCTION_INFO_V1(pm_reload);
-
-/*
- * Reads the declarations again, as they are committed, and waits for it: the
- * number of pools in force, or the reason why not as an error.
- */
-Datum
-pm_reload(PG_FUNCTION_ARGS)
-{
-	LoadOutcome outcome;
-	uint64		ticket;
-
-	pm_require_preload();
-	ticket = pg_atomic_add_fetch_u64(&pm_shared->load_requested, 1);
-	pm_wake_worker();
-	wait_for_load(ticket, &outcome);
-	PG_RETURN_INT32(outcome.in_force);
-}
-
-PG_FUNCTION_INFO_V1(pm_declarations_loaded);
-
-/* declarations_loaded(). */
-Datum
-pm_declarations_loaded(PG_FUNCTION_ARGS)
-{
-	Oid			database;
-	Oid			table;
-
-	pm_require_preload();
-	pm_load_watch(&database, &table);
-	PG_RETURN_BOOL(OidIsValid(database));
-}
-
-/* ---- the schedule's arithmetic ---- */
-
-PG_FUNCTION_INFO_V1(pm_window_is_valid);
-
-/* window_is_valid(text), for the constraint of pools.recycle_window. */
-Datum
-pm_window_is_valid(PG_FUNCTION_ARGS)
-{
-	PmWindow	window;
-
-	PG_RETURN_BOOL(pm_window_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), &window) == NULL);
-}
-
-PG_FUNCTION_INFO_V1(pm_in_window);
-
-/* in_window(recycle_window text, at timestamptz). */
-Datum
-pm_in_window(PG_FUNCTION_ARGS)
-{
-	TimestampTz at = PG_GETARG_TIMESTAMPTZ(1);
-	PmWindow	window;
-	const char *wrong = pm_window_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), &window);
-
-	if (wrong != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid recycle_window: %s", wrong)));
-	if (TIMESTAMP_NOT_FINITE(at))
-		PG_RETURN_NULL();
-	PG_RETURN_BOOL(pm_window_open(&window, at));
-}
-
-PG_FUNCTION_INFO_V1(pm_retirement_gap_sql);
-
-/* retirement_gap(lifetime interval, connections int). */
-Datum
-pm_retirement_gap_sql(PG_FUNCTION_ARGS)
-{
-	Interval   *lifetime = PG_GETARG_INTERVAL_P(0);
-	int32		connections = PG_GETARG_INT32(1);
-	Interval   *gap;
-	int64		us;
-
-	if (connections < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("connections must be 1 or more, not %d", connections)));
-	if (!pm_interval_us(lifetime, &us) || us < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("lifetime must be neither negative nor too long to count in microseconds")));
-	gap = palloc0(sizeof(Interval));
-	gap->time = pm_retirement_gap(us, connections);
-	PG_RETURN_INTERVAL_P(gap);
-}
-
-/* ---- version() ---- */
-
-PG_FUNCTION_INFO_V1(pm_version);
-
-Datum
-pm_version(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_TEXT_P(cstring_to_text(PM_VERSION));
 }

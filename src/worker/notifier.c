@@ -15,16 +15,17 @@
 #include "access/xlog.h"
 #include "accounts/account.h"
 #include "base/clock.h"
-#include "base/compat.h"
 #include "base/guc.h"
-#include "base/shmem.h"
 #include "commands/async.h"
 #include "events/events.h"
 #include "lib/stringinfo.h"
-#include "pools/loader.h"
+#include "miscadmin.h"
+#include "pools/declared.h"
+#include "sessions/slot.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 #include "worker/errands.h"
+#include "worker/loading.h"
 #include "worker/notifier.h"
 
 #define NOTIFY_INTERVAL 500		/* ms */
@@ -41,7 +42,7 @@ anybody_listens(void)
 {
 	for (int i = 0; i < MaxBackends; i++)
 	{
-		PmSlot	   *slot = &pm_shared->slots[i];
+		PmSlot	   *slot = &pm_slots->all[i];
 
 		if (pg_atomic_read_u32(&slot->listening) != 0 && strcmp(slot->datname, pm_database) == 0)
 			return true;
@@ -57,15 +58,15 @@ begin_errand(void)
 	not_before = pm_monotonic_ms() + NOTIFY_INTERVAL;
 	if (!pm_find_database(&database) || !OidIsValid(database))
 		return;
-	told_before = pg_atomic_read_u64(&pm_shared->events->notified_seq);
+	told_before = pg_atomic_read_u64(&pm_event_ring->notified_seq);
 	errand = pm_errand_begin(PM_ERRAND_NOTIFY, database, 0);
 }
 
-/* Called after pm_loader_tick(): when both want the process, the load is first. */
+/* Called after pm_loading_tick(): when both want the process, the load is first. */
 void
 pm_notifier_tick(void)
 {
-	PmEvents   *events = pm_shared->events;
+	PmEvents   *events = pm_event_ring;
 	uint64		last = pg_atomic_read_u64(&events->last_seq);
 
 	if (errand != 0)
@@ -133,7 +134,7 @@ notify(const PmEvent *event)
 void
 pm_notify(void)
 {
-	PmEvents   *events = pm_shared->events;
+	PmEvents   *events = pm_event_ring;
 	uint64		last;
 
 	SetCurrentStatementStartTimestamp();
@@ -160,10 +161,10 @@ pm_notify_done(const char *failure)
 	char		cut[PM_LOAD_MESSAGE_LEN];
 
 	strlcpy(cut, failure ? failure : "", sizeof(cut));
-	if (strcmp(pm_shared->notify_message, cut) != 0 && failure != NULL)
+	if (strcmp(pm_errands->notify_message, cut) != 0 && failure != NULL)
 		ereport(LOG,
 				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", failure),
 				 errdetail("It tries again every %d seconds. The events are in the view pool_monitor.events.",
 						   RETRY_INTERVAL / 1000)));
-	strlcpy(pm_shared->notify_message, cut, sizeof(pm_shared->notify_message));
+	strlcpy(pm_errands->notify_message, cut, sizeof(pm_errands->notify_message));
 }

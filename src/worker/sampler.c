@@ -10,13 +10,21 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
+#include "accounts/figures.h"
+#include "accounts/places.h"
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "events/events.h"
 #include "history/history.h"
 #include "history/storms.h"
+#include "pools/assign.h"
+#include "pools/declared.h"
+#include "pools/rules.h"
+#include "sessions/scan.h"
 #include "sessions/settle.h"
+#include "sessions/slot.h"
 #include "sessions/tally.h"
 #include "utils/timestamp.h"
 #include "worker/sampler.h"
@@ -70,12 +78,12 @@ store(const Sample *sample, Change *changes)
 	const PmRules *rules = sample->tally.rules;
 	int			nchanges = 0;
 
-	LWLockAcquire(pm_shared->lock, LW_EXCLUSIVE);
-	if (pg_atomic_read_u64(&pm_shared->generation) == rules->generation)
+	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	if (pg_atomic_read_u64(&pm_declarations->generation) == rules->generation)
 	{
 		for (int i = 0; i < rules->npools; i++)
 		{
-			if (store_pool(&pm_shared->states[i], &rules->pools[i], &sample->pools[i],
+			if (store_pool(&pm_declarations->states[i], &rules->pools[i], &sample->pools[i],
 						   sample->tally.now, &changes[nchanges]))
 				nchanges++;
 		}
@@ -83,7 +91,7 @@ store(const Sample *sample, Change *changes)
 	else
 		nchanges = -1;
 	pm_accounts_tidy(pm_monotonic_ms());
-	LWLockRelease(pm_shared->lock);
+	LWLockRelease(&pm_accounts->lock);
 	return nchanges;
 }
 
@@ -150,10 +158,10 @@ tell_of_repeats(void)
 
 	/* what is there when the worker begins is an earlier one's */
 	if (!begun)
-		logged.seq = pg_atomic_read_u64(&pm_shared->events->last_seq);
+		logged.seq = pg_atomic_read_u64(&pm_event_ring->last_seq);
 	begun = true;
 	pm_events_release_due();
-	while (pg_atomic_read_u64(&pm_shared->events->last_seq) > logged.seq && pm_event_next(&logged, &event))
+	while (pg_atomic_read_u64(&pm_event_ring->last_seq) > logged.seq && pm_event_next(&logged, &event))
 	{
 		if (event.held_back && event.kind >= PM_EVENT_OVER_BUDGET && event.kind <= PM_EVENT_NO_LONGER_EXHAUSTED)
 			ereport(LOG,
@@ -172,7 +180,7 @@ tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
 {
 	const PmTally *tally = &sample->tally;
 	TimestampTz since = pm_xact_since(session);
-	TimestampTz *told = &pm_shared->slots[session->index].leak_told;
+	TimestampTz *told = &pm_slots->all[session->index].leak_told;
 	char		name[2 * NAMEDATALEN];
 
 	if (*told == since)
@@ -241,9 +249,9 @@ feed_history(const Sample *sample)
 static void
 tell_of_full_applications(int held)
 {
-	if (pm_shared->applications_full)
+	if (pm_accounts->applications_full)
 		return;
-	pm_shared->applications_full = true;
+	pm_accounts->applications_full = true;
 	pm_event(PM_EVENT_APPLICATIONS_FULL, NULL, false, 0,
 			 "{\"max_applications\": %d, \"with_sessions\": %d}", pm_max_applications, held);
 	ereport(LOG,
@@ -277,7 +285,7 @@ pm_sample(void)
 	}
 	if (nchanges >= 0)
 		feed_history(&sample);
-	pm_bursts_tick(sample.tally.rules);
+	pm_storms_tick(sample.tally.rules);
 	tell_of_repeats();
 	if (crowded)
 		tell_of_full_applications(held);

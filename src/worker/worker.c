@@ -14,10 +14,10 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/guc.h"
-#include "base/shmem.h"
+#include "base/wake.h"
 #include "libpq/pqsignal.h"
 #include "pgstat.h"
-#include "pools/loader.h"
+#include "pools/declared.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "retire/cleanup.h"
@@ -29,13 +29,14 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "worker/errands.h"
+#include "worker/loading.h"
 #include "worker/notifier.h"
 #include "worker/sampler.h"
 #include "worker/worker.h"
 
 #define RESTART_SECONDS		5
-#define LOADER_INTERVAL		1000	/* ms; how often pm_loader_tick() wants to
-									 * be called */
+#define LOADER_INTERVAL		1000	/* ms; how often pm_loading_tick() wants
+									 * to be called */
 
 #define TASK_RETRY		10000	/* ms */
 
@@ -44,7 +45,7 @@ static bool roles_to_check = true;	/* do the protected ones exist? */
 static void
 forget_latch(int code, Datum arg)
 {
-	pg_atomic_write_u64(&pm_shared->worker_latch, 0);
+	pm_wake_me(NULL);
 }
 
 /*
@@ -61,7 +62,7 @@ start(void)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
 	before_shmem_exit(forget_latch, (Datum) 0);
-	pg_atomic_write_u64(&pm_shared->worker_latch, (uint64) (uintptr_t) MyLatch);
+	pm_wake_me(MyLatch);
 }
 
 static void
@@ -121,7 +122,7 @@ check_roles(void)
 }
 
 /* In the order in which they are done, after each sample that is due. */
-static Task tasks[] = {{pm_loader_tick}, {pm_notifier_tick}, {check_roles}, {clean_up}};
+static Task tasks[] = {{pm_loading_tick}, {pm_notifier_tick}, {check_roles}, {clean_up}};
 
 /* Says once why; what it held is given back by the abort, or was none. */
 static void

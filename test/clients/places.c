@@ -25,9 +25,8 @@
 #include <unistd.h>
 
 #include "accounts/account.h"
+#include "accounts/places.h"
 #include "base/guc.h"
-#include "base/shmem.h"
-#include "pools/rules.h"
 #include "utils/timestamp.h"
 
 #define CHILDREN	6
@@ -50,7 +49,6 @@ static const PmCounter ways[WAYS] = {PM_REJECTED, PM_AUTH_FAILURES, PM_CONNECTS}
 
 /* ---- the server, as far as it is needed ---- */
 
-PmShared   *pm_shared;
 int			pm_max_pools = 1;
 int			pm_max_applications = PLACES;
 
@@ -90,12 +88,6 @@ LWLockRelease(LWLock *lock)
 }
 
 int
-pm_match(const PmPool *pools, int npools, const PmIdentity *who)
-{
-	return -1;
-}
-
-int
 pm_usable_connections(void)
 {
 	return PLACES;
@@ -109,6 +101,28 @@ hash_bytes(const unsigned char *bytes, int length)
 	for (int i = 0; i < length; i++)
 		hash = (hash ^ bytes[i]) * 16777619;
 	return hash;
+}
+
+void
+LWLockInitialize(LWLock *lock, int tranche)
+{
+}
+
+int
+pm_tranche(void)
+{
+	return 0;
+}
+
+void
+appendStringInfo(StringInfo text, const char *format,...)
+{
+}
+
+void *
+palloc0(Size size)
+{
+	return calloc(1, size);
 }
 
 void *
@@ -169,7 +183,7 @@ check_name(int account, const PmPlace *place, const char *name)
 {
 	if (account == pm_other_account() && place->account != account)
 		pg_atomic_fetch_add_u64(&common->late, 1);
-	else if (account != pm_other_account() && strcmp(pm_shared->accounts[account].name, name) != 0)
+	else if (account != pm_other_account() && strcmp(pm_accounts->all[account].name, name) != 0)
 		pg_atomic_fetch_add_u64(&common->astray, 1);
 }
 
@@ -213,19 +227,19 @@ be_a_child(int number)
 static uint64
 counter(int account, PmCounter which)
 {
-	return pg_atomic_read_u64(&pm_shared->accounts[account].counters[which]);
+	return pg_atomic_read_u64(&pm_accounts->all[account].counters[which]);
 }
 
 /* It has its name's hash, and nothing but what that name is counted in. */
 static void
 check_account(int i)
 {
-	const char *name = pm_shared->accounts[i].name;
+	const char *name = pm_accounts->all[i].name;
 
 	if (!pm_account_ready(i))
 		return;
 	pg_read_barrier();
-	if (pm_shared->account_keys[i].hash != pm_account_hash(name))
+	if (pm_accounts->keys[i].hash != hash_bytes((const unsigned char *) name, strlen(name)))
 		pg_atomic_fetch_add_u64(&common->astray, 1);
 	for (int way = 0; way < WAYS; way++)
 	{
@@ -269,7 +283,7 @@ lifetimes(void)
 	for (int i = pm_first_application(); i <= pm_other_account(); i++)
 	{
 		for (int bucket = 0; bucket < PM_BUCKETS; bucket++)
-			sum += pg_atomic_read_u64(&pm_shared->accounts[i].lifetimes[bucket]);
+			sum += pg_atomic_read_u64(&pm_accounts->all[i].lifetimes[bucket]);
 	}
 	return sum;
 }
@@ -294,12 +308,12 @@ check_end(void)
 	}
 	for (int i = 0; i < pm_num_accounts(); i++)
 	{
-		uint64		word = pg_atomic_read_u64(&pm_shared->account_keys[i].place);
+		uint64		word = pg_atomic_read_u64(&pm_accounts->keys[i].place);
 		PmPlaceState state = PM_PLACE_STATE(word);
 
 		wrong += PM_PLACE_HOLDERS(word) != 0;
 		wrong += state != PM_PLACE_FREE && state != PM_PLACE_READY;
-		wrong += pg_atomic_read_u32(&pm_shared->accounts[i].connections) != 0;
+		wrong += pg_atomic_read_u32(&pm_accounts->all[i].connections) != 0;
 	}
 	return wrong;
 }
@@ -313,13 +327,9 @@ shared_memory(Size size)
 static void
 set_up(void)
 {
-	pm_shared = shared_memory(sizeof(PmShared));
 	common = shared_memory(sizeof(Common));
-	pg_atomic_init_u32(&pm_shared->no_place, 0);
-	pg_atomic_init_u32(&pm_shared->given_up, 0);
-	pg_atomic_init_u64(&pm_shared->generation, 1);
-	pg_atomic_init_u32(&pm_shared->rules_version, 0);
-	pm_accounts_init(shared_memory(pm_accounts_size()));
+	pm_accounts_section.attach(shared_memory(pm_accounts_section.size()));
+	pm_accounts_section.init();
 }
 
 int
@@ -343,11 +353,11 @@ main(int argc, char **argv)
 	for (tick = 1; time(NULL) < end; tick++)
 	{
 		(void) pm_accounts_make_room(tick * TICK, &held);
-		pm_accounts_tidy(tick * TICK);
+		pm_places_free_closed(tick * TICK);
 		for (int i = pm_first_application(); i < pm_other_account(); i++)
 		{
 			check_account(i);
-			lost += PM_PLACE_STATE(pg_atomic_read_u64(&pm_shared->account_keys[i].place)) == PM_PLACE_LOST;
+			lost += PM_PLACE_STATE(pg_atomic_read_u64(&pm_accounts->keys[i].place)) == PM_PLACE_LOST;
 		}
 		if (random() % 10 == 0)
 			kill(pids[random() % CHILDREN], SIGSTOP);
@@ -364,7 +374,7 @@ main(int argc, char **argv)
 	}
 	wrong = check_end();
 	printf("stops %lu, given up %u, lost %lu, late %lu, astray %lu, wrong %d\n",
-		   (unsigned long) stops, pg_atomic_read_u32(&pm_shared->given_up), (unsigned long) lost,
+		   (unsigned long) stops, pg_atomic_read_u32(&pm_accounts->given_up), (unsigned long) lost,
 		   (unsigned long) pg_atomic_read_u64(&common->late),
 		   (unsigned long) pg_atomic_read_u64(&common->astray), wrong);
 	return wrong == 0 && pg_atomic_read_u64(&common->astray) == 0 ? 0 : 1;

@@ -4,14 +4,14 @@
  *		from it.
  *
  * It reaches the shared memory of the library that the server has loaded by
- * pm_shared_memory(), and knows its layout from the headers of the same tree; of
+ * pm_history_memory(), and knows its layout from the headers of the same tree; of
  * the library's functions it uses none. A pool must be declared, so that the
  * worker has given it a series.
  */
 #include "postgres.h"
 
-#include "base/shmem.h"
 #include "fmgr.h"
+#include "history/history.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -23,22 +23,22 @@ PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(pm_replay_history);
 
-typedef PmShared *(*SharedMemory) (void);
+typedef PmHistory *(*HistoryMemory) (void);
 
-static PmShared *
-shared_memory(void)
+static PmHistory *
+history_memory(void)
 {
-	SharedMemory function = (SharedMemory) load_external_function("$libdir/pool_monitor", "pm_shared_memory", true, NULL);
-	PmShared   *shared = function();
+	HistoryMemory function = (HistoryMemory) load_external_function("$libdir/pool_monitor", "pm_history_memory", true, NULL);
+	PmHistory  *history = function();
 
-	if (shared == NULL)
+	if (history == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pool_monitor must be loaded via \"shared_preload_libraries\"")));
-	return shared;
+	return history;
 }
 
-/* The place of the pool's series, -1 where there is none. Caller holds history_lock. */
+/* The place of the pool's series, -1 where there is none. Caller holds its lock. */
 static int
 find_series(const PmHistory *history, const char *pool)
 {
@@ -52,7 +52,7 @@ find_series(const PmHistory *history, const char *pool)
 
 /*
  * Lays the ring of minutes out anew, so that its last stretch is the present one
- * and the n - 1 before it are there without a gap. Caller holds history_lock.
+ * and the n - 1 before it are there without a gap. Caller holds its lock.
  */
 static void
 lay_out(PmHistory *history, PmRing *ring, TimestampTz last, int n)
@@ -69,28 +69,28 @@ lay_out(PmHistory *history, PmRing *ring, TimestampTz last, int n)
  * when the pool has none.
  */
 static bool
-fill(PmShared *shared, const char *pool, const PmBucket *bucket, int n)
+fill(PmHistory *history, const char *pool, const PmBucket *bucket, int n)
 {
-	PmRing	   *ring = &shared->history->rings[0];
+	PmRing	   *ring = &history->rings[0];
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz last = now - now % ring->resolution;
 	int			series;
 
-	LWLockAcquire(shared->history_lock, LW_EXCLUSIVE);
-	series = find_series(shared->history, pool);
+	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
+	series = find_series(history, pool);
 	if (series >= 0 && (ring->count < n || ring->starts[ring->head] != last))
-		lay_out(shared->history, ring, last, n);
+		lay_out(history, ring, last, n);
 	for (int i = 0; i < n && series >= 0; i++)
 		ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length] = *bucket;
-	LWLockRelease(shared->history_lock);
+	LWLockRelease(&history->lock);
 	return series >= 0;
 }
 
 /* The worker gives a pool that was just declared its series with the next sample. */
 static void
-fill_when_there(PmShared *shared, const char *pool, const PmBucket *bucket, int n)
+fill_when_there(PmHistory *history, const char *pool, const PmBucket *bucket, int n)
 {
-	for (int waited = 0; !fill(shared, pool, bucket, n); waited += SERIES_INTERVAL)
+	for (int waited = 0; !fill(history, pool, bucket, n); waited += SERIES_INTERVAL)
 	{
 		if (waited >= SERIES_TIMEOUT)
 			ereport(ERROR,
@@ -111,15 +111,15 @@ fill_when_there(PmShared *shared, const char *pool, const PmBucket *bucket, int 
 Datum
 pm_replay_history(PG_FUNCTION_ARGS)
 {
-	PmShared   *shared = shared_memory();
+	PmHistory  *history = history_memory();
 	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int			n = PG_GETARG_INT32(1);
 	PmBucket	bucket = {0};
 
-	if (n < 1 || n > shared->history->rings[0].length)
+	if (n < 1 || n > history->rings[0].length)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("minutes must be between 1 and %d", shared->history->rings[0].length)));
+				 errmsg("minutes must be between 1 and %d", history->rings[0].length)));
 	bucket.seen = 60000;
 	bucket.connections = PG_GETARG_FLOAT8(2) * 60000000;
 	bucket.max_connections = PG_GETARG_INT32(3);
@@ -131,6 +131,6 @@ pm_replay_history(PG_FUNCTION_ARGS)
 	bucket.transactions = PG_GETARG_INT32(9);
 	bucket.overflow = PG_GETARG_FLOAT8(10) * 60000;
 	bucket.exhausted = PG_GETARG_FLOAT8(11) * 60000;
-	fill_when_there(shared, pool, &bucket, n);
+	fill_when_there(history, pool, &bucket, n);
 	PG_RETURN_VOID();
 }

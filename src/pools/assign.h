@@ -1,0 +1,18 @@
+/*
+ * assign.h
+ *		Which account is whose, by the declarations in force.
+ */
+#ifndef PM_ASSIGN_H
+#define PM_ASSIGN_H
+
+#include "accounts/place.h"
+#include "base/identity.h"
+
+
+/* No lock, no allocation, no error: also for processes without PGPROC. */
+extern PmPlace pm_account_of(const PmIdentity *who, bool admitted, bool *echo);
+
+/* Called by the worker at each tick. Caller holds lock exclusively. */
+extern void pm_accounts_tidy(int64 now_ms);
+
+#endif							/* PM_ASSIGN_H */

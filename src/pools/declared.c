@@ -1,0 +1,306 @@
+/*
+ * declared.c
+ *		The declarations in force, in shared memory, and how their last load went.
+ */
+#include "postgres.h"
+
+#include "accounts/account.h"
+#include "accounts/places.h"
+#include "base/guc.h"
+#include "base/wake.h"
+#include "miscadmin.h"
+#include "pools/declared.h"
+#include "utils/memutils.h"
+
+PmDeclarations *pm_declarations = NULL;
+
+static Size
+declarations_size(void)
+{
+	Size		size = MAXALIGN(sizeof(PmDeclarations));
+
+	size = add_size(size, mul_size(2, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPool)))));
+	size = add_size(size, mul_size(2, MAXALIGN(mul_size(pm_max_pools, sizeof(int)))));
+	return add_size(size, MAXALIGN(mul_size(2 * pm_max_pools, sizeof(PmPoolState))));
+}
+
+static void
+attach_declarations(void *memory)
+{
+	pm_declarations = memory;
+}
+
+static void
+init_declarations(void)
+{
+	char	   *at = (char *) pm_declarations + MAXALIGN(sizeof(PmDeclarations));
+
+	pg_atomic_init_u64(&pm_declarations->generation, 1);
+	pg_atomic_init_u64(&pm_declarations->load_requested, 1);	/* load at start-up */
+	pg_atomic_init_u32(&pm_declarations->rules_version, 0);
+	for (int i = 0; i < 2; i++)
+	{
+		pm_declarations->rule_sets[i].pools = (PmPool *) at;
+		at += MAXALIGN(pm_max_pools * sizeof(PmPool));
+		pm_declarations->rule_sets[i].accounts = (int *) at;
+		at += MAXALIGN(pm_max_pools * sizeof(int));
+	}
+	pm_declarations->states = (PmPoolState *) at;
+}
+
+const PmSection pm_declarations_section = {
+	.name = "declarations",
+	.size = declarations_size,
+	.attach = attach_declarations,
+	.init = init_declarations,
+};
+
+static void
+copy_rules(PmRules *rules)
+{
+	const PmRuleSet *set;
+
+	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	set = pm_rules_in_force();
+	rules->generation = pg_atomic_read_u64(&pm_declarations->generation);
+	rules->npools = set->npools;
+	memcpy(rules->pools, set->pools, rules->npools * sizeof(PmPool));
+	memcpy(rules->accounts, set->accounts, rules->npools * sizeof(int));
+	for (int i = 0; i < rules->npools; i++)
+		rules->incarnations[i] = pm_account_incarnation(rules->accounts[i]);
+	LWLockRelease(&pm_accounts->lock);
+}
+
+/*
+ * This process's copy of the declarations, fetched again when they changed.
+ * Takes lock, but only then. Raises out of memory only.
+ */
+const PmRules *
+pm_rules_current(void)
+{
+	static PmRules rules = {0};
+
+	if (!pm_preloaded)
+		return &rules;
+	if (rules.accounts == NULL)
+		rules.accounts = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(int));
+	if (rules.incarnations == NULL)
+		rules.incarnations = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(uint32));
+	if (rules.pools == NULL)
+		rules.pools = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(PmPool));
+	if (rules.generation != pg_atomic_read_u64(&pm_declarations->generation))
+	{
+		copy_rules(&rules);
+		rules.by_client_addr = false;
+		rules.by_login = false;
+		for (int i = 0; i < rules.npools; i++)
+		{
+			rules.by_client_addr |= !rules.pools[i].any_client_addr;
+			rules.by_login |= !rules.pools[i].any_datname || !rules.pools[i].any_usename;
+		}
+	}
+	return &rules;
+}
+
+/*
+ * Copies what the sampler remembers of each of these pools; false, and nothing
+ * copied, when the declarations have changed since. Takes lock.
+ */
+bool
+pm_states_copy(const PmRules *rules, PmPoolState *states)
+{
+	bool		current;
+
+	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	current = rules->generation == pg_atomic_read_u64(&pm_declarations->generation);
+	if (current)
+		memcpy(states, pm_declarations->states, rules->npools * sizeof(PmPoolState));
+	LWLockRelease(&pm_accounts->lock);
+	return current;
+}
+
+static int
+find_pool(const PmRuleSet *set, const char *name)
+{
+	for (int i = 0; i < set->npools; i++)
+	{
+		if (strcmp(set->pools[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * Puts the declarations in force: all is written into the set that is not, and
+ * then they change places. Those that go on keep their accounts before new ones
+ * get theirs. Caller holds lock.
+ */
+static void
+replace_pools(const PmPool *pools, int npools)
+{
+	const PmRuleSet *former = pm_rules_in_force();
+	PmRuleSet  *set = &pm_declarations->rule_sets[1 - (former - pm_declarations->rule_sets)];
+	PmPoolState *states = pm_declarations->states;
+
+	/* the former states, aside: states is about to be overwritten */
+	memcpy(states + pm_max_pools, states, former->npools * sizeof(PmPoolState));
+	for (int i = 0; i < npools; i++)
+	{
+		int			old = find_pool(former, pools[i].name);
+
+		if (old >= 0)
+			states[i] = states[pm_max_pools + old];
+		else
+			memset(&states[i], 0, sizeof(PmPoolState));
+		set->accounts[i] = pm_account_for_pool(pools[i].name);
+	}
+	if (npools > 0)
+		memcpy(set->pools, pools, npools * sizeof(PmPool));
+	set->npools = npools;
+	pg_write_barrier();
+	pg_atomic_fetch_add_u32(&pm_declarations->rules_version, 1);
+	pg_atomic_fetch_add_u64(&pm_declarations->generation, 1);
+}
+
+/*
+ * Puts npools <= max_pools declarations in force, as the outcome of the load with
+ * this ticket; does nothing when a later one was faster (a load outlives a
+ * worker that ends, and may meet the next worker's). True when that changed
+ * anything. A pool that had a state, by name, keeps it. Pools must be zeroed
+ * where unset, because they are compared as memory. In the process that has read
+ * them, from the table given. Takes lock.
+ */
+bool
+pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table)
+{
+	bool		changed = false;
+
+	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	if (ticket >= pm_declarations->load_done)
+	{
+		const PmRuleSet *set = pm_rules_in_force();
+
+		changed = npools != set->npools ||
+			(npools > 0 && memcmp(pools, set->pools, npools * sizeof(PmPool)) != 0);
+		if (changed)
+			replace_pools(pools, npools);
+		pm_declarations->load_done = ticket;
+		pm_declarations->load_result = PM_LOAD_OK;
+		pm_declarations->load_message[0] = '\0';
+		pm_declarations->load_declared = declared;
+		pm_declarations->load_database = MyDatabaseId;
+		pm_declarations->load_table = table;
+	}
+	LWLockRelease(&pm_accounts->lock);
+	return changed;
+}
+
+/* Where the last good load read: what happens there concerns us. Takes lock. */
+void
+pm_load_watch(Oid *database, Oid *table)
+{
+	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	*database = pm_declarations->load_database;
+	*table = pm_declarations->load_table;
+	LWLockRelease(&pm_accounts->lock);
+}
+
+/*
+ * For the views of declared pools: nothing in them may look like "none is
+ * declared" when nobody has been able to look. Takes lock.
+ */
+void
+pm_warn_if_never_loaded(void)
+{
+	bool		loaded;
+	char		message[PM_LOAD_MESSAGE_LEN];
+	PmLoadResult result;
+
+	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	loaded = OidIsValid(pm_declarations->load_database);
+	result = pm_declarations->load_result;
+	strlcpy(message, pm_declarations->load_message, PM_LOAD_MESSAGE_LEN);
+	LWLockRelease(&pm_accounts->lock);
+
+	if (loaded)
+		return;
+	if (result == PM_LOAD_NEVER)
+		ereport(WARNING,
+				(errmsg("the declared pools have not been loaded since the server started"),
+				 errhint("If this lasts, the worker \"pool_monitor\" is not running: the server log says why. It needs two of \"max_worker_processes\".")));
+	else
+		ereport(WARNING,
+				(errmsg("the declared pools could not be loaded: %s", message),
+				 errhint("%s", pm_load_hint(result))));
+}
+
+/* What to do about a load that failed. */
+const char *
+pm_load_hint(PmLoadResult result)
+{
+	switch (result)
+	{
+		case PM_LOAD_NO_DATABASE:
+			return "Set \"pool_monitor.database\" to the database in which the pools are declared.";
+		case PM_LOAD_NO_EXTENSION:
+			return "Run CREATE EXTENSION pool_monitor in that database, or set \"pool_monitor.database\" to the one that has it.";
+		case PM_LOAD_NO_WORKER_SLOT:
+			return "Raise \"max_worker_processes\" and restart the server.";
+		default:
+			return "pool_monitor tries again every 10 seconds.";
+	}
+}
+
+/* Takes lock. */
+PmLoadState
+pm_load_state(uint64 ticket)
+{
+	bool		done;
+	PmLoadResult result;
+
+	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	done = pm_declarations->load_done >= ticket;
+	result = pm_declarations->load_result;
+	LWLockRelease(&pm_accounts->lock);
+
+	if (!done)
+		return PM_DECLARATIONS_PENDING;
+	return result == PM_LOAD_OK ? PM_DECLARATIONS_CURRENT : PM_DECLARATIONS_FAILED;
+}
+
+/*
+ * What somebody in any database and language can be shown: the message is in the
+ * encoding of the one it comes from, so what is not ASCII becomes a question mark.
+ */
+static void
+copy_message(char *to, const char *message)
+{
+	strlcpy(to, message, PM_LOAD_MESSAGE_LEN);
+	for (; *to != '\0'; to++)
+	{
+		if (IS_HIGHBIT_SET(*to))
+			*to = '?';
+	}
+}
+
+/* Takes lock. A message is cut to fit; a later load's outcome is kept. */
+void
+pm_load_result(uint64 ticket, PmLoadResult result, const char *message)
+{
+	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	if (ticket >= pm_declarations->load_done)
+	{
+		pm_declarations->load_result = result;
+		copy_message(pm_declarations->load_message, message);
+		pm_declarations->load_done = ticket;
+	}
+	LWLockRelease(&pm_accounts->lock);
+}
+
+/* Asks the worker to read the declarations again. Cannot fail, takes no lock. */
+void
+pm_request_load(void)
+{
+	pg_atomic_fetch_add_u64(&pm_declarations->load_requested, 1);
+	pm_wake_worker();
+}

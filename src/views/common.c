@@ -1,0 +1,58 @@
+/*
+ * common.c
+ *		What several live views show, and of whom.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+
+#include "views/common.h"
+
+void
+pm_put_counts(PmRow *row, const PmCounts *counts)
+{
+	pm_put_int(row, counts->active);
+	pm_put_int(row, counts->idle);
+	pm_put_int(row, counts->idle_in_transaction);
+	pm_put_int(row, counts->idle_in_transaction_aborted);
+	pm_put_int(row, pm_busy(counts));
+}
+
+/* NULL where there is no such session. */
+void
+pm_put_longest(PmRow *row, const PmCounts *counts)
+{
+	pm_put_age(row, counts->connections > 0 ? counts->oldest : -1);
+	pm_put_age(row, counts->idle > 0 ? counts->longest_idle : -1);
+}
+
+void
+pm_put_findings(PmRow *row, const PmCounts *counts)
+{
+	pm_put_int(row, counts->stale);
+	pm_put_int(row, counts->idle_over_limit);
+	pm_put_int(row, counts->leak_suspects);
+}
+
+/*
+ * Which pool to show. One that was chosen by address says something of an
+ * address that the caller may not see.
+ */
+int
+pm_visible_pool(const PmTally *tally, const PmClass *class, bool visible)
+{
+	return visible || !tally->rules->by_client_addr ? class->pool : -1;
+}
+
+/* Sleeps for ms milliseconds, or until something wakes this process. */
+void
+pm_nap(const char *wait_event, long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+					 pm_wait_event(wait_event));
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}

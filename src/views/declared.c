@@ -1,0 +1,74 @@
+/*
+ * declared.c
+ *		declared(): the declarations in force.
+ */
+#include "postgres.h"
+
+#include "base/result.h"
+#include "base/shmem.h"
+#include "pools/declared.h"
+#include "pools/rules.h"
+
+
+static const char *
+mode_name(PmRecycleMode mode)
+{
+	if (mode == PM_RECYCLE_TERMINATE)
+		return "terminate";
+	return mode == PM_RECYCLE_REPORT ? "report" : "off";
+}
+
+/* Does the declaration ask for a role? What matches every name asks for none. */
+static bool
+asks_for_role(const PmPool *pool)
+{
+	return !pool->any_usename && pool->usename[strspn(pool->usename, "%")] != '\0';
+}
+
+static bool
+asks_for_address(const PmPool *pool)
+{
+	return !pool->any_client_addr && pool->network_bits > 0;
+}
+
+PG_FUNCTION_INFO_V1(pm_declared_pools);
+
+/* The declarations in force, for SQL in any database. */
+Datum
+pm_declared_pools(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const PmRules *rules;
+
+	pm_require_preload();
+	pm_warn_if_never_loaded();
+	InitMaterializedSRF(fcinfo, 0);
+	rules = pm_rules_current();
+	for (int i = 0; i < rules->npools; i++)
+	{
+		const PmPool *pool = &rules->pools[i];
+		PmRow		row = {0};
+
+		pm_put_text(&row, pool->name);
+		pm_put_int(&row, pool->servers);
+		pm_put_int(&row, pool->workers);
+		pm_put_int(&row, pool->pool_size);
+		pm_put_int(&row, pool->max_overflow);
+		pm_put_duration(&row, pool->pool_timeout);
+		pm_put_duration(&row, pool->pool_recycle);
+		pm_put_bool(&row, pool->pre_ping);
+		pm_put_bool(&row, pool->echo);
+		pm_put_duration(&row, pool->idle_limit);
+		pm_put_duration(&row, pool->leak_threshold);
+		pm_put_bound(&row, pool->base);
+		pm_put_bound(&row, pool->ceiling);
+		pm_put_bound(&row, pool->budget);
+		pm_put_text(&row, mode_name(pool->recycle_mode));
+		pm_put_duration(&row, pool->recycle_grace);
+		pm_put_bool(&row, pool->shrink_idle);
+		pm_put_bool(&row, asks_for_role(pool));
+		pm_put_bool(&row, asks_for_address(pool));
+		pm_put_row(result, &row);
+	}
+	return (Datum) 0;
+}

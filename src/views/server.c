@@ -1,0 +1,89 @@
+/*
+ * server.c
+ *		The view server, and version().
+ */
+#include "postgres.h"
+
+#include "accounts/account.h"
+#include "accounts/figures.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "base/result.h"
+#include "base/shmem.h"
+#include "miscadmin.h"
+#include "pools/rules.h"
+#include "sessions/scan.h"
+#include "sessions/tally.h"
+#include "utils/builtins.h"
+
+static void
+count_server(int *connections, int *undeclared, PmTally *tally)
+{
+	PmScan		scan;
+	PmSession	session;
+
+	*connections = *undeclared = 0;
+	pm_tally_begin(tally);
+	pm_scan_begin(&scan);
+	while (pm_scan_next(&scan, &session))
+	{
+		(*connections)++;
+		*undeclared += pm_tally_class(tally, &session)->pool < 0;
+	}
+}
+
+PG_FUNCTION_INFO_V1(pm_server);
+
+Datum
+pm_server(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			reserved = pm_reserved_connections();
+	int			usable = pm_usable_connections();
+	int			budget = pm_server_budget();
+	int			connections;
+	int			undeclared;
+	int			authenticating;
+	int			in_use;
+	PmFigures  *figures = palloc(sizeof(PmFigures));
+	PmDeclared	declared;
+	PmTally		tally;
+	PmRow		row = {0};
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	count_server(&connections, &undeclared, &tally);
+	in_use = pm_slots_in_use(&authenticating);
+	declared = pm_declared(tally.rules->pools, tally.rules->npools);
+
+	(void) pm_account_figures(pm_server_account(), figures, true);
+
+	pm_put_int(&row, MaxConnections);
+	pm_put_int(&row, reserved);
+	pm_put_int(&row, usable);
+	if (pm_connection_budget > 0)
+		pm_put_null(&row);
+	else
+		pm_put_int(&row, pm_headroom_percent);
+	pm_put_int(&row, budget);
+	pm_put_bound(&row, declared.base);
+	pm_put_bound(&row, declared.ceiling);
+	pm_put_int(&row, connections);
+	pm_put_int(&row, undeclared);
+	pm_put_int(&row, authenticating);
+	pm_put_int(&row, Max(usable - in_use, 0));
+	pm_put_int(&row, figures->peak);
+	pm_put_time(&row, figures->peak_at);
+	pm_put_bound(&row, (int64) figures->counters[PM_REFUSED]);
+	pm_put_text(&row, pm_server_status_name(pm_server_status(&declared, budget, connections)));
+	pm_put_row(result, &row);
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(pm_version);
+
+Datum
+pm_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(PM_VERSION));
+}
