@@ -276,18 +276,21 @@ wait_for(
 is($node->safe_psql('postgres', connections('keep')), 5, 'nobody goes');
 $keep->close;
 
-# a pool that answers each retirement with many connects is left alone
+# a pool that answers each retirement with many connects is left alone; who makes them
+# is there before, because a process may take long to start
 pool('herd', pool_size => 1);
-my $herd = holder('herd', 12);
+my $burst  = holder('herd', 0);
+my $offset = -s $node->logfile;
+my $herd   = holder('herd', 12);
 wait_for($node, "SELECT retired >= 1 FROM pool_monitor.pool_stats WHERE pool = 'herd'",
 	'it begins');
-my $offset = -s $node->logfile;
 for (1 .. 6)
 {
-	my $burst = holder('herd', 10, (user => 'app'));
-	$burst->close;
+	$burst->do('open 10');
+	$burst->do('close 10');
 	last if log_count($node, 'pool "herd": scheduled retirement pauses');
 }
+$burst->close;
 wait_for_log($node, qr/pool "herd": scheduled retirement pauses for 600 seconds/, 'it pauses')
   if $node->safe_psql('postgres', connections('herd')) > 0;
 wait_for(

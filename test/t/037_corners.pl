@@ -149,14 +149,14 @@ my $hba = slurp_file($node->data_dir . '/pg_hba.conf');
 open my $file, '>', $node->data_dir . '/pg_hba.conf' or die;
 print $file "local all secret scram-sha-256\n$hba";
 close $file;
-$offset = -s $node->logfile;
 $node->reload;
-wait_for_log($node, qr/received SIGHUP, reloading/, 'passwords are asked for', $offset);
 $ENV{PGPASSWORD} = 'wrong';
+my $guess = $node->connstr('postgres') . ' user=secret';
+ok(eventually(sub { $node->psql('postgres', 'SELECT 1', connstr => $guess) != 0 }),
+	'passwords are asked for');
 my $failures = "SELECT sum(auth_failures) FROM pool_monitor.pool_stats";
 my $guessed  = $node->safe_psql('postgres', $failures);
-$node->psql('postgres', 'SELECT 1',
-	connstr => $node->connstr('postgres') . " user=secret replication=$_")
+$node->psql('postgres', 'SELECT 1', connstr => "$guess replication=$_")
   foreach ('false', 'database');
 delete $ENV{PGPASSWORD};
 is($node->safe_psql('postgres', "$failures") - $guessed, 2, 'are failures, too');
