@@ -168,13 +168,16 @@ pm_wait_event(const char *name)
 
 /*
  * Has the postmaster look for workers to start. Before 16 it may have gone to sleep
- * without having seen an exit.
+ * without having seen an exit: true where that may have to be done again.
  */
-static inline void
+static inline bool
 pm_wake_postmaster(void)
 {
 #if PG_VERSION_NUM < 160000
 	SendPostmasterSignal(PMSIGNAL_BACKGROUND_WORKER_CHANGE);
+	return true;
+#else
+	return false;
 #endif
 }
 

@@ -23,7 +23,8 @@
  * log_min_messages keeps out of the server log: with log_min_messages = panic
  * no refusal is seen, and no line missing in pg_hba.conf.
  *
- * Walsenders have slots of their own and are not counted.
+ * Walsenders have slots of their own. Of them only auth_failures are counted, or passwords
+ * could be tried by their way unseen.
  */
 #include "postgres.h"
 

@@ -243,10 +243,10 @@ on_authentication(Port *port, int status)
 
 	if (status != STATUS_OK && status != STATUS_EOF)
 		pm_login_failed(PM_AUTH_FAILURES);
-	if (status != STATUS_OK || my_slot != NULL || !pm_preloaded || am_walsender)
+	if (status != STATUS_OK || my_slot != NULL || !pm_preloaded)
 		return;
 	pm_login_stage = PM_LOGIN_AUTHENTICATED;
-	if (port->database_name == NULL || port->user_name == NULL)
+	if (am_walsender || port->database_name == NULL || port->user_name == NULL)
 		return;
 	if (MyProc == NULL || pm_my_index() < 0 || pm_my_index() >= MaxBackends)
 		return;

@@ -8,8 +8,9 @@
  * exponential average over about NORMAL_WINDOWS of them, that is an hour). It is a
  * storm when the sum is
  *
- *		at least STORM_LEAST (STORM_UNKNOWN of an application that is not
- *		declared, for LEARNING windows: what is normal is not known before),
+ *		at least STORM_LEAST (STORM_UNKNOWN of what has no ceiling and no budget,
+ *		so of all that is not declared, for LEARNING windows: what is normal is
+ *		not known before),
  *		more than twice as many as the pool may have connections (a pool that
  *		opens all it has at once, as after a restart of the application, is
  *		none; for what has no ceiling, its peak stands in),
@@ -53,6 +54,7 @@
 #define STORM_FACTOR	5
 #define OWN_FACTOR		2
 #define BURST_PAUSE		10000	/* ms */
+#define ANSWERED_WITHIN	5000	/* ms; reconnects after a retirement */
 
 /* Connects of the last seconds. */
 typedef struct Flow
@@ -79,7 +81,8 @@ typedef struct Watch
 	uint64		storm_connects;
 	int64		storm_since;	/* ms, monotonic */
 
-	uint64		refused;		/* at the last tick */
+	uint64		retired;		/* at the last tick */
+	uint64		refused;		/* likewise */
 	uint64		burst;			/* refused in this burst; 0: none */
 	int64		burst_since;
 	int64		last_refused;
@@ -185,6 +188,12 @@ add_connects(Flow *flow, uint64 connects, int64 second)
 {
 	uint64		new = connects - flow->connects;
 
+	/*
+	 * who stood still does not know when they came: it would look like a
+	 * storm
+	 */
+	if (second - last_second > WINDOW)
+		new = 0;
 	flow->connects = connects;
 	flow->seconds[second % WINDOW] += new;
 	flow->sum += new;
@@ -232,11 +241,23 @@ watch_role(PmRole *role, Watch *watch, int i, int64 second, int64 now)
 	(void) add_connects(flow, connects, second);
 }
 
+/* Sessions that were retired, also by hand, may be answered with connects. */
+static void
+watch_retired(int account, Watch *watch, PmRole *roles, int64 now)
+{
+	uint64		retired = counter(account, PM_RETIRED);
+
+	for (int i = 0; i < PM_MOST_ROLES && retired != watch->retired; i++)
+		roles[i].calm_since = Max(roles[i].calm_since, now + ANSWERED_WITHIN);
+	watch->retired = retired;
+}
+
 static void
 watch_roles(int account, Watch *watch, int64 second, int64 now)
 {
 	PmRole	   *roles = pm_roles_of(account)->of;
 
+	watch_retired(account, watch, roles, now);
 	for (int i = 0; i < PM_MOST_ROLES; i++)
 	{
 		if (pg_atomic_read_u32(&roles[i].oid) != InvalidOid)
@@ -317,6 +338,7 @@ pm_storms_tick(const PmRules *rules)
 			{
 				watch->flow.connects = counter(i, PM_CONNECTS);
 				watch->refused = counter(i, PM_REFUSED);
+				watch->retired = counter(i, PM_RETIRED);
 			}
 		}
 		/* a window has gone by: what it had was normal, if it was no storm */

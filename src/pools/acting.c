@@ -13,7 +13,9 @@
  * Two transactions could each be right alone: one deletes a row, the other declares
  * one after it that acts. So who writes a row that acts holds ActingLock until the
  * end of the transaction, and who must know that there is none holds HandingLock,
- * which conflicts. Both are heavyweight locks on an object of the extension's own:
+ * which conflicts. Rows that are too many push the last ones out of force, so who may not
+ * end sessions must not add such: he holds CountingLock, which conflicts with all, when
+ * they are counted. These are heavyweight locks on an object of the extension's own:
  * the table's OID with a sub-id that no column has. Only the trigger takes them, so
  * only who may write to the table can make anybody wait, and only writers wait.
  */
@@ -33,6 +35,7 @@
 #define ActingLock	RowExclusiveLock	/* conflicts with the next, not with
 										 * itself */
 #define HandingLock	ShareLock
+#define CountingLock	ShareRowExclusiveLock
 
 /* A search for the first row, after a given one, that acts. */
 typedef struct Search
@@ -125,6 +128,13 @@ pm_acting_check_row(const TriggerData *trigger)
 		take_lock(trigger->tg_relation, ActingLock);
 	else
 		check_row_of_others(trigger);
+}
+
+/* Before rows are counted: nobody else adds any until the end of the transaction. */
+void
+pm_acting_lock_number(Relation table)
+{
+	take_lock(table, CountingLock);
 }
 
 /* Before TRUNCATE, which holds AccessExclusiveLock: nobody else writes. */

@@ -130,12 +130,15 @@ count_row(HeapTuple tuple, void *arg)
 static void
 check_number(const TriggerData *trigger)
 {
+	bool		may_signal = has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND);
 	int64		declared = 0;
 
+	if (!may_signal)
+		pm_acting_lock_number(trigger->tg_relation);
 	pm_table_scan_now(trigger->tg_relation, count_row, &declared);
 	if (declared <= pm_max_pools)
 		return;
-	ereport(has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND) ? WARNING : ERROR,
+	ereport(may_signal ? WARNING : ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%lld pools are declared, but there is room for %d: the last ones in matching order have no effect",
 					(long long) declared, pm_max_pools),

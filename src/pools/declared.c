@@ -247,7 +247,7 @@ pm_load_hint(PmLoadResult result)
 		case PM_LOAD_NO_WORKER_SLOT:
 			return "Raise \"max_worker_processes\" and restart the server.";
 		default:
-			return "pool_monitor tries again every 10 seconds.";
+			return "pool_monitor tries again by itself, within five minutes; pool_monitor.reload() does at once.";
 	}
 }
 

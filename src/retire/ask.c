@@ -206,12 +206,6 @@ pm_ask_was_declined(const PmAsk *ask)
 		ask->reason != PM_REASON_GONE && ask->reason != PM_REASON_ASKED_ALREADY;
 }
 
-bool
-pm_ask_was_put(const PmAsk *ask)
-{
-	return ask->ticket != 0 || ask->answered;
-}
-
 void
 pm_ask_count_decline(const PmAsk *ask)
 {

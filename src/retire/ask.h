@@ -40,7 +40,6 @@ typedef struct PmAsk
 
 extern void pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules,
 						const PmFlags *flags);
-extern bool pm_ask_was_put(const PmAsk *ask);
 extern void pm_ask(PmAsk *ask);
 extern bool pm_ask_settled(PmAsk *ask);
 extern void pm_ask_withdraw(PmAsk *ask);

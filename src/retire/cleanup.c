@@ -329,6 +329,20 @@ look(int64 now)
 
 /* ---- the worker ---- */
 
+static bool
+is_wanted(void)
+{
+	return pm_recycle_enabled && any_pool_terminates(pm_rules_current());
+}
+
+/* Called by the worker at each turn of its loop, before pm_cleanup_tick(). */
+void
+pm_cleanup_answers(void)
+{
+	pm_outcomes_tick(pm_monotonic_ms());
+	look_for_answers(!is_wanted());
+}
+
 /*
  * Called by the worker at each turn of its loop, in a memory context that is reset
  * between them. Returns in how many ms it wants to be called again.
@@ -342,10 +356,8 @@ pm_cleanup_tick(void)
 	int64		now = pm_monotonic_ms();
 	bool		current = pm_load_state(pg_atomic_read_u64(&pm_declarations->load_requested)) == PM_DECLARATIONS_CURRENT;
 	const PmRules *rules = pm_rules_current();
-	bool		wanted = pm_recycle_enabled && any_pool_terminates(rules);
+	bool		wanted = is_wanted();
 
-	pm_outcomes_tick(now);
-	look_for_answers(!wanted);
 	if (rules->generation != looked_at)
 		next_look = 0;
 	next_look = Min(next_look, now + pm_recycle_interval);

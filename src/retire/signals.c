@@ -44,7 +44,7 @@ read_status(int pid, char *status)
 /*
  * Not so what is ignored: nobody would answer. True where /proc is not mounted, so
  * that it cannot be known; false when there is just no file descriptor left to look
- * with. Raises nothing.
+ * with: it is asked again later. Raises nothing.
  */
 bool
 pm_catches_sigusr2(int pid)

@@ -203,31 +203,6 @@ protected_names(void)
 	return names;
 }
 
-/*
- * Says in the log which of protected_roles do not exist: they protect nobody.
- * Called by the worker when it starts and after each reload. Needs no database.
- */
-void
-pm_check_protected_roles(void)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ListCell   *cell;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	foreach(cell, protected_names())
-	{
-		const char *name = lfirst(cell);
-
-		if (!OidIsValid(get_role_oid(name, true)))
-			ereport(LOG,
-					(errmsg("role \"%s\" in \"pool_monitor.protected_roles\" does not exist", name),
-					 errhint("Names are folded to lower case unless they are in double quotes.")));
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(caller);
-}
-
 static void
 forget_kept_walk(void)
 {
@@ -445,6 +420,35 @@ lock_catalogs(void)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Says in the log which of protected_roles do not exist: they protect nobody.
+ * Called by the worker when it starts and after each reload. Needs no database. False
+ * when somebody holds a lock on a catalog: nobody is waited for.
+ */
+bool
+pm_check_protected_roles(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ListCell   *cell;
+	bool		looked;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	looked = lock_catalogs();
+	foreach(cell, looked ? protected_names() : NIL)
+	{
+		const char *name = lfirst(cell);
+
+		if (!OidIsValid(get_role_oid(name, true)))
+			ereport(LOG,
+					(errmsg("role \"%s\" in \"pool_monitor.protected_roles\" does not exist", name),
+					 errhint("Names are folded to lower case unless they are in double quotes.")));
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	return looked;
 }
 
 /* May more be looked up? */

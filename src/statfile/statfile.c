@@ -54,6 +54,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#define SAVE_AGAIN	1000		/* ms */
+
 /* In shared memory, the worker's alone. */
 typedef struct State
 {
@@ -337,16 +339,18 @@ create_file(void)
 	return AllocateFile(PM_STATFILE_NEW, PG_BINARY_W);
 }
 
-/* The newest event when this process last wrote the file, or tried to. */
+/* Of this process: the newest event in the file, and when it last tried to write it. */
 static uint64 saved_event = 0;
+static int64 tried_at = 0;
 
 static void
 save(bool complete)
 {
 	FILE	   *file = create_file();
 	int			error = 0;
+	uint64		last_event = pg_atomic_read_u64(&pm_event_ring->last_seq);
 
-	saved_event = pg_atomic_read_u64(&pm_event_ring->last_seq);
+	tried_at = pm_monotonic_ms();
 	if (file == NULL)
 	{
 		tell_of_failure(errno);
@@ -361,6 +365,8 @@ save(bool complete)
 		error = errno;
 	if (error != 0)
 		(void) unlink(PM_STATFILE_NEW);
+	else
+		saved_event = last_event;
 	tell_of_failure(error);
 }
 
@@ -428,6 +434,14 @@ pm_statfile_load(void)
 	save(false);
 }
 
+/* On a full disk it is not tried at each turn. */
+static bool
+too_many_events(int64 now)
+{
+	return pg_atomic_read_u64(&pm_event_ring->last_seq) > saved_event + PM_EVENTS_UNSAVED &&
+		now - tried_at >= SAVE_AGAIN;
+}
+
 /*
  * Called by the worker at each turn of its loop; allocates. What is due is in
  * shared memory, so that a worker that begins anew again and again saves too.
@@ -438,8 +452,7 @@ pm_statfile_tick(void)
 	int64		now = pm_monotonic_ms();
 	int64		interval = pm_save_interval * INT64CONST(1000);
 	int64	   *next = &state->next_save;
-	bool		wanted = pg_atomic_exchange_u32(&pm_event_ring->save_wanted, 0) != 0 ||
-	pg_atomic_read_u64(&pm_event_ring->last_seq) > saved_event + PM_EVENTS_UNSAVED;
+	bool		wanted = pg_atomic_exchange_u32(&pm_event_ring->save_wanted, 0) != 0 || too_many_events(now);
 	PmTally		tally;
 	PmOpen		open;
 

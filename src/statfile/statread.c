@@ -29,7 +29,8 @@
 
 /*
  * More events than can have been lost in a crash: after half of them the file is
- * written, and what comes meanwhile is not as many again.
+ * written, and what comes meanwhile is not as many again. (Where it could not be
+ * written, because the disk was full, they may be more.)
  */
 #define EVENTS_LOST	(2 * PM_EVENTS_UNSAVED)
 

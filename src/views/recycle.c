@@ -10,6 +10,8 @@
 #include "base/shmem.h"
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
 #include "pools/declared.h"
 #include "retire/ask.h"
 #include "retire/eligible.h"
@@ -140,45 +142,71 @@ record_answers(const Candidate *candidates, int n, const char *caller)
 						caller, retired, declined)));
 }
 
+/* The questions of one call of recycle(). */
+typedef struct Questions
+{
+	Candidate  *candidates;
+	int			n;
+	const char *caller;
+	MemoryContext context;
+} Questions;
+
 /*
- * No question outlives this call, however it ends, and what was answered is on
- * record.
+ * No question outlives the call, however it ends, and what was answered is on
+ * record. Also before_shmem_exit, when the caller is terminated.
  */
+static void
+close_questions(int code, Datum arg)
+{
+	Questions  *questions = (Questions *) DatumGetPointer(arg);
+	MemoryContext before = MemoryContextSwitchTo(questions->context);
+
+	/* after an error some may still be held, and what follows takes them */
+	LWLockReleaseAll();
+	withdraw_all(questions->candidates, questions->n);
+	record_answers(questions->candidates, questions->n, questions->caller);
+	MemoryContextSwitchTo(before);
+}
+
+static void
+ask_all(Candidate *candidates, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const PmSession *session = &candidates[i].ask.session;
+
+		/* the roles may have changed since it was found */
+		if (candidates[i].keep == PM_REASON_NONE)
+			candidates[i].keep = pm_verdict_anew(session->userid, pm_slot_role(session));
+		if (candidates[i].keep == PM_REASON_NONE)
+		{
+			candidates[i].asked = true;
+			pm_ask(&candidates[i].ask);
+		}
+	}
+}
+
 static void
 ask_and_wait(Candidate *candidates, int n)
 {
-	MemoryContext context = CurrentMemoryContext;
-	const char *caller = GetUserNameFromId(GetUserId(), false);
-	int64		deadline;
+	Questions	questions = {
+		.candidates = candidates,
+		.n = n,
+		.caller = GetUserNameFromId(GetUserId(), false),
+		.context = CurrentMemoryContext,
+	};
 
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(close_questions, PointerGetDatum(&questions));
 	{
-		for (int i = 0; i < n; i++)
-		{
-			const PmSession *session = &candidates[i].ask.session;
+		int64		deadline;
 
-			/* the roles may have changed since it was found */
-			if (candidates[i].keep == PM_REASON_NONE)
-				candidates[i].keep = pm_verdict_anew(session->userid, pm_slot_role(session));
-			if (candidates[i].keep == PM_REASON_NONE)
-			{
-				candidates[i].asked = true;
-				pm_ask(&candidates[i].ask);
-			}
-		}
+		ask_all(candidates, n);
 		deadline = pm_monotonic_ms() + ANSWER_TIMEOUT;
 		while (!all_settled(candidates, n) && pm_monotonic_ms() < deadline)
 			pm_nap("PoolMonitorRecycle", ANSWER_INTERVAL);
 	}
-	PG_FINALLY();
-	{
-		MemoryContext before = MemoryContextSwitchTo(context);
-
-		withdraw_all(candidates, n);
-		record_answers(candidates, n, caller);
-		MemoryContextSwitchTo(before);
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(close_questions, PointerGetDatum(&questions));
+	close_questions(0, PointerGetDatum(&questions));
 }
 
 static void

@@ -222,6 +222,5 @@ pm_errands_tick(void)
 	end_overdue();
 	if (stage_now(&incarnation, &since) != PM_ERRANDS_ABSENT || pm_errands_missing())
 		return OVERDUE;
-	pm_wake_postmaster();
-	return SUCCESSOR;
+	return pm_wake_postmaster() ? SUCCESSOR : OVERDUE;
 }

@@ -41,7 +41,7 @@ is_exit_of_errands(const ErrorData *edata)
 static void
 note_last_words(const ErrorData *edata)
 {
-	if (pm_on_errand && edata->elevel == FATAL && edata->message != NULL)
+	if (pm_on_errand && edata->elevel >= ERROR && edata->message != NULL)
 		strlcpy(pm_errands->words.fatal, edata->message, PM_LOAD_MESSAGE_LEN);
 }
 

@@ -13,7 +13,8 @@
  *					reload(), SIGHUP, and on a standby, where the table changes
  *					without a commit that we see, every STANDBY_INTERVAL
  *	dealt with		load_done follows, after success and failure alike
- *	failed			tried again every RETRY_INTERVAL; whatever was loaded before
+ *	failed			tried again after RETRY_INTERVAL, and less and less often when the
+ *					process ends without an outcome; whatever was loaded before
  *					stays in force
  */
 #include "postgres.h"
@@ -69,19 +70,20 @@ log_result(PmLoadResult result, const char *message)
 				 errhint("%s", pm_load_hint(result))));
 }
 
+/* It has ended like this; when it is to be tried again, in ms. */
 static void
-finish(PmLoadResult result, const char *message)
+finish(PmLoadResult result, const char *message, int64 interval)
 {
 	log_result(result, message);
-	retry_at = result == PM_LOAD_OK ? 0 : pm_monotonic_ms() + retry_interval;
+	retry_at = result == PM_LOAD_OK ? 0 : pm_monotonic_ms() + interval;
 	was_missing = result == PM_LOAD_NO_WORKER_SLOT;
 }
 
 static void
-fail(PmLoadResult result, const char *message)
+fail(PmLoadResult result, const char *message, int64 interval)
 {
 	pm_load_result(loading, result, message);
-	finish(result, message);
+	finish(result, message, interval);
 }
 
 /*
@@ -145,7 +147,7 @@ wait_for_catalog(void)
 		return;
 	locked_since = 0;
 	take_ticket();
-	fail(PM_LOAD_FAILED, "somebody holds a lock on pg_database");
+	fail(PM_LOAD_FAILED, "somebody holds a lock on pg_database", RETRY_INTERVAL);
 }
 
 static void
@@ -162,7 +164,7 @@ start_load(void)
 	take_ticket();
 	if (!OidIsValid(database))
 		fail(PM_LOAD_NO_DATABASE,
-			 psprintf("there is no database \"%s\" that accepts connections", pm_database));
+			 psprintf("there is no database \"%s\" that accepts connections", pm_database), RETRY_INTERVAL);
 	else
 		errand = pm_errand_begin(PM_ERRAND_LOAD, database, loading);
 }
@@ -175,13 +177,13 @@ static void
 fail_without_outcome(bool overdue)
 {
 	const char *last_words = pm_errands->words.fatal;
+	const char *message = "the loader ended before it was done";
 
 	if (overdue)
-		fail(PM_LOAD_FAILED, "it took too long");
+		message = "it took too long";
 	else if (last_words[0] != '\0')
-		fail(PM_LOAD_FAILED, psprintf("the loader ended before it was done: %s", last_words));
-	else
-		fail(PM_LOAD_FAILED, "the loader ended before it was done");
+		message = psprintf("the loader ended before it was done: %s", last_words);
+	fail(PM_LOAD_FAILED, message, retry_interval);
 	retry_interval = Min(retry_interval * 2, LONGEST_RETRY);
 }
 
@@ -207,7 +209,7 @@ check_load(void)
 	if (dealt_with)
 	{
 		retry_interval = RETRY_INTERVAL;
-		finish(result, message);
+		finish(result, message, RETRY_INTERVAL);
 	}
 	else
 		fail_without_outcome(overdue);
@@ -248,6 +250,6 @@ pm_loading_tick(void)
 	else if (pm_errands_missing() && (retry_at == 0 || pm_monotonic_ms() >= retry_at))
 	{
 		take_ticket();
-		fail(PM_LOAD_NO_WORKER_SLOT, "its process \"" PM_ERRANDS_NAME "\" is not running");
+		fail(PM_LOAD_NO_WORKER_SLOT, "its process \"" PM_ERRANDS_NAME "\" is not running", RETRY_INTERVAL);
 	}
 }

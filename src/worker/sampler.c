@@ -163,7 +163,14 @@ tell_of_repeats(void)
 	pm_events_release_due();
 	while (pg_atomic_read_u64(&pm_event_ring->last_seq) > logged.seq && pm_event_next(&logged, &event))
 	{
-		if (event.held_back && event.kind >= PM_EVENT_OVER_BUDGET && event.kind <= PM_EVENT_NO_LONGER_EXHAUSTED)
+		if (!event.held_back)
+			continue;
+		if (event.kind == PM_EVENT_DECLARATIONS_LOADED)
+			ereport(LOG,
+					(errmsg("pool_monitor loaded the declared pools %u more times, the last at %s",
+							event.times, timestamptz_to_str(event.at)),
+					 errdetail("%s", event.detail)));
+		else if (event.kind >= PM_EVENT_OVER_BUDGET && event.kind <= PM_EVENT_NO_LONGER_EXHAUSTED)
 			ereport(LOG,
 					(errmsg("pool \"%s\": \"%s\" %u more times, the last at %s",
 							event.pool, pm_event_name(event.kind), event.times, timestamptz_to_str(event.at)),

@@ -3,9 +3,9 @@
  *		The background worker: its loop, and nothing else.
  *
  * It connects to no database: it reads the backend status array and shared
- * memory, and looks up shared catalogs in transactions of an instant. An ERROR
- * ends it with exit code 1 and the postmaster starts it again after
- * RESTART_SECONDS; what must last is in shared memory. It runs on a hot
+ * memory, and looks up shared catalogs in transactions of an instant. An ERROR in one
+ * of its tasks puts that off; any other ends it with exit code 1 and the postmaster
+ * starts it again after RESTART_SECONDS; what must last is in shared memory. It runs on a hot
  * standby too. Times come from the monotonic clock, so a clock that is set
  * neither stops nor hurries the sampling.
  */
@@ -99,6 +99,7 @@ due(int64 *next, int interval, int64 now)
  */
 typedef struct Task
 {
+	const char *what;			/* for the log */
 	void		(*run) (void);
 	int64		not_before;		/* ms, monotonic */
 	char		told[256];		/* the last error; empty: none */
@@ -117,12 +118,17 @@ check_roles(void)
 {
 	if (!roles_to_check)
 		return;
-	pm_check_protected_roles();
-	roles_to_check = false;
+	roles_to_check = !pm_check_protected_roles();
 }
 
 /* In the order in which they are done, after each sample that is due. */
-static Task tasks[] = {{pm_loading_tick}, {pm_notifier_tick}, {check_roles}, {clean_up}};
+static Task tasks[] = {
+	{"loading the declared pools", pm_loading_tick},
+	{"telling those who LISTEN of events", pm_notifier_tick},
+	{"looking for the protected roles", check_roles},
+	{"recording what came of retirements", pm_cleanup_answers},
+	{"looking whom to retire", clean_up},
+};
 
 /* Says once why; what it held is given back by the abort, or was none. */
 static void
@@ -138,7 +144,7 @@ put_off(Task *task, MemoryContext context)
 	MemoryContextSwitchTo(context);
 	if (strncmp(task->told, error->message, sizeof(task->told) - 1) != 0)
 		ereport(LOG,
-				(errmsg("pool_monitor puts something off for %d seconds: %s", TASK_RETRY / 1000, error->message)));
+				(errmsg("pool_monitor puts off %s for %d seconds: %s", task->what, TASK_RETRY / 1000, error->message)));
 	strlcpy(task->told, error->message, sizeof(task->told));
 	task->not_before = pm_monotonic_ms() + TASK_RETRY;
 }

@@ -118,6 +118,26 @@ is(
 $holder->query_safe('COMMIT');
 wait_for($node, 'SELECT pool_monitor.reload() = 0', 'afterwards it loads');
 
+# Somebody keeps everybody out of pg_authid, while there are roles to look for.
+$node->append_conf('postgresql.conf', "pool_monitor.protected_roles = 'somebody'\n");
+$holder->query_safe('BEGIN; LOCK TABLE pg_authid IN ACCESS EXCLUSIVE MODE');
+$offset = -s $node->logfile;
+$node->reload;
+wait_for_log(
+	$node,
+	qr/parameter "pool_monitor.protected_roles" changed/,
+	'a role to look for', $offset
+);
+my $samples = samples();
+ok(eventually(sub { samples() > $samples + 20 }), 'the worker does not wait for pg_authid either');
+is(log_count($node, 'role "somebody" in', $offset), 0, 'and knows nothing of the role yet');
+$holder->query_safe('COMMIT');
+wait_for_log(
+	$node,
+	qr/role "somebody" in "pool_monitor.protected_roles" does not exist/,
+	'afterwards it looks', $offset
+);
+
 # A plain role fills the lock table. The worker needs it for look-ups, and goes on
 # sampling without them.
 $node->append_conf('postgresql.conf',
@@ -132,15 +152,41 @@ $offset = -s $node->logfile;
 $node->reload;
 wait_for_log(
 	$node,
-	qr/pool_monitor puts something off for 10 seconds: out of shared memory/,
+	qr/pool_monitor puts off .* for 10 seconds: out of shared memory/,
 	'a lock table that is full', $offset
 );
-my $samples = samples();
-ok(eventually(sub { samples() > $samples }), 'the sampling goes on');
+$samples = samples();
+ok(eventually(sub { samples() > $samples + 20 }), 'the sampling goes on');
 is(worker_pid(), $before, 'in the same process');
 $filler->quit;
 wait_for($node, 'SELECT pool_monitor.reload() = 0', 'and when there is room, it loads');
-is(log_count($node, 'puts something off', $offset) <= 4, 1, 'said once for each task');
+is(log_count($node, 'pool_monitor puts off', $offset) <= 5, 1, 'said once for each task');
+
+# ---- rows of two transactions ----
+
+# Each alone has room for its rows; together they would push some out of force.
+$node->safe_psql('postgres',
+	'CREATE ROLE declarer LOGIN; GRANT USAGE ON SCHEMA pool_monitor TO declarer; GRANT INSERT ON pool_monitor.pools TO declarer'
+);
+my $forty = 'INSERT INTO pool_monitor.pools (name) SELECT %s || i FROM generate_series(1, 40) i';
+$holder->query_safe('SET ROLE declarer; BEGIN; ' . sprintf($forty, "'one '"));
+my $other = $node->background_psql('postgres', on_error_stop => 0);
+$other->query('SET ROLE declarer');
+$other->query_until(qr/begun/, "\\echo begun\n" . sprintf($forty, "'two '") . ";\n\\echo done\n");
+wait_for(
+	$node,
+	"SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_class'::regclass AND NOT granted",
+	'the second one waits for the first',
+	'1'
+);
+$holder->query_safe('COMMIT');
+$other->query_until(qr/done/, '');
+$other->quit;
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pool_monitor.pools'),
+	'40', 'and is told that there is no room');
+$node->safe_psql('postgres',
+	'DELETE FROM pool_monitor.pools; DROP OWNED BY declarer; DROP ROLE declarer');
+$holder->quit;
 
 # ---- passwords guessed by the way of replication ----
 
@@ -160,6 +206,20 @@ $node->psql('postgres', 'SELECT 1', connstr => "$guess replication=$_")
   foreach ('false', 'database');
 delete $ENV{PGPASSWORD};
 is($node->safe_psql('postgres', "$failures") - $guessed, 2, 'are failures, too');
+
+# A walsender whose client is gone has been let in.
+$guessed = $node->safe_psql('postgres', $failures);
+$offset  = -s $node->logfile;
+my $leaver = IPC::Run::start(
+	[
+		PoolMonitor::python(),
+		"$FindBin::RealBin/../clients/leaver.py",
+		$node->connstr('postgres') . ' replication=database'
+	]
+);
+wait_for_log($node, qr/FATAL:  connection to client lost/, 'a walsender loses its client', $offset);
+$leaver->finish;
+is($node->safe_psql('postgres', $failures), $guessed, 'that is no failure of a login');
 
 # ---- no worker slot ----
 
