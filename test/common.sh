@@ -45,13 +45,13 @@ build_and_install() {
 	mkdir "$tree"
 	cp -r Makefile META.json pool_monitor.control README.md docs src sql expected test "$tree/" || return 1
 	find "$tree" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +
-	if ! make -s -j 2 -C "$tree" PG_CONFIG="$PG_CONFIG" COPT=-Werror >"$scratch/build.log" 2>&1; then
+	if ! make -s -j 2 -C "$tree" PG_CONFIG="$PG_CONFIG" COPT=-Werror with_llvm=no >"$scratch/build.log" 2>&1; then
 		cat "$scratch/build.log"
 		echo "the build failed" >&2
 		return 1
 	fi
 	cat "$scratch/build.log"
-	if ! as_root make -s -C "$tree" PG_CONFIG="$PG_CONFIG" install >"$scratch/install.log" 2>&1; then
+	if ! as_root make -s -C "$tree" PG_CONFIG="$PG_CONFIG" with_llvm=no install >"$scratch/install.log" 2>&1; then
 		cat "$scratch/install.log"
 		echo "the installation failed" >&2
 		return 1

@@ -21,6 +21,7 @@
 #ifndef PM_ACCOUNT_H
 #define PM_ACCOUNT_H
 
+#include "accounts/counters.h"
 #include "accounts/place.h"
 #include "base/histogram.h"
 #include "base/identity.h"
@@ -29,37 +30,6 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"
-
-/* In the order of the file of statistics: add at the end. */
-typedef enum PmCounter
-{
-	PM_CONNECTS,				/* sessions that began here */
-	PM_TAKEN_OVER,				/* came alive from another account */
-	PM_GIVEN_OVER,				/* went alive to another account */
-	PM_ENDED_CLIENT,			/* the client said goodbye */
-	PM_ENDED_ABANDONED,			/* the client vanished */
-	PM_ENDED_FATAL,				/* an error ended it */
-	PM_ENDED_KILLED,			/* an administrator, or the shutdown */
-	PM_RETIRED,					/* pool_monitor asked it to */
-	PM_ENDED_LOST,				/* a crash: when and how is not known */
-	PM_DECLINED,				/* asked to retire, and did not */
-	PM_REJECTED,				/* authenticated, then not admitted */
-	PM_REFUSED,					/* no slot was free */
-	PM_AUTH_FAILURES,			/* not authenticated */
-	PM_TRANSACTIONS,
-	PM_NUM_COUNTERS
-} PmCounter;
-
-/* What the history keeps of the counters, for each bucket. */
-typedef enum PmKept
-{
-	PM_KEPT_CONNECTS,
-	PM_KEPT_ENDS,				/* of all kinds */
-	PM_KEPT_REFUSED,
-	PM_KEPT_RETIRED,
-	PM_KEPT_TRANSACTIONS,
-	PM_NUM_KEPT
-} PmKept;
 
 /* What is looked through to find an account: apart, to be close together. */
 typedef struct PmAccountKey

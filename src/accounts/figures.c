@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
 #include "accounts/figures.h"
 #include "base/clock.h"
 #include "utils/timestamp.h"
@@ -15,6 +16,12 @@
 #define READ_TRIES		1000
 
 #define ACCOUNT(i)	(&pm_accounts->all[i])
+
+static uint64
+raw(PmAccount *account, PmCounter counter)
+{
+	return pg_atomic_read_u64(&account->counters[counter]);
+}
 
 /*
  * How long connections have been open, in us, all together since the account
@@ -51,28 +58,15 @@ pm_account_take_tick_peak(int account, int *peak)
 	*peak = Max(*peak, (int) pg_atomic_read_u32(&a->connections));
 }
 
-/* A counter that the history keeps, since the server started and before. */
+/* What the history keeps, since the server started and before. */
 uint64
 pm_account_kept(int account, PmKept which)
 {
-	pg_atomic_uint64 *counters = ACCOUNT(account)->counters;
-	uint64		ends = 0;
+	uint64		counters[PM_NUM_COUNTERS];
 
-	switch (which)
-	{
-		case PM_KEPT_CONNECTS:
-			return pg_atomic_read_u64(&counters[PM_CONNECTS]);
-		case PM_KEPT_REFUSED:
-			return pg_atomic_read_u64(&counters[PM_REFUSED]);
-		case PM_KEPT_RETIRED:
-			return pg_atomic_read_u64(&counters[PM_RETIRED]);
-		case PM_KEPT_TRANSACTIONS:
-			return pg_atomic_read_u64(&counters[PM_TRANSACTIONS]);
-		default:
-			for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
-				ends += pg_atomic_read_u64(&counters[i]);
-			return ends;
-	}
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+		counters[i] = raw(ACCOUNT(account), i);
+	return pm_kept(counters, which);
 }
 
 /* As an event of its own: not what was added from elsewhere. For the worker. */
@@ -133,12 +127,6 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 	return ready;
 }
 
-static uint64
-raw(PmAccount *account, PmCounter counter)
-{
-	return pg_atomic_read_u64(&account->counters[counter]);
-}
-
 /*
  * Begins the account anew. Its counters go on; what they were is subtracted
  * from now on. Sessions that are there count as taken over, so that connects
@@ -149,17 +137,13 @@ void
 pm_account_reset(int account, int64 open_busy, int64 now)
 {
 	PmAccount  *a = ACCOUNT(account);
-	uint64		there;
 
 	/* the ends first: a session in between is there rather than not yet */
 	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
 		a->base[i] = raw(a, i);
 	for (int i = 0; i < PM_NUM_REASONS; i++)
 		a->base_declines[i] = pg_atomic_read_u64(&a->declines[i]);
-	there = a->base[PM_CONNECTS] + a->base[PM_TAKEN_OVER] - a->base[PM_GIVEN_OVER];
-	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
-		there -= a->base[i];
-	a->base[PM_TAKEN_OVER] -= there;
+	a->base[PM_TAKEN_OVER] -= pm_still_there(a->base);
 	a->base_busy = (int64) pg_atomic_read_u64(&a->busy) + open_busy;
 	a->observed_before = 0;
 	a->observed_since = now;
@@ -177,18 +161,6 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	pm_account_raise_peak(a, pg_atomic_read_u32(&a->connections), a->stats_reset);
 }
 
-static void
-kept_of(const PmFigures *figures, uint64 *kept)
-{
-	kept[PM_KEPT_CONNECTS] = figures->counters[PM_CONNECTS];
-	kept[PM_KEPT_REFUSED] = figures->counters[PM_REFUSED];
-	kept[PM_KEPT_RETIRED] = figures->counters[PM_RETIRED];
-	kept[PM_KEPT_TRANSACTIONS] = figures->counters[PM_TRANSACTIONS];
-	kept[PM_KEPT_ENDS] = 0;
-	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
-		kept[PM_KEPT_ENDS] += figures->counters[i];
-}
-
 /*
  * Adds what another account had counted. Its peak is one of this account too:
  * so many of those that are counted together were there at once. Caller holds lock
@@ -198,11 +170,9 @@ void
 pm_account_add_figures(int account, const PmFigures *figures)
 {
 	PmAccount  *a = ACCOUNT(account);
-	uint64		before[PM_NUM_KEPT];
 
-	kept_of(figures, before);
 	for (int i = 0; i < PM_NUM_KEPT; i++)
-		a->in_history[i] += before[i] - figures->not_in_history[i];
+		a->in_history[i] += pm_kept(figures->counters, i) - figures->not_in_history[i];
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 	{
 		a->merged[i] += figures->counters[i];
@@ -232,11 +202,8 @@ int
 pm_account_merge(int account, const PmFigures *figures)
 {
 	PmAccount  *a = ACCOUNT(account);
-	int64		lost = figures->counters[PM_CONNECTS] + figures->counters[PM_TAKEN_OVER] -
-	figures->counters[PM_GIVEN_OVER];
+	int64		lost = pm_still_there(figures->counters);
 
-	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
-		lost -= figures->counters[i];
 	pm_account_add_figures(account, figures);
 	a->merged[PM_ENDED_LOST] += lost;
 	pg_atomic_fetch_add_u64(&a->counters[PM_ENDED_LOST], lost);

@@ -5,7 +5,7 @@
 #ifndef PM_FIGURES_H
 #define PM_FIGURES_H
 
-#include "accounts/account.h"
+#include "accounts/counters.h"
 #include "base/histogram.h"
 #include "base/identity.h"
 #include "base/reason.h"

@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/place.h"
 #include "accounts/places.h"
 #include "base/guc.h"

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
 #include "accounts/sheet.h"
 #include "base/clock.h"
 #include "miscadmin.h"

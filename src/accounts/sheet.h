@@ -12,7 +12,7 @@
 #ifndef PM_SHEET_H
 #define PM_SHEET_H
 
-#include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/place.h"
 #include "base/histogram.h"
 #include "base/shmem.h"

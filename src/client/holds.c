@@ -37,6 +37,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "accounts/account.h"
 #include "base/clock.h"
 #include "client/holds.h"
 #include "client/listen.h"

@@ -30,6 +30,8 @@
 
 #include <signal.h>
 
+#include "accounts/account.h"
+#include "base/identity.h"
 #include "base/shmem.h"
 #include "client/logins.h"
 #include "miscadmin.h"

@@ -5,7 +5,7 @@
 #ifndef PM_LOGINS_H
 #define PM_LOGINS_H
 
-#include "accounts/account.h"
+#include "accounts/counters.h"
 #include "libpq/libpq-be.h"
 
 typedef enum PmLoginStage

@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/place.h"
 #include "accounts/roles.h"
 #include "accounts/sheet.h"
@@ -149,13 +150,6 @@ lifetime_until_now(void)
 static void
 end_session(void)
 {
-	static const char *const words[PM_NUM_COUNTERS] = {
-		[PM_RETIRED] = "retired",
-		[PM_ENDED_ABANDONED] = "abandoned by the client",
-		[PM_ENDED_FATAL] = "by an error",
-		[PM_ENDED_KILLED] = "terminated",
-		[PM_ENDED_CLIENT] = "by the client",
-	};
 	PmSheet    *sheet = my_sheet();
 	int64		lifetime = lifetime_until_now();
 	PmCounter	how = how_it_ends();
@@ -168,7 +162,7 @@ end_session(void)
 	if (echo)
 		ereport(LOG_SERVER_ONLY,
 				(errmsg("pool \"%s\": session ended: %s, after %.3f s and %u transactions",
-						name, words[how], Max(lifetime, 0) / 1000000.0,
+						name, pm_counters[how].end, Max(lifetime, 0) / 1000000.0,
 						sheet->transactions - transactions_before),
 				 errhidestmt(true)));
 }

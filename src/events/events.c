@@ -93,34 +93,11 @@ const PmSection pm_events_section = {
 	.explain = explain_events,
 };
 
-const char *
-pm_event_name(PmEventKind kind)
-{
-	static const char *const names[PM_NUM_EVENTS] = {
-		[PM_EVENT_STARTED] = "started",
-		[PM_EVENT_STATISTICS_LOST] = "statistics_lost",
-		[PM_EVENT_STATISTICS_RESET] = "statistics_reset",
-		[PM_EVENT_DECLARATIONS_LOADED] = "declarations_loaded",
-		[PM_EVENT_APPLICATIONS_FULL] = "applications_full",
-		[PM_EVENT_CLOCK_SET_BACK] = "clock_set_back",
-		[PM_EVENT_OVER_BUDGET] = "over_budget",
-		[PM_EVENT_BACK_IN_BUDGET] = "back_in_budget",
-		[PM_EVENT_EXHAUSTED] = "exhausted",
-		[PM_EVENT_NO_LONGER_EXHAUSTED] = "no_longer_exhausted",
-		[PM_EVENT_STORM] = "storm",
-		[PM_EVENT_STORM_OVER] = "storm_over",
-		[PM_EVENT_REFUSED] = "refused",
-		[PM_EVENT_REFUSED_OVER] = "refused_over",
-		[PM_EVENT_LEAK_SUSPECT] = "leak_suspect",
-		[PM_EVENT_RETIREMENT_PAUSED] = "retirement_paused",
-		[PM_EVENT_RETIREMENT_RESUMED] = "retirement_resumed",
-		[PM_EVENT_RETIRED] = "retired",
-		[PM_EVENT_DECLINED] = "declined",
-		[PM_EVENT_CLOCK_STEP] = "clock_step",
-	};
-
-	return names[kind];
-}
+const PmEventInfo pm_event_kinds[PM_NUM_EVENTS] = {
+#define PM_EVENT(id, name, repeats, of_session, of_status) {name, repeats, of_session, of_status},
+#include "events/kinds.h"
+#undef PM_EVENT
+};
 
 /* ---- the ring; callers hold events_lock ---- */
 
@@ -269,16 +246,6 @@ next(PmEventCursor *cursor, PmEvent *event)
 
 /* ---- stretches; callers hold events_lock ---- */
 
-/*
- * Can it come over and over, by what clients do? Not so what somebody did who may
- * do it, nor retirements, each of which has ended a session.
- */
-static bool
-may_repeat(PmEventKind kind)
-{
-	return (kind >= PM_EVENT_OVER_BUDGET && kind != PM_EVENT_RETIRED) || kind == PM_EVENT_DECLARATIONS_LOADED;
-}
-
 static uint64
 owner_of(const PmEvent *event)
 {
@@ -402,7 +369,7 @@ hold_back(PmStretch *stretch, PmEvent *event)
 static bool
 record(PmEvent *event, int64 now)
 {
-	PmStretch  *stretch = may_repeat(event->kind) ? stretch_of(event, now) : NULL;
+	PmStretch  *stretch = pm_event_kinds[event->kind].repeats ? stretch_of(event, now) : NULL;
 
 	if (stretch != NULL && stretch->count >= PM_SINGLE_EVENTS)
 	{
@@ -412,7 +379,7 @@ record(PmEvent *event, int64 now)
 	if (stretch != NULL)
 		stretch->count++;
 	/* what came before is told before */
-	if (may_repeat(event->kind))
+	if (pm_event_kinds[event->kind].repeats)
 		release_all_of(owner_of(event), now);
 	append(event);
 	return true;

@@ -11,29 +11,11 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
-/* Names: pm_event_name(). */
 typedef enum PmEventKind
 {
-	PM_EVENT_STARTED,
-	PM_EVENT_STATISTICS_LOST,
-	PM_EVENT_STATISTICS_RESET,
-	PM_EVENT_DECLARATIONS_LOADED,
-	PM_EVENT_APPLICATIONS_FULL,
-	PM_EVENT_CLOCK_SET_BACK,
-	PM_EVENT_OVER_BUDGET,
-	PM_EVENT_BACK_IN_BUDGET,
-	PM_EVENT_EXHAUSTED,
-	PM_EVENT_NO_LONGER_EXHAUSTED,
-	PM_EVENT_STORM,
-	PM_EVENT_STORM_OVER,
-	PM_EVENT_REFUSED,
-	PM_EVENT_REFUSED_OVER,
-	PM_EVENT_LEAK_SUSPECT,
-	PM_EVENT_RETIREMENT_PAUSED,
-	PM_EVENT_RETIREMENT_RESUMED,
-	PM_EVENT_RETIRED,
-	PM_EVENT_DECLINED,
-	PM_EVENT_CLOCK_STEP,
+#define PM_EVENT(id, name, repeats, of_session, of_status) PM_EVENT_##id,
+#include "events/kinds.h"
+#undef PM_EVENT
 	PM_NUM_EVENTS
 } PmEventKind;
 
@@ -136,7 +118,16 @@ typedef struct PmEventCursor
 extern PmEvents *pm_event_ring;
 extern const PmSection pm_events_section;
 
-extern const char *pm_event_name(PmEventKind kind);
+/* What is known of each kind: kinds.h. */
+typedef struct PmEventInfo
+{
+	const char *name;
+	bool		repeats;
+	bool		of_session;
+	bool		of_status;
+} PmEventInfo;
+
+extern const PmEventInfo pm_event_kinds[PM_NUM_EVENTS];
 
 /*
  * Records an event. The detail is printed from the format, and must come out

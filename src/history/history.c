@@ -26,6 +26,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/figures.h"
 #include "base/clock.h"
 #include "base/guc.h"

@@ -36,6 +36,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/figures.h"
 #include "accounts/roles.h"
 #include "base/clock.h"

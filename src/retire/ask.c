@@ -11,6 +11,7 @@
 #include <signal.h>
 
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/place.h"
 #include "base/clock.h"
 #include "events/events.h"

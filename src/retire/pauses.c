@@ -50,6 +50,7 @@
 #include <math.h>
 
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/roles.h"
 #include "base/clock.h"
 #include "base/guc.h"

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
+#include "accounts/place.h"
 #include "accounts/places.h"
 #include "accounts/sheet.h"
 #include "sessions/settle.h"

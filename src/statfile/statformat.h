@@ -8,7 +8,7 @@
 #ifndef PM_STATFORMAT_H
 #define PM_STATFORMAT_H
 
-#include "accounts/account.h"
+#include "accounts/counters.h"
 #include "base/identity.h"
 #include "base/reason.h"
 

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/figures.h"
 #include "accounts/places.h"
 #include "base/clock.h"
@@ -27,16 +28,6 @@
 
 /* ---- pool_stats ---- */
 
-static uint64
-ended(const PmFigures *figures)
-{
-	uint64		sum = 0;
-
-	for (int i = PM_ENDED_CLIENT; i <= PM_ENDED_LOST; i++)
-		sum += figures->counters[i];
-	return sum;
-}
-
 /* As jsonb: {"reason": number}. The texts need no escapes. Freed with the row. */
 static void
 put_declines(PmRow *row, const uint64 *declines)
@@ -56,6 +47,7 @@ put_declines(PmRow *row, const uint64 *declines)
 	MemoryContextSwitchTo(caller);
 }
 
+/* The sums first, then the list. */
 static void
 put_counters(PmRow *row, const PmFigures *figures)
 {
@@ -63,14 +55,13 @@ put_counters(PmRow *row, const PmFigures *figures)
 
 	pm_put_int(row, figures->connections);
 	pm_put_bound(row, c[PM_CONNECTS] + c[PM_TAKEN_OVER]);
-	pm_put_bound(row, ended(figures) + c[PM_GIVEN_OVER]);
-	pm_put_bound(row, c[PM_TAKEN_OVER]);
-	pm_put_bound(row, c[PM_GIVEN_OVER]);
-	for (int i = PM_ENDED_CLIENT; i <= PM_DECLINED; i++)
+	pm_put_bound(row, pm_ended(c) + c[PM_GIVEN_OVER]);
+	for (int i = PM_CONNECTS + 1; i < PM_NUM_COUNTERS; i++)
+	{
 		pm_put_bound(row, c[i]);
-	put_declines(row, figures->declines);
-	for (int i = PM_REJECTED; i <= PM_TRANSACTIONS; i++)
-		pm_put_bound(row, c[i]);
+		if (i == PM_DECLINED)
+			put_declines(row, figures->declines);
+	}
 }
 
 static void

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/figures.h"
 #include "base/compat.h"
 #include "base/guc.h"

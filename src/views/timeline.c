@@ -125,7 +125,7 @@ pm_events(PG_FUNCTION_ARGS)
 		pm_put_time(&row, event.at);
 		pm_put_text(&row, event.discovered || event.pool[0] == '\0' ? NULL : event.pool);
 		pm_put_text(&row, event.discovered ? event.pool : NULL);
-		pm_put_text(&row, pm_event_name(event.kind));
+		pm_put_text(&row, pm_event_kinds[event.kind].name);
 		if (event.pid != 0)
 			pm_put_int(&row, event.pid);
 		else

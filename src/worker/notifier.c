@@ -88,17 +88,6 @@ pm_notifier_tick(void)
 
 /* ---- in the process that has a database ---- */
 
-/*
- * Anybody who may connect may LISTEN: what the detail says of a single session is
- * for those who may read the view.
- */
-static bool
-tells_of_a_session(const PmEvent *event)
-{
-	return event->kind == PM_EVENT_RETIRED || event->kind == PM_EVENT_DECLINED ||
-		event->kind == PM_EVENT_LEAK_SUSPECT;
-}
-
 static void
 notify(const PmEvent *event)
 {
@@ -107,7 +96,7 @@ notify(const PmEvent *event)
 	initStringInfo(&json);
 	appendStringInfo(&json, "{\"seq\": " UINT64_FORMAT ", \"at\": ", event->seq);
 	escape_json(&json, timestamptz_to_str(event->at));
-	appendStringInfo(&json, ", \"event\": \"%s\", \"pool\": ", pm_event_name(event->kind));
+	appendStringInfo(&json, ", \"event\": \"%s\", \"pool\": ", pm_event_kinds[event->kind].name);
 	if (event->pool[0] == '\0' || event->discovered)
 		appendStringInfoString(&json, "null");
 	else
@@ -119,7 +108,12 @@ notify(const PmEvent *event)
 	}
 	if (event->times > 1)
 		appendStringInfo(&json, ", \"times\": %u", event->times);
-	if (tells_of_a_session(event))
+
+	/*
+	 * anybody who may connect may LISTEN; who may read the view finds it
+	 * there
+	 */
+	if (pm_event_kinds[event->kind].of_session)
 		appendStringInfoChar(&json, '}');
 	else
 		appendStringInfo(&json, ", \"detail\": %s}", event->detail);

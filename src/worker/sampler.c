@@ -170,10 +170,10 @@ tell_of_repeats(void)
 					(errmsg("pool_monitor loaded the declared pools %u more times, the last at %s",
 							event.times, timestamptz_to_str(event.at)),
 					 errdetail("%s", event.detail)));
-		else if (event.kind >= PM_EVENT_OVER_BUDGET && event.kind <= PM_EVENT_NO_LONGER_EXHAUSTED)
+		else if (pm_event_kinds[event.kind].of_status)
 			ereport(LOG,
 					(errmsg("pool \"%s\": \"%s\" %u more times, the last at %s",
-							event.pool, pm_event_name(event.kind), event.times, timestamptz_to_str(event.at)),
+							event.pool, pm_event_kinds[event.kind].name, event.times, timestamptz_to_str(event.at)),
 					 errdetail("%s", event.detail)));
 	}
 }

@@ -265,7 +265,7 @@ must_run(
 	'-o',
 	$program,
 	"$FindBin::RealBin/../clients/places.c",
-	map { "$source/accounts/$_.c" } qw(account figures places room)
+	map { "$source/accounts/$_.c" } qw(account counters figures places room)
 );
 my $seconds = 5;
 my $output;

@@ -138,10 +138,13 @@ wait_for_log(
 	'afterwards it looks', $offset
 );
 
+$holder->quit;
+
 # A plain role fills the lock table. The worker needs it for look-ups, and goes on
 # sampling without them.
 $node->append_conf('postgresql.conf',
-	"max_locks_per_transaction = 10\npool_monitor.protected_roles = 'nobody'\n");
+	"max_locks_per_transaction = 10\nwal_level = replica\nmax_wal_senders = 2\npool_monitor.protected_roles = 'nobody'\n"
+);
 $node->restart;
 $node->safe_psql('postgres', 'CREATE ROLE plain LOGIN');
 my $filler =
@@ -169,7 +172,8 @@ $node->safe_psql('postgres',
 	'CREATE ROLE declarer LOGIN; GRANT USAGE ON SCHEMA pool_monitor TO declarer; GRANT INSERT ON pool_monitor.pools TO declarer'
 );
 my $forty = 'INSERT INTO pool_monitor.pools (name) SELECT %s || i FROM generate_series(1, 40) i';
-$holder->query_safe('SET ROLE declarer; BEGIN; ' . sprintf($forty, "'one '"));
+my $one   = $node->background_psql('postgres');
+$one->query_safe('SET ROLE declarer; BEGIN; ' . sprintf($forty, "'one '"));
 my $other = $node->background_psql('postgres', on_error_stop => 0);
 $other->query('SET ROLE declarer');
 $other->query_until(qr/begun/, "\\echo begun\n" . sprintf($forty, "'two '") . ";\n\\echo done\n");
@@ -179,14 +183,14 @@ wait_for(
 	'the second one waits for the first',
 	'1'
 );
-$holder->query_safe('COMMIT');
+$one->query_safe('COMMIT');
 $other->query_until(qr/done/, '');
 $other->quit;
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pool_monitor.pools'),
 	'40', 'and is told that there is no room');
 $node->safe_psql('postgres',
 	'DELETE FROM pool_monitor.pools; DROP OWNED BY declarer; DROP ROLE declarer');
-$holder->quit;
+$one->quit;
 
 # ---- passwords guessed by the way of replication ----
 

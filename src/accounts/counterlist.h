@@ -1,0 +1,32 @@
+/*
+ * counterlist.h
+ *		What is counted in each account: the one list. See counters.h.
+ *
+ * PM_COUNTER(id, name, end, kept): the name is that of the column of pool_stats, which
+ * come in this order, and of the file of statistics; end: how a session has ended, in
+ * the words of the log, NULL: it is no end; kept: as what the history keeps it besides
+ * (all ends are one there), PM_KEPT_NOTHING: not at all.
+ *
+ * The ends come after the begins: who reads all of them from the last one on sees a
+ * session in between as there rather than not yet.
+ */
+PM_COUNTER(CONNECTS, "connects", NULL, PM_KEPT_CONNECTS)
+/* alive from another account, and to another */
+PM_COUNTER(TAKEN_OVER, "taken_over", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(GIVEN_OVER, "given_over", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(ENDED_CLIENT, "ended_client", "by the client", PM_KEPT_NOTHING)
+PM_COUNTER(ENDED_ABANDONED, "ended_abandoned", "abandoned by the client", PM_KEPT_NOTHING)
+PM_COUNTER(ENDED_FATAL, "ended_fatal", "by an error", PM_KEPT_NOTHING)
+/* by an administrator, or the shutdown */
+PM_COUNTER(ENDED_KILLED, "ended_killed", "terminated", PM_KEPT_NOTHING)
+PM_COUNTER(RETIRED, "retired", "retired", PM_KEPT_RETIRED)
+/* by a crash: when and how is not known */
+PM_COUNTER(ENDED_LOST, "ended_lost", "lost", PM_KEPT_NOTHING)
+/* asked to retire, and did not */
+PM_COUNTER(DECLINED, "declined", NULL, PM_KEPT_NOTHING)
+/* authenticated, then not admitted */
+PM_COUNTER(REJECTED, "rejected", NULL, PM_KEPT_NOTHING)
+/* no slot was free */
+PM_COUNTER(REFUSED, "refused", NULL, PM_KEPT_REFUSED)
+PM_COUNTER(AUTH_FAILURES, "auth_failures", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(TRANSACTIONS, "transactions", NULL, PM_KEPT_TRANSACTIONS)

@@ -1,0 +1,50 @@
+/*
+ * counters.c
+ *		What is known of each counter.
+ */
+#include "postgres.h"
+
+#include "accounts/counters.h"
+
+const PmCounterInfo pm_counters[PM_NUM_COUNTERS] = {
+#define PM_COUNTER(id, name, end, kept) {name, end, kept},
+#include "accounts/counterlist.h"
+#undef PM_COUNTER
+};
+
+/* Sessions that have ended, in whatever way. */
+uint64
+pm_ended(const uint64 *counters)
+{
+	uint64		sum = 0;
+
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+	{
+		if (pm_counters[i].end != NULL)
+			sum += counters[i];
+	}
+	return sum;
+}
+
+/* Sessions that have come and not gone. */
+int64
+pm_still_there(const uint64 *counters)
+{
+	return (int64) (counters[PM_CONNECTS] + counters[PM_TAKEN_OVER] - counters[PM_GIVEN_OVER] - pm_ended(counters));
+}
+
+/* What the history keeps. */
+uint64
+pm_kept(const uint64 *counters, PmKept which)
+{
+	uint64		sum = 0;
+
+	if (which == PM_KEPT_ENDS)
+		return pm_ended(counters);
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+	{
+		if (pm_counters[i].kept == which)
+			sum += counters[i];
+	}
+	return sum;
+}

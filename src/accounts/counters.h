@@ -1,0 +1,41 @@
+/*
+ * counters.h
+ *		What is known of each counter. Pure.
+ */
+#ifndef PM_COUNTERS_H
+#define PM_COUNTERS_H
+
+typedef enum PmCounter
+{
+#define PM_COUNTER(id, name, end, kept) PM_##id,
+#include "accounts/counterlist.h"
+#undef PM_COUNTER
+	PM_NUM_COUNTERS
+} PmCounter;
+
+/* What the history keeps of the counters, for each bucket. */
+typedef enum PmKept
+{
+	PM_KEPT_CONNECTS,
+	PM_KEPT_ENDS,				/* of all kinds */
+	PM_KEPT_REFUSED,
+	PM_KEPT_RETIRED,
+	PM_KEPT_TRANSACTIONS,
+	PM_NUM_KEPT,
+	PM_KEPT_NOTHING
+} PmKept;
+
+typedef struct PmCounterInfo
+{
+	const char *name;
+	const char *end;			/* how a session has ended; NULL: it is no end */
+	PmKept		kept;
+} PmCounterInfo;
+
+extern const PmCounterInfo pm_counters[PM_NUM_COUNTERS];
+
+extern uint64 pm_ended(const uint64 *counters);
+extern int64 pm_still_there(const uint64 *counters);
+extern uint64 pm_kept(const uint64 *counters, PmKept which);
+
+#endif							/* PM_COUNTERS_H */

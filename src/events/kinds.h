@@ -1,0 +1,30 @@
+/*
+ * kinds.h
+ *		The kinds of events: the one list. See events.h.
+ *
+ * PM_EVENT(id, name, repeats, of_session, of_status): repeats: it may come over and over,
+ * by what clients do, so it is put together, see PmStretch (not so what somebody did who
+ * may do it, nor retirements, each of which has ended a session); of_session: its detail says something of a
+ * single session, which is not for everybody who may LISTEN; of_status: the server log
+ * has a line of it, also of those that were put together.
+ */
+PM_EVENT(STARTED, "started", false, false, false)
+PM_EVENT(STATISTICS_LOST, "statistics_lost", false, false, false)
+PM_EVENT(STATISTICS_RESET, "statistics_reset", false, false, false)
+PM_EVENT(DECLARATIONS_LOADED, "declarations_loaded", true, false, false)
+PM_EVENT(APPLICATIONS_FULL, "applications_full", false, false, false)
+PM_EVENT(CLOCK_SET_BACK, "clock_set_back", false, false, false)
+PM_EVENT(OVER_BUDGET, "over_budget", true, false, true)
+PM_EVENT(BACK_IN_BUDGET, "back_in_budget", true, false, true)
+PM_EVENT(EXHAUSTED, "exhausted", true, false, true)
+PM_EVENT(NO_LONGER_EXHAUSTED, "no_longer_exhausted", true, false, true)
+PM_EVENT(STORM, "storm", true, false, false)
+PM_EVENT(STORM_OVER, "storm_over", true, false, false)
+PM_EVENT(REFUSED, "refused", true, false, false)
+PM_EVENT(REFUSED_OVER, "refused_over", true, false, false)
+PM_EVENT(LEAK_SUSPECT, "leak_suspect", true, true, false)
+PM_EVENT(RETIREMENT_PAUSED, "retirement_paused", true, false, false)
+PM_EVENT(RETIREMENT_RESUMED, "retirement_resumed", true, false, false)
+PM_EVENT(RETIRED, "retired", false, true, false)
+PM_EVENT(DECLINED, "declined", true, true, false)
+PM_EVENT(CLOCK_STEP, "clock_step", true, false, false)
