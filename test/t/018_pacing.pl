@@ -362,7 +362,7 @@ wait_for(
 is(
 	$node->safe_psql(
 		'postgres',
-		"SELECT count(*), count(DISTINCT pid), bool_and((detail->>'xact_age')::float > 1) FROM pool_monitor.events WHERE event = 'leak_suspect'"
+		"SELECT count(*), count(DISTINCT pid), bool_and((detail->>'xact_age')::float >= 1) FROM pool_monitor.events WHERE event = 'leak_suspect'"
 	),
 	'2|2|t',
 	'each was told of once'
