@@ -28,6 +28,10 @@ PG_CONFIG ?= $(shell ls -d /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sor
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
 include $(PGXS)
+# a build outside of the tree has no folders for the objects yet
+ifneq ($(VPATH),)
+$(shell mkdir -p $(sort $(dir $(OBJS))))
+endif
 ifneq ($(sort $(PM_PARTS)),$(sort $(wildcard $(srcdir)/src/sql/parts/*.sql)))
 $(error PM_SQL in the Makefile and the files in src/sql/parts differ)
 endif
