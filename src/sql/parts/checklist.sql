@@ -34,7 +34,8 @@ CREATE VIEW pool_monitor.checklist AS
 				FILTER (WHERE s.name = 'idle_in_transaction_session_timeout') AS is_servers,
 			coalesce(max(s.reset_val) FILTER (WHERE s.name = 'client_connection_check_interval'
 				AND s.source IN ('configuration file', 'command line')), '0') AS check_interval,
-			coalesce(bool_or(s.source IN ('configuration file', 'command line')) FILTER (WHERE s.name = 'tcp_keepalives_idle'), false) AS keepalives,
+			coalesce(bool_or(s.source IN ('configuration file', 'command line'))
+				FILTER (WHERE s.name = 'tcp_keepalives_idle'), false) AS keepalives,
 			max(s.reset_val) FILTER (WHERE s.name = 'superuser_reserved_connections')::int AS superuser_reserved
 		FROM pg_catalog.pg_settings AS s
 	),
@@ -44,15 +45,18 @@ CREATE VIEW pool_monitor.checklist AS
 				WHERE h.pool = '(server)' AND h.resolution = interval '1 minute' AND h.seen > 0) AS last_minute
 	),
 	undeclared AS (
-		SELECT string_agg(quote_literal(s.application_name), ', ' ORDER BY s.peak_connections DESC, s.application_name) AS names, count(*) AS applications
+		SELECT string_agg(quote_literal(s.application_name), ', ' ORDER BY s.peak_connections DESC, s.application_name) AS names,
+			count(*) AS applications
 		FROM pool_monitor.pool_stats() AS s
 		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND s.connections > 0
 	),
 	items(item, title, status, evidence) AS (
 		SELECT 1, 'pool sizes declared for the load',
-			CASE WHEN NOT l.loaded THEN 'unknown' WHEN p.declared = 0 THEN 'fail' WHEN p.too_small > 0 THEN 'warn' WHEN p.measured < p.declared THEN 'unknown' ELSE 'pass' END,
+			CASE WHEN NOT l.loaded THEN 'unknown' WHEN p.declared = 0 THEN 'fail' WHEN p.too_small > 0 THEN 'warn'
+				WHEN p.measured < p.declared THEN 'unknown' ELSE 'pass' END,
 			CASE WHEN l.loaded THEN
-				format('%s pools declared, %s with enough data in the last day, %s exhausted or above their ceiling in it', p.declared, p.measured, p.too_small)
+				format('%s pools declared, %s with enough data in the last day, %s exhausted or above their ceiling in it',
+					p.declared, p.measured, p.too_small)
 			ELSE 'the declared pools have not been loaded since the server started: the server log says why' END
 		FROM pools AS p, pool_monitor.declarations_loaded() AS l(loaded)
 		UNION ALL
@@ -92,16 +96,20 @@ CREATE VIEW pool_monitor.checklist AS
 		UNION ALL
 		SELECT 8, 'idle_in_transaction_session_timeout set',
 			CASE WHEN NOT s.is_servers THEN 'unknown' WHEN s.idle_timeout::int > 0 THEN 'pass'
-				WHEN EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS r, unnest(r.setconfig) AS c WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') THEN 'warn'
+				WHEN EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS r, unnest(r.setconfig) AS c
+					WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') THEN 'warn'
 				ELSE 'fail' END,
 			CASE WHEN NOT s.is_servers THEN 'this session has a setting of its own, which hides the server''s'
-				WHEN s.idle_timeout::int > 0 THEN format('%s ms', s.idle_timeout) ELSE 'not set for the server (for single roles or databases: ' ||
-				(SELECT count(*) FROM pg_catalog.pg_db_role_setting AS r, unnest(r.setconfig) AS c WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') || ')' END
+				WHEN s.idle_timeout::int > 0 THEN format('%s ms', s.idle_timeout)
+				ELSE 'not set for the server (for single roles or databases: ' ||
+					(SELECT count(*) FROM pg_catalog.pg_db_role_setting AS r, unnest(r.setconfig) AS c
+						WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') || ')' END
 		FROM settings AS s
 		UNION ALL
 		SELECT 9, 'TCP keepalives or client_connection_check_interval set',
 			CASE WHEN s.check_interval::int > 0 OR s.keepalives THEN 'pass' ELSE 'warn' END,
-			format('client_connection_check_interval %s ms; tcp_keepalives_idle %s', s.check_interval, CASE WHEN s.keepalives THEN 'set' ELSE 'the operating system''s' END)
+			format('client_connection_check_interval %s ms; tcp_keepalives_idle %s',
+				s.check_interval, CASE WHEN s.keepalives THEN 'set' ELSE 'the operating system''s' END)
 		FROM settings AS s
 		UNION ALL
 		SELECT 10, 'reserved connections kept',
@@ -111,7 +119,8 @@ CREATE VIEW pool_monitor.checklist AS
 		UNION ALL
 		SELECT 11, 'every application declared',
 			CASE WHEN u.applications > 0 THEN 'warn' ELSE 'pass' END,
-			CASE WHEN u.applications > 0 THEN format('%s applications with two connections or more are in no pool: %s', u.applications, left(u.names, 200))
+			CASE WHEN u.applications > 0
+				THEN format('%s applications with two connections or more are in no pool: %s', u.applications, left(u.names, 200))
 				ELSE 'no application with two connections or more is in no pool' END
 		FROM undeclared AS u
 		UNION ALL

@@ -10,17 +10,22 @@ CREATE FUNCTION pool_monitor.plan(
 	LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 1
 	AS 'MODULE_PATHNAME', 'pm_plan_sql';
 COMMENT ON FUNCTION pool_monitor.plan(int, int, int, int, int, numeric) IS
-'What servers * workers * instances pools of one size come to, all of them together: base = processes * pool_size; ceiling = processes * (pool_size + max_overflow); buffer = headroom_percent of the ceiling, rounded up; required_max_connections = ceiling + buffer. The last three are NULL where a pool is unbounded (pool_size 0 or max_overflow -1). Raises an error for what makes no sense.';
+'What servers * workers * instances pools of one size come to, all of them together: base = processes * pool_size; '
+'ceiling = processes * (pool_size + max_overflow); buffer = headroom_percent of the ceiling, rounded up; '
+'required_max_connections = ceiling + buffer. The last three are NULL where a pool is unbounded (pool_size 0 or '
+'max_overflow -1). Raises an error for what makes no sense.';
 
 CREATE FUNCTION pool_monitor.erlang_b(connections int, offered_load float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_erlang_b_sql';
 COMMENT ON FUNCTION pool_monitor.erlang_b(int, float8) IS
-'Erlang''s B: the share of checkouts that find all connections busy when none of them waits. offered_load is in connections: rate * mean hold time.';
+'Erlang''s B: the share of checkouts that find all connections busy when none of them waits. offered_load is in '
+'connections: rate * mean hold time.';
 
 CREATE FUNCTION pool_monitor.erlang_c(connections int, offered_load float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_erlang_c_sql';
 COMMENT ON FUNCTION pool_monitor.erlang_c(int, float8) IS
-'Erlang''s C: the probability that a checkout has to wait, and the share of time with all connections busy (M/M/c). 1 when offered_load is not below connections: unstable, the queue grows without end.';
+'Erlang''s C: the probability that a checkout has to wait, and the share of time with all connections busy (M/M/c). '
+'1 when offered_load is not below connections: unstable, the queue grows without end.';
 
 CREATE FUNCTION pool_monitor.offered_load(rate float8, hold_time float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_offered_load_sql';
@@ -30,7 +35,8 @@ COMMENT ON FUNCTION pool_monitor.offered_load(float8, float8) IS
 CREATE FUNCTION pool_monitor.mean_wait(connections int, offered_load float8, hold_time float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_mean_wait_sql';
 COMMENT ON FUNCTION pool_monitor.mean_wait(int, float8, float8) IS
-'Mean wait of all checkouts, those that do not wait among them, in seconds like hold_time: C * hold_time / (connections - offered_load). Infinity when unstable.';
+'Mean wait of all checkouts, those that do not wait among them, in seconds like hold_time: C * hold_time / '
+'(connections - offered_load). Infinity when unstable.';
 
 CREATE FUNCTION pool_monitor.mean_queue(connections int, offered_load float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_mean_queue_sql';
@@ -40,17 +46,20 @@ COMMENT ON FUNCTION pool_monitor.mean_queue(int, float8) IS
 CREATE FUNCTION pool_monitor.wait_quantile(connections int, offered_load float8, hold_time float8, quantile float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_wait_quantile_sql';
 COMMENT ON FUNCTION pool_monitor.wait_quantile(int, float8, float8, float8) IS
-'The wait that a share quantile (0 to 1) of the checkouts does not exceed, in seconds like hold_time: ln(C / (1 - quantile)) * hold_time / (connections - offered_load), at least 0. Infinity when unstable.';
+'The wait that a share quantile (0 to 1) of the checkouts does not exceed, in seconds like hold_time: ln(C / (1 - '
+'quantile)) * hold_time / (connections - offered_load), at least 0. Infinity when unstable.';
 
 CREATE FUNCTION pool_monitor.timeout_probability(connections int, offered_load float8, hold_time float8, pool_timeout float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_timeout_probability_sql';
 COMMENT ON FUNCTION pool_monitor.timeout_probability(int, float8, float8, float8) IS
-'The probability that a checkout waits longer than pool_timeout (seconds, like hold_time): C * exp(-(connections - offered_load) * pool_timeout / hold_time). 1 when unstable.';
+'The probability that a checkout waits longer than pool_timeout (seconds, like hold_time): C * exp(-(connections - '
+'offered_load) * pool_timeout / hold_time). 1 when unstable.';
 
 CREATE FUNCTION pool_monitor.connections_needed(offered_load float8, hold_time float8, pool_timeout float8, target float8) RETURNS int
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_connections_needed_sql';
 COMMENT ON FUNCTION pool_monitor.connections_needed(float8, float8, float8, float8) IS
-'The smallest pool in which no more than a share target (0 to 1) of the checkouts waits longer than pool_timeout (seconds, like hold_time; 0: has to wait at all). NULL: more than 262143 connections.';
+'The smallest pool in which no more than a share target (0 to 1) of the checkouts waits longer than pool_timeout '
+'(seconds, like hold_time; 0: has to wait at all). NULL: more than 262143 connections.';
 
 CREATE FUNCTION pool_monitor.queue(
 	rate float8, hold_time float8, connections int, workers int DEFAULT 1, pool_timeout float8 DEFAULT 30,
@@ -61,7 +70,11 @@ CREATE FUNCTION pool_monitor.queue(
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 2
 	AS 'MODULE_PATHNAME', 'pm_queue_sql';
 COMMENT ON FUNCTION pool_monitor.queue(float8, float8, int, int, float8) IS
-'Waiting in a pool of so many workers with so many connections each, for a rate (checkouts a second, of all workers) and a mean hold_time (seconds). Workers are separate queues; two rows are the bounds: isolated (pessimistic: each worker with its share of the load and its own connections) and shared (optimistic: one queue for all). utilization is offered_load / queue_connections; times are in seconds, Infinity where stable is false; response_time is mean_wait + hold_time. Assumes random arrivals and exponential hold times (M/M/c).';
+'Waiting in a pool of so many workers with so many connections each, for a rate (checkouts a second, of all workers) '
+'and a mean hold_time (seconds). Workers are separate queues; two rows are the bounds: isolated (pessimistic: each '
+'worker with its share of the load and its own connections) and shared (optimistic: one queue for all). utilization '
+'is offered_load / queue_connections; times are in seconds, Infinity where stable is false; response_time is '
+'mean_wait + hold_time. Assumes random arrivals and exponential hold times (M/M/c).';
 
 CREATE VIEW pool_monitor.presets AS
 	SELECT p.preset, p.min_users, p.max_users, p.min_servers, p.max_servers, p.pool_size, p.max_overflow,

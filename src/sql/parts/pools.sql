@@ -92,28 +92,39 @@ CREATE TABLE pool_monitor.pools (
 SELECT pg_catalog.pg_extension_config_dump('pool_monitor.pools', '');
 
 COMMENT ON TABLE pool_monitor.pools IS
-'The declared pools, one row each. In force from the commit of a change on, in the database that pool_monitor.database names and in no other. A session belongs to the first pool that matches, lowest priority first, then by name.';
+'The declared pools, one row each. In force from the commit of a change on, in the database that '
+'pool_monitor.database names and in no other. A session belongs to the first pool that matches, lowest priority '
+'first, then by name.';
 COMMENT ON COLUMN pool_monitor.pools.name IS 'name of the pool, in every view and message';
 COMMENT ON COLUMN pool_monitor.pools.priority IS 'matching order, lowest first; equal ones by name (in byte order)';
-COMMENT ON COLUMN pool_monitor.pools.application_name IS 'LIKE pattern for application_name, which PostgreSQL keeps in printable ASCII; NULL: any';
+COMMENT ON COLUMN pool_monitor.pools.application_name IS
+'LIKE pattern for application_name, which PostgreSQL keeps in printable ASCII; NULL: any';
 COMMENT ON COLUMN pool_monitor.pools.datname IS 'LIKE pattern for the database name the session logged in with; NULL: any';
 COMMENT ON COLUMN pool_monitor.pools.usename IS 'LIKE pattern for the role name the session logged in with; NULL: any';
-COMMENT ON COLUMN pool_monitor.pools.client_addr IS 'network the client must be in; NULL: any, and the only choice that a Unix-domain socket matches';
+COMMENT ON COLUMN pool_monitor.pools.client_addr IS
+'network the client must be in; NULL: any, and the only choice that a Unix-domain socket matches';
 COMMENT ON COLUMN pool_monitor.pools.servers IS 'application servers that run this pool';
 COMMENT ON COLUMN pool_monitor.pools.workers IS 'processes on each application server, each with a pool of its own';
 COMMENT ON COLUMN pool_monitor.pools.pool_size IS 'connections that each process keeps open; 0: without bound, as in SQLAlchemy';
 COMMENT ON COLUMN pool_monitor.pools.max_overflow IS 'connections that each process may open above pool_size; -1: without bound';
-COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS 'how long a checkout waits for a connection before it fails; the advice says how often that would happen';
+COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS
+'how long a checkout waits for a connection before it fails; the advice says how often that would happen';
 COMMENT ON COLUMN pool_monitor.pools.pool_recycle IS 'age from which the client replaces a connection at its next checkout; NULL: never';
 COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connection before it uses it? Only the advice depends on it';
 COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'log this pool''s connects, disconnects and retirements in the server log';
 COMMENT ON COLUMN pool_monitor.pools.idle_limit IS 'an idle session is flagged idle_over_limit after this time';
 COMMENT ON COLUMN pool_monitor.pools.leak_threshold IS 'a session is flagged leak_suspect when it has been in one transaction for longer';
 COMMENT ON COLUMN pool_monitor.pools.budget IS 'connections that the pool may hold; NULL: the ceiling';
-COMMENT ON COLUMN pool_monitor.pools.recycle_mode IS 'off: never retire a session of this pool; report: flag stale ones, retire only when asked by hand; terminate: retire stale ones on schedule';
+COMMENT ON COLUMN pool_monitor.pools.recycle_mode IS
+'off: never retire a session of this pool; report: flag stale ones, retire only when asked by hand; terminate: '
+'retire stale ones on schedule';
 COMMENT ON COLUMN pool_monitor.pools.recycle_grace IS 'how long an over-age session must have been idle to be stale';
-COMMENT ON COLUMN pool_monitor.pools.recycle_window IS 'daily hours in which sessions are retired on schedule, in local time of a time zone: HH:MM-HH:MM zone, as in 22:00-06:00 Europe/Berlin, over midnight when it ends before it begins; NULL: always. By hand it is always';
-COMMENT ON COLUMN pool_monitor.pools.shrink_idle IS 'retire on schedule what is idle for longer than idle_limit, as long as the pool has more connections than base; needs recycle_mode terminate';
+COMMENT ON COLUMN pool_monitor.pools.recycle_window IS
+'daily hours in which sessions are retired on schedule, in local time of a time zone: HH:MM-HH:MM zone, as in '
+'22:00-06:00 Europe/Berlin, over midnight when it ends before it begins; NULL: always. By hand it is always';
+COMMENT ON COLUMN pool_monitor.pools.shrink_idle IS
+'retire on schedule what is idle for longer than idle_limit, as long as the pool has more connections than base; '
+'needs recycle_mode terminate';
 COMMENT ON COLUMN pool_monitor.pools.description IS 'free text';
 COMMENT ON COLUMN pool_monitor.pools.base IS 'servers * workers * pool_size: connections the pool keeps open at rest';
 COMMENT ON COLUMN pool_monitor.pools.ceiling IS 'servers * workers * (pool_size + max_overflow): the most it can open; NULL: unbounded';
@@ -121,7 +132,9 @@ COMMENT ON COLUMN pool_monitor.pools.ceiling IS 'servers * workers * (pool_size 
 CREATE FUNCTION pool_monitor.pools_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'pm_pools_changed';
 COMMENT ON FUNCTION pool_monitor.pools_changed() IS
-'trigger of pool_monitor.pools: has the declarations loaded when the transaction commits. Refuses, unless the user has the privileges of pg_signal_backend, changes of a row that retires sessions (recycle_mode terminate, or shrink_idle), and changes that could hand sessions to one: deleting a row before it, or changing what that matches';
+'trigger of pool_monitor.pools: has the declarations loaded when the transaction commits. Refuses, unless the user '
+'has the privileges of pg_signal_backend, changes of a row that retires sessions (recycle_mode terminate, or '
+'shrink_idle), and changes that could hand sessions to one: deleting a row before it, or changing what that matches';
 
 CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools
 	FOR EACH ROW EXECUTE FUNCTION pool_monitor.pools_changed();

@@ -49,18 +49,23 @@ CREATE VIEW pool_monitor.workload AS
 	FROM rates AS r;
 
 COMMENT ON VIEW pool_monitor.workload IS
-'What each declared pool, (undeclared) and (server) did in the last hour and the last day, from the minutes of history. Needs shared_preload_libraries, and pg_read_all_stats.';
+'What each declared pool, (undeclared) and (server) did in the last hour and the last day, from the minutes of '
+'history. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.workload.pool IS 'as in history';
 COMMENT ON COLUMN pool_monitor.workload.span IS 'hour or day';
 COMMENT ON COLUMN pool_monitor.workload.seen IS 'how much of it was watched';
 COMMENT ON COLUMN pool_monitor.workload.avg_connections IS 'connections, averaged over seen: exact';
 COMMENT ON COLUMN pool_monitor.workload.max_connections IS 'most connections at any moment: exact';
-COMMENT ON COLUMN pool_monitor.workload.avg_busy IS 'connections in a transaction, averaged over seen: exact. It is the offered load of the queueing functions';
+COMMENT ON COLUMN pool_monitor.workload.avg_busy IS
+'connections in a transaction, averaged over seen: exact. It is the offered load of the queueing functions';
 COMMENT ON COLUMN pool_monitor.workload.p95_busy IS 'in 95 % of the minutes no sample saw more busy connections';
 COMMENT ON COLUMN pool_monitor.workload.max_busy IS 'most busy connections that a sample has seen';
 COMMENT ON COLUMN pool_monitor.workload.transactions IS 'transactions that ended: exact';
-COMMENT ON COLUMN pool_monitor.workload.transactions_per_second IS 'of the time seen: the arrival rate of the queueing functions; NULL: nothing was seen';
-COMMENT ON COLUMN pool_monitor.workload.hold_time IS 'seconds busy for each transaction that ended: the mean time for which one kept its connection, after some time; NULL: there was none';
+COMMENT ON COLUMN pool_monitor.workload.transactions_per_second IS
+'of the time seen: the arrival rate of the queueing functions; NULL: nothing was seen';
+COMMENT ON COLUMN pool_monitor.workload.hold_time IS
+'seconds busy for each transaction that ended: the mean time for which one kept its connection, after some time; '
+'NULL: there was none';
 COMMENT ON COLUMN pool_monitor.workload.connects IS 'sessions that began: exact';
 COMMENT ON COLUMN pool_monitor.workload.disconnects IS 'sessions that ended: exact';
 COMMENT ON COLUMN pool_monitor.workload.retired IS 'sessions retired by pool_monitor: exact';
@@ -68,5 +73,7 @@ COMMENT ON COLUMN pool_monitor.workload.refused IS 'logins refused because no co
 COMMENT ON COLUMN pool_monitor.workload.overflow_share IS 'share (0 to 1) of the time seen above base';
 COMMENT ON COLUMN pool_monitor.workload.exhausted_share IS 'share of the time seen with busy at the ceiling: measured, without any model';
 COMMENT ON COLUMN pool_monitor.workload.over_share IS 'share of the time seen above budget';
-COMMENT ON COLUMN pool_monitor.workload.effective_samples IS 'how many independent looks the averages are worth: one a minute, or one in two mean hold times where these are longer, and no more than there were transactions';
+COMMENT ON COLUMN pool_monitor.workload.effective_samples IS
+'how many independent looks the averages are worth: one a minute, or one in two mean hold times where these are '
+'longer, and no more than there were transactions';
 COMMENT ON COLUMN pool_monitor.workload.quality IS 'good, or not enough data: fewer than 30 effective samples';
