@@ -359,9 +359,7 @@ CREATE VIEW pool_monitor.advice AS
 		UNION ALL SELECT * FROM over_age UNION ALL SELECT * FROM long_recycle UNION ALL SELECT * FROM no_ping
 		UNION ALL SELECT * FROM no_identity UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
 	)
-	SELECT f.severity, f.pool, f.topic, f.finding, f.evidence, f.recommendation, f.setting, f.current, f.proposed,
-		f.seen, f.effective_samples, f.quality
-	FROM findings AS f
+	SELECT * FROM findings AS f
 	ORDER BY array_position(ARRAY['critical', 'warning', 'info'], f.severity), f.pool, f.topic;
 
 COMMENT ON VIEW pool_monitor.advice IS

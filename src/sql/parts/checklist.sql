@@ -129,7 +129,7 @@ CREATE VIEW pool_monitor.checklist AS
 			format('missing in %s of %s pools with recycle_mode terminate', p.by_name, p.acting)
 		FROM pools AS p
 	)
-	SELECT i.item, i.title, i.status, i.evidence FROM items AS i ORDER BY i.item;
+	SELECT * FROM items AS i ORDER BY i.item;
 
 COMMENT ON VIEW pool_monitor.checklist IS
 'The production checklist. Needs shared_preload_libraries, and pg_read_all_stats.';

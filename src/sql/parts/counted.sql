@@ -22,14 +22,7 @@ CREATE FUNCTION pool_monitor.pool_stats(
 COMMENT ON FUNCTION pool_monitor.pool_stats() IS 'behind the view pool_monitor.pool_stats';
 
 CREATE VIEW pool_monitor.pool_stats AS
-	SELECT s.pool, s.application_name, s.connections, s.connects, s.disconnects,
-		s.taken_over, s.given_over, s.ended_client, s.ended_abandoned,
-		s.ended_fatal, s.ended_killed, s.retired, s.ended_lost, s.declined,
-		s.declined_reasons, s.rejected, s.refused, s.auth_failures, s.transactions, s.peak_connections, s.peak_at,
-		s.busy_seconds, s.average_busy,
-		s.lifetime_p50, s.lifetime_p95, s.lifetime_max, s.hold_p50, s.hold_p95,
-		s.hold_p99, s.hold_max, s.stats_reset
-	FROM pool_monitor.pool_stats() AS s;
+	SELECT * FROM pool_monitor.pool_stats() AS s;
 
 COMMENT ON VIEW pool_monitor.pool_stats IS
 'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for what there '

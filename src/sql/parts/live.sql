@@ -66,11 +66,7 @@ CREATE FUNCTION pool_monitor.applications(
 COMMENT ON FUNCTION pool_monitor.applications() IS 'behind the view pool_monitor.applications';
 
 CREATE VIEW pool_monitor.applications AS
-	SELECT a.application_name, a.datname, a.usename, a.pool, a.connections,
-		a.active, a.idle, a.idle_in_transaction, a.idle_in_transaction_aborted, a.busy,
-		a.stale, a.idle_over_limit, a.leak_suspects, a.client_hosts,
-		a.oldest, a.longest_idle
-	FROM pool_monitor.applications() AS a;
+	SELECT * FROM pool_monitor.applications() AS a;
 
 COMMENT ON VIEW pool_monitor.applications IS
 'The client sessions of this moment by application_name, database and role (and pool, where pools are told apart by '
@@ -108,10 +104,7 @@ CREATE FUNCTION pool_monitor.sessions(
 COMMENT ON FUNCTION pool_monitor.sessions() IS 'behind the view pool_monitor.sessions';
 
 CREATE VIEW pool_monitor.sessions AS
-	SELECT s.pid, s.backend_start, s.pool, s.application_name, s.datname, s.usename,
-		s.client_addr, s.state, s.age, s.idle_for, s.xact_age, s.over_age, s.stale,
-		s.idle_over_limit, s.leak_suspect, s.keep_reason
-	FROM pool_monitor.sessions() AS s;
+	SELECT * FROM pool_monitor.sessions() AS s;
 
 COMMENT ON VIEW pool_monitor.sessions IS
 'The client sessions of this moment. Without shared_preload_libraries all are in no pool. Of other roles'' sessions '
@@ -155,10 +148,7 @@ CREATE FUNCTION pool_monitor.server(
 COMMENT ON FUNCTION pool_monitor.server() IS 'behind the view pool_monitor.server';
 
 CREATE VIEW pool_monitor.server AS
-	SELECT s.max_connections, s.reserved, s.usable, s.headroom_percent, s.connection_budget,
-		s.declared_base, s.declared_ceiling, s.connections, s.undeclared, s.authenticating, s.available,
-		s.peak_connections, s.peak_at, s.refused, s.status
-	FROM pool_monitor.server() AS s;
+	SELECT * FROM pool_monitor.server() AS s;
 
 COMMENT ON VIEW pool_monitor.server IS
 'The whole server, one row. Needs shared_preload_libraries, and pg_read_all_stats.';

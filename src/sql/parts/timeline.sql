@@ -14,11 +14,7 @@ CREATE FUNCTION pool_monitor.history(
 COMMENT ON FUNCTION pool_monitor.history() IS 'behind the view pool_monitor.history';
 
 CREATE VIEW pool_monitor.history AS
-	SELECT h.bucket_start, h.resolution, h.pool, h.seen, h.avg_connections,
-		h.max_connections, h.avg_busy, h.max_busy, h.connects, h.disconnects,
-		h.refused, h.retired, h.transactions, h.overflow_seconds, h.exhausted_seconds,
-		h.over_seconds
-	FROM pool_monitor.history() AS h;
+	SELECT * FROM pool_monitor.history() AS h;
 
 COMMENT ON VIEW pool_monitor.history IS
 'The past, by the minute (history_minutes) and by the hour (history_hours), in no order. A stretch in which the '
