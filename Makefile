@@ -8,7 +8,11 @@ PM_HEADERS = $(wildcard $(srcdir)/src/*/*.h)
 EXTENSION = pool_monitor
 # the one place that says the version is the control file
 EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/pool_monitor.control)
-DATA = src/sql/pool_monitor--1.0.sql
+# The install script: its parts, joined in this order. Once a version is released, its
+# script is committed as it is (then in DATA) and changes no more.
+DATA_built = pool_monitor--$(EXTVERSION).sql
+PM_SQL = header schedule pools live counted timeline planning declared workload advice checklist act rights
+PM_PARTS = $(PM_SQL:%=$(srcdir)/src/sql/parts/%.sql)
 
 REGRESS = declarations views rights schedule sizing
 REGRESS_OPTS = --inputdir=$(srcdir)
@@ -24,6 +28,16 @@ PG_CONFIG ?= $(shell ls -d /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sor
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
 include $(PGXS)
+# a build outside of the tree has no folders for the objects yet
+ifneq ($(VPATH),)
+$(shell mkdir -p $(sort $(dir $(OBJS))))
+endif
+ifneq ($(sort $(PM_PARTS)),$(sort $(wildcard $(srcdir)/src/sql/parts/*.sql)))
+$(error PM_SQL in the Makefile and the files in src/sql/parts differ)
+endif
+# a file that is cut short is removed: PGXS says .DELETE_ON_ERROR
+$(DATA_built): $(PM_PARTS) Makefile
+	cat $(PM_PARTS) >$@
 else ifneq ($(filter-out demo test matrix bench format,$(or $(MAKECMDGOALS),all)),)
 $(error no server headers for "$(PG_CONFIG)": install the development package of your server (Debian: postgresql-server-dev-NN and libkrb5-dev), or set PG_CONFIG)
 endif

@@ -143,8 +143,9 @@ is(
 # Every function of the library that SQL can name is one that the script declares:
 # there is nothing else in it for a superuser to declare by mistake.
 my $library = slurp_file(`$ENV{PG_CONFIG} --pkglibdir` =~ s/\n//r . '/pool_monitor.so');
-my $script  = slurp_file("$root/src/sql/pool_monitor--1.0.sql");
-my %entry   = map { $_ => 1 } $library =~ /pg_finfo_(\w+)/g;
+my $script =
+  slurp_file(`$ENV{PG_CONFIG} --sharedir` =~ s/\n//r . '/extension/pool_monitor--1.0.sql');
+my %entry = map { $_ => 1 } $library =~ /pg_finfo_(\w+)/g;
 cmp_ok(scalar keys %entry, '>', 20, 'functions of the library are found');
 is(join(' ', grep { $script !~ /'$_'/ } sort keys %entry), '',
 	'and each is declared by the script');

@@ -1,0 +1,84 @@
+--
+-- What was counted
+--
+
+CREATE FUNCTION pool_monitor.pool_stats(
+	OUT pool text, OUT application_name text, OUT connections int,
+	OUT connects bigint, OUT disconnects bigint,
+	OUT taken_over bigint, OUT given_over bigint,
+	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_killed bigint,
+	OUT retired bigint, OUT ended_lost bigint,
+	OUT declined bigint, OUT declined_reasons jsonb,
+	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint,
+	OUT transactions bigint,
+	OUT peak_connections int, OUT peak_at timestamptz,
+	OUT busy_seconds float8, OUT average_busy float8,
+	OUT lifetime_p50 interval, OUT lifetime_p95 interval, OUT lifetime_max interval,
+	OUT hold_p50 interval, OUT hold_p95 interval, OUT hold_p99 interval, OUT hold_max interval,
+	OUT stats_reset timestamptz
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 50
+	AS 'MODULE_PATHNAME', 'pm_pool_stats';
+COMMENT ON FUNCTION pool_monitor.pool_stats() IS 'behind the view pool_monitor.pool_stats';
+
+CREATE VIEW pool_monitor.pool_stats AS
+	SELECT * FROM pool_monitor.pool_stats() AS s;
+
+COMMENT ON VIEW pool_monitor.pool_stats IS
+'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for what there '
+'is no room for above max_applications, which takes over the sums of applications that were not used for longest. '
+'Exact: nothing is sampled. Replication connections are not counted. Needs shared_preload_libraries, and '
+'pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
+COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS
+'discovered application: a name that no declared pool matches; NULL: a declared pool, or (other)';
+COMMENT ON COLUMN pool_monitor.pool_stats.connections IS
+'sessions there are now: connects less disconnects, but for sessions that come or go while it is read';
+COMMENT ON COLUMN pool_monitor.pool_stats.connects IS
+'sessions assigned to this pool or application: they began here, or (taken_over of them) were alive already';
+COMMENT ON COLUMN pool_monitor.pool_stats.disconnects IS
+'sessions that are here no more: the sum of the ended_ columns, retired and given_over';
+COMMENT ON COLUMN pool_monitor.pool_stats.taken_over IS
+'of connects: alive when they came, because they changed their application_name, the declarations changed, or the '
+'counters were reset';
+COMMENT ON COLUMN pool_monitor.pool_stats.given_over IS 'of disconnects: alive when they went to another pool or application';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_client IS 'of disconnects: the client said goodbye';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_abandoned IS 'of disconnects: the client vanished';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_fatal IS 'of disconnects: a fatal error ended the session, time-outs among them';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_killed IS 'of disconnects: terminated by an administrator, or by the server''s shutdown';
+COMMENT ON COLUMN pool_monitor.pool_stats.retired IS 'of disconnects: retired by pool_monitor';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_lost IS
+'of disconnects: they were there when the statistics were last saved before a crash';
+COMMENT ON COLUMN pool_monitor.pool_stats.declined IS
+'requests to retire that a session declined or left unanswered; the session goes on, so it is not part of disconnects';
+COMMENT ON COLUMN pool_monitor.pool_stats.declined_reasons IS 'of declined: how many for which reason, as {"reason": number}; {}: none';
+COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS
+'logins that were authenticated, then not admitted: missing database (or role, where authentication does not need '
+'it), no CONNECT privilege, a role''s or database''s own CONNECTION LIMIT, a bad option';
+COMMENT ON COLUMN pool_monitor.pool_stats.refused IS
+'logins refused because no connection slot was free (SQLSTATE 53300 without those own limits)';
+COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS
+'logins that were not authenticated: a wrong password, rejected by pg_hba.conf, a malformed message, an unknown '
+'protocol version, no answer within authentication_timeout. Not counted: a client that goes away when it is asked '
+'for a password, as psql does to ask its user, and a connection on which no whole start-up packet has come';
+COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
+COMMENT ON COLUMN pool_monitor.pool_stats.peak_connections IS 'most connections at any moment since stats_reset: exact';
+COMMENT ON COLUMN pool_monitor.pool_stats.peak_at IS 'when that was; NULL: there was no connection yet';
+COMMENT ON COLUMN pool_monitor.pool_stats.busy_seconds IS
+'seconds in transactions, summed over all connections, open transactions included; the difference of two readings '
+'divided by the time between them is the average of busy connections in it';
+COMMENT ON COLUMN pool_monitor.pool_stats.average_busy IS
+'connections in a transaction, as an average over the time since stats_reset in which the server ran, open '
+'transactions included (not those of sessions with track_activities off): exact, the sum of hold times divided by '
+'the time (which is the offered load of Little''s law)';
+COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_p50 IS
+'median lifetime of the sessions that have ended; every percentile is off by at most 6.25 %';
+COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_p95 IS '95 % of the sessions that have ended lived no longer';
+COMMENT ON COLUMN pool_monitor.pool_stats.lifetime_max IS 'longest lifetime of a session that has ended';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_p50 IS
+'median hold time: how long a transaction kept its connection, a failed block until its ROLLBACK';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_p95 IS '95 % of the transactions held no longer';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_p99 IS '99 % of the transactions held no longer';
+COMMENT ON COLUMN pool_monitor.pool_stats.hold_max IS
+'longest hold time; off by at most 6.25 % if it is of a session that came from elsewhere and had held longer there';
+COMMENT ON COLUMN pool_monitor.pool_stats.stats_reset IS 'since when all of this was counted';

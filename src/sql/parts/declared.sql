@@ -1,0 +1,24 @@
+--
+-- The declarations in force
+--
+
+CREATE FUNCTION pool_monitor.declared(
+	OUT pool text, OUT servers int, OUT workers int, OUT pool_size int, OUT max_overflow int,
+	OUT pool_timeout interval, OUT pool_recycle interval, OUT pre_ping bool, OUT echo_pool bool,
+	OUT idle_limit interval, OUT leak_threshold interval, OUT base bigint, OUT ceiling bigint, OUT budget bigint,
+	OUT recycle_mode text, OUT recycle_grace interval, OUT shrink_idle bool,
+	OUT by_usename bool, OUT by_client_addr bool
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20
+	AS 'MODULE_PATHNAME', 'pm_declared_pools';
+COMMENT ON FUNCTION pool_monitor.declared() IS
+'The declarations in force, as every database of the server sees them, in matching order. Columns as in pools; '
+'budget is the ceiling where none was declared; by_usename, by_client_addr: does it ask for a role or an address at '
+'all, so that not everybody can bear its name. Needs shared_preload_libraries, and pg_read_all_stats.';
+
+CREATE FUNCTION pool_monitor.declarations_loaded() RETURNS bool
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'pm_declarations_loaded';
+COMMENT ON FUNCTION pool_monitor.declarations_loaded() IS
+'Have the declared pools been loaded since the server started? Until then the views know of none, whatever pools '
+'says. Never NULL. Needs shared_preload_libraries, and pg_read_all_stats.';

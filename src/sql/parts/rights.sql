@@ -1,0 +1,35 @@
+--
+-- Rights
+--
+-- applications, sessions and version are for everybody, and show of other
+-- roles' sessions what pg_stat_activity shows. The rest is for those who may
+-- read all statistics; what acts, for those who may end sessions.
+--
+
+GRANT USAGE ON SCHEMA pool_monitor TO PUBLIC;
+
+REVOKE ALL ON FUNCTION pool_monitor.pools_changed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.budgets() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.server() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.pool_stats() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.history() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.events() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.declared() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.declarations_loaded() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.reset(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.recycle(text, bool) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.reload() FROM PUBLIC;
+
+GRANT SELECT ON pool_monitor.applications, pool_monitor.sessions TO PUBLIC;
+GRANT SELECT ON pool_monitor.pools, pool_monitor.budgets, pool_monitor.server TO pg_read_all_stats;
+GRANT SELECT ON pool_monitor.presets TO PUBLIC;
+GRANT SELECT ON pool_monitor.workload, pool_monitor.advice, pool_monitor.checklist TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.declared() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.declarations_loaded() TO pg_read_all_stats;
+GRANT SELECT ON pool_monitor.pool_stats, pool_monitor.history, pool_monitor.events TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.pool_stats() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.history() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.events() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.budgets() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.server() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.recycle(text, bool) TO pg_read_all_stats, pg_signal_backend;

@@ -1,0 +1,80 @@
+--
+-- Minutes, hours and events
+--
+
+CREATE FUNCTION pool_monitor.history(
+	OUT bucket_start timestamptz, OUT resolution interval, OUT pool text, OUT seen float8,
+	OUT avg_connections float8, OUT max_connections int,
+	OUT avg_busy float8, OUT max_busy int,
+	OUT connects bigint, OUT disconnects bigint, OUT refused bigint, OUT retired bigint, OUT transactions bigint,
+	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10000
+	AS 'MODULE_PATHNAME', 'pm_history';
+COMMENT ON FUNCTION pool_monitor.history() IS 'behind the view pool_monitor.history';
+
+CREATE VIEW pool_monitor.history AS
+	SELECT * FROM pool_monitor.history() AS h;
+
+COMMENT ON VIEW pool_monitor.history IS
+'The past, by the minute (history_minutes) and by the hour (history_hours), in no order. A stretch in which the '
+'worker did not run is not there. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.history.bucket_start IS 'begin of the minute or hour';
+COMMENT ON COLUMN pool_monitor.history.resolution IS 'interval ''1 minute'' or ''1 hour''';
+COMMENT ON COLUMN pool_monitor.history.pool IS
+'declared pool (its history stays after its declaration is deleted, until its place is needed); (undeclared): all '
+'sessions in no declared pool; (server): all';
+COMMENT ON COLUMN pool_monitor.history.seen IS
+'seconds in which the worker was watching; averages and seconds are of this time. Less than the resolution: it was '
+'not, or this stretch is not over yet. More: the clock was set back meanwhile';
+COMMENT ON COLUMN pool_monitor.history.avg_connections IS 'connections, averaged over seen: exact; NULL: nothing was seen';
+COMMENT ON COLUMN pool_monitor.history.max_connections IS 'most connections at any moment: exact';
+COMMENT ON COLUMN pool_monitor.history.avg_busy IS 'connections in a transaction, averaged over seen: exact; NULL: nothing was seen';
+COMMENT ON COLUMN pool_monitor.history.max_busy IS 'most busy connections that a sample has seen';
+COMMENT ON COLUMN pool_monitor.history.connects IS
+'sessions that began: exact, also where nothing was seen; those that only came from another pool do not count';
+COMMENT ON COLUMN pool_monitor.history.disconnects IS 'sessions that ended: exact';
+COMMENT ON COLUMN pool_monitor.history.refused IS 'logins refused because no connection slot was free: exact';
+COMMENT ON COLUMN pool_monitor.history.retired IS 'sessions retired by pool_monitor: exact';
+COMMENT ON COLUMN pool_monitor.history.transactions IS 'transactions that ended: exact';
+COMMENT ON COLUMN pool_monitor.history.overflow_seconds IS 'seconds above base, as sampled; 0 for the sums';
+COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS
+'seconds with busy at the ceiling or above, as sampled; of (server): with no connection available';
+COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as sampled; of (server): above connection_budget';
+
+CREATE FUNCTION pool_monitor.events(
+	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name text,
+	OUT event text, OUT pid int, OUT detail text, OUT times int
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
+	AS 'MODULE_PATHNAME', 'pm_events';
+COMMENT ON FUNCTION pool_monitor.events() IS 'behind the view pool_monitor.events';
+
+CREATE VIEW pool_monitor.events AS
+	SELECT e.seq, e.at, e.pool, e.application_name, e.event, e.pid,
+		e.detail::pg_catalog.jsonb AS detail, e.times
+	FROM pool_monitor.events() AS e;
+
+COMMENT ON VIEW pool_monitor.events IS
+'The last events, the oldest first. There is room for max_events; when it is used up, the oldest event of the pool '
+'that has the most goes (the server counts as one, and so do all discovered applications). They survive a restart, '
+'after a crash those that were saved. LISTEN pool_monitor, in the database of the declarations, delivers each as '
+'JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may '
+'NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.events.seq IS
+'number of the event; the next one is greater by 1, but for what has gone and a gap of some thousands after a crash. '
+'Begins at 1 again only when the file of statistics is lost';
+COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed: at the next sample';
+COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
+COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';
+COMMENT ON COLUMN pool_monitor.events.event IS
+'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_step (seconds by which '
+'the wall clock moved against the monotonic one), clock_set_back (so far that history was dropped); over_budget, '
+'back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; leak_suspect; '
+'retirement_paused, retirement_resumed; retired, declined';
+COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
+COMMENT ON COLUMN pool_monitor.events.detail IS 'details; times in seconds';
+COMMENT ON COLUMN pool_monitor.events.times IS
+'more than 1: so many of this kind and pool, put together, of which this was the last. What comes more than 20 times '
+'within a minute is told once a minute from then on, until a minute goes by without it. Not so retired, nor what is '
+'done by hand';
