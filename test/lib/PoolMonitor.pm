@@ -13,7 +13,7 @@ use Test::More;
 
 our @EXPORT = qw(new_server wait_for wait_for_log log_count declare create_replay make_certificate
   must_run python);
-our @EXPORT_OK = qw(query holder);
+our @EXPORT_OK = qw(query holder insert_pool);
 
 # The answer to a statement, which must not fail.
 sub query
@@ -27,6 +27,19 @@ sub holder
 {
 	my ($node, $name, %param) = @_;
 	return PoolMonitor::Holder->new($node, application_name => $name, %param);
+}
+
+# The statement that declares a pool for the application of its name; columns are given
+# as SQL.
+sub insert_pool
+{
+	my ($name, %columns) = @_;
+	my %all = (application_name => "'$name'", %columns);
+	return
+		'INSERT INTO pool_monitor.pools (name, '
+	  . join(', ', sort keys %all)
+	  . ") VALUES ('$name', "
+	  . join(', ', map { $all{$_} } sort keys %all) . ');';
 }
 
 # Debian's own: what apt installs is seen by it, and not by another one on PATH.
