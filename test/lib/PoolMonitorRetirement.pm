@@ -9,7 +9,7 @@ use PoolMonitor qw(:DEFAULT query insert_pool);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(value retirement_server holder row pools setting retired has_begun time_passes
+our @EXPORT = qw(query retirement_server holder row pools setting retired has_begun time_passes
   stands_still);
 
 sub retirement_server
@@ -21,8 +21,6 @@ sub retirement_server
 	query($node, 'CREATE ROLE app LOGIN; GRANT TEMPORARY ON DATABASE postgres TO app');
 	return $node;
 }
-
-sub value { my ($node, $sql) = @_; return query($node, $sql) }
 
 sub holder
 {
@@ -82,7 +80,7 @@ sub has_begun
 sub time_passes
 {
 	my ($node, $pool) = @_;
-	my $now = value($node,
+	my $now = query($node,
 		"SELECT EXTRACT(EPOCH FROM max(idle_for)) FROM pool_monitor.sessions WHERE pool = '$pool'");
 	wait_for(
 		$node,
@@ -96,9 +94,9 @@ sub time_passes
 sub stands_still
 {
 	my ($node, $pool, $what) = @_;
-	my $before = value($node, retired($pool));
+	my $before = query($node, retired($pool));
 	time_passes($node, $pool);
-	is(value($node, retired($pool)), $before, $what);
+	is(query($node, retired($pool)), $before, $what);
 	return;
 }
 

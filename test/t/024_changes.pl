@@ -57,7 +57,7 @@ subtest 'declarations that cannot be loaded' => sub {
 	stands_still($node, 'load', 'nobody is retired until a load succeeds');
 	setting($node, "pool_monitor.database = 'postgres'");
 	$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
-	my $before = value($node, retired('load'));
+	my $before = query($node, retired('load'));
 	wait_for(
 		$node,
 		"SELECT retired > $before FROM pool_monitor.pool_stats WHERE pool = 'load'",
@@ -98,7 +98,7 @@ subtest 'roles' => sub {
 	$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
 	stands_still($node, 'roles', 'a role that becomes protected');
 	setting($node, "pool_monitor.protected_roles = ''");
-	my $before = value($node, retired('roles'));
+	my $before = query($node, retired('roles'));
 	wait_for($node, "SELECT retired > $before FROM pool_monitor.pool_stats WHERE pool = 'roles'",
 		'and goes on');
 	$node->safe_psql('postgres', 'ALTER ROLE app SUPERUSER');
@@ -125,13 +125,13 @@ subtest 'herds' => sub {
 	  "SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool =";
 	for (
 		my $tries = 0 ;
-		$tries < 6000 && $seen{herd} < 30 && value($node, "$paused 'herd'") == 0 ;
+		$tries < 6000 && $seen{herd} < 30 && query($node, "$paused 'herd'") == 0 ;
 		$tries++
 	  )
 	{
 		foreach my $name ('herd', 'fair')
 		{
-			my $lost = value($node, retired($name)) - $seen{$name};
+			my $lost = query($node, retired($name)) - $seen{$name};
 			next if $lost == 0;
 			$seen{$name} += $lost;
 
@@ -145,10 +145,10 @@ subtest 'herds' => sub {
 		}
 		select undef, undef, undef, 0.1;
 	}
-	is(value($node, "$paused 'herd' AND detail->>'reason' = 'reconnects'"),
+	is(query($node, "$paused 'herd' AND detail->>'reason' = 'reconnects'"),
 		1, 'a pool that answers each retirement with a herd is left alone');
 	is(
-		value(
+		query(
 			$node,
 			"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'herd'"
 		),
@@ -157,15 +157,15 @@ subtest 'herds' => sub {
 	);
 	cmp_ok($seen{herd}, '>=', 3, 'after three retirements at least');
 	is(
-		value($node, "SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'herd'"),
+		query($node, "SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'herd'"),
 		'scheduled retirement pauses',
 		'and sessions says so'
 	);
 	cmp_ok($seen{fair},                   '>=', 3, 'the others are retired from');
-	cmp_ok(value($node, retired('busy')), '>=', 3, 'as they should');
-	is(value($node, "$paused 'fair'"), 0, 'a pool that replaces what is gone does not pause');
-	is(value($node, "$paused 'busy'"), 0, 'nor one that connects all the time');
-	my $before_known = value($node, retired('busy'));
+	cmp_ok(query($node, retired('busy')), '>=', 3, 'as they should');
+	is(query($node, "$paused 'fair'"), 0, 'a pool that replaces what is gone does not pause');
+	is(query($node, "$paused 'busy'"), 0, 'nor one that connects all the time');
+	my $before_known = query($node, retired('busy'));
 	wait_for(
 		$node,
 		"SELECT retired > $before_known FROM pool_monitor.pool_stats WHERE pool = 'busy'",
@@ -182,8 +182,8 @@ subtest 'herds' => sub {
 
 subtest 'a worker that begins anew keeps the pause; the kill switch ends it' => sub {
 	my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'";
-	my $old    = value($node, $worker);
-	value($node, "SELECT pg_terminate_backend($old)");
+	my $old    = query($node, $worker);
+	query($node, "SELECT pg_terminate_backend($old)");
 	wait_for($node, "SELECT count(*) = 1 FROM ($worker) w WHERE pid <> $old", 'another worker');
 	stands_still($node, 'herd', 'it retires none either');
 	setting($node, 'pool_monitor.recycle_enabled = off');
@@ -193,7 +193,7 @@ subtest 'a worker that begins anew keeps the pause; the kill switch ends it' => 
 		'the kill switch ends the pause',
 		1
 	);
-	my $before = value($node, retired('herd'));
+	my $before = query($node, retired('herd'));
 	setting($node, 'pool_monitor.recycle_enabled = on');
 	wait_for(
 		$node,

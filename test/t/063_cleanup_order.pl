@@ -18,7 +18,7 @@ subtest 'a pace that is corrected counts from the last retirement' => sub {
 	wait_for($node, retired('pace'), 'the first', 1);
 	declare($node, "UPDATE pool_monitor.pools SET pool_size = 20 WHERE name = 'pace'");
 	wait_for($node, retired('pace'), 'and the others', 3);
-	cmp_ok(value($node, "$gap 'pace'"), '<', 4.5, 'a shorter gap is in force at once');
+	cmp_ok(query($node, "$gap 'pace'"), '<', 4.5, 'a shorter gap is in force at once');
 	$pace->close;
 };
 
@@ -29,7 +29,7 @@ subtest 'as does one that is not' => sub {
 	declare($node, "DELETE FROM pool_monitor.pools WHERE name = 'again'");
 	declare($node, row('again', pool_recycle => "'3 s'"));
 	wait_for($node, retired('again'), 'the second', 2);
-	cmp_ok(value($node, "$gap 'again'"), '>=', 2.999, 'declared anew, a pool keeps its pace');
+	cmp_ok(query($node, "$gap 'again'"), '>=', 2.999, 'declared anew, a pool keeps its pace');
 	$again->close;
 };
 
@@ -37,7 +37,7 @@ subtest 'a pool without any bound goes by what it has' => sub {
 	pools($node, row('open', pool_recycle => "'2 s'", pool_size => 0));
 	my $open = holder($node, 'open', 10);
 	wait_for($node, retired('open'), 'all in the end', 10);
-	cmp_ok(value($node, "$gap 'open'"), '<', 15, 'faster than one in a pool_recycle');
+	cmp_ok(query($node, "$gap 'open'"), '<', 15, 'faster than one in a pool_recycle');
 	$open->close;
 };
 
@@ -62,7 +62,7 @@ subtest 'the oldest first, whatever the order of the pools' => sub {
 		'all are retired', 5
 	);
 	is(
-		value(
+		query(
 			$node,
 			"SELECT string_agg(pool, ' ' ORDER BY seq) FROM pool_monitor.events WHERE event = 'retired' AND pool IN ('first', 'second')"
 		),
@@ -87,7 +87,7 @@ subtest 'many that decline do not keep the one behind them' => sub {
 		"SELECT declined > 3 * 14 FROM pool_monitor.pool_stats WHERE pool = 'many'",
 		'each has declined several times'
 	);
-	is(value($node, $told), 14, 'and was told of once');
+	is(query($node, $told), 14, 'and was told of once');
 	$many->close;
 	my $other = holder($node, 'many', 1);
 	$other->do('sql 0 CREATE TEMP TABLE t (i int)');
@@ -136,7 +136,7 @@ subtest 'a window whose time zone is not there any more is shut; all else is in 
 	my $sound = holder($node, 'sound', 2);
 	wait_for($node, retired('sound'), 'other pools go on', 2);
 	is(
-		value($node, "SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'zone'"),
+		query($node, "SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'zone'"),
 		'outside recycle_window',
 		'its window is shut'
 	);
@@ -202,7 +202,7 @@ subtest 'without a base there is nothing that shrinking could leave' => sub {
 	);
 	my $canary = holder($node, 'canary', 1);
 	wait_for($node, retired('canary'), 'a clean-up has been', 1);
-	is(value($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'baseless'"),
+	is(query($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'baseless'"),
 		3, 'a pool without pool_size does not shrink');
 	$_->close foreach $baseless, $canary;
 };
