@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 use IPC::Run;
 use PoolMonitor;
 use PoolMonitorRetirement;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = retirement_server('changes');

@@ -5,10 +5,11 @@ use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;
 use PoolMonitorStatfile;
+use PoolMonitorStatfileReader;
 use Test::More;
 
 my $node   = statfile_server('statfile_damaged');
-my $reader = PoolMonitorStatfile::Reader->new($node);
+my $reader = PoolMonitorStatfileReader->new($node);
 my $saved  = $reader->{saved};
 
 subtest 'a file that is as it was' => sub {

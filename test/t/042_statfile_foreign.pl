@@ -5,11 +5,12 @@ use strict;
 use warnings FATAL => 'all';
 use PoolMonitor qw(:DEFAULT query);
 use PoolMonitorStatfile;
+use PoolMonitorStatfileReader;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node   = statfile_server('statfile_foreign');
-my $reader = PoolMonitorStatfile::Reader->new($node);
+my $reader = PoolMonitorStatfileReader->new($node);
 my $saved  = $reader->{saved};
 
 sub ask { my ($sql) = @_; return query($node, $sql) }

@@ -5,6 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;
 use PoolMonitorEvents;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $timeout = $PostgreSQL::Test::Utils::timeout_default;

@@ -6,6 +6,7 @@ use IPC::Run;
 use JSON::PP;
 use PoolMonitor;
 use PoolMonitorEvents;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $timeout = $PostgreSQL::Test::Utils::timeout_default;
