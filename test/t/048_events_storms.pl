@@ -13,7 +13,8 @@ my $timeout = $PostgreSQL::Test::Utils::timeout_default;
 my $node    = events_server('storms');
 
 # Two clients that connect anew for each transaction, one declared and one not; and two
-# that open all they have once.
+# that open all they have once. Three of a client's threads keep to their rate where one
+# would have to wait for its turn, and no faster.
 my $storm_script = $node->basedir . '/storm.sql';
 append_to_file($storm_script, "SELECT 1;\n");
 my %storm;
@@ -23,7 +24,7 @@ foreach my $name ('storm', 'stampede')
 	my ($out, $err) = ('', '');
 	$storm{$name} = IPC::Run::start(
 		[
-			'pgbench', '-n',          '-C', '-c', '1', '-T', 10 * $timeout,
+			'pgbench', '-n',          '-C', '-c', '3', '-j', '3', '-R', '40', '-T', 10 * $timeout,
 			'-f',      $storm_script, '-d', $node->connstr('postgres') . ' user=client'
 		],
 		'>',

@@ -3,6 +3,7 @@
 # and nobody is retired. The conditions are the whole server's, so only TAP can make them.
 use strict;
 use warnings FATAL => 'all';
+use IPC::Run;
 use PoolMonitor;
 use Test::More;
 
@@ -99,7 +100,20 @@ subtest 'no free worker slot' => sub {
 	like($err, qr/its process "pool_monitor errands" is not running/, 'and said by reload()');
 	is($node->safe_psql('postgres', 'SELECT connections, undeclared FROM pool_monitor.server'),
 		'1|1', 'sampling goes on');
-	($rc, $out, $err) = $node->psql('postgres', 'SELECT pool_monitor.reload()') for 1 .. 3;
+
+	# side by side, as each of them waits for ten seconds
+	my @reloads = map {
+		IPC::Run::start(
+			[
+				'psql', '-XAt', '-d', $node->connstr('postgres'), '-c',
+				'SELECT pool_monitor.reload()'
+			],
+			'>',
+			\my $ignored,
+			'2>&1'
+		)
+	} 1 .. 3;
+	$_->finish foreach @reloads;
 	is(log_count($node, 'LOG:  pool_monitor could not load', $offset),
 		1, 'logged once by the worker');
 	$node->append_conf('postgresql.conf', "max_worker_processes = 8\n");

@@ -74,9 +74,11 @@ subtest 'the oldest first, whatever the order of the pools' => sub {
 };
 
 subtest 'many that decline do not keep the one behind them' => sub {
-	pools($node, row('many', pool_size => 1000));
+
+	# declared when they have what keeps them, however long that takes
 	my $many = holder($node, 'many', 15);
 	$many->do("sql $_ CREATE TEMP TABLE t (i int)") foreach 0 .. 13;
+	pools($node, row('many', pool_size => 1000));
 	wait_for($node, retired('many'), 'the youngest is retired though all others stay', 1);
 
 	# a decline is told of once, and once more when it is another session's
@@ -89,8 +91,9 @@ subtest 'many that decline do not keep the one behind them' => sub {
 	);
 	is(query($node, $told), 14, 'and was told of once');
 	$many->close;
-	my $other = holder($node, 'many', 1);
+	my $other = holder($node, 'another', 1);
 	$other->do('sql 0 CREATE TEMP TABLE t (i int)');
+	$other->do("sql 0 SET application_name = 'many'");
 	wait_for($node, $told, 'another session that declines is told of', 15);
 	$other->close;
 };
