@@ -13,6 +13,34 @@ use Test::More;
 
 our @EXPORT = qw(new_server wait_for wait_for_log log_count declare create_replay make_certificate
   must_run python);
+our @EXPORT_OK = qw(query holder insert_pool);
+
+# The answer to a statement, which must not fail.
+sub query
+{
+	my ($node, $sql, $dbname) = @_;
+	return $node->safe_psql($dbname // 'postgres', $sql);
+}
+
+# Sessions of an application, as PoolMonitor::Holder->new() takes them.
+sub holder
+{
+	my ($node, $name, %param) = @_;
+	return PoolMonitor::Holder->new($node, application_name => $name, %param);
+}
+
+# The statement that declares a pool for the application of its name; columns are given
+# as SQL.
+sub insert_pool
+{
+	my ($name, %columns) = @_;
+	my %all = (application_name => "'$name'", %columns);
+	return
+		'INSERT INTO pool_monitor.pools (name, '
+	  . join(', ', sort keys %all)
+	  . ") VALUES ('$name', "
+	  . join(', ', map { $all{$_} } sort keys %all) . ');';
+}
 
 # Debian's own: what apt installs is seen by it, and not by another one on PATH.
 sub python
@@ -36,14 +64,10 @@ sub make_certificate
 	my $data = $node->data_dir;
 
 	must_run(
-		'openssl',                      'req',
-		'-new',                         '-x509',
-		'-days',                        '2',
-		'-nodes',                       '-subj',
-		'/CN=localhost',                '-newkey',
-		'ec',                           '-pkeyopt',
-		'ec_paramgen_curve:prime256v1', '-keyout',
-		"$data/server.key",             '-out',
+		'openssl',                      'req',     '-new',             '-x509',
+		'-days',                        '2',       '-nodes',           '-subj',
+		'/CN=localhost',                '-newkey', 'ec',               '-pkeyopt',
+		'ec_paramgen_curve:prime256v1', '-keyout', "$data/server.key", '-out',
 		"$data/server.crt"
 	);
 	chmod 0600, "$data/server.key";
@@ -57,7 +81,7 @@ sub new_server
 	my ($name, $conf, %param) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(%{ $param{init} || {} });
+	$node->init(%{$param{init} || {}});
 	$node->append_conf('postgresql.conf', <<EOC);
 shared_preload_libraries = 'pool_monitor'
 pool_monitor.sample_interval = 50ms
@@ -68,7 +92,7 @@ EOC
 	$node->append_conf('postgresql.conf', $conf) if $conf;
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION pool_monitor')
-		unless $param{no_extension};
+	  unless $param{no_extension};
 	return $node;
 }
 
@@ -113,7 +137,7 @@ sub log_count
 {
 	my ($node, $pattern, $from) = @_;
 	my $text = log_text($node, $from);
-	my $n = () = $text =~ /$pattern/g;
+	my $n    = () = $text =~ /$pattern/g;
 	return $n;
 }
 
@@ -145,15 +169,21 @@ use IPC::Open2;
 sub new
 {
 	my ($class, $node, %param) = @_;
-	my $dsn = sprintf("host=%s port=%s dbname=%s", $param{host} // $node->host, $node->port,
-		$param{dbname} // 'postgres');
+	my $dsn = sprintf(
+		"host=%s port=%s dbname=%s",
+		$param{host} // $node->host,
+		$node->port, $param{dbname} // 'postgres'
+	);
 	my $self = bless {}, $class;
 
 	$dsn .= " user=$param{user}" if $param{user};
-	$dsn .= " $param{dsn}" if $param{dsn};
+	$dsn .= " $param{dsn}"       if $param{dsn};
 	$self->{pid} = open2(
 		$self->{out}, $self->{in}, PoolMonitor::python(), "$FindBin::RealBin/../clients/holder.py",
-		$dsn, $param{application_name} // 'holder', $param{sessions} // 1);
+		$dsn,
+		$param{application_name} // 'holder',
+		$param{sessions}         // 1
+	);
 	my $ready = $self->answer;
 	die "holder: $ready" unless $ready eq 'ready';
 	return $self;
@@ -177,7 +207,7 @@ sub answer
 sub do
 {
 	my ($self, $command) = @_;
-	print { $self->{in} } "$command\n";
+	print {$self->{in}} "$command\n";
 	$self->{in}->flush;
 	return $self->answer;
 }

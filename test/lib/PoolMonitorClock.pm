@@ -50,7 +50,8 @@ sub freeze
 		sprintf '%04d-%02d-%02d %02d:%02d:%02d',
 		$at[5] + 1900,
 		$at[4] + 1,
-		@at[3, 2, 1, 0]);
+		@at[3, 2, 1, 0]
+	);
 	return;
 }
 
@@ -60,18 +61,19 @@ sub freeze
 sub set_worker_right
 {
 	my ($self) = @_;
-	my $node = $self->{node};
-	my $worker =
-	  "FROM pg_stat_activity WHERE backend_type = 'pool_monitor'";
+	my $node   = $self->{node};
+	my $worker = "FROM pg_stat_activity WHERE backend_type = 'pool_monitor'";
 
 	foreach (1 .. 10)
 	{
-		wait_for($node, "SELECT count(*) > 0 FROM pool_monitor.history", 'the worker has a history');
+		wait_for($node, "SELECT count(*) > 0 FROM pool_monitor.history",
+			'the worker has a history');
 		return
 		  if $node->safe_psql('postgres',
 			"SELECT max(bucket_start) > clock_timestamp() - interval '1 h' FROM pool_monitor.history WHERE resolution = '1 minute'"
 		  ) eq 't';
-		my $old = $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid), pid $worker") =~ s/t\|//r;
+		my $old =
+		  $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid), pid $worker") =~ s/t\|//r;
 		wait_for($node, "SELECT count(*) $worker AND pid <> $old", 'another worker', '1');
 		my $watched = $node->safe_psql('postgres', 'SELECT sum(seen) FROM pool_monitor.history');
 		wait_for($node, "SELECT sum(seen) > $watched FROM pool_monitor.history", 'it watches');
@@ -86,7 +88,7 @@ sub set_worker_right
 sub new
 {
 	my ($class, $name, $conf) = @_;
-	my $self = bless { file => "$PostgreSQL::Test::Utils::tmp_check/$name.clock", offset => 0 },
+	my $self = bless {file => "$PostgreSQL::Test::Utils::tmp_check/$name.clock", offset => 0},
 	  $class;
 
 	$self->step(24 * 3600);

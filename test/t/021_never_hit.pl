@@ -1,19 +1,18 @@
-# Who must never be retired, while retirement goes on all around them: a pool
-# that takes every session, cleaned up ten times a second on schedule and several
-# times a second by hand. Needs real replication, parallel queries, vacuum,
-# pg_cron where it is installed, and clients that no library would make.
+# Who must never be retired, while retirement goes on all around them: a pool that takes
+# every session, cleaned up ten times a second on schedule and several times a second by
+# hand. Needs real replication, parallel queries, vacuum, and clients that no library
+# would make.
 use strict;
 use warnings FATAL => 'all';
-use IPC::Open2;
 use IPC::Run;
 use PoolMonitor;
+use PoolMonitorNeverHit;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $clients = "$FindBin::RealBin/../clients";
-my $node    = new_server('never', <<'EOC', init => {allows_streaming => 'logical'});
+my $node = new_server('never', <<'EOC', init => {allows_streaming => 'logical'});
 pool_monitor.recycle_interval = 100ms
 pool_monitor.recycle_margin = 0
 pool_monitor.protected_roles = 'guarded'
@@ -24,60 +23,7 @@ max_prepared_transactions = 2
 max_worker_processes = 20
 EOC
 
-# A client of our own that answers each line with one line.
-sub client
-{
-	my ($program, @arguments) = @_;
-	my $self = bless {}, 'PoolMonitor::Holder';
-	$self->{pid} = open2($self->{out}, $self->{in}, python(), "$clients/$program", @arguments);
-	return $self;
-}
-
 sub value { return $node->safe_psql('postgres', $_[0]) }
-
-sub declare_all
-{
-	my ($server) = @_;
-	declare($server, <<'EOS');
-INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, pool_recycle, recycle_grace, recycle_mode)
-VALUES ('all', '%', 10000, 0, '1 s', '0', 'off')
-EOS
-	return;
-}
-
-sub recycle_mode
-{
-	my ($server, $mode) = @_;
-	declare($server, "UPDATE pool_monitor.pools SET recycle_mode = '$mode'");
-	return;
-}
-
-# Both, on schedule and by hand, have retired a session that has begun only now:
-# they came by everybody else who was there before.
-sub let_cycles_pass
-{
-	my ($server) = @_;
-	my $now = $server->safe_psql('postgres', 'SELECT clock_timestamp()');
-	wait_for(
-		$server,
-		<<"EOS", 'the canaries are retired, on schedule and by hand', 'recycle() schedule');
-SELECT string_agg(DISTINCT detail->>'by', ' ' ORDER BY detail->>'by') FROM pool_monitor.events
-WHERE event = 'retired' AND detail->>'application_name' = 'canary' AND (detail->>'backend_start')::timestamptz > '$now'
-EOS
-	return;
-}
-
-# A function that returns when the table gate is empty. Looking into it starts no
-# parallel workers.
-my $gate = <<'EOS';
-CREATE TABLE gate WITH (parallel_workers = 0) AS SELECT true AS shut;
-CREATE FUNCTION pass_gate(int) RETURNS bool LANGUAGE plpgsql PARALLEL SAFE AS $$
-BEGIN
-	WHILE EXISTS (SELECT FROM gate) LOOP PERFORM pg_sleep(0.02); END LOOP;
-	RETURN true;
-END $$;
-GRANT SELECT ON gate TO PUBLIC;
-EOS
 
 $node->safe_psql('postgres', <<'EOS');
 CREATE ROLE app LOGIN REPLICATION; CREATE ROLE other; CREATE ROLE guarded; CREATE ROLE boss LOGIN SUPERUSER;
@@ -209,39 +155,40 @@ CREATE TABLE published (t text);
 CREATE SUBSCRIPTION s CONNECTION '${\ ($publisher =~ s/'/''/gr)}=applies' PUBLICATION p WITH (create_slot = false, slot_name = 'applied', copy_data = false);
 EOS
 
-# what all of these should look like before it begins
 sub states { return "SELECT count(*) FROM pg_stat_activity WHERE $_[0]" }
-wait_for(
-	$node,
-	states("pid = $pid{copying_out} AND wait_event = 'ClientWrite' AND state = 'active'"),
-	'COPY TO STDOUT waits for its client', 1
-);
-wait_for(
-	$node,
-	states("pid = $pid{reads_nothing} AND wait_event = 'ClientWrite' AND state = 'idle'"),
-	'idle, but with an answer that its client does not read', 1
-);
-wait_for(
-	$node,
-	states("pid = $pid{full} AND wait_event = 'ClientRead' AND state = 'idle'"),
-	"idle, with $room answers that its client has not read", 1
-);
-wait_for($node, states("leader_pid = $pid{parallel}"), 'two parallel workers', 2);
-wait_for(
-	$node,
-	states("application_name = 'backup' AND wait_event = 'ClientWrite'"),
-	'a backup that nobody reads', 1
-);
-wait_for(
-	$node,
-	"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'",
-	'three receivers', 3
-);
-wait_for(
-	$node,
-	"SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'dirt'::regclass",
-	'a vacuum at work', 1
-);
+subtest 'what all of these should look like before it begins' => sub {
+	wait_for(
+		$node,
+		states("pid = $pid{copying_out} AND wait_event = 'ClientWrite' AND state = 'active'"),
+		'COPY TO STDOUT waits for its client', 1
+	);
+	wait_for(
+		$node,
+		states("pid = $pid{reads_nothing} AND wait_event = 'ClientWrite' AND state = 'idle'"),
+		'idle, but with an answer that its client does not read', 1
+	);
+	wait_for(
+		$node,
+		states("pid = $pid{full} AND wait_event = 'ClientRead' AND state = 'idle'"),
+		"idle, with $room answers that its client has not read", 1
+	);
+	wait_for($node, states("leader_pid = $pid{parallel}"), 'two parallel workers', 2);
+	wait_for(
+		$node,
+		states("application_name = 'backup' AND wait_event = 'ClientWrite'"),
+		'a backup that nobody reads', 1
+	);
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'",
+		'three receivers', 3
+	);
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'dirt'::regclass",
+		'a vacuum at work', 1
+	);
+};
 
 # Everybody who is to be there afterwards as before.
 my %leaves    = map { $_ => 1 } @retired, qw(prepared full away);
@@ -256,238 +203,151 @@ EOS
 my $before = value($everybody);
 note($before);
 kill 'STOP', $away->{pid};
+my $canaries;
+subtest 'and it comes' => sub {
+	recycle_mode($node, 'terminate');
+	$canaries = client('canaries.py', $node->host, $node->port, 4);
+	let_cycles_pass($node);
 
-# ---- and it comes ----
-
-recycle_mode($node, 'terminate');
-my $canaries = client('canaries.py', $node->host, $node->port, 4);
-let_cycles_pass($node);
-
-foreach (
-	@roles,
-	['copying_in',    0, 0, 0, 'kept: busy'],
-	['copying_out',   0, 0, 0, 'kept: busy'],
-	['function',      0, 0, 0, 'kept: busy'],
-	['parallel',      0, 0, 0, 'kept: busy'],
-	['cursor',        0, 0, 0, 'kept: in a transaction'],
-	['reads_nothing', 0, 0, 0, 'declined: not yet waiting for the client'],
-	['prepared',      0, 0, 0, 'retired'],
-	['full',          0, 0, 0, 'declined: answers not read by the client'],
-	['away',          0, 0, 0, 'retired']
-  )
-{
-	my ($name,   $fate)   = @$_[0, 4];
-	my ($action, $reason) = $fate =~ /(\w+)(?:: (.*))?/;
-	if ($action eq 'kept')
+	foreach (
+		@roles,
+		['copying_in',    0, 0, 0, 'kept: busy'],
+		['copying_out',   0, 0, 0, 'kept: busy'],
+		['function',      0, 0, 0, 'kept: busy'],
+		['parallel',      0, 0, 0, 'kept: busy'],
+		['cursor',        0, 0, 0, 'kept: in a transaction'],
+		['reads_nothing', 0, 0, 0, 'declined: not yet waiting for the client'],
+		['prepared',      0, 0, 0, 'retired'],
+		['full',          0, 0, 0, 'declined: answers not read by the client'],
+		['away',          0, 0, 0, 'retired']
+	  )
 	{
-		is(value("SELECT keep_reason FROM pool_monitor.sessions WHERE pid = $pid{$name}"),
-			$reason, "$name is kept: $reason");
-		is(
-			value(
-				"SELECT count(*) FROM pool_monitor.events WHERE pid = $pid{$name} AND event IN ('declined', 'retired')"
-			),
-			0,
-			'and was not asked'
-		);
-		next;
-	}
+		my ($name,   $fate)   = @$_[0, 4];
+		my ($action, $reason) = $fate =~ /(\w+)(?:: (.*))?/;
+		if ($action eq 'kept')
+		{
+			is(value("SELECT keep_reason FROM pool_monitor.sessions WHERE pid = $pid{$name}"),
+				$reason, "$name is kept: $reason");
+			is(
+				value(
+					"SELECT count(*) FROM pool_monitor.events WHERE pid = $pid{$name} AND event IN ('declined', 'retired')"
+				),
+				0,
+				'and was not asked'
+			);
+			next;
+		}
 
-	# two who ask at once may miss an answer, which is no other answer
+		# two who ask at once may miss an answer, which is no other answer
+		wait_for(
+			$node,
+			"SELECT string_agg(DISTINCT coalesce(detail->>'reason', event), ', ') FROM pool_monitor.events WHERE pid = $pid{$name} AND event = '$action' AND detail->>'reason' IS DISTINCT FROM 'no answer'",
+			"$name: $fate",
+			$reason // $action
+		);
+	}
+	is($talker->do("end $_"), 'ended 57P01', "$_: its client was told")
+	  foreach @retired, 'prepared';
+	is($talker->do("answers full $room"), $room,         'its answers can be read');
+	is($talker->do('end full'),           'ended 57P01', 'and then it is retired');
 	wait_for(
 		$node,
-		"SELECT string_agg(DISTINCT coalesce(detail->>'reason', event), ', ') FROM pool_monitor.events WHERE pid = $pid{$name} AND event = '$action' AND detail->>'reason' IS DISTINCT FROM 'no answer'",
-		"$name: $fate",
-		$reason // $action
+		states("pid = $pid{away}"),
+		'a session goes though nobody is there to be told', 0
 	);
-}
-is($talker->do("end $_"), 'ended 57P01', "$_: its client was told") foreach @retired, 'prepared';
-is($talker->do("answers full $room"), $room,         'its answers can be read');
-is($talker->do('end full'),           'ended 57P01', 'and then it is retired');
-wait_for($node, states("pid = $pid{away}"), 'a session goes though nobody is there to be told', 0);
-is(value(q{SELECT gid FROM pg_prepared_xacts}),
-	'p', 'a prepared transaction outlives the session that prepared it');
-$node->safe_psql('postgres', q{COMMIT PREPARED 'p'});
-kill 'CONT', $away->{pid};
-like($away->do('sql 0 SELECT 1'), qr/^error/, 'who comes back finds it gone');
+	is(value(q{SELECT gid FROM pg_prepared_xacts}),
+		'p', 'a prepared transaction outlives the session that prepared it');
+	$node->safe_psql('postgres', q{COMMIT PREPARED 'p'});
+	kill 'CONT', $away->{pid};
+	like($away->do('sql 0 SELECT 1'), qr/^error/, 'who comes back finds it gone');
+};
 
-# processes that are stopped while they are at rest: they are asked, both ways
-my @stopped = qw(stopped quitter half_stopped);
-recycle_mode($node, 'off');
-begin($_, 'app', '') foreach @stopped;
-kill 'STOP', @pid{@stopped};
-recycle_mode($node, 'terminate');
+subtest 'processes that are stopped while they are at rest are asked, both ways' => sub {
+	my @stopped = qw(stopped quitter half_stopped);
+	recycle_mode($node, 'off');
+	begin($_, 'app', '') foreach @stopped;
+	kill 'STOP', @pid{@stopped};
+	recycle_mode($node, 'terminate');
 
-# Counted, because events of so many declines are put together. As many as there are
-# sessions, and more: each of them was asked, by hand and on schedule.
-my $unanswered =
-  "SELECT coalesce((declined_reasons->>'no answer')::int, 0) FROM pool_monitor.pool_stats WHERE pool = 'all'";
-my $without = value($unanswered);
-wait_for($node, "SELECT ($unanswered) >= $without + 9", 'who is stopped does not answer');
-my $abandoned = "SELECT ended_abandoned FROM pool_monitor.pool_stats WHERE pool = 'all'";
-my $others    = value($abandoned);
-$talker->do('send stopped SELECT 42');
-kill 'CONT', $pid{stopped};
-is($talker->do('read stopped'),   42,   'who goes on, goes on with what came in meanwhile');
-is($talker->do('hangup quitter'), 'ok', 'another one loses its client');
-kill 'CONT', $pid{quitter};
-wait_for($node, states("pid = $pid{quitter}"), 'and so it ends', 0);
-is(value($abandoned), $others + 1, 'by itself');
-kill 'CONT', $pid{half_stopped};
-is($talker->do('end half_stopped'), 'ended 57P01', 'one that goes on, at rest, is asked again');
+	# Counted, because events of so many declines are put together. As many as there are
+	# sessions, and more: each of them was asked, by hand and on schedule.
+	my $unanswered =
+	  "SELECT coalesce((declined_reasons->>'no answer')::int, 0) FROM pool_monitor.pool_stats WHERE pool = 'all'";
+	my $without = value($unanswered);
+	wait_for($node, "SELECT ($unanswered) >= $without + 9", 'who is stopped does not answer');
+	my $abandoned = "SELECT ended_abandoned FROM pool_monitor.pool_stats WHERE pool = 'all'";
+	my $others    = value($abandoned);
+	$talker->do('send stopped SELECT 42');
+	kill 'CONT', $pid{stopped};
+	is($talker->do('read stopped'),   42,   'who goes on, goes on with what came in meanwhile');
+	is($talker->do('hangup quitter'), 'ok', 'another one loses its client');
+	kill 'CONT', $pid{quitter};
+	wait_for($node, states("pid = $pid{quitter}"), 'and so it ends', 0);
+	is(value($abandoned), $others + 1, 'by itself');
+	kill 'CONT', $pid{half_stopped};
+	is($talker->do('end half_stopped'), 'ended 57P01', 'one that goes on, at rest, is asked again');
+};
 
-# a login that took long begins over age, but it begins
-is(
-	$talker->do(
-		"enter knocker secret SELECT backend_start < '$knocked' FROM pg_stat_get_activity(pg_backend_pid())"
-	),
-	't',
-	'the login that was under way gets in, and its statement is answered'
-);
-is($talker->do('end knocker'), 'ended 57P01', 'then it is retired as any other');
-let_cycles_pass($node);
+subtest 'a login that took long begins over age, but it begins' => sub {
+	is(
+		$talker->do(
+			"enter knocker secret SELECT backend_start < '$knocked' FROM pg_stat_get_activity(pg_backend_pid())"
+		),
+		't',
+		'the login that was under way gets in, and its statement is answered'
+	);
+	is($talker->do('end knocker'), 'ended 57P01', 'then it is retired as any other');
+	let_cycles_pass($node);
+};
 
-# ---- who is still there, and works on ----
+subtest 'who is still there, and works on' => sub {
+	recycle_mode($node, 'off');
+	is(value($everybody), $before, 'all are there, the same processes');
+	$node->safe_psql('postgres', q{DELETE FROM gate; INSERT INTO published VALUES ('afterwards')});
+	is($talker->do('paste copying_in pasted'),    'ok', 'COPY FROM STDIN is finished');
+	is($talker->do('rows copying_out'),           5000, 'COPY TO STDOUT is finished');
+	is($talker->do('read function'),              't',  'the function returns');
+	is($talker->do('read parallel'),              200,  'the parallel query returns');
+	is($talker->do('answers reads_nothing 5000'), 5000, 'all answers can be read');
+	is($talker->do('sql cursor FETCH c'),         2,    'the cursor goes on');
+	is($talker->do('sql cursor COMMIT'),          'ok', 'and its transaction');
+	is($talker->do("sql $_ SELECT 42"),           42, "$_ works on") foreach @kept, 'idle_logical';
+	like($talker->do('sql idle_physical IDENTIFY_SYSTEM'), qr/^\d+$/, 'idle_physical works on');
+	is(
+		value('SELECT string_agg(t, $$ $$ ORDER BY t) FROM pasted'),
+		'pasted prepared',
+		'what was written is there'
+	);
 
-recycle_mode($node, 'off');
-is(value($everybody), $before, 'all are there, the same processes');
-$node->safe_psql('postgres', q{DELETE FROM gate; INSERT INTO published VALUES ('afterwards')});
-is($talker->do('paste copying_in pasted'),    'ok', 'COPY FROM STDIN is finished');
-is($talker->do('rows copying_out'),           5000, 'COPY TO STDOUT is finished');
-is($talker->do('read function'),              't',  'the function returns');
-is($talker->do('read parallel'),              200,  'the parallel query returns');
-is($talker->do('answers reads_nothing 5000'), 5000, 'all answers can be read');
-is($talker->do('sql cursor FETCH c'),         2,    'the cursor goes on');
-is($talker->do('sql cursor COMMIT'),          'ok', 'and its transaction');
-is($talker->do("sql $_ SELECT 42"),           42,   "$_ works on") foreach @kept, 'idle_logical';
-like($talker->do('sql idle_physical IDENTIFY_SYSTEM'), qr/^\d+$/, 'idle_physical works on');
-is(
-	value('SELECT string_agg(t, $$ $$ ORDER BY t) FROM pasted'),
-	'pasted prepared',
-	'what was written is there'
-);
+	my $lsn = value('SELECT pg_current_wal_flush_lsn()');
+	wait_for(
+		$node,
+		"SELECT write_lsn >= '$lsn' FROM pg_stat_replication WHERE application_name = 'receives'",
+		'WAL is received', 't'
+	);
+	ok($node->poll_query_until('subscriber', 'SELECT t FROM published', 'afterwards'),
+		'changes are applied');
+	my $looks = 10 * $PostgreSQL::Test::Utils::timeout_default;
+	usleep(100_000) while slurp_file("$folder/changes") !~ /afterwards/ && $looks-- > 0;
+	like(slurp_file("$folder/changes"), qr/afterwards/, 'and received');
+	my $bytes = 0;
+	while (my $n = sysread $backup_end, my $piece, 1 << 20) { $bytes += $n; }
+	ok($backup->finish, "the backup is complete: $bytes bytes");
+	$_->signal('INT'), $_->finish foreach $wal, $changes;
 
-my $lsn = value('SELECT pg_current_wal_flush_lsn()');
-wait_for(
-	$node,
-	"SELECT write_lsn >= '$lsn' FROM pg_stat_replication WHERE application_name = 'receives'",
-	'WAL is received', 't'
-);
-ok($node->poll_query_until('subscriber', 'SELECT t FROM published', 'afterwards'),
-	'changes are applied');
-my $looks = 10 * $PostgreSQL::Test::Utils::timeout_default;
-usleep(100_000) while slurp_file("$folder/changes") !~ /afterwards/ && $looks-- > 0;
-like(slurp_file("$folder/changes"), qr/afterwards/, 'and received');
-my $bytes = 0;
-while (my $n = sysread $backup_end, my $piece, 1 << 20) { $bytes += $n; }
-ok($backup->finish, "the backup is complete: $bytes bytes");
-$_->signal('INT'), $_->finish foreach $wal, $changes;
+	is(
+		value(
+			"SELECT string_agg(DISTINCT detail->>'application_name', ' ' ORDER BY detail->>'application_name') FROM pool_monitor.events WHERE event = 'retired'"
+		),
+		join(' ', sort qw(away canary full half_stopped knocker prepared stopped), @retired),
+		'nobody else was retired'
+	);
+};
 
-is(
-	value(
-		"SELECT string_agg(DISTINCT detail->>'application_name', ' ' ORDER BY detail->>'application_name') FROM pool_monitor.events WHERE event = 'retired'"
-	),
-	join(' ', sort qw(away canary full half_stopped knocker prepared stopped), @retired),
-	'nobody else was retired'
-);
 is(log_count($node, 'PANIC|TRAP|terminated by signal'), 0, 'nothing broke');
 $_->close foreach $canaries, $talker, $away;
-my $has_cron = value(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_cron'});
 $node->safe_psql('subscriber',
 	'ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s'
 );
 $node->stop;
-
-# ---- pg_cron ----
-
-# Jobs of pg_cron, as its background workers or as its connections, loaded before
-# or after us: one that takes its time, and one that calls recycle().
-sub jobs_go_on
-{
-	my ($server, $libraries, $workers) = @_;
-	my $runs = 'SELECT count(*) FROM cron.job_run_details WHERE status =';
-
-	$server->append_conf('postgresql.conf',
-		"shared_preload_libraries = '$libraries'\ncron.use_background_workers = $workers\n");
-	$server->safe_psql('postgres',
-		'DELETE FROM cron.job_run_details; INSERT INTO gate VALUES (true)');
-	$server->restart;
-	my $birds = client('canaries.py', $server->host, $server->port, 4, 0);
-	wait_for($server, "$runs 'running'", "$libraries: jobs that take long", 2);
-	my $pids = $server->safe_psql('postgres',
-		'SELECT string_agg(job_pid::text, $$,$$) FROM cron.job_run_details');
-	my $jobs =
-	  "SELECT pid, backend_type, backend_start FROM pg_stat_activity WHERE pid IN ($pids) OR backend_type = 'pg_cron launcher' ORDER BY pid";
-	my $before = $server->safe_psql('postgres', $jobs);
-	note($before);
-	let_cycles_pass($server);
-	is($server->safe_psql('postgres', $jobs), $before, 'they are still there');
-	$server->safe_psql('postgres', 'DELETE FROM gate');
-	wait_for($server, "$runs 'succeeded'", 'and succeed', 2);
-	is($server->safe_psql('postgres', "$runs 'failed'"),      0, 'none failed');
-	is(log_count($server, 'PANIC|TRAP|terminated by signal'), 0, 'nothing broke');
-	$birds->close;
-	return;
-}
-
-sub job
-{
-	my ($server, $role, $command) = @_;
-	$server->safe_psql(
-		'postgres',
-		"SELECT cron.schedule('\@reboot', \$job\$ $command \$job\$)",
-		extra_params => ['-U', $role]
-	);
-	return;
-}
-
-SKIP:
-{
-	skip 'pg_cron is not installed', 1 unless $has_cron;
-
-	my $cron = PostgreSQL::Test::Cluster->new('cron');
-	$cron->init;
-	$cron->append_conf('postgresql.conf', <<"EOC");
-shared_preload_libraries = 'pg_cron,pool_monitor'
-cron.host = '${\ $cron->host}'
-pool_monitor.sample_interval = 50ms
-pool_monitor.recycle_interval = 100ms
-pool_monitor.recycle_margin = 0
-log_min_messages = log
-EOC
-	$cron->start;
-	$cron->safe_psql('postgres', <<'EOS');
-CREATE EXTENSION pool_monitor; CREATE EXTENSION pg_cron;
-CREATE ROLE app LOGIN; CREATE ROLE cleaner LOGIN IN ROLE pg_signal_backend;
-GRANT USAGE ON SCHEMA cron TO app, cleaner;
-EOS
-	$cron->safe_psql('postgres', $gate);
-	declare_all($cron);
-	recycle_mode($cron, 'terminate');
-	job($cron, 'app', 'SELECT pass_gate(1)');
-	job($cron, 'cleaner',
-		'DO $$ BEGIN WHILE EXISTS (SELECT FROM gate) LOOP PERFORM pool_monitor.recycle(dry_run => false); PERFORM pg_sleep(0.2); END LOOP; END $$'
-	);
-	jobs_go_on($cron, 'pg_cron,pool_monitor', 'on');
-	jobs_go_on($cron, 'pool_monitor,pg_cron', 'off');
-
-	# a job each second: pg_cron 1.5 and later
-	my $version =
-	  $cron->safe_psql('postgres',
-		q{SELECT extversion FROM pg_extension WHERE extname = 'pg_cron'});
-	if ($version =~ /^1\.([5-9]|\d\d)/)
-	{
-		$cron->safe_psql('postgres', 'DELETE FROM cron.job_run_details');
-		$cron->safe_psql(
-			'postgres',
-			q{SELECT cron.schedule('1 second', 'SELECT count(*) FROM pool_monitor.recycle(dry_run => false)')},
-			extra_params => ['-U', 'cleaner']
-		);
-		wait_for(
-			$cron,
-			q{SELECT count(*) > 2 FROM cron.job_run_details WHERE status = 'succeeded'},
-			'a job each second that retires sessions'
-		);
-	}
-	$cron->stop;
-}
 done_testing();

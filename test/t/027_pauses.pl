@@ -5,7 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 use IO::Socket::UNIX;
 use IPC::Run;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query holder);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -22,19 +22,6 @@ my $hba = slurp_file($node->data_dir . '/pg_hba.conf');
 unlink $node->data_dir . '/pg_hba.conf';
 $node->append_conf('pg_hba.conf', "local all locked scram-sha-256\n$hba");
 $node->reload;
-
-sub value { return $node->safe_psql('postgres', $_[0]) }
-
-sub holder
-{
-	my ($name, $user, $sessions) = @_;
-	return PoolMonitor::Holder->new(
-		$node,
-		application_name => $name,
-		user             => $user,
-		sessions         => $sessions
-	);
-}
 
 # Matched by its name alone: anybody can bear it. The canary's is for clean_ups_pass().
 sub pool
@@ -53,8 +40,8 @@ sub clean_ups_pass
 {
 	my ($what)  = @_;
 	my $retired = "SELECT retired FROM pool_monitor.pool_stats WHERE pool = 'canary'";
-	my $now     = value($retired);
-	my $canary  = holder('canary', 'app', 1);
+	my $now     = query($node, $retired);
+	my $canary  = holder($node, 'canary', user => 'app', sessions => 1);
 	wait_for($node, $retired, $what, $now + 1);
 	$canary->close;
 	return;
@@ -63,7 +50,7 @@ sub clean_ups_pass
 sub pauses
 {
 	my ($where) = @_;
-	return value(
+	return query($node,
 		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND $where");
 }
 
@@ -72,7 +59,7 @@ sub goes_on
 {
 	my ($pool, $more, $what) = @_;
 	my $stats = "FROM pool_monitor.pool_stats WHERE pool = '$pool'";
-	my $now   = value("SELECT retired $stats");
+	my $now   = query($node, "SELECT retired $stats");
 	wait_for($node, "SELECT retired >= $now + $more $stats", $what);
 	return;
 }
@@ -119,10 +106,10 @@ sub leave
 
 # psql's own connections are a few; half of what is usable is 28
 pool('owner', '10 s');
-my $owner = holder('owner', 'app', 20);
+my $owner = holder($node, 'owner', user => 'app', sessions => 20);
 goes_on('owner', 1, 'retirement begins');
 my $refused = "SELECT refused FROM pool_monitor.pool_stats WHERE pool = 'owner'";
-my $before  = value($refused);
+my $before  = query($node, $refused);
 knock_until_refused();
 pop @hanging foreach 1 .. 5;    # room for this test
 wait_for(
@@ -137,10 +124,10 @@ $owner->close;
 
 # the rest may be logins that hang: one refusal is not enough, refusals that last are
 pool('owner', '1 day');
-my $many = holder('owner', 'app', 32);
+my $many = holder($node, 'owner', user => 'app', sessions => 32);
 knock_until_refused();
 pop @hanging foreach 1 .. 5;
-$before = value($refused);
+$before = query($node, $refused);
 clean_ups_pass('clean-ups that have seen it');
 is(pauses('true'), 0, 'one refusal, half of the slots being sessions: no pause');
 
@@ -185,7 +172,7 @@ sub storm
 }
 
 pool('named', '20 s');
-my $named = holder('named', 'app', 30);
+my $named = holder($node, 'named', user => 'app', sessions => 30);
 goes_on('named', 1, 'retirement begins');
 my $strange = storm('named', 'stranger');
 wait_for(
@@ -208,7 +195,7 @@ wait_for(
 $own->kill_kill;
 
 # more roles than there are places to remember one
-my @others = map { holder('named', $_, 1) } @strangers;
+my @others = map { holder($node, 'named', user => $_, sessions => 1) } @strangers;
 wait_for(
 	$node,
 	"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'named' AND usename LIKE 'stranger%'",
@@ -216,14 +203,16 @@ wait_for(
 	0
 );
 is(
-	value(
+	query(
+		$node,
 		"SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'named' AND usename = 'app' AND stale"
 	),
 	'scheduled retirement pauses',
 	"the owner's are not: its pause is not forgotten"
 );
 is(
-	value(
+	query(
+		$node,
 		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed' AND pool = 'named'"
 	),
 	0,

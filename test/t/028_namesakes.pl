@@ -3,7 +3,7 @@
 # something, of several roles, and a worker that acts.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT holder);
 use Test::More;
 
 my $node = new_server('namesakes',
@@ -11,17 +11,6 @@ my $node = new_server('namesakes',
 $node->safe_psql('postgres',
 	'CREATE ROLE app LOGIN; CREATE ROLE stranger LOGIN; GRANT TEMPORARY ON DATABASE postgres TO app'
 );
-
-sub holder
-{
-	my ($name, $user, $sessions) = @_;
-	return PoolMonitor::Holder->new(
-		$node,
-		application_name => $name,
-		user             => $user,
-		sessions         => $sessions
-	);
-}
 
 sub row
 {
@@ -42,7 +31,7 @@ sub connections
 # base comes and goes.
 sub time_passes
 {
-	my $canary = holder('canary', 'app', 4);
+	my $canary = holder($node, 'canary', user => 'app', sessions => 4);
 	wait_for($node, connections('canary', 'app'), 'clean-ups pass', 1);
 	$canary->close;
 	return;
@@ -57,8 +46,8 @@ declare(
 );
 
 # a stranger's sessions, which LISTEN, are above a base that is the owner's
-my $owner    = holder('named', 'app',      5);
-my $stranger = holder('named', 'stranger', 4);
+my $owner    = holder($node, 'named', user => 'app',      sessions => 5);
+my $stranger = holder($node, 'named', user => 'stranger', sessions => 4);
 $stranger->do("sql $_ LISTEN c") foreach 0 .. 3;
 time_passes();
 is($node->safe_psql('postgres', connections('named', 'app')),
@@ -75,15 +64,15 @@ is(
 );
 
 # the owner's own above base go, and only these
-my $more = holder('named', 'app', 3);
+my $more = holder($node, 'named', user => 'app', sessions => 3);
 wait_for($node, connections('named', 'app'), "the owner's own go", 5);
 time_passes();
 is($node->safe_psql('postgres', connections('named', 'app')), 5, 'down to base and no further');
 $_->close foreach $owner, $stranger, $more;
 
 # what LISTENs does not count above base, from the beginning
-my $free   = holder('own', 'app', 3);
-my $listen = holder('own', 'app', 4);
+my $free   = holder($node, 'own', user => 'app', sessions => 3);
+my $listen = holder($node, 'own', user => 'app', sessions => 4);
 $listen->do("sql $_ LISTEN c") foreach 0 .. 3;
 time_passes();
 is($node->safe_psql('postgres', connections('own', 'app')), 7, 'nobody goes for those that stay');
@@ -92,14 +81,14 @@ wait_for($node, connections('own', 'app'), 'those that stay no longer are sent a
 $_->close foreach $free, $listen;
 
 # nor does what has declined; and it is found out when it could go after all
-my $locked = holder('pinned', 'app', 4);
+my $locked = holder($node, 'pinned', user => 'app', sessions => 4);
 $locked->do("sql $_ SELECT pg_advisory_lock($_)") foreach 0 .. 3;
 wait_for(
 	$node,
 	"SELECT declined >= 4 FROM pool_monitor.pool_stats WHERE pool = 'pinned'",
 	'all have declined'
 );
-$free = holder('pinned', 'app', 5);
+$free = holder($node, 'pinned', user => 'app', sessions => 5);
 wait_for($node, connections('pinned', 'app'), 'three stay besides those that cannot go', 7);
 time_passes();
 is($node->safe_psql('postgres', connections('pinned', 'app')), 7, 'and no fewer');

@@ -4,8 +4,8 @@
 use strict;
 use warnings FATAL => 'all';
 use IPC::Run;
-use POSIX ();
-use PoolMonitor;
+use POSIX       ();
+use PoolMonitor qw(:DEFAULT query holder);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -32,19 +32,6 @@ END \$\$;
 EOS
 $node->safe_psql('postgres', "GRANT guards TO b$roles");
 
-sub value { return $node->safe_psql('postgres', $_[0]) }
-
-sub holder
-{
-	my ($name, $user, $sessions) = @_;
-	return PoolMonitor::Holder->new(
-		$node,
-		application_name => $name,
-		user             => $user,
-		sessions         => $sessions
-	);
-}
-
 sub connections
 {
 	my ($user) = @_;
@@ -52,7 +39,7 @@ sub connections
 	  "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'many' AND usename = '$user'";
 }
 
-my $worker = value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
+my $worker = query($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
 
 # s of processor time that the worker has used
 sub worker_time
@@ -80,15 +67,15 @@ INSERT INTO pool_monitor.pools (name, application_name, pool_size, pool_recycle,
 VALUES ('many', 'many', 10, '1 s', '0', 'terminate');
 INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow) VALUES ('tick', 'tick', 1, 0);
 EOS
-my %holder = map { $_ => holder('many', $_, 3) } 'many_a', 'many_b';
+my %holder = map { $_ => holder($node, 'many', user => $_, sessions => 3) } 'many_a', 'many_b';
 my $begin  = time;
 my $used   = worker_time();
-$holder{plain} = holder('many', 'plain', 2);
+$holder{plain} = holder($node, 'many', user => 'plain', sessions => 2);
 wait_for($node, connections('plain'), 'who is a member of little is retired beside them', 0);
 
 foreach (1 .. 3)
 {
-	my $canary = holder('many', 'plain', 1);
+	my $canary = holder($node, 'many', user => 'plain', sessions => 1);
 	wait_for($node, connections('plain'), 'again and again', 0);
 	$canary->close;
 }
@@ -96,29 +83,30 @@ foreach (1 .. 3)
 # at the most 40 ms for roles in each 100, however slow the machine is
 note('processor time, s: ', worker_time() - $used, ' of ', time - $begin);
 cmp_ok(worker_time() - $used, '<', 0.6 * (time - $begin), 'the worker is not busy with roles');
-is(value(connections('many_b')), 3, 'who is protected by one in thousands stays');
+is(query($node, connections('many_b')), 3, 'who is protected by one in thousands stays');
 $churn->kill_kill;
 
 # ---- and then no more ----
 
 wait_for($node, connections('many_a'), 'who is a member of thousands is retired in the end', 0);
-is(value(connections('many_b')), 3, 'who is protected by one of them is not');
+is(query($node, connections('many_b')), 3, 'who is protected by one of them is not');
 is(
-	value(
+	query(
+		$node,
 		"SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'many' AND usename = 'many_b'"
 	),
 	'protected role',
 	'which sessions knows, too'
 );
-value("REVOKE guards FROM b$roles");
+query($node, "REVOKE guards FROM b$roles");
 wait_for($node, connections('many_b'), 'until it is no longer', 0);
 
 # ---- a catalog that is locked ----
 
 my $locker = PoolMonitor::Holder->new($node, application_name => 'locker', sessions => 1);
 $holder{plain}->close;
-$holder{plain} = holder('many', 'plain', 1);
-my $tick = holder('tick', 'plain', 1);
+$holder{plain} = holder($node, 'many', user => 'plain', sessions => 1);
+my $tick = holder($node, 'tick', user => 'plain', sessions => 1);
 $locker->do('sql 0 BEGIN');
 $locker->do('sql 0 LOCK pg_catalog.pg_auth_members IN ACCESS EXCLUSIVE MODE');
 
@@ -135,14 +123,14 @@ sub count_of
 # each is a look at all sessions later, and there is one at roles between two of them
 foreach my $n (1 .. 2)
 {
-	my $second = holder('tick', 'plain', 1);
+	my $second = holder($node, 'tick', user => 'plain', sessions => 1);
 	wait_for($node, count_of('over_budget'), 'it goes on sampling', $n);
-	is(value("SELECT count(*) FROM pg_locks WHERE pid = $worker AND NOT granted"),
+	is(query($node, "SELECT count(*) FROM pg_locks WHERE pid = $worker AND NOT granted"),
 		0, 'and waits for nobody');
 	$second->close;
 	wait_for($node, count_of('back_in_budget'), 'for as long as it lasts', $n);
 }
-is(value(connections('plain')), 1, 'but retires nobody whom it cannot look up');
+is(query($node, connections('plain')), 1, 'but retires nobody whom it cannot look up');
 $locker->do('sql 0 ROLLBACK');
 wait_for($node, connections('plain'), 'which it does then', 0);
 
@@ -155,7 +143,7 @@ INSERT INTO pool_monitor.pools (name, application_name, pool_size, pool_recycle,
 VALUES ('hand', 'hand', 10, '1 s', '0');
 EOS
 my $stale = "SELECT stale FROM pool_monitor.budgets WHERE pool = 'hand'";
-my $late  = holder('hand', 'late', 2);
+my $late  = holder($node, 'hand', user => 'late', sessions => 2);
 wait_for($node, $stale, 'two are stale', 2);
 my $by_hand = $node->basedir . '/by_hand.sql';
 append_to_file($by_hand, <<'EOS');
@@ -168,11 +156,11 @@ my $recycler = IPC::Run::start(
 	['psql', '-XqAt', '-h', $node->host, '-p', $node->port, '-f', $by_hand, 'postgres'],
 	'>', \my $recycled, '2>&1');
 wait_for($node, 'SELECT count(*) FROM steps', 'it knows the one role', 1);
-my $other = holder('hand', 'other', 2);
+my $other = holder($node, 'hand', user => 'other', sessions => 2);
 wait_for($node, $stale, 'four are stale', 4);
 $locker->do('sql 0 BEGIN');
 $locker->do('sql 0 LOCK pg_catalog.pg_auth_members IN ACCESS EXCLUSIVE MODE');
-value('INSERT INTO steps VALUES (2)');
+query($node, 'INSERT INTO steps VALUES (2)');
 wait_for(
 	$node,
 	"SELECT count(*) FROM pg_locks WHERE relation = 'pg_auth_members'::regclass AND NOT granted",

@@ -1,0 +1,83 @@
+# What pool_monitor advises of pools with a past, replayed into the history by a library
+# of the tests (test/modules), or with sessions that are real.
+package PoolMonitorAdvice;
+
+use strict;
+use warnings FATAL => 'all';
+use Exporter 'import';
+use PoolMonitor qw(:DEFAULT query insert_pool);
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(query advice_server row pools replay advice holder);
+
+# It has 79 slots for ordinary roles, and a budget of 65.
+sub advice_server
+{
+	my ($name) = @_;
+	my $node = new_server($name,
+		"max_connections = 82\nsuperuser_reserved_connections = 3\npool_monitor.connection_budget = 65\npool_monitor.recycle_interval = 1h\nlisten_addresses = '127.0.0.1,::1'\n"
+	);
+	query($node, 'CREATE ROLE app LOGIN; CREATE ROLE watcher LOGIN IN ROLE pg_read_all_stats');
+	create_replay($node);
+	return $node;
+}
+
+# Columns that are not given are such that nothing is to be said of the pool.
+sub row
+{
+	my ($name, %columns) = @_;
+	return insert_pool($name, pool_recycle => "'30 min'", %columns);
+}
+
+# These and no others.
+sub pools
+{
+	my ($node, @rows) = @_;
+	declare($node, join '', 'DELETE FROM pool_monitor.pools;', @rows);
+	return;
+}
+
+# Minutes of the past, all alike; several calls come to be of the same minutes. The
+# worker goes on with the last one of them, so averages are a little less exact.
+my @past =
+  qw(connections max_connections busy max_busy connects disconnects refused transactions overflow exhausted);
+
+sub replay
+{
+	my ($node, @calls) = @_;
+	my $sql = join ";\n", map {
+		my ($pool, $minutes, %figures) = @$_;
+		"SELECT replay_history('$pool', $minutes, "
+		  . join(', ', map { $figures{$_} // 0 } @past) . ')'
+	} @calls;
+	my $minute = 'SELECT EXTRACT(minute FROM clock_timestamp())';
+	foreach (1 .. 3)
+	{
+		my $before = $node->safe_psql('postgres', $minute);
+		$node->safe_psql('postgres', $sql);
+		return if $before eq $node->safe_psql('postgres', $minute);
+	}
+	die "a replay takes longer than a minute\n";
+}
+
+sub advice
+{
+	my ($node, $columns, $where) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT $columns FROM pool_monitor.advice WHERE topic = '$where'" =~
+		  s/topic = '(\w+) of (\w+)'/topic = '$1' AND pool = '$2'/r);
+}
+
+sub holder
+{
+	my ($node, $name, $sessions, %more) = @_;
+	return PoolMonitor::Holder->new(
+		$node,
+		application_name => $name,
+		user             => 'app',
+		sessions         => $sessions,
+		%more
+	);
+}
+
+1;

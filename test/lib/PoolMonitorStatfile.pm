@@ -1,0 +1,277 @@
+# The file of statistics, read and written byte by byte, with CRCs that are right;
+# and servers that write it and read it, in good order or after a crash.
+package PoolMonitorStatfile;
+
+use strict;
+use warnings FATAL => 'all';
+use Exporter 'import';
+use PoolMonitor qw(:DEFAULT query);
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+our @EXPORT = qw(HEADER_SIZE file_of contents put_contents field with_field flipped sealed
+  crc32c body_of bucket_row with_history until_true wait_until_running wait_for_save worker_works
+  set stats statfile_server $not_used $not_written $disorder $foreign $worker $since_start
+  $events $balanced);
+
+# ---- the file; see src/statfile/statformat.h ----
+
+# magic, format and major, system_identifier, inode, saved_at, last_event,
+# body_length: eight bytes each; body_crc, complete, unused, crc: four bytes each
+use constant HEADER_SIZE => 7 * 8 + 4 * 4;
+
+# where in the header
+my %at = (
+	magic             => [0,  'Q'],
+	format            => [8,  'L'],
+	major             => [12, 'L'],
+	system_identifier => [16, 'Q'],
+	inode             => [24, 'Q'],
+	saved_at          => [32, 'q'],
+	last_event        => [40, 'Q'],
+	body_length       => [48, 'Q'],
+	body_crc          => [56, 'L'],
+	complete          => [60, 'L'],
+	unused            => [64, 'L'],
+	crc               => [68, 'L']
+);
+
+# kinds of records, and what they begin with
+use constant {RECORD_RING => 1, RECORD_SERIES => 2};
+use constant SERIES_RECORD => 'a64 L L';                        # name, ring, count
+use constant BUCKET        => 'd d L l l L L L L L L L L x4';
+
+# Times of PostgreSQL count from 2000 on, in microseconds.
+use constant EPOCH => 946_684_800;
+
+sub file_of { my ($server) = @_; return $server->data_dir . '/pg_stat/pool_monitor.stat' }
+
+# undef when it is not there
+sub contents
+{
+	my ($path) = @_;
+	open my $file, '<:raw', $path or return undef;
+	local $/;
+	my $data = <$file>;
+	close $file;
+	return $data // '';
+}
+
+sub put_contents
+{
+	my ($path, $data) = @_;
+	open my $file, '>:raw', $path or die "$path: $!";
+	print {$file} $data;
+	close $file or die "$path: $!";
+	return;
+}
+
+sub field
+{
+	my ($data,   $name) = @_;
+	my ($offset, $type) = @{$at{$name}};
+	return unpack $type, substr($data, $offset, 8);
+}
+
+# A copy in which a field of the header is another.
+sub with_field
+{
+	my ($data, $name, $value) = @_;
+	my ($offset, $type) = @{$at{$name}};
+	my $bytes = pack $type, $value;
+	substr($data, $offset, length $bytes) = $bytes;
+	return $data;
+}
+
+sub flipped
+{
+	my ($data, $position) = @_;
+	substr($data, $position, 1) ^= "\xff";
+	return $data;
+}
+
+my @crc_table = map {
+	my $crc = $_;
+	$crc = $crc & 1 ? ($crc >> 1) ^ 0x82F63B78 : $crc >> 1 for 1 .. 8;
+	$crc;
+} 0 .. 255;
+
+sub crc32c
+{
+	my ($data) = @_;
+	my $crc = 0xFFFFFFFF;
+	$crc = ($crc >> 8) ^ $crc_table[($crc ^ $_) & 0xFF] foreach unpack 'C*', $data;
+	return $crc ^ 0xFFFFFFFF;
+}
+
+sub body_of { my ($data) = @_; return substr($data, HEADER_SIZE) }
+
+# With lengths and CRCs that are right.
+sub sealed
+{
+	my ($data) = @_;
+	$data = with_field($data, 'body_length', length body_of($data));
+	$data = with_field($data, 'body_crc',    crc32c(body_of($data)));
+	return with_field($data, 'crc', crc32c(substr($data, 0, $at{crc}[0])));
+}
+
+# A stretch of history in which every number is another, by this one.
+sub bucket
+{
+	my ($n) = @_;
+	return pack BUCKET, 60e6 * $n, 30e6 * $n, 60_000, (map { $n + $_ } 10, 20, 30, 40, 50, 60, 70),
+	  3000,
+	  2000, 1000;
+}
+
+# and how the view has it, after bucket_start
+sub bucket_row
+{
+	my ($n) = @_;
+	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60, 70), 3, 2, 1;
+}
+
+# A copy in which a ring has these starts, and each pool these stretches.
+sub with_history
+{
+	my ($data, $ring, @starts) = @_;
+	my $body    = body_of($data);
+	my $new     = '';
+	my $buckets = join '', map { bucket($_) } 1 .. @starts;
+	while ($body ne '')
+	{
+		my ($kind, $length) = unpack 'L L', $body;
+		my $record = substr($body, 8, $length);
+		$body = substr($body, 8 + $length);
+		if ($kind == RECORD_RING && unpack('L', $record) == $ring)
+		{
+			$record = pack 'L L q*', $ring, scalar @starts,
+			  map { ($_ - EPOCH) * 1_000_000 } @starts;
+		}
+		elsif ($kind == RECORD_SERIES && (unpack SERIES_RECORD, $record)[1] == $ring)
+		{
+			my ($name) = unpack SERIES_RECORD, $record;
+			$record = pack(SERIES_RECORD, $name, $ring, scalar @starts) . $buckets;
+		}
+		$new .= pack('L L', $kind, length $record) . $record;
+	}
+	return sealed(substr($data, 0, HEADER_SIZE) . $new);
+}
+
+# ---- waiting ----
+
+sub until_true
+{
+	my ($condition) = @_;
+	my $deadline = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
+	while (Time::HiRes::time() < $deadline)
+	{
+		return 1 if $condition->();
+		Time::HiRes::usleep(10_000);
+	}
+	return 0;
+}
+
+# Waits until the worker has read the file at its start, and written it again.
+# Nobody connects meanwhile.
+sub wait_until_running
+{
+	my ($server) = @_;
+	return until_true(
+		sub {
+			my $data = contents(file_of($server));
+			return defined $data && length $data > HEADER_SIZE && field($data, 'complete') == 0;
+		}
+	);
+}
+
+# Waits until the file has what is there now.
+sub wait_for_save
+{
+	my ($server, $what) = @_;
+	my $now = (Time::HiRes::time() - EPOCH) * 1_000_000;
+	ok(
+		until_true(
+			sub {
+				my $data = contents(file_of($server));
+				return
+				  defined $data && length $data > HEADER_SIZE && field($data, 'saved_at') > $now;
+			}
+		),
+		$what
+	);
+	return;
+}
+
+# Waits until the worker has been at work for so many seconds more.
+sub worker_works
+{
+	my ($server, $seconds) = @_;
+	my $seen =
+	  "SELECT coalesce(sum(seen), 0) FROM pool_monitor.history WHERE pool = '(server)' AND resolution = '1 minute'";
+	my $before = $server->safe_psql('postgres', $seen);
+	$server->poll_query_until('postgres', "SELECT ($seen) >= $before + $seconds")
+	  or die "the worker does not work\n";
+	return;
+}
+
+# ---- asking ----
+
+our $not_used = qr/WARNING:  pool_monitor does not use its file of statistics/;
+our $not_written =
+  qr/pool_monitor could not write its statistics to "pg_stat\/pool_monitor.stat": /;
+our $disorder = 'the server did not shut down in good order';
+our $foreign  = q{it belongs to another server or to a copy's original};
+
+our $worker      = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'";
+our $since_start = "seq >= (SELECT max(seq) FROM pool_monitor.events WHERE event = 'started')";
+our $events =
+  "SELECT string_agg(event || coalesce(': ' || (detail ->> 'reason'), ''), ', ' ORDER BY seq) FROM pool_monitor.events WHERE event IN ('started', 'statistics_lost') AND $since_start";
+our $balanced =
+  'SELECT bool_and(connects - disconnects = connections) FROM pool_monitor.pool_stats';
+
+# Rows of pool_stats, by name, without some columns. average_busy goes on falling.
+sub stats
+{
+	my ($names, @without) = @_;
+	my $list    = join ', ', map { "'$_'" } @$names;
+	my $without = join ', ', map { "'$_'" } 'average_busy', @without;
+	return
+	  "SELECT coalesce(jsonb_agg(to_jsonb(s) - ARRAY[$without] ORDER BY coalesce(pool, application_name))::text, 'none') FROM pool_monitor.pool_stats s WHERE coalesce(pool, application_name) IN ($list)";
+}
+
+# ---- the server ----
+
+# It has room for few sessions, a role "app", and two pools with a history.
+sub statfile_server
+{
+	my ($name) = @_;
+	my $node = new_server(
+		$name, "restart_after_crash = on
+max_connections = 16
+log_min_messages = warning
+timezone = 'UTC'
+", init => {allows_streaming => 1}
+	);
+	query($node, 'CREATE ROLE app LOGIN');
+	declare($node,
+		"INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace) VALUES ('app', 'app', '1 s', '0'), ('alive', 'alive', NULL, '0')"
+	);
+	wait_for(
+		$node,
+		"SELECT count(DISTINCT pool) FROM pool_monitor.history WHERE pool IN ('app', 'alive') AND seen > 0",
+		'the history has both pools',
+		'2'
+	);
+	return $node;
+}
+
+sub set
+{
+	my ($server, @settings) = @_;
+	$server->append_conf('postgresql.conf', join('', map { "pool_monitor.$_\n" } @settings));
+	return;
+}
+
+1;

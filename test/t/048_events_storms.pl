@@ -1,0 +1,82 @@
+# Connect storms as events: those of a declared pool and of an application that is not,
+# when they begin and when they are over, and no others. Needs clients that connect
+# anew all the time.
+use strict;
+use warnings FATAL => 'all';
+use IPC::Run;
+use PoolMonitor;
+use PoolMonitorEvents;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $timeout = $PostgreSQL::Test::Utils::timeout_default;
+my $node    = events_server('storms');
+
+# Two clients that connect anew for each transaction, one declared and one not; and two
+# that open all they have once. Three of a client's threads keep to their rate where one
+# would have to wait for its turn, and no faster.
+my $storm_script = $node->basedir . '/storm.sql';
+append_to_file($storm_script, "SELECT 1;\n");
+my %storm;
+foreach my $name ('storm', 'stampede')
+{
+	local $ENV{PGAPPNAME} = $name;
+	my ($out, $err) = ('', '');
+	$storm{$name} = IPC::Run::start(
+		[
+			'pgbench', '-n',          '-C', '-c', '3', '-j', '3', '-R', '40', '-T', 10 * $timeout,
+			'-f',      $storm_script, '-d', $node->connstr('postgres') . ' user=client'
+		],
+		'>',
+		\$out,
+		'2>',
+		\$err
+	);
+}
+my $burst = holder($node, 'burst', sessions => 30);
+my $crowd = holder($node, 'crowd', sessions => 30);
+
+my $connects =
+  "(SELECT s.connects FROM pool_monitor.pool_stats s WHERE coalesce(s.pool, s.application_name) = coalesce(e.pool, e.application_name))";
+
+subtest 'storms have been noticed' => sub {
+	wait_for_events($node, "event = 'storm' AND pool = 'storm' AND application_name IS NULL",
+		1, 'a storm in a declared pool');
+	wait_for_events($node, "event = 'storm' AND pool IS NULL AND application_name = 'stampede'",
+		1, 'a storm of an application that is not declared');
+	foreach my $name ('storm', 'stampede')
+	{
+		$storm{$name}->kill_kill;
+	}
+	is(
+		query(
+			$node,
+			"SELECT coalesce(e.pool, e.application_name), (e.detail->>'connects_per_second')::numeric * 10 > 20,
+			(e.detail->>'connects')::numeric <= $connects, coalesce((e.detail->>'normal')::numeric, 0) < (e.detail->>'connects_per_second')::numeric / 5
+		FROM pool_monitor.events e WHERE event = 'storm' AND $other_client ORDER BY 1"
+		),
+		"stampede|t|t|t\nstorm|t|t|t",
+		'no storm where an application opened all it may have, once; the others with their figures'
+	);
+};
+
+# Nothing else was one, but perhaps this test itself.
+subtest 'the storms are over' => sub {
+	wait_for_events($node, "event = 'storm_over' AND $other_client", 2, 'the storms are over');
+	is(
+		query(
+			$node, "SELECT coalesce(e.pool, e.application_name),
+			(e.detail->>'connects')::numeric >= (SELECT (b.detail->>'connects')::numeric FROM pool_monitor.events b WHERE b.event = 'storm' AND coalesce(b.pool, b.application_name) = coalesce(e.pool, e.application_name)),
+			(e.detail->>'connects')::numeric <= $connects,
+			(e.detail->>'seconds')::numeric BETWEEN 1 AND extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM pool_monitor.events))
+		FROM pool_monitor.events e WHERE event = 'storm_over' AND $other_client ORDER BY 1"
+		),
+		"stampede|t|t|t\nstorm|t|t|t",
+		'how many connects they were, in how long'
+	);
+	is(number_of($node, "event = 'storm' AND $other_client"), '2', 'each storm was told of once');
+};
+
+$_->close foreach ($burst, $crowd);
+is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
+done_testing();

@@ -1,0 +1,122 @@
+# The checklist: each item passes, warns and fails where it should. Needs settings that
+# are the whole server's, sessions, and a past that is replayed, which regress has not.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PoolMonitorAdvice;
+use Test::More;
+
+my $node = advice_server('checklist');
+
+sub item
+{
+	my ($n) = @_;
+	return "SELECT status FROM pool_monitor.checklist WHERE item = $n";
+}
+
+sub items
+{
+	my ($node, @items) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT string_agg(item || ' ' || status, ', ' ORDER BY item) FROM pool_monitor.checklist WHERE item IN ("
+		  . join(',', @items)
+		  . ')');
+}
+
+subtest 'what is declared' => sub {
+	pools($node);
+	is(
+		items($node, 1 .. 5, 7),
+		'1 fail, 2 unknown, 3 unknown, 4 unknown, 5 unknown, 7 unknown',
+		'nothing is declared'
+	);
+	pools(
+		$node,
+		row(
+			'p',
+			pool_size    => 10,
+			max_overflow => 10,
+			pool_recycle => "'1 h'",
+			pre_ping     => 'false',
+			echo_pool    => 'true'
+		)
+	);
+	is(
+		items($node, 2, 3, 4, 5),
+		'2 warn, 3 warn, 4 warn, 5 pass',
+		'pool_recycle, pre_ping, echo_pool'
+	);
+	pools($node, row('p', pool_size => 10, max_overflow => 10));
+	is(items($node, 2, 3, 4, 5), '2 pass, 3 pass, 4 pass, 5 pass', 'all in order');
+	pools($node, row('p', pool_size => 70, max_overflow => 0));
+	is(items($node, 5), '5 warn', 'less than a fifth of headroom');
+	pools($node, row('p', pool_size => 80, max_overflow => 0));
+	is(items($node, 5), '5 fail', 'more than there is');
+	pools($node, row('p', pool_size => 10, max_overflow => -1));
+	is(items($node, 5), '5 fail', 'unbounded');
+};
+
+subtest 'what was seen' => sub {
+	pools($node, row('p', pool_size => 10, max_overflow => 10));
+	is(items($node, 1), '1 unknown', 'no data yet');
+	replay($node,
+		['p', 60, connections => 10, max_connections => 15, busy => 1, transactions => 1000]);
+	is(items($node, 1, 7), '1 pass, 7 warn', 'sizes fit; no load near the ceiling was seen');
+	replay($node,
+		['p', 60, connections => 10, max_connections => 16, busy => 1, transactions => 1000]);
+	is(items($node, 1, 7), '1 pass, 7 pass', '80 % of the ceiling was seen');
+	replay($node,
+		['p', 60, connections => 10, max_connections => 21, busy => 1, transactions => 1000]);
+	is(items($node, 1), '1 warn', 'above the ceiling');
+	replay(
+		$node,
+		[
+			'p', 60,
+			connections     => 20,
+			max_connections => 20,
+			busy            => 1,
+			transactions    => 1000,
+			exhausted       => 0.1,
+			max_busy        => 20
+		]
+	);
+	is(items($node, 1), '1 warn', 'exhausted');
+};
+
+subtest 'settings' => sub {
+	wait_for($node, item(6), 'worker and history', 'pass');
+	is(items($node, 8, 9, 10), '8 fail, 9 warn, 10 pass', 'settings of a new server');
+	$node->safe_psql('postgres', 'ALTER ROLE app SET idle_in_transaction_session_timeout = 60000');
+	is(items($node, 8), '8 warn', 'for one role only');
+	$node->append_conf('postgresql.conf',
+		"idle_in_transaction_session_timeout = 1min\nclient_connection_check_interval = 10s\n");
+	$node->reload;
+	wait_for($node, item($_), "item $_ is set", 'pass') foreach 8, 9;
+	$node->append_conf('postgresql.conf',
+		"client_connection_check_interval = 0\ntcp_keepalives_idle = 60\n");
+	$node->reload;
+	wait_for(
+		$node,
+		"SELECT status || ' ' || evidence FROM pool_monitor.checklist WHERE item = 9",
+		'keepalives will do',
+		'pass client_connection_check_interval 0 ms; tcp_keepalives_idle set'
+	);
+};
+
+subtest 'applications that are in no pool' => sub {
+	$node->safe_psql('postgres', 'SELECT pool_monitor.reset()');
+	wait_for($node, item(11), 'no application is unknown', 'pass');
+	my $unknown = holder($node, "it's new", 2);
+	wait_for($node, "SELECT status || ' ' || evidence FROM pool_monitor.checklist WHERE item = 11",
+		'one is', q(warn 1 applications with two connections or more are in no pool: 'it''s new'));
+	$unknown->close;
+};
+
+subtest 'connections that are reserved' => sub {
+	$node->append_conf('postgresql.conf', "superuser_reserved_connections = 0\n");
+	$node->restart;
+	is(items($node, 10), '10 fail', 'nothing is reserved');
+};
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
