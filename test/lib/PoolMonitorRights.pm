@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(rights_server create_probe as $root $script);
 
-our $root   = "$FindBin::RealBin/../..";
+our $root = "$FindBin::RealBin/../..";
 our $script =
   slurp_file(`$ENV{PG_CONFIG} --sharedir` =~ s/\n//r . '/extension/pool_monitor--1.0.sql');
 

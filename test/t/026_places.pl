@@ -258,12 +258,7 @@ my $source    = "$FindBin::RealBin/../../src";
 my $program   = PostgreSQL::Test::Utils::tempdir_short() . '/places';
 must_run(
 	split(' ', $cc),
-	'-O2',
-	'-D_GNU_SOURCE',
-	"-I$include",
-	"-I$source",
-	'-o',
-	$program,
+	'-O2', '-D_GNU_SOURCE', "-I$include", "-I$source", '-o', $program,
 	"$FindBin::RealBin/../clients/places.c",
 	map { "$source/accounts/$_.c" } qw(account counters figures places room)
 );

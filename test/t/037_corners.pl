@@ -13,15 +13,8 @@ use Test::More;
 my $node;
 my $pools = "SELECT string_agg(pool, ',' ORDER BY pool) FROM pool_monitor.budgets";
 
-# The worker's process, without a login: a child of the postmaster of that title.
-sub worker_pid
-{
-	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
-	my @pids = grep { -r "/proc/$_/stat" && slurp_file("/proc/$_/stat") =~ /\) \S+ $postmaster / }
-	  map { m{/proc/(\d+)$} } glob '/proc/[0-9]*';
-	my ($pid) = grep { slurp_file("/proc/$_/cmdline") =~ /pool_monitor \0*$/ } @pids;
-	return $pid;
-}
+# The worker's process, without a login.
+sub worker_pid { return child_pid($node, qr/pool_monitor \0*$/) }
 
 # How often the worker has woken up to do something.
 sub samples

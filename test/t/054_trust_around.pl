@@ -12,16 +12,8 @@ use Test::More;
 my $node   = trust_server('trust_around');
 my $failed = qr/ERROR:  could not load the declared pools/;
 
-# A process that waits has no entry in pg_stat_activity: it is the postmaster's child
-# of that title.
-sub errands_pid
-{
-	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
-	my @pids = grep { -r "/proc/$_/stat" && slurp_file("/proc/$_/stat") =~ /\) \S+ $postmaster / }
-	  map { m{/proc/(\d+)$} } glob '/proc/[0-9]*';
-	my ($pid) = grep { slurp_file("/proc/$_/cmdline") =~ /pool_monitor errands/ } @pids;
-	return $pid;
-}
+# A process that waits has no entry in pg_stat_activity.
+sub errands_pid { return child_pid($node, qr/pool_monitor errands/) }
 
 # Nobody asks for a load.
 subtest 'a disabled trigger is noticed at once' => sub {
@@ -207,6 +199,9 @@ is(log_count($node, '"pool_monitor errands" .* exited with exit code'),
 	0, 'the exits that follow errands are not in the log');
 
 subtest 'a crash of that process is in the log' => sub {
+	$node->append_conf('postgresql.conf', "restart_after_crash = on\n");
+	$node->reload;
+	wait_for($node, 'SHOW restart_after_crash', 'the server survives it', 'on');
 	my $offset = -s $node->logfile;
 	my $crash  = '"pool_monitor errands" \(PID \d+\) exited with exit code 2';
 	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
