@@ -38,6 +38,10 @@ endif
 # a file that is cut short is removed: PGXS says .DELETE_ON_ERROR
 $(DATA_built): $(PM_PARTS) Makefile
 	cat $(PM_PARTS) >$@
+
+# the documents, in folders as here, so that their links hold
+install: install-docs
+uninstall: uninstall-docs
 else ifneq ($(filter-out demo test matrix bench format,$(or $(MAKECMDGOALS),all)),)
 $(error no server headers for "$(PG_CONFIG)": install the development package of your server (Debian: postgresql-server-dev-NN and libkrb5-dev), or set PG_CONFIG)
 endif
@@ -45,7 +49,18 @@ endif
 # Debian's PostgreSQL is built without dependency tracking
 $(OBJS) $(OBJS:.o=.bc): $(PM_HEADERS) Makefile
 
-.PHONY: demo test matrix bench format
+# PGXS's DOCS would put them all into one folder, among those of other extensions
+PM_DOCDIR = $(DESTDIR)$(docdir)/extension/pool_monitor
+
+install-docs:
+	$(MKDIR_P) '$(PM_DOCDIR)/docs'
+	$(INSTALL_DATA) $(addprefix $(srcdir)/,README.md CHANGELOG.md LICENSE) '$(PM_DOCDIR)/'
+	$(INSTALL_DATA) $(wildcard $(srcdir)/docs/*.md) '$(PM_DOCDIR)/docs/'
+
+uninstall-docs:
+	rm -rf '$(PM_DOCDIR)'
+
+.PHONY: demo test matrix bench format install-docs uninstall-docs
 
 # These do all their own set-up, also of this Makefile's server packages.
 demo:

@@ -43,7 +43,7 @@ make_scratch() {
 build_and_install() {
 	local tree=$scratch/tree
 	mkdir "$tree"
-	cp -r Makefile META.json pool_monitor.control README.md docs src sql expected test "$tree/" || return 1
+	cp -r Makefile META.json pool_monitor.control README.md CHANGELOG.md LICENSE docs src sql expected test "$tree/" || return 1
 	find "$tree" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +
 	if ! make -s -j 2 -C "$tree" PG_CONFIG="$PG_CONFIG" COPT=-Werror with_llvm=no >"$scratch/build.log" 2>&1; then
 		cat "$scratch/build.log"

@@ -1,76 +1,94 @@
-# Every SQL example of the README and of the documents runs, in order, on one
-# server, and what the README says of settings is what the server says.
+# Every SQL example of the README and of the documents runs, in order, each document
+# with an extension of its own; and the settings to think of are all there are.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('readme', '', no_extension => 1);
+my $root   = "$FindBin::RealBin/../..";
+my $node   = new_server('readme', '', no_extension => 1);
+my $marked = qr/<!-- test: (\w+) -->\n```sql\n(.*?)```/s;
+my $readme = slurp_file("$root/README.md");
 
-# Runs all examples of a document, and says how many there are.
+sub has_extension
+{
+	return $node->safe_psql('postgres',
+		"SELECT count(*) FROM pg_extension WHERE extname = 'pool_monitor'");
+}
+
+# What a document begins with: nothing, if it creates the extension itself; else the
+# extension, with the README's declarations if it has none of its own.
+sub begin
+{
+	my ($text) = @_;
+	my %example = $readme =~ /$marked/g;
+
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	$node->reload;
+	$node->safe_psql('postgres', 'DROP EXTENSION pool_monitor') if has_extension();
+	return if $text =~ /```sql\nCREATE EXTENSION/;
+	$node->safe_psql('postgres', 'CREATE EXTENSION pool_monitor');
+	declare($node, $text =~ /^INSERT INTO pool_monitor\.pools/m ? '' : $example{declare});
+	return;
+}
+
+# Runs all examples of a document, and returns how many there are.
 sub run_examples
 {
-	my ($path) = @_;
-	my $text   = slurp_file("$FindBin::RealBin/../../$path");
-	my $n      = 0;
-	while ($text =~ /<!-- test: (\w+) -->\n```sql\n(.*?)```/gs)
+	my ($path, $text) = @_;
+	my $n = 0;
+
+	while ($text =~ /$marked/g)
 	{
 		my ($name, $sql) = ($1, $2);
 		my ($rc, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 1);
 		is($rc,  0,  "$path: example \"$name\" runs") or diag($err);
 		is($err, '', "$path: example \"$name\" says nothing unexpected");
+		$node->safe_psql('postgres', 'SELECT pool_monitor.reload()') if has_extension();
 		$n++;
-		$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
 	}
-	cmp_ok($n, '>=', 5, "$path: examples were found");
 	is(() = $text =~ /```sql/g, $n, "$path: and there is no other one");
-	return;
+	return $n;
 }
 
-my $readme = slurp_file("$FindBin::RealBin/../../README.md");
-run_examples('README.md');
-is(
-	$node->safe_psql(
-		'postgres', 'SELECT pool, base, ceiling FROM pool_monitor.budgets ORDER BY pool'
-	),
-	"billing|80|80\nems|18|42\nshop|5|15",
-	'the declared pools are in force'
+# What the examples of some documents come to.
+my $sizes   = 'SELECT pool, base, ceiling FROM pool_monitor.budgets ORDER BY pool';
+my $mode    = "SELECT recycle_mode FROM pool_monitor.pools WHERE name = 'ems'";
+my %outcome = (
+	'README.md'          => [$sizes,                              'ems|18|42'],
+	'docs/declare.md'    => [$sizes,                              "billing|80|80\nems|24|56"],
+	'docs/install.md'    => ['SELECT count(*) FROM pg_extension', '1'],
+	'docs/retirement.md' => [$mode,                               'off'],
+	'docs/sizing.md'     => [$sizes,                              "shop|5|15\nweb|20|60"]
 );
-is(
-	$node->safe_psql('postgres', "SELECT recycle_mode FROM pool_monitor.pools WHERE name = 'ems'"),
-	'terminate',
-	'the mode is set'
-);
+my @with_examples;
 
-# the documents begin with a fresh declaration
-foreach my $path ('docs/retirement.md', 'docs/sizing.md')
+foreach my $path ('README.md', map { s!.*/docs/!docs/!r } sort glob "$root/docs/*.md")
 {
-	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
-	$node->reload;
-	declare($node, 'DELETE FROM pool_monitor.pools');
-	run_examples($path);
-}
+	my $text = slurp_file("$root/$path");
 
-# the table of settings
-my %default  = $readme =~ /^\| `(\w+)` \| `([^`]*)`/gm;
-my %unit     = (sample_interval => 'ms', recycle_interval => 'ms');
-my $settings = $node->safe_psql('postgres',
-	"SELECT substr(name, 14), current_setting(name) FROM pg_settings WHERE name LIKE 'pool_monitor.%' AND name NOT LIKE '%sample_interval' AND name NOT LIKE '%recycle_enabled'"
-);
-foreach my $line (split /\n/, $settings)
-{
-	my ($name, $value) = split /\|/, $line;
-	next if $name eq 'protected_roles';
-	is($default{$name}, $value, "default of $name");
+	begin($text);
+	push @with_examples, $path if run_examples($path, $text) > 0;
+	is(
+		$node->safe_psql('postgres', $outcome{$path}[0]),
+		$outcome{$path}[1],
+		"$path: what it comes to"
+	) if $outcome{$path};
 }
-is($default{sample_interval}, '1s', 'default of sample_interval');
-my $documented = () = $readme =~
-  /^\| `(?:database|sample_interval|recycle_\w+|protected_roles|headroom_percent|connection_budget|max_\w+|history_\w+|notify_events|save_interval)` \|/gm;
 is(
-	$documented,
+	join(' ', @with_examples),
+	'README.md docs/declare.md docs/install.md docs/on-call.md docs/retirement.md docs/sizing.md docs/watch.md',
+	'examples were found in each document that has some'
+);
+
+# the settings to think of; defaults and ranges are in docs/reference.md
+my ($table) = slurp_file("$root/docs/install.md") =~ /^## Settings.*?((?:^\|.*\n)+)/ms;
+is(
+	join(' ', sort($table =~ /^\| `(\w+)` \|/gm)),
 	$node->safe_psql(
-		'postgres', "SELECT count(*) FROM pg_settings WHERE name LIKE 'pool_monitor.%'"
+		'postgres',
+		q{SELECT string_agg(substr(name, 14), ' ' ORDER BY name COLLATE "C") FROM pg_settings WHERE name LIKE 'pool\_monitor.%'}
 	),
 	'every setting is in the table'
 );
