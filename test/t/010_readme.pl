@@ -1,5 +1,6 @@
 # Every SQL example of the README and of the documents runs, in order, on one
-# server, and what the README says of settings is what the server says.
+# server, and what the README says of settings is what the server says. Only TAP can
+# read the documents, and begin with a server that has no extension.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;
