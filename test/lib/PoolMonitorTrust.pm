@@ -16,6 +16,7 @@ sub trust_server
 log_min_messages = debug1
 max_worker_processes = 8
 max_parallel_workers = 8
+restart_after_crash = on
 pool_monitor.recycle_interval = 100ms
 EOC
 	query($node, <<'EOS');
