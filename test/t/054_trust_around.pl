@@ -9,7 +9,7 @@ use PoolMonitorTrust;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node   = trust_server('trust_around');
+my $node   = trust_server('trust_around', "restart_after_crash = on\n");
 my $failed = qr/ERROR:  could not load the declared pools/;
 
 # A process that waits has no entry in pg_stat_activity: it is the postmaster's child
