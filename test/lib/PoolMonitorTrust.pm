@@ -11,8 +11,8 @@ our @EXPORT = qw(query try trust_server);
 # debug1 has a line for each load of the declarations.
 sub trust_server
 {
-	my ($name) = @_;
-	my $node = new_server($name, <<'EOC');
+	my ($name, $conf) = @_;
+	my $node = new_server($name, <<'EOC' . ($conf // ''));
 log_min_messages = debug1
 max_worker_processes = 8
 max_parallel_workers = 8

@@ -1,5 +1,6 @@
 # Every SQL example of the README and of the documents runs, in order, each document
-# with an extension of its own; and the settings to think of are all there are.
+# with an extension of its own; and the settings to think of are all there are. Only
+# TAP can read the documents, and begin with a server that has no extension.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;

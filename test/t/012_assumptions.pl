@@ -1,5 +1,6 @@
 # What pool_monitor takes for granted of the server, one test for each, so that
-# a change in a new major fails here. docs/new-major.md explains them.
+# a change in a new major fails here. docs/new-major.md explains them. Needs real
+# sessions, and a look at their signal masks.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;

@@ -116,10 +116,10 @@ subtest 'herds' => sub {
 	setting($node, 'pool_monitor.recycle_interval = 100ms');
 	wait_for(
 		$node,
-		"SELECT min(age) > interval '60 s' FROM pool_monitor.sessions WHERE application_name IN ('herd', 'fair')",
+		"SELECT min(age) > interval '80 s' FROM pool_monitor.sessions WHERE application_name IN ('herd', 'fair')",
 		'all are over age'
 	);
-	my %answering = (pool_size => 30, pool_recycle => "'60 s'");
+	my %answering = (pool_size => 40, pool_recycle => "'80 s'");
 	pools($node, map { row($_, %answering) } 'herd', 'fair', 'busy');
 	my %seen = (herd => 0, fair => 0);
 	my $paused =

@@ -71,9 +71,10 @@ is($node->safe_psql('postgres', connections('named', 'app')), 5, 'down to base a
 $_->close foreach $owner, $stranger, $more;
 
 # what LISTENs does not count above base, from the beginning
-my $free   = holder($node, 'own', user => 'app', sessions => 3);
-my $listen = holder($node, 'own', user => 'app', sessions => 4);
+my $free   = holder($node, 'own',       user => 'app', sessions => 3);
+my $listen = holder($node, 'elsewhere', user => 'app', sessions => 4);
 $listen->do("sql $_ LISTEN c") foreach 0 .. 3;
+$listen->do("all SET application_name = 'own'");
 time_passes();
 is($node->safe_psql('postgres', connections('own', 'app')), 7, 'nobody goes for those that stay');
 $listen->do("sql $_ UNLISTEN *") foreach 0 .. 3;

@@ -105,7 +105,6 @@ wait_for($node, connections('many_b'), 'until it is no longer', 0);
 
 my $locker = PoolMonitor::Holder->new($node, application_name => 'locker', sessions => 1);
 $holder{plain}->close;
-$holder{plain} = holder($node, 'many', user => 'plain', sessions => 1);
 my $tick = holder($node, 'tick', user => 'plain', sessions => 1);
 $locker->do('sql 0 BEGIN');
 $locker->do('sql 0 LOCK pg_catalog.pg_auth_members IN ACCESS EXCLUSIVE MODE');
@@ -113,6 +112,7 @@ $locker->do('sql 0 LOCK pg_catalog.pg_auth_members IN ACCESS EXCLUSIVE MODE');
 # the worker knows nobody any more
 $node->append_conf('postgresql.conf', "pool_monitor.protected_roles = 'guards, maker'\n");
 $node->reload;
+$holder{plain} = holder($node, 'many', user => 'plain', sessions => 1);
 
 sub count_of
 {

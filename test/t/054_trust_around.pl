@@ -9,7 +9,7 @@ use PoolMonitorTrust;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node   = trust_server('trust_around');
+my $node   = trust_server('trust_around', "restart_after_crash = on\n");
 my $failed = qr/ERROR:  could not load the declared pools/;
 
 # A process that waits has no entry in pg_stat_activity.
@@ -199,9 +199,6 @@ is(log_count($node, '"pool_monitor errands" .* exited with exit code'),
 	0, 'the exits that follow errands are not in the log');
 
 subtest 'a crash of that process is in the log' => sub {
-	$node->append_conf('postgresql.conf', "restart_after_crash = on\n");
-	$node->reload;
-	wait_for($node, 'SHOW restart_after_crash', 'the server survives it', 'on');
 	my $offset = -s $node->logfile;
 	my $crash  = '"pool_monitor errands" \(PID \d+\) exited with exit code 2';
 	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
