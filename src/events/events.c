@@ -99,7 +99,7 @@ const PmEventInfo pm_event_kinds[PM_NUM_EVENTS] = {
 #undef PM_EVENT
 };
 
-/* ---- the ring; callers hold events_lock ---- */
+/* ---- the ring; callers hold the lock ---- */
 
 static PmEventPlace *
 place_at(int place)
@@ -244,7 +244,7 @@ next(PmEventCursor *cursor, PmEvent *event)
 	return true;
 }
 
-/* ---- stretches; callers hold events_lock ---- */
+/* ---- stretches; callers hold the lock ---- */
 
 static uint64
 owner_of(const PmEvent *event)
@@ -415,7 +415,7 @@ pm_event(PmEventKind kind, const char *pool, bool discovered, int pid, const cha
 
 /*
  * Called by the worker at each tick: records what was held back and is due. Takes
- * events_lock.
+ * the lock.
  */
 void
 pm_events_release_due(void)
@@ -435,7 +435,7 @@ pm_events_release_all(void)
 	release_all_of(0, 0);
 }
 
-/* Caller holds events_lock. Looks from the newest on. */
+/* Caller holds the lock. Looks from the newest on. */
 static bool
 is_there(uint64 seq)
 {
@@ -448,7 +448,7 @@ is_there(uint64 seq)
 
 /*
  * Puts an event of an earlier run into its place, unless it is there: a worker that
- * failed may have begun to. Takes events_lock.
+ * failed may have begun to. Takes the lock.
  */
 void
 pm_event_restore(const PmEvent *event)
@@ -471,7 +471,7 @@ pm_event_oldest(void)
 	return last >= (uint64) pm_max_events ? last - pm_max_events + 1 : 1;
 }
 
-/* The next newer event; false after the newest. Takes events_lock. */
+/* The next newer event; false after the newest. Takes the lock. */
 bool
 pm_event_next(PmEventCursor *cursor, PmEvent *event)
 {
@@ -491,7 +491,7 @@ pm_event_next_unlocked(PmEventCursor *cursor, PmEvent *event)
 
 /*
  * One of the last max_events numbers; false when the ring does not have it (any
- * more). Takes events_lock.
+ * more). Takes the lock.
  */
 bool
 pm_event_read(uint64 seq, PmEvent *event)

@@ -379,7 +379,7 @@ tell_of_step(int64 step)
 
 /*
  * Called by the worker at each tick, with what it saw of each declared pool, and
- * when: by the wall clock, and in us of the monotonic one. Takes history_lock.
+ * when: by the wall clock, and in us of the monotonic one. Takes its lock.
  */
 void
 pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,

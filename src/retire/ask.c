@@ -2,7 +2,7 @@
  * ask.c
  *		Asking one session to end itself, and getting its answer.
  *
- * The protocol is drawn in shmem.h beside PmRequestState; the answer is given
+ * The protocol is drawn in slot.h beside PmRequestState; the answer is given
  * in session.c. A question is a PmAsk: put by pm_ask(), then polled by
  * pm_ask_settled() until it is answered, or withdrawn by pm_ask_withdraw().
  */

@@ -19,8 +19,8 @@
 #define PM_STATFILE_BAD PM_STATFILE ".bad"
 
 #define PM_STATFILE_MAGIC		UINT64CONST(0x504D535432363131) /* "PMST2611" */
-/* moves when a record's layout, PmCounter, PmReason or PmEventKind does */
-#define PM_STATFILE_FORMAT		3
+/* moves when a record's layout does, or counterlist.h, reasons.h or kinds.h */
+#define PM_STATFILE_FORMAT		4
 
 /* After so many events the file is written before its time. */
 #define PM_EVENTS_UNSAVED		5000
