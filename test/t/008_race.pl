@@ -1,6 +1,6 @@
 # The retirement race: real clients at work, by the simple and the extended
 # protocol, in pipelines and in transactions, with SSL and without, while sessions
-# are asked to end as soon as they are idle: by hand, for RACE_SECONDS (60) and until
+# are asked to end as soon as they are idle: by hand, for RACE_SECONDS (20) and until
 # that were 334 requests for each of them (20,000), then on schedule. No statement
 # that was begun may be cut, no transaction lost; test/clients/race.py says what that
 # means and how it is seen. The same clients (RACE_CLIENTS, 10) under
@@ -11,7 +11,7 @@ use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $seconds = $ENV{RACE_SECONDS} || 60;
+my $seconds = $ENV{RACE_SECONDS} || 20;
 my $clients = $ENV{RACE_CLIENTS} || 10;
 my $room    = 3 * $clients + 150;
 

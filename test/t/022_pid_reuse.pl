@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $sessions = $ENV{CHURN_SESSIONS} || 2000;
+my $sessions = $ENV{CHURN_SESSIONS} || 1000;
 my $record   = PostgreSQL::Test::Utils::tempdir() . '/sessions';
 
 my $settings = <<'EOC';
