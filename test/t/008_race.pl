@@ -1,7 +1,7 @@
 # The retirement race: real clients at work, by the simple and the extended
 # protocol, in pipelines and in transactions, with SSL and without, while sessions
 # are asked to end as soon as they are idle: by hand, for RACE_SECONDS (20) and until
-# that were 334 requests for each of them (20,000), then on schedule. No statement
+# that were 150 requests for each of them (3,000), then on schedule. No statement
 # that was begun may be cut, no transaction lost; test/clients/race.py says what that
 # means and how it is seen. The same clients (RACE_CLIENTS, 10) under
 # pg_terminate_backend() show that it is seen.
