@@ -107,7 +107,7 @@ typedef struct PmAccounts
 	 * changed declarations are put in force, of each new name with the old
 	 * ones); never across a call that can wait or raise.
 	 */
-	LWLock		lock;
+	LWLockPadded lock;			/* a cache line of its own */
 
 	/* atomics: no lock */
 	pg_atomic_uint32 resets;	/* of accounts */

@@ -117,13 +117,13 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
 	if (!ready)
 		return false;
 	if (lock)
-		LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+		LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	ready = pm_account_ready(account);
 	pg_read_barrier();
 	if (ready)
 		pm_account_read(account, figures);
 	if (lock)
-		LWLockRelease(&pm_accounts->lock);
+		LWLockRelease(&pm_accounts->lock.lock);
 	return ready;
 }
 

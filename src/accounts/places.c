@@ -109,7 +109,7 @@ init_accounts(void)
 {
 	char	   *at = (char *) pm_accounts + MAXALIGN(sizeof(PmAccounts));
 
-	LWLockInitialize(&pm_accounts->lock, pm_tranche());
+	LWLockInitialize(&pm_accounts->lock.lock, pm_tranche());
 	pg_atomic_init_u32(&pm_accounts->resets, 0);
 	pg_atomic_init_u32(&pm_accounts->no_place, 0);
 	pg_atomic_init_u32(&pm_accounts->given_up, 0);
@@ -213,7 +213,7 @@ find_application(const char *name, uint32 hash)
 	return f;
 }
 
-/* Asks the worker to make room, see figures.c. */
+/* Asks the worker to make room, see room.c. */
 static void
 want_place(uint32 who)
 {

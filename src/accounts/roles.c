@@ -60,6 +60,12 @@ pm_roles_of(int account)
 	return mine;
 }
 
+PmRole *
+pm_role_place(int account, int i)
+{
+	return &roles[account].of[i];
+}
+
 void
 pm_role_connected(int account, Oid role)
 {

@@ -48,6 +48,9 @@ extern const PmSection pm_roles_section;
 /* For the worker: those of an account. */
 extern PmRoles *pm_roles_of(int account);
 
+/* Where the ith of them is, whoever it is. */
+extern PmRole *pm_role_place(int account, int i);
+
 /* A session of this role has begun in the account. No lock. */
 extern void pm_role_connected(int account, Oid role);
 

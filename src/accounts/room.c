@@ -130,7 +130,7 @@ give_up(int nfree, int wanted, int wanted_for_failed)
 	int			n = list_candidates(candidates);
 	int			freed = 0;
 
-	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	for (int i = 0; i < n && freed < PM_FREED_AT_ONCE; i++)
 	{
 		Candidate  *c = &candidates[i];
@@ -140,7 +140,7 @@ give_up(int nfree, int wanted, int wanted_for_failed)
 		if (pm_place_free(c->account, c->incarnation, PM_PLACE_READY))
 			freed++;
 	}
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	pfree(candidates);
 }
 

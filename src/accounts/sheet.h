@@ -17,6 +17,7 @@
 #include "base/histogram.h"
 #include "base/shmem.h"
 #include "datatype/timestamp.h"
+#include "storage/lwlock.h"
 
 typedef struct PmSheet
 {

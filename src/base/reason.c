@@ -19,7 +19,7 @@ static const Reason reasons[] = {
 #undef PM_REASON
 };
 
-/* What a file calls it. */
+/* Its name, for who compares lists. */
 const char *
 pm_reason_id(PmReason reason)
 {

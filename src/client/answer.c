@@ -4,7 +4,7 @@
  *
  * pg_terminate_backend() on a session that a query listed as idle races with
  * the client's next statement. Only the backend itself knows whether it is at
- * rest at this very instant. So the recycler asks: it writes a request into the
+ * rest at this very instant. So the asker (the clean-up, recycle()) writes a request into the
  * slot and sends SIGUSR2, which client backends otherwise ignore; the handler
  * decides, in the backend, and either declines with its reason or ends the
  * session on the server's own path, by SIGTERM to itself.
@@ -196,7 +196,7 @@ reason_to_stay(void)
 }
 
 /*
- * SIGUSR2. A signal that finds no request for us is not the recycler's, or
+ * SIGUSR2. A signal that finds no request for us is not an asker's, or
  * comes late; it means nothing. Where a library has started threads, the kernel
  * may choose any of them; the first one has the number of the process.
  */

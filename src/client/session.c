@@ -1,8 +1,8 @@
 /*
  * session.c
  *		What a client backend does for pool_monitor: claims its slot when it is
- *		authenticated, enters its account when its session begins, answers the
- *		recycler, leaves its account and gives the slot up when it exits.
+ *		authenticated, enters its account when its session begins, leaves its
+ *		account and gives the slot up when it exits.
  *
  * Authentication is not yet a session: the database may be missing, the role
  * over its limit. The first moment at which all of that has succeeded, and
@@ -186,7 +186,7 @@ release_slot(int code, Datum arg)
 		end_session();
 	else
 		pm_login_ended();
-	LWLockAcquire(&pm_slots->ask_lock, LW_SHARED);
+	LWLockAcquire(&pm_slots->ask_lock.lock, LW_SHARED);
 	my_slot = NULL;
 	pm_answer_for(NULL);
 	pg_atomic_write_u32(&slot->listening, 0);
@@ -195,7 +195,7 @@ release_slot(int code, Datum arg)
 	if (PM_REQUEST_STATE(request) == PM_REQUEST_ASKED)
 		(void) pg_atomic_compare_exchange_u64(&slot->request, &request,
 											  PM_REQUEST(PM_REQUEST_TICKET(request), PM_REQUEST_DECLINED, PM_REASON_GONE));
-	LWLockRelease(&pm_slots->ask_lock);
+	LWLockRelease(&pm_slots->ask_lock.lock);
 }
 
 /*

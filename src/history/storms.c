@@ -40,6 +40,7 @@
 #include "accounts/figures.h"
 #include "accounts/roles.h"
 #include "base/clock.h"
+#include "base/guc.h"
 #include "events/events.h"
 #include "history/storms.h"
 #include "pools/schedule.h"
@@ -55,7 +56,6 @@
 #define STORM_FACTOR	5
 #define OWN_FACTOR		2
 #define BURST_PAUSE		10000	/* ms */
-#define ANSWERED_WITHIN	5000	/* ms; reconnects after a retirement */
 
 /* Connects of the last seconds. */
 typedef struct Flow
@@ -82,8 +82,7 @@ typedef struct Watch
 	uint64		storm_connects;
 	int64		storm_since;	/* ms, monotonic */
 
-	uint64		retired;		/* at the last tick */
-	uint64		refused;		/* likewise */
+	uint64		refused;		/* at the last tick */
 	uint64		burst;			/* refused in this burst; 0: none */
 	int64		burst_since;
 	int64		last_refused;
@@ -193,7 +192,7 @@ add_connects(Flow *flow, uint64 connects, int64 second)
 	 * who stood still does not know when they came: it would look like a
 	 * storm
 	 */
-	if (second - last_second > WINDOW)
+	if (second - last_second > Max(WINDOW, 3 * pm_sample_interval / 1000))
 		new = 0;
 	flow->connects = connects;
 	flow->seconds[second % WINDOW] += new;
@@ -242,23 +241,11 @@ watch_role(PmRole *role, Watch *watch, int i, int64 second, int64 now)
 	(void) add_connects(flow, connects, second);
 }
 
-/* Sessions that were retired, also by hand, may be answered with connects. */
-static void
-watch_retired(int account, Watch *watch, PmRole *roles, int64 now)
-{
-	uint64		retired = counter(account, PM_RETIRED);
-
-	for (int i = 0; i < PM_MOST_ROLES && retired != watch->retired; i++)
-		roles[i].calm_since = Max(roles[i].calm_since, now + ANSWERED_WITHIN);
-	watch->retired = retired;
-}
-
 static void
 watch_roles(int account, Watch *watch, int64 second, int64 now)
 {
 	PmRole	   *roles = pm_roles_of(account)->of;
 
-	watch_retired(account, watch, roles, now);
 	for (int i = 0; i < PM_MOST_ROLES; i++)
 	{
 		if (pg_atomic_read_u32(&roles[i].oid) != InvalidOid)
@@ -339,7 +326,6 @@ pm_storms_tick(const PmRules *rules)
 			{
 				watch->flow.connects = counter(i, PM_CONNECTS);
 				watch->refused = counter(i, PM_REFUSED);
-				watch->retired = counter(i, PM_RETIRED);
 			}
 		}
 		/* a window has gone by: what it had was normal, if it was no storm */

@@ -14,8 +14,8 @@
  * one after it that acts. So who writes a row that acts holds ActingLock until the
  * end of the transaction, and who must know that there is none holds HandingLock,
  * which conflicts. Rows that are too many push the last ones out of force, so who may not
- * end sessions must not add such: he holds CountingLock, which conflicts with all, when
- * they are counted. These are heavyweight locks on an object of the extension's own:
+ * end sessions must not add such: he holds it, too, when they are counted. Both are
+ * heavyweight locks on an object of the extension's own:
  * the table's OID with a sub-id that no column has. Only the trigger takes them, so
  * only who may write to the table can make anybody wait, and only writers wait.
  */
@@ -34,8 +34,7 @@
 #define LOCK_SUBID	0x7001
 #define ActingLock	RowExclusiveLock	/* conflicts with the next, not with
 										 * itself */
-#define HandingLock	ShareLock
-#define CountingLock	ShareRowExclusiveLock
+#define HandingLock	ShareRowExclusiveLock	/* with both */
 
 /* A search for the first row, after a given one, that acts. */
 typedef struct Search
@@ -134,7 +133,7 @@ pm_acting_check_row(const TriggerData *trigger)
 void
 pm_acting_lock_number(Relation table)
 {
-	take_lock(table, CountingLock);
+	take_lock(table, HandingLock);
 }
 
 /* Before TRUNCATE, which holds AccessExclusiveLock: nobody else writes. */

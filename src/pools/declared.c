@@ -60,7 +60,7 @@ copy_rules(PmRules *rules)
 {
 	const PmRuleSet *set;
 
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	set = pm_rules_in_force();
 	rules->generation = pg_atomic_read_u64(&pm_declarations->generation);
 	rules->npools = set->npools;
@@ -68,7 +68,7 @@ copy_rules(PmRules *rules)
 	memcpy(rules->accounts, set->accounts, rules->npools * sizeof(int));
 	for (int i = 0; i < rules->npools; i++)
 		rules->incarnations[i] = pm_account_incarnation(rules->accounts[i]);
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 }
 
 /*
@@ -111,11 +111,11 @@ pm_states_copy(const PmRules *rules, PmPoolState *states)
 {
 	bool		current;
 
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	current = rules->generation == pg_atomic_read_u64(&pm_declarations->generation);
 	if (current)
 		memcpy(states, pm_declarations->states, rules->npools * sizeof(PmPoolState));
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	return current;
 }
 
@@ -175,7 +175,7 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 {
 	bool		changed = false;
 
-	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	if (ticket >= pm_declarations->load_done)
 	{
 		const PmRuleSet *set = pm_rules_in_force();
@@ -191,7 +191,7 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		pm_declarations->load_database = MyDatabaseId;
 		pm_declarations->load_table = table;
 	}
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	return changed;
 }
 
@@ -199,10 +199,10 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 void
 pm_load_watch(Oid *database, Oid *table)
 {
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	*database = pm_declarations->load_database;
 	*table = pm_declarations->load_table;
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 }
 
 /*
@@ -216,11 +216,11 @@ pm_warn_if_never_loaded(void)
 	char		message[PM_LOAD_MESSAGE_LEN];
 	PmLoadResult result;
 
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	loaded = OidIsValid(pm_declarations->load_database);
 	result = pm_declarations->load_result;
 	strlcpy(message, pm_declarations->load_message, PM_LOAD_MESSAGE_LEN);
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 
 	if (loaded)
 		return;
@@ -258,10 +258,10 @@ pm_load_state(uint64 ticket)
 	bool		done;
 	PmLoadResult result;
 
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	done = pm_declarations->load_done >= ticket;
 	result = pm_declarations->load_result;
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 
 	if (!done)
 		return PM_DECLARATIONS_PENDING;
@@ -287,14 +287,14 @@ copy_message(char *to, const char *message)
 void
 pm_load_result(uint64 ticket, PmLoadResult result, const char *message)
 {
-	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	if (ticket >= pm_declarations->load_done)
 	{
 		pm_declarations->load_result = result;
 		copy_message(pm_declarations->load_message, message);
 		pm_declarations->load_done = ticket;
 	}
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 }
 
 /* Asks the worker to read the declarations again. Cannot fail, takes no lock. */

@@ -3,7 +3,7 @@
  *		Asking one session to end itself, and getting its answer.
  *
  * The protocol is drawn in slot.h beside PmRequestState; the answer is given
- * in session.c. A question is a PmAsk: put by pm_ask(), then polled by
+ * in answer.c. A question is a PmAsk: put by pm_ask(), then polled by
  * pm_ask_settled() until it is answered, or withdrawn by pm_ask_withdraw().
  */
 #include "postgres.h"
@@ -129,9 +129,9 @@ pm_ask(PmAsk *ask)
 
 	if (pm_catches_sigusr2(ask->session.pid))
 	{
-		LWLockAcquire(&pm_slots->ask_lock, LW_EXCLUSIVE);
+		LWLockAcquire(&pm_slots->ask_lock.lock, LW_EXCLUSIVE);
 		ask->reason = put_question(ask, &pm_slots->all[ask->session.index], now);
-		LWLockRelease(&pm_slots->ask_lock);
+		LWLockRelease(&pm_slots->ask_lock.lock);
 	}
 	else
 		ask->reason = pm_slot_is(&ask->session) ? PM_REASON_NO_HANDLER : PM_REASON_GONE;

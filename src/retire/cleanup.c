@@ -335,12 +335,17 @@ is_wanted(void)
 	return pm_recycle_enabled && any_pool_terminates(pm_rules_current());
 }
 
-/* Called by the worker at each turn of its loop, before pm_cleanup_tick(). */
-void
+/*
+ * Called by the worker at each turn of its loop, before pm_cleanup_tick(). Returns in how
+ * many ms it wants to be called again.
+ */
+int64
 pm_cleanup_answers(void)
 {
 	pm_outcomes_tick(pm_monotonic_ms());
 	look_for_answers(!is_wanted());
+	pm_pauses_tick(pm_rules_current(), is_wanted());
+	return nquestions > 0 ? ANSWER_INTERVAL : pm_recycle_interval;
 }
 
 /*
@@ -361,7 +366,6 @@ pm_cleanup_tick(void)
 	if (rules->generation != looked_at)
 		next_look = 0;
 	next_look = Min(next_look, now + pm_recycle_interval);
-	pm_pauses_tick(rules, wanted);
 	if (!wanted)
 		next_look = now + pm_recycle_interval;
 	else if (current && now >= next_look)

@@ -6,7 +6,7 @@
 #define PM_CLEANUP_H
 
 extern void pm_cleanup_start(void);
-extern void pm_cleanup_answers(void);
+extern int64 pm_cleanup_answers(void);
 extern int64 pm_cleanup_tick(void);
 
 #endif							/* PM_CLEANUP_H */

@@ -3,7 +3,7 @@
  *		Who is to be retired.
  *
  * What can be known from outside is decided here; whether the session is at
- * rest is decided by its own backend when it is asked (ask.c, session.c). The
+ * rest is decided by its own backend when it is asked (ask.c, answer.c). The
  * scheduled clean-up is in cleanup.c, the one by hand in recycle.c.
  */
 #include "postgres.h"

@@ -37,6 +37,8 @@ typedef struct PmPace
 	int64		last_retired;	/* on schedule, or the question put; 0: none */
 	int64		gap;			/* that was kept then */
 	int64		scheduled;		/* sessions that were retired on schedule */
+	int64		by_hand;		/* that were not, but for a constant: at the
+								 * last look */
 	PmJudged	judged[PM_MOST_ROLES];
 } PmPace;
 

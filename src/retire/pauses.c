@@ -364,11 +364,23 @@ watch_role(PmPace *pace, int i, int account, int64 now)
 		judge(judged, account, now);
 }
 
+/* What sessions that were retired by hand are answered with is not normal either. */
+static void
+note_by_hand(PmPace *pace, int account, int64 now)
+{
+	int64		by_hand = retired_by_hand(account);
+
+	for (int i = 0; i < PM_MOST_ROLES && by_hand > pace->by_hand; i++)
+		pace->judged[i].role->calm_since = Max(pace->judged[i].role->calm_since, now + LEAST_WATCH);
+	pace->by_hand = by_hand;
+}
+
 static void
 watch_pool(int account, int64 now, bool enabled)
 {
 	PmPace	   *pace = pm_pace_of(account);
 
+	note_by_hand(pace, account, now);
 	for (int i = 0; i < PM_MOST_ROLES; i++)
 	{
 		if (is_of(&pace->judged[i], InvalidOid))

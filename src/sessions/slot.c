@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "accounts/sheet.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "sessions/slot.h"
@@ -21,8 +22,11 @@ slots_size(void)
 static Size
 explain_slots(StringInfo text)
 {
-	appendStringInfo(text, "Sessions (\"max_connections\" %d and other processes): %zu MB. ", MaxConnections, slots_size() >> 20);
-	return slots_size();
+	/* and its sheet, which is of the folder below */
+	Size		size = add_size(slots_size(), pm_sheets_section.size());
+
+	appendStringInfo(text, "Sessions (\"max_connections\" %d and other processes): %zu MB. ", MaxConnections, size >> 20);
+	return size;
 }
 
 static void
@@ -34,7 +38,7 @@ attach_slots(void *memory)
 static void
 init_slots(void)
 {
-	LWLockInitialize(&pm_slots->ask_lock, pm_tranche());
+	LWLockInitialize(&pm_slots->ask_lock.lock, pm_tranche());
 	pg_atomic_init_u64(&pm_slots->ticket, 0);
 	for (int i = 0; i < MaxBackends; i++)
 	{

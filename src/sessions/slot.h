@@ -27,7 +27,7 @@
  *
  * The word holds the asker's ticket, the state and the reason of a decline, so
  * that each move is one compare-and-exchange, and an answer is never taken for
- * the answer to another question. [asker] is the recycler in the worker or a
+ * the answer to another question. [asker] is the clean-up in the worker or a
  * backend in recycle(); it moves to ASKED under ask_lock only, from NONE, or when
  * the question or answer there was abandoned, and never while the same session is
  * RETIRING. [handler] is the SIGUSR2 handler of the slot's own backend,
@@ -98,7 +98,7 @@ typedef struct PmSlots
 	 * So a process that is signalled under it exists, and is the one that
 	 * claimed the slot. Held for a check and one kill().
 	 */
-	LWLock		ask_lock;
+	LWLockPadded ask_lock;
 
 	pg_atomic_uint64 ticket;	/* last one given to a question */
 	PmSlot		all[FLEXIBLE_ARRAY_MEMBER]; /* MaxBackends */

@@ -31,11 +31,13 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "accounts/account.h"
+#include "accounts/counters.h"
 #include "accounts/figures.h"
 #include "base/clock.h"
 #include "base/guc.h"
 #include "base/histogram.h"
 #include "base/identity.h"
+#include "base/reason.h"
 #include "base/shmem.h"
 #include "catalog/pg_control.h"
 #include "events/events.h"
@@ -80,6 +82,28 @@ pm_crc_of(const void *data, size_t length)
 
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, data, length);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+/*
+ * Records hold counters, reasons and kinds of events by their number: a file that goes
+ * by other lists must not be read as one of these.
+ */
+uint32
+pm_lists_crc(void)
+{
+	static const uint32 sizes[] = {sizeof(PmAccountRecord), sizeof(PmBucket), sizeof(PmEvent), PM_BUCKETS};
+	pg_crc32c	crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, sizes, sizeof(sizes));
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+		COMP_CRC32C(crc, pm_counters[i].name, strlen(pm_counters[i].name) + 1);
+	for (int i = 0; i < PM_NUM_REASONS; i++)
+		COMP_CRC32C(crc, pm_reason_id(i), strlen(pm_reason_id(i)) + 1);
+	for (int i = 0; i < PM_NUM_EVENTS; i++)
+		COMP_CRC32C(crc, pm_event_kinds[i].name, strlen(pm_event_kinds[i].name) + 1);
 	FIN_CRC32C(crc);
 	return crc;
 }
@@ -174,12 +198,12 @@ put_accounts(Writer *writer)
 	const PmRuleSet *set;
 
 	if (writer->lock)
-		LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+		LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	set = pm_rules_in_force();
 	npools = set->npools;
 	memcpy(pools, set->accounts, npools * sizeof(int));
 	if (writer->lock)
-		LWLockRelease(&pm_accounts->lock);
+		LWLockRelease(&pm_accounts->lock.lock);
 
 	for (int i = 0; i < npools; i++)
 	{
@@ -268,6 +292,7 @@ write_header(Writer *writer, bool complete)
 		.last_event = pg_atomic_read_u64(&pm_event_ring->last_seq),
 		.body_length = writer->length,
 		.complete = complete,
+		.lists = pm_lists_crc(),
 	};
 
 	FIN_CRC32C(writer->crc);

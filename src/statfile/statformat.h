@@ -19,7 +19,7 @@
 #define PM_STATFILE_BAD PM_STATFILE ".bad"
 
 #define PM_STATFILE_MAGIC		UINT64CONST(0x504D535432363131) /* "PMST2611" */
-/* moves when a record's layout does, or counterlist.h, reasons.h or kinds.h */
+/* moves when a record's layout does */
 #define PM_STATFILE_FORMAT		4
 
 /* After so many events the file is written before its time. */
@@ -37,7 +37,7 @@ typedef struct PmFileHeader
 	uint64		body_length;
 	uint32		body_crc;
 	uint32		complete;		/* 1: written when the server had shut down */
-	uint32		unused;
+	uint32		lists;			/* pm_lists_crc() */
 	uint32		crc;			/* of all before it */
 } PmFileHeader;
 
@@ -93,6 +93,9 @@ typedef struct PmSeriesRecord
 } PmSeriesRecord;
 
 extern uint64 pm_server_inode(void);
+
+/* Of the names that records go by, in order, and the sizes of what they hold. */
+extern uint32 pm_lists_crc(void);
 extern uint32 pm_crc_of(const void *data, size_t length);
 extern bool pm_move_file(const char *from, const char *to);
 

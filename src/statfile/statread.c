@@ -113,10 +113,10 @@ use_account(const PmAccountRecord *record, PmFigures *figures, Reading *reading)
 	figures->lifetime_max = record->lifetime_max;
 	figures->hold_max = record->hold_max;
 
-	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	account = account_named(record->name, record->is_application != 0);
 	lost = pm_account_merge(account, figures);
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	if (account == pm_server_account())
 		reading->lost = lost;
 }
@@ -284,7 +284,7 @@ wrong_header(const PmFileHeader *header, uint64 body_length)
 		return "it is not a file of pool_monitor's statistics";
 	if (header->crc != pm_crc_of(header, offsetof(PmFileHeader, crc)))
 		return "its header is damaged";
-	if (header->format != PM_STATFILE_FORMAT)
+	if (header->format != PM_STATFILE_FORMAT || header->lists != pm_lists_crc())
 		return "it was written by another version of pool_monitor";
 	if (header->major != PG_MAJORVERSION_NUM)
 		return "it was written under another major version of PostgreSQL";

@@ -213,7 +213,7 @@ pm_reset(PG_FUNCTION_ARGS)
 		n = find_accounts(tally.rules, name, accounts);
 	now = pm_monotonic_us();
 
-	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	if (name == NULL)
 		reset_all(&open, now);
 	for (int i = 0; i < n; i++)
@@ -222,7 +222,7 @@ pm_reset(PG_FUNCTION_ARGS)
 		if (pm_account_ready(accounts[i]) && strcmp(pm_accounts->all[accounts[i]].name, name) == 0)
 			pm_account_reset(accounts[i], open.busy[accounts[i]], now);
 	}
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	pg_atomic_write_u32(&pm_event_ring->save_wanted, 1);
 	pm_wake_worker();
 

@@ -21,12 +21,12 @@ load_finished(uint64 ticket, PmLoadOutcome *outcome)
 {
 	bool		finished;
 
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	finished = pm_declarations->load_done >= ticket;
 	outcome->result = pm_declarations->load_result;
 	outcome->in_force = Min(pm_declarations->load_declared, pm_max_pools);
 	strlcpy(outcome->message, pm_declarations->load_message, PM_LOAD_MESSAGE_LEN);
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	return finished;
 }
 

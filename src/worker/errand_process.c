@@ -60,7 +60,7 @@ enter_stage(PmErrandStage stage)
 {
 	PmErrands  *errands = &pm_errands->now;
 
-	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	errands->stage = stage;
 	if (stage == PM_ERRANDS_WAITING)
 	{
@@ -75,7 +75,7 @@ enter_stage(PmErrandStage stage)
 	}
 	if (stage != PM_ERRANDS_RUNNING)
 		errands->since = pm_monotonic_ms();
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	pm_wake_worker();
 }
 
@@ -92,9 +92,9 @@ leave(int code, Datum arg)
 static bool
 take_errand(PmErrands *taken)
 {
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	*taken = pm_errands->now;
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	return taken->stage == PM_ERRANDS_ASKED;
 }
 

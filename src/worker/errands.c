@@ -84,11 +84,11 @@ stage_now(uint64 *incarnation, int64 *since)
 {
 	PmErrandStage stage;
 
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	stage = pm_errands->now.stage;
 	*incarnation = pm_errands->now.incarnation;
 	*since = pm_errands->now.since;
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	return stage;
 }
 
@@ -128,7 +128,7 @@ pm_errand_begin(PmErrandKind kind, Oid database, uint64 ticket)
 	if (last_errand != ended_errand)
 		told = false;
 
-	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	if (errands->stage == PM_ERRANDS_WAITING)
 	{
 		errands->stage = PM_ERRANDS_ASKED;
@@ -139,7 +139,7 @@ pm_errand_begin(PmErrandKind kind, Oid database, uint64 ticket)
 		errand = errands->incarnation;
 		latch = errands->latch;
 	}
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	if (latch != NULL)
 		SetLatch(latch);
 	last_errand = errand;
@@ -181,7 +181,7 @@ end_overdue(void)
 	uint64		errand = 0;
 	PmErrandKind kind = PM_ERRAND_LOAD;
 
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	if ((errands->stage == PM_ERRANDS_ASKED || errands->stage == PM_ERRANDS_RUNNING) &&
 		now - errands->since > OVERDUE &&
 		(errands->incarnation != ended_errand || now - ended_at > TERMINATE_AGAIN))
@@ -190,7 +190,7 @@ end_overdue(void)
 		kind = errands->kind;
 		kill(errands->pid, SIGTERM);
 	}
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 
 	if (errand == 0)
 		return;

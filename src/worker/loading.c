@@ -200,11 +200,11 @@ check_load(void)
 		return;
 	errand = 0;
 
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	dealt_with = pm_declarations->load_done >= loading;
 	result = pm_declarations->load_result;
 	strlcpy(message, pm_declarations->load_message, PM_LOAD_MESSAGE_LEN);
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 
 	if (dealt_with)
 	{
@@ -223,9 +223,9 @@ load_wanted(int64 now)
 	uint64		done;
 
 	was_standby = standby;
-	LWLockAcquire(&pm_accounts->lock, LW_SHARED);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
 	done = pm_declarations->load_done;
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 
 	return done < pg_atomic_read_u64(&pm_declarations->load_requested) ||
 		(retry_at != 0 && now >= retry_at) ||

@@ -78,7 +78,7 @@ store(const Sample *sample, Change *changes)
 	const PmRules *rules = sample->tally.rules;
 	int			nchanges = 0;
 
-	LWLockAcquire(&pm_accounts->lock, LW_EXCLUSIVE);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	if (pg_atomic_read_u64(&pm_declarations->generation) == rules->generation)
 	{
 		for (int i = 0; i < rules->npools; i++)
@@ -91,7 +91,7 @@ store(const Sample *sample, Change *changes)
 	else
 		nchanges = -1;
 	pm_accounts_tidy(pm_monotonic_ms());
-	LWLockRelease(&pm_accounts->lock);
+	LWLockRelease(&pm_accounts->lock.lock);
 	return nchanges;
 }
 

@@ -105,12 +105,18 @@ typedef struct Task
 	char		told[256];		/* the last error; empty: none */
 } Task;
 
-static int64 cleanup_timeout = 0;	/* ms */
+static int64 timeout;			/* ms, until the next turn */
+
+static void
+take_answers(void)
+{
+	timeout = Min(timeout, pm_cleanup_answers());
+}
 
 static void
 clean_up(void)
 {
-	cleanup_timeout = pm_cleanup_tick();
+	timeout = Min(timeout, pm_cleanup_tick());
 }
 
 static void
@@ -126,7 +132,7 @@ static Task tasks[] = {
 	{"loading the declared pools", pm_loading_tick},
 	{"telling those who LISTEN of events", pm_notifier_tick},
 	{"looking for the protected roles", check_roles},
-	{"recording what came of retirements", pm_cleanup_answers},
+	{"recording what came of retirements", take_answers},
 	{"looking whom to retire", clean_up},
 };
 
@@ -184,8 +190,6 @@ pm_worker_main(Datum arg)
 
 	for (;;)
 	{
-		int64		timeout;
-
 		MemoryContextSwitchTo(tick);
 		MemoryContextReset(tick);
 		CHECK_FOR_INTERRUPTS();
@@ -194,12 +198,11 @@ pm_worker_main(Datum arg)
 		if (due(&next_sample, pm_sample_interval, pm_monotonic_ms()))
 			pm_sample();
 		pm_statfile_tick();
-		cleanup_timeout = LOADER_INTERVAL;
+		timeout = LOADER_INTERVAL;
 		for (size_t i = 0; i < lengthof(tasks); i++)
 			attempt(&tasks[i]);
 
-		timeout = Min(cleanup_timeout, pm_errands_tick());
-		timeout = Min(timeout, LOADER_INTERVAL);
+		timeout = Min(timeout, pm_errands_tick());
 		timeout = Min(timeout, next_sample - pm_monotonic_ms());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(timeout, 0), wait_event);

@@ -18,7 +18,7 @@ our @EXPORT = qw(HEADER_SIZE file_of contents put_contents field with_field flip
 # ---- the file; see src/statfile/statformat.h ----
 
 # magic, format and major, system_identifier, inode, saved_at, last_event,
-# body_length: eight bytes each; body_crc, complete, unused, crc: four bytes each
+# body_length: eight bytes each; body_crc, complete, lists, crc: four bytes each
 use constant HEADER_SIZE => 7 * 8 + 4 * 4;
 
 # where in the header
@@ -33,7 +33,7 @@ my %at = (
 	body_length       => [48, 'Q'],
 	body_crc          => [56, 'L'],
 	complete          => [60, 'L'],
-	unused            => [64, 'L'],
+	lists             => [64, 'L'],
 	crc               => [68, 'L']
 );
 
