@@ -28,7 +28,7 @@ COMMENT ON VIEW pool_monitor.pool_stats IS
 'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for what there '
 'is no room for above max_applications, which takes over the sums of applications that were not used for longest. '
 'Exact: nothing is sampled. Of replication connections only auth_failures are counted. '
-	'Needs shared_preload_libraries, and '
+'Needs shared_preload_libraries, and '
 'pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
 COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS
