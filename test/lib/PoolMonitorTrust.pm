@@ -12,12 +12,15 @@ our @EXPORT = qw(query try trust_server);
 sub trust_server
 {
 	my ($name, $conf) = @_;
-	my $node = new_server($name, <<'EOC' . ($conf // ''));
+	my $settings = <<'EOC' . ($conf // '');
 log_min_messages = debug1
 max_worker_processes = 8
 max_parallel_workers = 8
 pool_monitor.recycle_interval = 100ms
 EOC
+
+	# letters that are not ASCII are tried, in whatever locale this runs
+	my $node = new_server($name, $settings, init => {extra => ['--encoding', 'UTF8']});
 	query($node, <<'EOS');
 CREATE ROLE owner LOGIN; CREATE ROLE tenant LOGIN; CREATE ROLE declarer LOGIN; CREATE ROLE signaller LOGIN;
 GRANT pg_signal_backend TO signaller;

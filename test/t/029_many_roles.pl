@@ -14,6 +14,7 @@ my $node  = new_server('many_roles', <<'EOC');
 max_connections = 40
 pool_monitor.recycle_interval = 100ms
 pool_monitor.protected_roles = 'guards'
+max_locks_per_transaction = 512
 EOC
 $node->safe_psql('postgres',
 	'CREATE ROLE guards; CREATE ROLE plain LOGIN; CREATE ROLE maker LOGIN CREATEROLE');
