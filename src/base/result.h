@@ -7,6 +7,7 @@
 #define PM_RESULT_H
 
 #include "base/identity.h"
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "funcapi.h"
 

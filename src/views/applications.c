@@ -11,6 +11,7 @@
 #include "sessions/scan.h"
 #include "sessions/tally.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "views/common.h"
 
 typedef struct ApplicationKey

@@ -13,6 +13,7 @@
 #include "retire/verdicts.h"
 #include "sessions/scan.h"
 #include "sessions/tally.h"
+#include "utils/lsyscache.h"
 #include "views/common.h"
 
 static void
