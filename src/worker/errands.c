@@ -113,6 +113,9 @@ pm_errands_missing(void)
 	uint64		incarnation;
 	int64		since;
 
+	/* at the start of the server it may come after the worker */
+	if (watching_since == 0)
+		watching_since = pm_monotonic_ms();
 	return stage_now(&incarnation, &since) == PM_ERRANDS_ABSENT &&
 		pm_monotonic_ms() - Max(since, watching_since) > MISSING;
 }
@@ -217,8 +220,6 @@ pm_errands_tick(void)
 	uint64		incarnation;
 	int64		since;
 
-	if (watching_since == 0)
-		watching_since = pm_monotonic_ms();
 	end_overdue();
 	if (stage_now(&incarnation, &since) != PM_ERRANDS_ABSENT || pm_errands_missing())
 		return OVERDUE;

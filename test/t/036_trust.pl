@@ -12,7 +12,7 @@ my $node = trust_server('trust');
 
 my $constraints = <<'EOS';
 DO $$ DECLARE c name; BEGIN
-	FOR c IN SELECT conname FROM pg_constraint WHERE conrelid = 'pool_monitor.pools'::regclass LOOP
+	FOR c IN SELECT conname FROM pg_constraint WHERE conrelid = 'pool_monitor.pools'::regclass ORDER BY contype <> 'p' LOOP
 		EXECUTE format('ALTER TABLE pool_monitor.pools DROP CONSTRAINT %I', c);
 	END LOOP;
 	FOR c IN SELECT attname FROM pg_attribute WHERE attrelid = 'pool_monitor.pools'::regclass AND attnum > 0 AND attnotnull LOOP
