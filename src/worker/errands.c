@@ -113,7 +113,6 @@ pm_errands_missing(void)
 	uint64		incarnation;
 	int64		since;
 
-	/* at the start of the server it may come after the worker */
 	if (watching_since == 0)
 		watching_since = pm_monotonic_ms();
 	return stage_now(&incarnation, &since) == PM_ERRANDS_ABSENT &&
