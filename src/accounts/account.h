@@ -3,8 +3,9 @@
  *		The accounts: what was counted for each pool and application.
  *
  * An account belongs to a declared pool (by name, so that a pool that is
- * deleted and declared again finds its own), to a discovered application, or to
- * what no longer fits, "(other)". Two more hold sums: "(undeclared)", of all
+ * deleted and declared again finds its own), to a discovered application (by its
+ * name, and the database and role under which it logged in: many drivers have one
+ * name for all that use them), or to what no longer fits, "(other)". Two more hold sums: "(undeclared)", of all
  * that is in no declared pool, and "(server)", of everything.
  *
  * Every session that has begun is in exactly one account, whose place it holds
@@ -37,7 +38,7 @@ typedef struct PmAccountKey
 	pg_atomic_uint64 place;		/* see place.h; a pool's is opened by the
 								 * loader and closed by the worker, both under
 								 * lock */
-	uint32		hash;			/* of the name; set before READY */
+	uint32		hash;			/* of the owner; set before READY */
 } PmAccountKey;
 
 /* A peak and its moment in one word; 0: none. See pm_peak_at(). */
@@ -47,7 +48,7 @@ typedef struct PmAccountKey
 typedef struct PmAccount
 {
 	/* written under lock (a pool's), or by who claimed it (an application's) */
-	char		name[PM_NAME_LEN];
+	PmOwner		owner;
 	uint32		incarnation;	/* of its place; moves when it is opened */
 
 	/* atomics, no lock; never set back */
@@ -155,8 +156,6 @@ extern uint64 pm_peak_word(int count, TimestampTz at);
 
 /* For this folder alone. */
 extern void pm_account_init(PmAccount *account);
-extern PmPlace pm_account_open(int i, const char *name);
-extern uint32 pm_account_hash(const char *name);
 extern void pm_account_raise_peak(PmAccount *account, int connections, TimestampTz at);
 extern void pm_account_raise_tick_peak(PmAccount *account, uint32 connections);
 

@@ -3,7 +3,7 @@
  *		What is counted in each account: the one list. See counters.h.
  *
  * PM_COUNTER(id, name, end, kept): the name is that of the column of pool_stats, which
- * come in this order; a file of statistics that goes by other names is not used; end: how a session has ended, in
+ * come in this order, and that in files of statistics; end: how a session has ended, in
  * the words of the log, NULL: it is no end; kept: as what the history keeps it besides
  * (all ends are one there), PM_KEPT_NOTHING: not at all.
  *

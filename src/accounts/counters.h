@@ -16,11 +16,9 @@ typedef enum PmCounter
 /* What the history keeps of the counters, for each bucket. */
 typedef enum PmKept
 {
-	PM_KEPT_CONNECTS,
-	PM_KEPT_ENDS,				/* of all kinds */
-	PM_KEPT_REFUSED,
-	PM_KEPT_RETIRED,
-	PM_KEPT_TRANSACTIONS,
+#define PM_KEPT(id, name) PM_KEPT_##id,
+#include "accounts/keptlist.h"
+#undef PM_KEPT
 	PM_NUM_KEPT,
 	PM_KEPT_NOTHING
 } PmKept;

@@ -83,7 +83,7 @@ pm_account_read(int account, PmFigures *figures)
 	PmAccount  *a = ACCOUNT(account);
 	uint64		peak;
 
-	strlcpy(figures->name, a->name, PM_NAME_LEN);
+	figures->owner = a->owner;
 	for (int i = 0; i < PM_NUM_KEPT; i++)
 		figures->not_in_history[i] = pm_account_kept(account, i) - a->in_history[i];
 

@@ -14,7 +14,7 @@
 /* One account at one moment, as the views show it: since stats_reset. */
 typedef struct PmFigures
 {
-	char		name[PM_NAME_LEN];
+	PmOwner		owner;
 	int			connections;
 	uint64		counters[PM_NUM_COUNTERS];
 	uint64		declines[PM_NUM_REASONS];

@@ -8,8 +8,8 @@
  * takes some instructions, but not for ever. Where that fails, or all places
  * are taken, it is "(other)" for the moment: the worker makes room (room.c), and
  * moves a session at its next tick. Logins that were not admitted may take half
- * of the places only: anybody who can reach the server can make up names. (A
- * name can get two places when a lower one becomes free between two who enter it
+ * of the places only: anybody who can reach the server can make up names. (An
+ * owner can get two places when a lower one becomes free between two who enter it
  * at the same moment: then it has two rows until nobody is in the higher one and
  * its place is needed.)
  *
@@ -26,7 +26,6 @@
 #include "base/guc.h"
 #include "base/identity.h"
 #include "base/shmem.h"
-#include "common/hashfn.h"
 #include "storage/s_lock.h"
 #include "utils/timestamp.h"
 
@@ -67,18 +66,12 @@ explain_accounts(StringInfo text)
 	return size;
 }
 
-static uint32
-hash_of(const char *name)
-{
-	return hash_bytes((const unsigned char *) name, strlen(name));
-}
-
 /*
- * Opens a free place under this name; account -1 when somebody else was faster, or
+ * Opens a free place for this owner; account -1 when somebody else was faster, or
  * when it took so long that nobody waits for it any more.
  */
 static PmPlace
-open_place(int i, const char *name)
+open_place(int i, const PmOwner *owner)
 {
 	PmAccount  *account = ACCOUNT(i);
 	pg_atomic_uint64 *place = &KEY(i)->place;
@@ -87,10 +80,10 @@ open_place(int i, const char *name)
 	if (!pm_place_claim(place, &incarnation))
 		return no_place;
 	account->stats_reset = GetCurrentTimestamp();
-	strlcpy(account->name, name, PM_NAME_LEN);
+	account->owner = *owner;
 	account->incarnation = incarnation;
 	account->observed_since = pm_monotonic_us();
-	KEY(i)->hash = hash_of(account->name);
+	KEY(i)->hash = (uint32) pm_owner_hash(owner);
 	pg_write_barrier();
 	if (pm_place_move(place, incarnation, PM_PLACE_CLAIMED, PM_PLACE_READY))
 		return (PmPlace)
@@ -101,6 +94,14 @@ open_place(int i, const char *name)
 	pg_write_barrier();
 	(void) pm_place_move(place, incarnation, PM_PLACE_LOST, PM_PLACE_FREE);
 	return no_place;
+}
+
+static void
+open_sum(int i, const char *name)
+{
+	PmOwner		owner = pm_owner_pool(name);
+
+	(void) open_place(i, &owner);
 }
 
 /* In the postmaster, before anybody else is there. */
@@ -122,9 +123,9 @@ init_accounts(void)
 		pg_atomic_init_u64(&KEY(i)->place, PM_PLACE_WORD(0, PM_PLACE_FREE, 0));
 		pm_account_init(ACCOUNT(i));
 	}
-	(void) open_place(pm_other_account(), "(other)");
-	(void) open_place(pm_undeclared_account(), "(undeclared)");
-	(void) open_place(pm_server_account(), "(server)");
+	open_sum(pm_other_account(), "(other)");
+	open_sum(pm_undeclared_account(), "(undeclared)");
+	open_sum(pm_server_account(), "(server)");
 }
 
 const PmSection pm_accounts_section = {
@@ -175,7 +176,7 @@ reopen(int i, uint32 incarnation)
 /* What the places look like to who looks for one. */
 typedef struct Finding
 {
-	PmPlace		found;			/* account -1: none of that name */
+	PmPlace		found;			/* account -1: it has none */
 	int			free;			/* the lowest free one; -1: none */
 	int			nfree;
 	bool		soon_free;		/* some are being closed */
@@ -183,7 +184,7 @@ typedef struct Finding
 
 /* The application's place, if it has one; (other) when that cannot be told. */
 static Finding
-find_application(const char *name, uint32 hash)
+find_application(const PmOwner *owner, uint32 hash)
 {
 	Finding		f = {.found = no_place,.free = -1};
 	bool		unsettled = false;
@@ -200,7 +201,7 @@ find_application(const char *name, uint32 hash)
 		if (state != PM_PLACE_READY && state != PM_PLACE_CLOSING)
 			continue;
 		pg_read_barrier();
-		if (KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0 &&
+		if (KEY(i)->hash == hash && pm_owner_equal(&ACCOUNT(i)->owner, owner) &&
 			(state == PM_PLACE_READY || reopen(i, PM_PLACE_INCARNATION(word))))
 		{
 			f.found.account = i;
@@ -226,13 +227,13 @@ want_place(uint32 who)
  * are free; if not, the worker is asked to make room for somebody like that.
  */
 static PmPlace
-enter_application(const char *name, int leave_free, uint32 who)
+enter_application(const PmOwner *owner, int leave_free, uint32 who)
 {
-	uint32		hash = hash_of(name);
+	uint32		hash = (uint32) pm_owner_hash(owner);
 
 	for (int tries = 0; tries < INSERT_TRIES; tries++)
 	{
-		Finding		f = find_application(name, hash);
+		Finding		f = find_application(owner, hash);
 
 		if (f.found.account >= 0)
 			return f.found;
@@ -242,7 +243,7 @@ enter_application(const char *name, int leave_free, uint32 who)
 				want_place(who);
 			break;
 		}
-		f.found = open_place(f.free, name);
+		f.found = open_place(f.free, owner);
 		if (f.found.account >= 0)
 			return f.found;
 	}
@@ -251,18 +252,20 @@ enter_application(const char *name, int leave_free, uint32 who)
 
 /* That of a discovered application. */
 PmPlace
-pm_application_account(const char *name, bool admitted)
+pm_application_account(const PmIdentity *who, bool admitted)
 {
+	PmOwner		owner = pm_owner_application(who);
+
 	if (admitted)
-		return enter_application(name, 0, PM_NO_PLACE_ADMITTED);
-	return enter_application(name, pm_max_applications / 2, PM_NO_PLACE_FAILED);
+		return enter_application(&owner, 0, PM_NO_PLACE_ADMITTED);
+	return enter_application(&owner, pm_max_applications / 2, PM_NO_PLACE_FAILED);
 }
 
 /* The same for what the file says of one. Caller holds lock exclusively. */
 int
-pm_account_for_application(const char *name)
+pm_account_for_application(const PmOwner *owner)
 {
-	return enter_application(name, 0, 0).account;
+	return enter_application(owner, 0, 0).account;
 }
 
 /* ---- pools, closing ---- */
@@ -276,19 +279,20 @@ pm_account_for_application(const char *name)
 int
 pm_account_for_pool(const char *name)
 {
-	uint32		hash = hash_of(name);
+	PmOwner		owner = pm_owner_pool(name);
+	uint32		hash = (uint32) pm_owner_hash(&owner);
 	int			place = -1;
 
 	for (int i = 0; i < pm_first_application(); i++)
 	{
 		PmPlaceState state = PM_PLACE_STATE(pg_atomic_read_u64(&KEY(i)->place));
 
-		if (state == PM_PLACE_READY && KEY(i)->hash == hash && strcmp(ACCOUNT(i)->name, name) == 0)
+		if (state == PM_PLACE_READY && KEY(i)->hash == hash && pm_owner_equal(&ACCOUNT(i)->owner, &owner))
 			return i;
 		if (state == PM_PLACE_FREE && place < 0)
 			place = i;
 	}
-	if (place < 0 || open_place(place, name).account < 0)
+	if (place < 0 || open_place(place, &owner).account < 0)
 		return pm_other_account();
 	return place;
 }

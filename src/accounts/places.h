@@ -6,6 +6,7 @@
 #define PM_PLACES_H
 
 #include "accounts/place.h"
+#include "base/identity.h"
 
 
 /* places that one tick frees, because it holds the lock meanwhile */
@@ -13,10 +14,10 @@
 
 /* No lock, no allocation, no error: also for processes without PGPROC. */
 extern PmPlace pm_place_of(int account);
-extern PmPlace pm_application_account(const char *name, bool admitted);
+extern PmPlace pm_application_account(const PmIdentity *who, bool admitted);
 
 /* Caller holds lock exclusively. */
-extern int	pm_account_for_application(const char *name);
+extern int	pm_account_for_application(const PmOwner *owner);
 extern int	pm_account_for_pool(const char *name);
 extern bool pm_account_close(int account);
 extern bool pm_place_free(int account, uint32 incarnation, PmPlaceState state);

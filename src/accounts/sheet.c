@@ -115,7 +115,7 @@ pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char 
 	pm_sheet_add(sheet);
 	if (sheet->account != place.account)
 		sheet->account = pm_account_move(sheet->account, place, 0);
-	strlcpy(name, pm_accounts->all[sheet->account].name, NAMEDATALEN);
+	strlcpy(name, pm_accounts->all[sheet->account].owner.name, NAMEDATALEN);
 	pm_account_end(sheet->account, how, lifetime);
 	sheet->begun = false;
 	LWLockRelease(&sheet->lock);

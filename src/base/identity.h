@@ -23,4 +23,22 @@ typedef struct PmIdentity
 	PmAddr		client_addr;
 } PmIdentity;
 
+/*
+ * Whose an account, and an event, is: a pool is known by its name; a discovered
+ * application by its application_name, and the database and role under which it logged
+ * in. Names that are too long are cut; a pool has the others empty.
+ */
+typedef struct PmOwner
+{
+	bool		discovered;
+	char		name[PM_NAME_LEN];
+	char		datname[PM_NAME_LEN];
+	char		usename[PM_NAME_LEN];
+} PmOwner;
+
+extern PmOwner pm_owner_pool(const char *name);
+extern PmOwner pm_owner_application(const PmIdentity *who);
+extern bool pm_owner_equal(const PmOwner *a, const PmOwner *b);
+extern uint64 pm_owner_hash(const PmOwner *owner);
+
 #endif							/* PM_IDENTITY_H */

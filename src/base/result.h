@@ -11,7 +11,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 
-#define PM_MAX_COLUMNS 32
+#define PM_MAX_COLUMNS 40
 
 typedef struct PmRow
 {

@@ -93,7 +93,7 @@ begin_session(void)
 	if (echo)
 		ereport(LOG_SERVER_ONLY,
 				(errmsg("pool \"%s\": session began: application \"%s\", database \"%s\", role \"%s\"",
-						pm_accounts->all[account].name, MyBEEntry->st_appname,
+						pm_accounts->all[account].owner.name, MyBEEntry->st_appname,
 						my_slot->datname, my_slot->usename),
 				 errhidestmt(true)));
 }

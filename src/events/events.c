@@ -99,6 +99,13 @@ const PmEventInfo pm_event_kinds[PM_NUM_EVENTS] = {
 #undef PM_EVENT
 };
 
+/* False: it is of the server as a whole. */
+bool
+pm_event_has_owner(const PmEvent *event)
+{
+	return event->owner.discovered || event->owner.name[0] != '\0';
+}
+
 /* ---- the ring; callers hold the lock ---- */
 
 static PmEventPlace *
@@ -112,13 +119,12 @@ share_of(const PmEvent *event)
 {
 	int			share;
 
-	if (event->pool[0] == '\0')
+	if (!pm_event_has_owner(event))
 		share = SERVER_SHARE;
-	else if (event->discovered)
+	else if (event->owner.discovered)
 		share = DISCOVERED_SHARE;
 	else
-		share = FIRST_POOL_SHARE +
-			hash_bytes((const unsigned char *) event->pool, strlen(event->pool)) % (PM_EVENT_SHARES - FIRST_POOL_SHARE);
+		share = FIRST_POOL_SHARE + pm_owner_hash(&event->owner) % (PM_EVENT_SHARES - FIRST_POOL_SHARE);
 	return &pm_event_ring->shares[share];
 }
 
@@ -249,7 +255,7 @@ next(PmEventCursor *cursor, PmEvent *event)
 static uint64
 owner_of(const PmEvent *event)
 {
-	uint64		hash = hash_bytes_extended((const unsigned char *) event->pool, strlen(event->pool), event->discovered);
+	uint64		hash = pm_owner_hash(&event->owner);
 
 	return hash != 0 ? hash : 1;
 }
@@ -284,7 +290,8 @@ stretch_of(const PmEvent *event, int64 now)
 	{
 		PmStretch  *stretch = &pm_event_ring->stretches[i];
 
-		if (stretch->owner == owner && stretch->last.kind == event->kind)
+		if (stretch->owner == owner && stretch->last.kind == event->kind &&
+			pm_owner_equal(&stretch->last.owner, &event->owner))
 			found = stretch;
 		else if (stretch->last.times == 0 && (spare == NULL || matters_less(stretch, spare, now)))
 			spare = stretch;
@@ -299,6 +306,7 @@ stretch_of(const PmEvent *event, int64 now)
 		found->begin = now;
 		found->count = 0;
 		found->last.kind = event->kind;
+		found->last.owner = event->owner;
 		found->last.times = 0;
 	}
 	return found;
@@ -387,29 +395,50 @@ record(PmEvent *event, int64 now)
 
 /* ---- for others ---- */
 
-bool
-pm_event(PmEventKind kind, const char *pool, bool discovered, int pid, const char *format,...)
+static bool
+tell(PmEventKind kind, const PmOwner *owner, int pid, const char *format, va_list args)
 {
 	PmEvent		event = {0};
 	int64		now = pm_monotonic_ms();
-	va_list		args;
 	bool		recorded;
 
-	va_start(args, format);
 	/* half an object would be none at all */
 	if (vsnprintf(event.detail, PM_DETAIL_LEN, format, args) >= PM_DETAIL_LEN)
 		strlcpy(event.detail, "{}", PM_DETAIL_LEN);
-	va_end(args);
 	event.kind = kind;
 	event.pid = pid;
 	event.times = 1;
-	event.discovered = discovered;
-	strlcpy(event.pool, pool ? pool : "", PM_NAME_LEN);
+	event.owner = *owner;
 	event.at = GetCurrentTimestamp();
 
 	LWLockAcquire(&pm_event_ring->lock, LW_EXCLUSIVE);
 	recorded = record(&event, now);
 	LWLockRelease(&pm_event_ring->lock);
+	return recorded;
+}
+
+bool
+pm_event(PmEventKind kind, const char *pool, bool discovered, int pid, const char *format,...)
+{
+	PmOwner		owner = pm_owner_pool(pool ? pool : "");
+	va_list		args;
+	bool		recorded;
+
+	va_start(args, format);
+	recorded = tell(kind, &owner, pid, format, args);
+	va_end(args);
+	return recorded;
+}
+
+bool
+pm_event_of(PmEventKind kind, const PmOwner *owner, int pid, const char *format,...)
+{
+	va_list		args;
+	bool		recorded;
+
+	va_start(args, format);
+	recorded = tell(kind, owner, pid, format, args);
+	va_end(args);
 	return recorded;
 }
 

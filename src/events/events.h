@@ -35,8 +35,7 @@ typedef struct PmEvent
 	PmEventKind kind;
 	int			pid;			/* 0: none */
 	uint32		times;			/* so often, and this was the last time */
-	bool		discovered;
-	char		pool[PM_NAME_LEN];	/* or discovered application; empty: none */
+	PmOwner		owner;			/* its name empty, and not discovered: none */
 	char		detail[PM_DETAIL_LEN];	/* ASCII */
 	bool		held_back;		/* for the log, which has no line of it yet */
 } PmEvent;
@@ -78,7 +77,7 @@ typedef struct PmEventPlace
  */
 typedef struct PmStretch
 {
-	uint64		owner;			/* hash of the pool; 0: free */
+	uint64		owner;			/* hash of the last one's; 0: free */
 	int64		begin;			/* ms, monotonic */
 	uint32		count;			/* recorded singly */
 	PmEvent		last;			/* its times 0: none is held back */
@@ -136,6 +135,8 @@ extern const PmEventInfo pm_event_kinds[PM_NUM_EVENTS];
  */
 extern bool pm_event(PmEventKind kind, const char *pool, bool discovered, int pid,
 					 const char *format,...) pg_attribute_printf(5, 6);
+extern bool pm_event_of(PmEventKind kind, const PmOwner *owner, int pid, const char *format,...) pg_attribute_printf(4, 5);
+extern bool pm_event_has_owner(const PmEvent *event);
 
 extern char *pm_json_escape(char *to, const char *from);
 extern uint64 pm_event_oldest(void);

@@ -69,7 +69,7 @@ typedef struct Flow
 typedef struct Watch
 {
 	uint32		incarnation;	/* of the account: it may get another owner */
-	char		name[PM_NAME_LEN];
+	PmOwner		owner;			/* of that */
 	Flow		flow;
 	PmNormal	normal;
 	Flow		by_role[PM_MOST_ROLES];
@@ -102,7 +102,6 @@ watch_refusals(int account, Watch *watch, int64 now)
 {
 	uint64		refused = counter(account, PM_REFUSED);
 	uint64		new = refused - watch->refused;
-	bool		discovered = pm_account_is_application(account);
 
 	watch->refused = refused;
 	if (new > 0)
@@ -110,16 +109,16 @@ watch_refusals(int account, Watch *watch, int64 now)
 		if (watch->burst == 0)
 		{
 			watch->burst_since = now;
-			pm_event(PM_EVENT_REFUSED, watch->name, discovered, 0, "{\"refused\": " UINT64_FORMAT "}", new);
+			pm_event_of(PM_EVENT_REFUSED, &watch->owner, 0, "{\"refused\": " UINT64_FORMAT "}", new);
 		}
 		watch->burst += new;
 		watch->last_refused = now;
 	}
 	else if (watch->burst > 0 && now - watch->last_refused >= BURST_PAUSE)
 	{
-		pm_event(PM_EVENT_REFUSED_OVER, watch->name, discovered, 0,
-				 "{\"refused\": " UINT64_FORMAT ", \"seconds\": %.1f}",
-				 watch->burst, (watch->last_refused - watch->burst_since) / 1000.0);
+		pm_event_of(PM_EVENT_REFUSED_OVER, &watch->owner, 0,
+					"{\"refused\": " UINT64_FORMAT ", \"seconds\": %.1f}",
+					watch->burst, (watch->last_refused - watch->burst_since) / 1000.0);
 		watch->burst = 0;
 	}
 }
@@ -259,7 +258,6 @@ watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 	int64		second = now / 1000;
 	Flow	   *flow = &watch->flow;
 	uint64		new = add_connects(flow, counter(account, PM_CONNECTS), second);
-	bool		discovered = pm_account_is_application(account);
 
 	watch->limit = storm_limit(rules, account, watch);
 	if (new > 0)
@@ -276,17 +274,17 @@ watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 		watch->storm_windows = 0;
 		watch->storm_connects = flow->sum;
 		watch->storm_since = now - (seconds - 1) * 1000;
-		pm_event(PM_EVENT_STORM, watch->name, discovered, 0,
-				 "{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %s}",
-				 flow->sum, seconds, (double) flow->sum / seconds,
-				 watch->normal_known ? normal : "null");
+		pm_event_of(PM_EVENT_STORM, &watch->owner, 0,
+					"{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %s}",
+					flow->sum, seconds, (double) flow->sum / seconds,
+					watch->normal_known ? normal : "null");
 	}
 	else if (watch->storm && flow->sum < watch->limit / 2)
 	{
 		watch->storm = false;
-		pm_event(PM_EVENT_STORM_OVER, watch->name, discovered, 0,
-				 "{\"connects\": " UINT64_FORMAT ", \"seconds\": %.0f}",
-				 watch->storm_connects, Max(watch->last_connect - watch->storm_since, 0) / 1000.0);
+		pm_event_of(PM_EVENT_STORM_OVER, &watch->owner, 0,
+					"{\"connects\": " UINT64_FORMAT ", \"seconds\": %.0f}",
+					watch->storm_connects, Max(watch->last_connect - watch->storm_since, 0) / 1000.0);
 	}
 }
 
@@ -295,7 +293,7 @@ static void
 prime(int account, Watch *watch)
 {
 	memset(watch, 0, sizeof(*watch));
-	strlcpy(watch->name, pm_accounts->all[account].name, PM_NAME_LEN);
+	watch->owner = pm_accounts->all[account].owner;
 	watch->incarnation = pm_accounts->all[account].incarnation;
 }
 

@@ -53,7 +53,7 @@ pm_account_of(const PmIdentity *who, bool admitted, bool *echo)
 	for (int tries = 0; tries < MATCH_TRIES; tries++)
 	{
 		if (match_in_place(who, &place, echo))
-			return place.account >= 0 ? place : pm_application_account(who->application_name, admitted);
+			return place.account >= 0 ? place : pm_application_account(who, admitted);
 	}
 	*echo = false;
 	return pm_place_of(pm_other_account());

@@ -252,7 +252,7 @@ end_watch(PmJudged *judged, int64 now)
 static void
 begin_pause(PmJudged *judged, int account, int64 now)
 {
-	const char *name = pm_accounts->all[account].name;
+	const char *name = pm_accounts->all[account].owner.name;
 
 	pm_event(PM_EVENT_RETIREMENT_PAUSED, name, false, 0,
 			 "{\"reason\": \"reconnects\", \"retired\": " INT64_FORMAT ", \"connects\": " UINT64_FORMAT ", \"seconds\": %d}",
@@ -269,7 +269,7 @@ begin_pause(PmJudged *judged, int account, int64 now)
 static void
 end_pause(PmJudged *judged, int account)
 {
-	const char *name = pm_accounts->all[account].name;
+	const char *name = pm_accounts->all[account].owner.name;
 
 	pm_event(PM_EVENT_RETIREMENT_RESUMED, name, false, 0, "{\"reason\": \"reconnects\"}");
 	ereport(LOG, (errmsg("pool \"%s\": scheduled retirement resumes", name)));

@@ -32,6 +32,19 @@ open_for(const PmSheet *sheet, const PmSession *session, const PmTally *tally)
 	return pm_hold_until(sheet, session->xact_start, tally->now, tally->at);
 }
 
+/* Whoever has no names of login has gone, or not quite begun. */
+static PmPlace
+place_of_application(const PmClass *class)
+{
+	PmIdentity	who = {
+		.application_name = class->application_name,
+		.datname = class->datname,
+		.usename = class->usename,
+	};
+
+	return class->named ? pm_application_account(&who, true) : pm_place_of(pm_other_account());
+}
+
 static PmPlace
 place_of_class(const PmTally *tally, PmClass *class)
 {
@@ -45,7 +58,7 @@ place_of_class(const PmTally *tally, PmClass *class)
 		place.incarnation = tally->rules->incarnations[class->pool];
 	}
 	else
-		place = pm_application_account(class->application_name, true);
+		place = place_of_application(class);
 	class->account = place.account;
 	class->incarnation = place.incarnation;
 	return place;
@@ -53,7 +66,7 @@ place_of_class(const PmTally *tally, PmClass *class)
 
 /*
  * Brings the accounts up to date with one session, and the session into the
- * right account. Returns that, or -1 when the session is not counted: it has
+ * right account, in a tally of pm_settle_begin(). Returns that, or -1 when the session is not counted: it has
  * no slot, has not quite begun, or has ended. Takes the sheet's lock, if there
  * is something to do.
  */
@@ -65,7 +78,7 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 	int			account;
 	int64		us;
 
-	/* a look, for the sake of its name, which makes a place */
+	/* a look, for the sake of its names, which make a place */
 	if (!sheet->begun)
 		return -1;
 	place = place_of_class(tally, class);
@@ -96,6 +109,15 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 	return account;
 }
 
+/* Before a scan whose sessions are settled; allocates in the current memory context. */
+void
+pm_settle_begin(PmTally *tally, PmOpen *open)
+{
+	pm_tally_begin(tally);
+	tally->by_login = true;
+	pm_open_init(open);
+}
+
 /* All sessions of this moment. Begins the tally. */
 void
 pm_settle_all(PmTally *tally, PmOpen *open)
@@ -103,8 +125,7 @@ pm_settle_all(PmTally *tally, PmOpen *open)
 	PmScan		scan;
 	PmSession	session;
 
-	pm_tally_begin(tally);
-	pm_open_init(open);
+	pm_settle_begin(tally, open);
 	pm_scan_begin(&scan);
 	while (pm_scan_next(&scan, &session))
 		(void) pm_settle(tally, pm_tally_class(tally, &session), &session, open);

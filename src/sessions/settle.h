@@ -9,6 +9,7 @@
 #include "sessions/scan.h"
 #include "sessions/tally.h"
 
+extern void pm_settle_begin(PmTally *tally, PmOpen *open);
 extern int	pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen *open);
 extern void pm_settle_all(PmTally *tally, PmOpen *open);
 

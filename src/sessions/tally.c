@@ -88,6 +88,7 @@ pm_tally_begin(PmTally *tally)
 {
 	read_clocks(tally);
 	tally->rules = pm_rules_current();
+	tally->by_login = tally->rules->by_login;
 	tally->classes = classes_create(CurrentMemoryContext, 64, NULL);
 	tally->shares = NULL;
 }
@@ -98,15 +99,14 @@ pm_tally_end(PmTally *tally)
 	classes_destroy(tally->classes);
 }
 
-static PmClass *
-create_class(const PmTally *tally, const PmClassKey *key, const PmSession *session,
-			 const char *datname, const char *usename)
+/* The names of login are in class already, if they are known. */
+static void
+init_class(const PmTally *tally, PmClass *class, const PmClassKey *key, const PmSession *session)
 {
-	PmClass    *class = palloc0(sizeof(PmClass));
 	PmIdentity	who = {
 		.application_name = key->application_name,
-		.datname = datname,
-		.usename = usename,
+		.datname = class->named ? class->datname : NULL,
+		.usename = class->named ? class->usename : NULL,
 		.client_addr = session->client_addr,
 	};
 
@@ -115,7 +115,6 @@ create_class(const PmTally *tally, const PmClassKey *key, const PmSession *sessi
 	class->key.application_name = class->application_name;
 	class->account = -1;
 	class->pool = pm_match(tally->rules->pools, tally->rules->npools, &who);
-	return class;
 }
 
 /*
@@ -126,21 +125,22 @@ create_class(const PmTally *tally, const PmClassKey *key, const PmSession *sessi
 static PmClass *
 new_class(PmTally *tally, PmClassKey *key, const PmSession *session)
 {
-	char		datname[NAMEDATALEN];
-	char		usename[NAMEDATALEN];
-	bool		named = key->identity != 0 && pm_slot_names(session, datname, usename);
+	PmClass    *class = palloc0(sizeof(PmClass));
 	ClassEntry *entry;
-	PmClass    *class;
 	bool		found;
 
-	if (!named && key->identity != 0)
+	class->named = key->identity != 0 && pm_slot_names(session, class->datname, class->usename);
+	if (!class->named && key->identity != 0)
 	{
 		key->identity = 0;
 		entry = classes_lookup(tally->classes, key);
 		if (entry != NULL)
+		{
+			pfree(class);
 			return entry->class;
+		}
 	}
-	class = create_class(tally, key, session, named ? datname : NULL, named ? usename : NULL);
+	init_class(tally, class, key, session);
 	entry = classes_insert(tally->classes, &class->key, &found);
 	entry->class = class;
 	return class;
@@ -158,7 +158,7 @@ pm_tally_class(PmTally *tally, const PmSession *session)
 		.userid = session->userid,
 	};
 
-	if (tally->rules->by_login)
+	if (tally->by_login)
 		key.identity = pm_slot_identity(session);
 	if (tally->rules->by_client_addr)
 		key.client_addr = session->client_addr;

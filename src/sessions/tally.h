@@ -57,7 +57,8 @@ typedef struct PmClassKey
 	uint64		name_hash;
 	Oid			datid;
 	Oid			userid;
-	uint64		identity;		/* pm_slot_identity(); 0 unless asked for */
+	uint64		identity;		/* pm_slot_identity(); 0 unless asked for, or
+								 * when it has no slot */
 	PmAddr		client_addr;	/* zero unless a declaration asks for one */
 } PmClassKey;
 
@@ -65,6 +66,9 @@ typedef struct PmClass
 {
 	PmClassKey	key;
 	char		application_name[NAMEDATALEN];
+	bool		named;			/* the next two are known */
+	char		datname[NAMEDATALEN];	/* as the client logged in */
+	char		usename[NAMEDATALEN];
 	int			pool;			/* index in rules, -1: none */
 	int			account;		/* settle.c: -1 until it is looked up */
 	uint32		incarnation;	/* of that */
@@ -82,6 +86,7 @@ typedef struct PmTally
 	int64		at;				/* the same moment, in us of the monotonic
 								 * clock */
 	const PmRules *rules;
+	bool		by_login;		/* classes are told apart by names of login */
 	struct classes_hash *classes;
 	struct shares_hash *shares; /* shares.c; NULL: not counted */
 } PmTally;

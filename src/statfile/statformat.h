@@ -2,15 +2,26 @@
  * statformat.h
  *		The layout of the file of statistics, for those who write and read it.
  *
- * A PmFileHeader, then a body of records, each a PmRecordHeader and its data, in
- * the machine's own byte order. Both have a CRC.
+ * A PmFileHeader, then a body of records, each a PmRecordHeader and its data, in the
+ * machine's own byte order. Header and body have a CRC.
+ *
+ * The body says itself how it is to be read. It begins with records of kind 0, each of
+ * which describes a layout: its name, and the name, type and place of each field of a
+ * row. All other records are rows of one layout, whose number in the file is the
+ * record's kind. So counters, reasons and fields go by their names, and their order and
+ * width are the file's own: a file of an older or newer state is read as far as both know
+ * it. PM_STATFILE_FORMAT moves only when that frame does.
+ *
+ * Rows belong together by their order:
+ *
+ *		account, lifetime*, hold*		what was counted, and how often how long
+ *		ring, start*, (series, bucket*)*	a bucket for each start
+ *		event
  */
 #ifndef PM_STATFORMAT_H
 #define PM_STATFORMAT_H
 
-#include "accounts/counters.h"
-#include "base/identity.h"
-#include "base/reason.h"
+#include "port/pg_crc32c.h"
 
 /* In the data directory. */
 #define PM_STATFOLDER	"pg_stat"
@@ -19,8 +30,7 @@
 #define PM_STATFILE_BAD PM_STATFILE ".bad"
 
 #define PM_STATFILE_MAGIC		UINT64CONST(0x504D535432363131) /* "PMST2611" */
-/* moves when a record's layout does */
-#define PM_STATFILE_FORMAT		4
+#define PM_STATFILE_FORMAT		5
 
 /* After so many events the file is written before its time. */
 #define PM_EVENTS_UNSAVED		5000
@@ -37,66 +47,95 @@ typedef struct PmFileHeader
 	uint64		body_length;
 	uint32		body_crc;
 	uint32		complete;		/* 1: written when the server had shut down */
-	uint32		lists;			/* pm_lists_crc() */
+	uint32		header_length;
 	uint32		crc;			/* of all before it */
 } PmFileHeader;
 
-typedef enum PmRecordKind
-{
-	PM_RECORD_ACCOUNT,			/* PmAccountRecord, then pairs of buckets */
-	PM_RECORD_RING,				/* PmRingRecord, then the starts */
-	PM_RECORD_SERIES,			/* PmSeriesRecord, then one PmBucket a start */
-	PM_RECORD_EVENT				/* a PmEvent */
-} PmRecordKind;
-
+/* kind: 0, a PmLayoutRecord and its fields; n: rows of the nth of these */
 typedef struct PmRecordHeader
 {
 	uint32		kind;
 	uint32		length;			/* of what follows */
 } PmRecordHeader;
 
-typedef struct PmAccountRecord
-{
-	char		name[PM_NAME_LEN];
-	uint32		is_application;
-	uint32		peak;
-	int64		peak_at;
-	uint64		counters[PM_NUM_COUNTERS];
-	uint64		declines[PM_NUM_REASONS];
-	int64		busy;
-	int64		observed;
-	uint64		not_in_history[PM_NUM_KEPT];
-	int64		stats_reset;
-	int64		lifetime_max;
-	int64		hold_max;
-	uint32		nlifetimes;		/* pairs that follow, first these */
-	uint32		nholds;
-} PmAccountRecord;
+#define PM_FIELD_NAME_LEN	64
 
-typedef struct PmBucketPair
+typedef struct PmLayoutRecord
 {
-	uint64		bucket;
-	uint64		count;
-} PmBucketPair;
+	char		name[PM_FIELD_NAME_LEN];
+	uint32		row_length;
+	uint32		nfields;		/* that follow */
+} PmLayoutRecord;
 
-typedef struct PmRingRecord
+/* What a field holds; the numbers are in files. */
+typedef enum PmFieldType
 {
-	uint32		ring;
-	uint32		count;
-} PmRingRecord;
+	PM_FIELD_INT = 1,			/* signed, of 1, 2, 4 or 8 bytes */
+	PM_FIELD_UINT = 2,			/* the same without sign */
+	PM_FIELD_REAL = 3,			/* double */
+	PM_FIELD_TEXT = 4			/* ends in a zero */
+} PmFieldType;
 
-typedef struct PmSeriesRecord
+typedef struct PmFieldRecord
 {
-	char		name[PM_NAME_LEN];
-	uint32		ring;
-	uint32		count;
-} PmSeriesRecord;
+	char		name[PM_FIELD_NAME_LEN];
+	uint32		type;
+	uint32		offset;			/* in the row */
+	uint32		length;
+} PmFieldRecord;
+
+/* ---- what this state of the library writes, and knows how to read ---- */
+
+typedef struct PmField
+{
+	const char *name;
+	PmFieldType type;
+	uint32		offset;
+	uint32		length;
+} PmField;
+
+#define PM_FIELD(row, type, name, member) \
+	{name, PM_FIELD_##type, offsetof(row, member), sizeof(((row *) 0)->member)}
+
+typedef struct PmLayout
+{
+	const char *name;
+	uint32		row_length;
+	int			nfields;
+	const PmField *fields;
+} PmLayout;
+
+#define PM_MOST_FIELDS	128
+
+/* Those of a whole file. */
+#define PM_MOST_LAYOUTS 16
+
+typedef struct PmLayouts
+{
+	int			n;
+	const PmLayout *of[PM_MOST_LAYOUTS];
+} PmLayouts;
+
+/* ---- writing ---- */
+
+typedef struct PmWriter
+{
+	FILE	   *file;
+	const PmLayouts *layouts;
+	bool		ok;				/* nothing has failed yet */
+	bool		lock;			/* others are still there */
+	uint64		length;
+	pg_crc32c	crc;
+} PmWriter;
+
+extern void pm_put_bytes(PmWriter *writer, const void *data, size_t length);
+extern void pm_put_layouts(PmWriter *writer);
+extern void pm_put_rows(PmWriter *writer, const PmLayout *layout, const void *rows, size_t n);
+extern void pm_put_rows_begin(PmWriter *writer, const PmLayout *layout, size_t n);
 
 extern uint64 pm_server_inode(void);
-
-/* Of the names that records go by, in order, and the sizes of what they hold. */
-extern uint32 pm_lists_crc(void);
 extern uint32 pm_crc_of(const void *data, size_t length);
 extern bool pm_move_file(const char *from, const char *to);
+extern bool pm_printable(const char *name, size_t length);
 
 #endif							/* PM_STATFORMAT_H */

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -35,6 +36,44 @@ pm_put_findings(PmRow *row, const PmCounts *counts)
 	pm_put_int(row, counts->stale);
 	pm_put_int(row, counts->idle_over_limit);
 	pm_put_int(row, counts->leak_suspects);
+}
+
+/*
+ * A name that a client has logged in with, or tried to. It may be of any bytes: where
+ * they make no sense in this database's encoding, those that are not ASCII become "?".
+ */
+static void
+put_login_name(PmRow *row, const char *name)
+{
+	char		shown[PM_NAME_LEN];
+
+	strlcpy(shown, name, sizeof(shown));
+	if (!pg_verifymbstr(shown, strlen(shown), true))
+	{
+		for (char *c = shown; *c != '\0'; c++)
+		{
+			if (IS_HIGHBIT_SET(*c))
+				*c = '?';
+		}
+	}
+	pm_put_name(row, shown);
+}
+
+/* Three columns: application_name, datname, usename; NULL of what is none. */
+void
+pm_put_application(PmRow *row, const PmOwner *owner)
+{
+	pm_put_text(row, owner->discovered ? owner->name : NULL);
+	if (owner->discovered)
+	{
+		put_login_name(row, owner->datname);
+		put_login_name(row, owner->usename);
+	}
+	else
+	{
+		pm_put_null(row);
+		pm_put_null(row);
+	}
 }
 
 /*

@@ -10,6 +10,7 @@
 #include "accounts/places.h"
 #include "base/clock.h"
 #include "base/histogram.h"
+#include "base/identity.h"
 #include "base/reason.h"
 #include "base/result.h"
 #include "base/shmem.h"
@@ -23,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
+#include "views/common.h"
 
 #define READ_TRIES	10
 
@@ -85,7 +87,7 @@ put_durations(PmRow *row, const PmFigures *figures, int64 open_busy)
 }
 
 static void
-put_account(ReturnSetInfo *result, int account, const char *pool, const char *application, const PmOpen *open)
+put_account(ReturnSetInfo *result, int account, const char *pool, const PmOpen *open)
 {
 	PmFigures  *figures = palloc(sizeof(PmFigures));
 	PmRow		row = {0};
@@ -93,7 +95,7 @@ put_account(ReturnSetInfo *result, int account, const char *pool, const char *ap
 	if (pm_account_figures(account, figures, true))
 	{
 		pm_put_text(&row, pool);
-		pm_put_text(&row, application ? figures->name : NULL);
+		pm_put_application(&row, &figures->owner);
 		put_counters(&row, figures);
 		put_durations(&row, figures, open->busy[account]);
 		pm_put_row(result, &row);
@@ -108,11 +110,11 @@ put_accounts(ReturnSetInfo *result, const PmRules *rules, const PmOpen *open)
 	{
 		/* one that got no account of its own is in (other) */
 		if (rules->accounts[i] != pm_other_account())
-			put_account(result, rules->accounts[i], rules->pools[i].name, NULL, open);
+			put_account(result, rules->accounts[i], rules->pools[i].name, open);
 	}
 	for (int i = pm_first_application(); i < pm_other_account(); i++)
-		put_account(result, i, NULL, "", open);
-	put_account(result, pm_other_account(), "(other)", NULL, open);
+		put_account(result, i, NULL, open);
+	put_account(result, pm_other_account(), "(other)", open);
 }
 
 PG_FUNCTION_INFO_V1(pm_pool_stats);
@@ -165,30 +167,53 @@ reset_all(const PmOpen *open, int64 now)
 	pg_atomic_write_u32(&pm_accounts->no_place, 0);
 }
 
-/* The accounts that the view shows under the name: a pool's, an application's. */
-static int
-find_accounts(const PmRules *rules, const char *name, int *accounts)
+/* Does the view show the account under this name? */
+static bool
+has_name(const PmRules *rules, int account, const char *name)
 {
-	int			n = 0;
-
+	if (pm_account_is_application(account) || account == pm_other_account())
+		return pm_account_ready(account) && strcmp(pm_accounts->all[account].owner.name, name) == 0;
 	for (int i = 0; i < rules->npools; i++)
 	{
-		if (strcmp(rules->pools[i].name, name) == 0 && rules->accounts[i] != pm_other_account())
-			accounts[n++] = rules->accounts[i];
+		if (rules->accounts[i] == account && strcmp(rules->pools[i].name, name) == 0)
+			return true;
 	}
-	if (strcmp(name, "(other)") == 0)
-		accounts[n++] = pm_other_account();
-	for (int i = pm_first_application(); i < pm_other_account() && n < 2; i++)
+	return false;
+}
+
+/*
+ * Those of this name: a pool, and an application in whatever databases and roles it is.
+ * Says of both whether there is one. Caller holds lock exclusively.
+ */
+static void
+reset_named(const PmRules *rules, const char *name, const PmOpen *open, int64 now, bool *pool, bool *application)
+{
+	*pool = *application = false;
+	for (int i = 0; i <= pm_other_account(); i++)
 	{
-		if (pm_account_ready(i) && strcmp(pm_accounts->all[i].name, name) == 0)
-			accounts[n++] = i;
+		if (!has_name(rules, i, name))
+			continue;
+		pm_account_reset(i, open->busy[i], now);
+		if (pm_account_is_application(i))
+			*application = true;
+		else
+			*pool = true;
 	}
-	if (n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no pool or application \"%s\" in pool_stats", name),
-				 errhint("Give the name of a declared pool, of a discovered application, or none at all to reset everything.")));
-	return n;
+}
+
+static void
+tell_of_reset(const char *name, bool pool, bool application)
+{
+	PmIdentity	any = {.application_name = name};
+	PmOwner		owner;
+
+	if (name == NULL || pool)
+		pm_event(PM_EVENT_STATISTICS_RESET, name, false, MyProcPid, "{}");
+	if (application)
+	{
+		owner = pm_owner_application(&any);
+		pm_event_of(PM_EVENT_STATISTICS_RESET, &owner, MyProcPid, "{}");
+	}
 }
 
 PG_FUNCTION_INFO_V1(pm_reset);
@@ -203,32 +228,27 @@ pm_reset(PG_FUNCTION_ARGS)
 	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	PmTally		tally;
 	PmOpen		open;
-	int			accounts[2];
-	int			n = 0;
+	bool		pool = false;
+	bool		application = false;
 	int64		now;
 
 	pm_require_preload();
 	pm_settle_all(&tally, &open);
-	if (name != NULL)
-		n = find_accounts(tally.rules, name, accounts);
 	now = pm_monotonic_us();
 
 	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	if (name == NULL)
 		reset_all(&open, now);
-	for (int i = 0; i < n; i++)
-	{
-		/* an application may have gone to (other) since it was found */
-		if (pm_account_ready(accounts[i]) && strcmp(pm_accounts->all[accounts[i]].name, name) == 0)
-			pm_account_reset(accounts[i], open.busy[accounts[i]], now);
-	}
+	else
+		reset_named(tally.rules, name, &open, now, &pool, &application);
 	LWLockRelease(&pm_accounts->lock.lock);
+	if (name != NULL && !pool && !application)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no pool or application \"%s\" in pool_stats", name),
+				 errhint("Give the name of a declared pool, of a discovered application, or none at all to reset everything.")));
 	pg_atomic_write_u32(&pm_event_ring->save_wanted, 1);
 	pm_wake_worker();
-
-	if (name == NULL)
-		pm_event(PM_EVENT_STATISTICS_RESET, NULL, false, MyProcPid, "{}");
-	for (int i = 0; i < n; i++)
-		pm_event(PM_EVENT_STATISTICS_RESET, name, pm_account_is_application(accounts[i]), MyProcPid, "{}");
+	tell_of_reset(name, pool, application);
 	PG_RETURN_VOID();
 }

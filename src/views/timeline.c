@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
+#include "views/common.h"
 
 static void
 put_average(PmRow *row, double sum, uint32 seen)
@@ -123,8 +124,8 @@ pm_events(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		pm_put_bound(&row, event.seq);
 		pm_put_time(&row, event.at);
-		pm_put_text(&row, event.discovered || event.pool[0] == '\0' ? NULL : event.pool);
-		pm_put_text(&row, event.discovered ? event.pool : NULL);
+		pm_put_text(&row, event.owner.discovered || !pm_event_has_owner(&event) ? NULL : event.owner.name);
+		pm_put_application(&row, &event.owner);
 		pm_put_text(&row, pm_event_kinds[event.kind].name);
 		if (event.pid != 0)
 			pm_put_int(&row, event.pid);

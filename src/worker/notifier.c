@@ -97,14 +97,14 @@ notify(const PmEvent *event)
 	appendStringInfo(&json, "{\"seq\": " UINT64_FORMAT ", \"at\": ", event->seq);
 	escape_json(&json, timestamptz_to_str(event->at));
 	appendStringInfo(&json, ", \"event\": \"%s\", \"pool\": ", pm_event_kinds[event->kind].name);
-	if (event->pool[0] == '\0' || event->discovered)
+	if (!pm_event_has_owner(event) || event->owner.discovered)
 		appendStringInfoString(&json, "null");
 	else
-		escape_json(&json, event->pool);
-	if (event->discovered)
+		escape_json(&json, event->owner.name);
+	if (event->owner.discovered)
 	{
 		appendStringInfoString(&json, ", \"application_name\": ");
-		escape_json(&json, event->pool);
+		escape_json(&json, event->owner.name);
 	}
 	if (event->times > 1)
 		appendStringInfo(&json, ", \"times\": %u", event->times);

@@ -173,7 +173,7 @@ tell_of_repeats(void)
 		else if (pm_event_kinds[event.kind].of_status)
 			ereport(LOG,
 					(errmsg("pool \"%s\": \"%s\" %u more times, the last at %s",
-							event.pool, pm_event_kinds[event.kind].name, event.times, timestamptz_to_str(event.at)),
+							event.owner.name, pm_event_kinds[event.kind].name, event.times, timestamptz_to_str(event.at)),
 					 errdetail("%s", event.detail)));
 	}
 }
@@ -278,8 +278,7 @@ pm_sample(void)
 	int			held;
 	bool		crowded = pm_accounts_make_room(pm_monotonic_ms(), &held);
 
-	pm_tally_begin(&sample.tally);
-	pm_open_init(&sample.open);
+	pm_settle_begin(&sample.tally, &sample.open);
 	sample.pools = palloc0(sizeof(PmCounts) * (sample.tally.rules->npools + 1));
 	changes = palloc(sizeof(Change) * (sample.tally.rules->npools + 1));
 

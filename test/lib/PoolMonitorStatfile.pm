@@ -1,46 +1,22 @@
-# The file of statistics, read and written byte by byte, with CRCs that are right;
-# and servers that write it and read it, in good order or after a crash.
+# Servers that write the file of statistics and read it, in good order or after a crash.
+# What is in the file: PoolMonitorStatformat, whose names this hands on.
 package PoolMonitorStatfile;
 
 use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
 use PoolMonitor qw(:DEFAULT query);
+use PoolMonitorStatformat;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-our @EXPORT = qw(HEADER_SIZE file_of contents put_contents field with_field flipped sealed
-  crc32c body_of bucket_row with_history until_true wait_until_running wait_for_save worker_works
-  set stats statfile_server $not_used $not_written $disorder $foreign $worker $since_start
-  $events $balanced);
-
-# ---- the file; see src/statfile/statformat.h ----
-
-# magic, format and major, system_identifier, inode, saved_at, last_event,
-# body_length: eight bytes each; body_crc, complete, lists, crc: four bytes each
-use constant HEADER_SIZE => 7 * 8 + 4 * 4;
-
-# where in the header
-my %at = (
-	magic             => [0,  'Q'],
-	format            => [8,  'L'],
-	major             => [12, 'L'],
-	system_identifier => [16, 'Q'],
-	inode             => [24, 'Q'],
-	saved_at          => [32, 'q'],
-	last_event        => [40, 'Q'],
-	body_length       => [48, 'Q'],
-	body_crc          => [56, 'L'],
-	complete          => [60, 'L'],
-	lists             => [64, 'L'],
-	crc               => [68, 'L']
+our @EXPORT = (
+	@PoolMonitorStatformat::EXPORT,
+	qw(file_of contents put_contents flipped until_true wait_until_running wait_for_save
+	  worker_works set stats statfile_server $not_used $not_written $disorder $foreign $worker
+	  $since_start $events $balanced)
 );
-
-# kinds of records, and what they begin with
-use constant {RECORD_RING => 1, RECORD_SERIES => 2};
-use constant SERIES_RECORD => 'a64 L L';                        # name, ring, count
-use constant BUCKET        => 'd d L l l L L L L L L L L x4';
 
 # Times of PostgreSQL count from 2000 on, in microseconds.
 use constant EPOCH => 946_684_800;
@@ -67,96 +43,11 @@ sub put_contents
 	return;
 }
 
-sub field
-{
-	my ($data,   $name) = @_;
-	my ($offset, $type) = @{$at{$name}};
-	return unpack $type, substr($data, $offset, 8);
-}
-
-# A copy in which a field of the header is another.
-sub with_field
-{
-	my ($data, $name, $value) = @_;
-	my ($offset, $type) = @{$at{$name}};
-	my $bytes = pack $type, $value;
-	substr($data, $offset, length $bytes) = $bytes;
-	return $data;
-}
-
 sub flipped
 {
 	my ($data, $position) = @_;
 	substr($data, $position, 1) ^= "\xff";
 	return $data;
-}
-
-my @crc_table = map {
-	my $crc = $_;
-	$crc = $crc & 1 ? ($crc >> 1) ^ 0x82F63B78 : $crc >> 1 for 1 .. 8;
-	$crc;
-} 0 .. 255;
-
-sub crc32c
-{
-	my ($data) = @_;
-	my $crc = 0xFFFFFFFF;
-	$crc = ($crc >> 8) ^ $crc_table[($crc ^ $_) & 0xFF] foreach unpack 'C*', $data;
-	return $crc ^ 0xFFFFFFFF;
-}
-
-sub body_of { my ($data) = @_; return substr($data, HEADER_SIZE) }
-
-# With lengths and CRCs that are right.
-sub sealed
-{
-	my ($data) = @_;
-	$data = with_field($data, 'body_length', length body_of($data));
-	$data = with_field($data, 'body_crc',    crc32c(body_of($data)));
-	return with_field($data, 'crc', crc32c(substr($data, 0, $at{crc}[0])));
-}
-
-# A stretch of history in which every number is another, by this one.
-sub bucket
-{
-	my ($n) = @_;
-	return pack BUCKET, 60e6 * $n, 30e6 * $n, 60_000, (map { $n + $_ } 10, 20, 30, 40, 50, 60, 70),
-	  3000,
-	  2000, 1000;
-}
-
-# and how the view has it, after bucket_start
-sub bucket_row
-{
-	my ($n) = @_;
-	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60, 70), 3, 2, 1;
-}
-
-# A copy in which a ring has these starts, and each pool these stretches.
-sub with_history
-{
-	my ($data, $ring, @starts) = @_;
-	my $body    = body_of($data);
-	my $new     = '';
-	my $buckets = join '', map { bucket($_) } 1 .. @starts;
-	while ($body ne '')
-	{
-		my ($kind, $length) = unpack 'L L', $body;
-		my $record = substr($body, 8, $length);
-		$body = substr($body, 8 + $length);
-		if ($kind == RECORD_RING && unpack('L', $record) == $ring)
-		{
-			$record = pack 'L L q*', $ring, scalar @starts,
-			  map { ($_ - EPOCH) * 1_000_000 } @starts;
-		}
-		elsif ($kind == RECORD_SERIES && (unpack SERIES_RECORD, $record)[1] == $ring)
-		{
-			my ($name) = unpack SERIES_RECORD, $record;
-			$record = pack(SERIES_RECORD, $name, $ring, scalar @starts) . $buckets;
-		}
-		$new .= pack('L L', $kind, length $record) . $record;
-	}
-	return sealed(substr($data, 0, HEADER_SIZE) . $new);
 }
 
 # ---- waiting ----

@@ -100,7 +100,8 @@ cmp_ok(
 	'by the wall clock they are two hours old'
 );
 
-my $elapsed = sub { return sprintf('%d', now() - $begun + 1) . ' s' };
+# what is asked for may take its time
+my $elapsed = sub { return sprintf('%d', now() - $begun + 300) . ' s' };
 foreach my $pool ('hour', 'hand')
 {
 	is(sessions($pool, 'over_age, stale, idle_over_limit, leak_suspect'),

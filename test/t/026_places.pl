@@ -258,8 +258,14 @@ my $source    = "$FindBin::RealBin/../../src";
 my $program   = PostgreSQL::Test::Utils::tempdir_short() . '/places';
 must_run(
 	split(' ', $cc),
-	'-O2', '-D_GNU_SOURCE', "-I$include", "-I$source", '-o', $program,
+	'-O2',
+	'-D_GNU_SOURCE',
+	"-I$include",
+	"-I$source",
+	'-o',
+	$program,
 	"$FindBin::RealBin/../clients/places.c",
+	"$source/base/identity.c",
 	map { "$source/accounts/$_.c" } qw(account counters figures places room)
 );
 my $seconds = 5;

@@ -36,7 +36,7 @@ subtest 'of another version or server' => sub {
 subtest 'what cannot be made sense of is not used in part' => sub {
 	foreach my $tail (
 		['a record of no kind',       pack 'L L', 99, 0],
-		['a record without its data', pack 'L L', 0,  8],
+		['a record without its data', pack 'L L', 1,  8],
 		['half a record',             pack 'L',   0]
 	  )
 	{

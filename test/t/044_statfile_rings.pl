@@ -15,10 +15,8 @@ sub ask { my ($sql) = @_; return query($node, $sql) }
 # ---- rings ----
 
 my %ring = (
-	minutes =>
-	  {ring => 0, seconds => 60, resolution => '1 minute', short => 10, long => 100, forged => 20},
-	hours =>
-	  {ring => 1, seconds => 3600, resolution => '1 hour', short => 3, long => 50, forged => 8}
+	minutes => {seconds => 60,   resolution => '1 minute', short => 10, long => 100, forged => 20},
+	hours   => {seconds => 3600, resolution => '1 hour',   short => 3,  long => 50,  forged => 8}
 );
 
 sub forged_rows
@@ -78,7 +76,7 @@ subtest 'a past that is forged, so that nobody has to wait for it' => sub {
 		$r->{end} = int(time / $r->{seconds}) * $r->{seconds};
 		my @starts = map { $r->{end} - $_ * $r->{seconds} } reverse 1 .. $r->{forged};
 		$r->{rows} = [map { "$starts[$_ - 1]|" . bucket_row($_) } 1 .. @starts];
-		$saved = with_history($saved, $r->{ring}, @starts);
+		$saved = with_history($saved, $r->{seconds}, @starts);
 	}
 	put_contents($file, $saved);
 	$offset = -s $node->logfile;

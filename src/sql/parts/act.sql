@@ -30,6 +30,6 @@ CREATE FUNCTION pool_monitor.reset(pool text DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pm_reset';
 COMMENT ON FUNCTION pool_monitor.reset(text) IS
-'Begins the counters, percentiles and peak of one declared pool or discovered application anew; with NULL those of '
-'all and of the server, and forgets the applications that have no sessions. Leaves history and events alone. '
-'Sessions that are there count as taken_over. Raises an error when there is no such name in pool_stats.';
+'Begins the counters, percentiles and peak of one declared pool, or of the discovered applications of one name in '
+'whatever databases and roles, anew; with NULL those of all and of the server, and forgets the applications that have '
+'no sessions. Leaves history and events alone. Sessions that are there count as taken_over. Raises an error when there is no such name in pool_stats.';

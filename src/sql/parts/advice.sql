@@ -185,19 +185,31 @@ CREATE VIEW pool_monitor.advice AS
 		WHERE d.ceiling IS NULL
 	),
 
-	undeclared AS (
-		SELECT 'info', NULL::text, 'undeclared', format('application "%s" is in no declared pool', s.application_name),
-			format('%s connections now, %s at most, %s connects since %s',
-				s.connections, s.peak_connections, s.connects, date_trunc('second', s.stats_reset)),
-			format('INSERT INTO pool_monitor.pools (name, application_name, workers, pool_size, max_overflow) VALUES (%L, %L, 1, %s, 0);',
-				left(CASE WHEN s.application_name = '' THEN 'unnamed'
-						WHEN s.application_name LIKE '(%' THEN 'app ' || s.application_name
-						ELSE s.application_name END, 57)
-					|| CASE WHEN EXISTS (SELECT FROM declared AS d WHERE d.pool = s.application_name) THEN ' (new)' ELSE '' END,
-				regexp_replace(s.application_name, '([\\%_])', '\\\1', 'g'), s.peak_connections),
-			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+	-- their names may begin a pool's; the patterns match the very sessions that were counted
+	discovered AS (
+		SELECT s.*, count(*) OVER (PARTITION BY s.application_name) AS namesakes,
+			left(CASE WHEN s.application_name = '' THEN 'unnamed'
+				WHEN s.application_name LIKE '(%' THEN 'app ' || s.application_name
+				ELSE s.application_name END, 63) AS name,
+			regexp_replace(s.application_name, '([\\%_])', '\\\1', 'g') AS of_application,
+			regexp_replace(s.datname::text, '([\\%_])', '\\\1', 'g') AS of_database,
+			regexp_replace(s.usename::text, '([\\%_])', '\\\1', 'g') AS of_role
 		FROM stats AS s
 		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND s.connections > 0
+	),
+	undeclared AS (
+		SELECT 'info', NULL::text, 'undeclared',
+			format('application "%s" of role "%s" in database "%s" is in no declared pool', s.application_name, s.usename, s.datname),
+			format('%s connections now, %s at most, %s connects since %s',
+				s.connections, s.peak_connections, s.connects, date_trunc('second', s.stats_reset)),
+			format('INSERT INTO pool_monitor.pools (name, application_name, datname, usename, workers, pool_size, max_overflow) '
+				'VALUES (%L, %L, %L, %L, 1, %s, 0);',
+				CASE WHEN s.namesakes = 1 AND NOT EXISTS (SELECT FROM declared AS d WHERE d.pool = s.name) THEN s.name
+					ELSE left(s.name, 19) || ' ' || left(regexp_replace(s.datname::text, '[^ -~]', '_', 'g'), 21)
+						|| '/' || left(regexp_replace(s.usename::text, '[^ -~]', '_', 'g'), 21) END,
+				s.of_application, s.of_database, s.of_role, s.peak_connections),
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM discovered AS s
 	),
 
 	overcommitted AS (

@@ -45,7 +45,8 @@ CREATE VIEW pool_monitor.checklist AS
 				WHERE h.pool = '(server)' AND h.resolution = interval '1 minute' AND h.seen > 0) AS last_minute
 	),
 	undeclared AS (
-		SELECT string_agg(quote_literal(s.application_name), ', ' ORDER BY s.peak_connections DESC, s.application_name) AS names,
+		SELECT string_agg(format('%L (%s in %s)', s.application_name, s.usename, s.datname), ', '
+				ORDER BY s.peak_connections DESC, s.application_name, s.usename, s.datname) AS names,
 			count(*) AS applications
 		FROM pool_monitor.pool_stats() AS s
 		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND s.connections > 0

@@ -3,7 +3,7 @@
 --
 
 CREATE FUNCTION pool_monitor.pool_stats(
-	OUT pool text, OUT application_name text, OUT connections int,
+	OUT pool text, OUT application_name text, OUT datname name, OUT usename name, OUT connections int,
 	OUT connects bigint, OUT disconnects bigint,
 	OUT taken_over bigint, OUT given_over bigint,
 	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_killed bigint,
@@ -32,7 +32,14 @@ COMMENT ON VIEW pool_monitor.pool_stats IS
 'pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
 COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS
-'discovered application: a name that no declared pool matches; NULL: a declared pool, or (other)';
+'discovered application, which no declared pool matches: each name in each database and under each role has a row of '
+'its own; NULL: a declared pool, or (other)';
+COMMENT ON COLUMN pool_monitor.pool_stats.datname IS
+'database in which the application logs in, or tries to (then there may be none of this name); bytes that make no '
+'sense in this database''s encoding are shown as ?; NULL: a declared pool, or (other)';
+COMMENT ON COLUMN pool_monitor.pool_stats.usename IS
+'role under which the application logs in, or tries to: as the client named it, which an ALTER ROLE RENAME does not '
+'change; shown as datname is; NULL: a declared pool, or (other)';
 COMMENT ON COLUMN pool_monitor.pool_stats.connections IS
 'sessions there are now: connects less disconnects, but for sessions that come or go while it is read';
 COMMENT ON COLUMN pool_monitor.pool_stats.connects IS

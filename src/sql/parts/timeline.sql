@@ -43,7 +43,7 @@ COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS
 COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as sampled; of (server): above connection_budget';
 
 CREATE FUNCTION pool_monitor.events(
-	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name text,
+	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name text, OUT datname name, OUT usename name,
 	OUT event text, OUT pid int, OUT detail text, OUT times int
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
@@ -51,7 +51,7 @@ CREATE FUNCTION pool_monitor.events(
 COMMENT ON FUNCTION pool_monitor.events() IS 'behind the view pool_monitor.events';
 
 CREATE VIEW pool_monitor.events AS
-	SELECT e.seq, e.at, e.pool, e.application_name, e.event, e.pid,
+	SELECT e.seq, e.at, e.pool, e.application_name, e.datname, e.usename, e.event, e.pid,
 		e.detail::pg_catalog.jsonb AS detail, e.times
 	FROM pool_monitor.events() AS e;
 
@@ -67,6 +67,10 @@ COMMENT ON COLUMN pool_monitor.events.seq IS
 COMMENT ON COLUMN pool_monitor.events.at IS 'when it was noticed: at the next sample';
 COMMENT ON COLUMN pool_monitor.events.pool IS 'declared pool, or (other); NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.application_name IS 'discovered application; NULL: it is about none';
+COMMENT ON COLUMN pool_monitor.events.datname IS
+'its database, as in pool_stats; empty: it is about all applications of this name; NULL: it is about none';
+COMMENT ON COLUMN pool_monitor.events.usename IS
+'its role, as in pool_stats; empty: it is about all applications of this name; NULL: it is about none';
 COMMENT ON COLUMN pool_monitor.events.event IS
 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_step (seconds by which '
 'the wall clock moved against the monotonic one), clock_set_back (so far that history was dropped); over_budget, '

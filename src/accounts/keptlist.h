@@ -1,0 +1,13 @@
+/*
+ * keptlist.h
+ *		What the history keeps of the counters, for each bucket: the one list. See
+ *		counters.h.
+ *
+ * PM_KEPT(id, name): the name is that in files of statistics.
+ */
+PM_KEPT(CONNECTS, "connects")
+/* of all kinds */
+PM_KEPT(ENDS, "ends")
+PM_KEPT(REFUSED, "refused")
+PM_KEPT(RETIRED, "retired")
+PM_KEPT(TRANSACTIONS, "transactions")

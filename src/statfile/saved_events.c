@@ -1,0 +1,126 @@
+/*
+ * saved_events.c
+ *		The events in the file of statistics.
+ */
+#include "postgres.h"
+
+#include "events/events.h"
+#include "statfile/saved_events.h"
+
+typedef struct EventRow
+{
+	PmEvent		event;			/* its kind unused */
+	char		kind[32];
+} EventRow;
+
+static const PmField event_fields[] = {
+	PM_FIELD(EventRow, UINT, "seq", event.seq),
+	PM_FIELD(EventRow, INT, "at", event.at),
+	PM_FIELD(EventRow, TEXT, "kind", kind),
+	PM_FIELD(EventRow, INT, "pid", event.pid),
+	PM_FIELD(EventRow, UINT, "times", event.times),
+	PM_FIELD(EventRow, UINT, "held_back", event.held_back),
+	PM_FIELD(EventRow, UINT, "discovered", event.owner.discovered),
+	PM_FIELD(EventRow, TEXT, "name", event.owner.name),
+	PM_FIELD(EventRow, TEXT, "datname", event.owner.datname),
+	PM_FIELD(EventRow, TEXT, "usename", event.owner.usename),
+	PM_FIELD(EventRow, TEXT, "detail", event.detail),
+};
+
+const PmLayout pm_event_layout = {"event", sizeof(EventRow), lengthof(event_fields), event_fields};
+
+/* The oldest first. */
+void
+pm_put_events(PmWriter *writer)
+{
+	uint64		last = pg_atomic_read_u64(&pm_event_ring->last_seq);
+	PmEventCursor cursor = {0};
+	EventRow	row;
+
+	memset(&row, 0, sizeof(row));
+	if (!writer->lock)
+		pm_events_release_all();
+	/* what is recorded meanwhile comes the next time */
+	while (writer->lock ? cursor.seq < last && pm_event_next(&cursor, &row.event) :
+		   pm_event_next_unlocked(&cursor, &row.event))
+	{
+		memset(row.kind, 0, sizeof(row.kind));
+		strlcpy(row.kind, pm_event_kinds[row.event.kind].name, sizeof(row.kind));
+		pm_put_rows(writer, &pm_event_layout, &row, 1);
+	}
+}
+
+/* False when we know none of this name. */
+static bool
+find_kind(const char *name, PmEventKind *kind)
+{
+	for (int i = 0; i < PM_NUM_EVENTS; i++)
+	{
+		if (strcmp(pm_event_kinds[i].name, name) == 0)
+		{
+			*kind = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* In order: each finds its place at once. */
+static bool
+read_event(const PmRows *rows, uint32 n, uint64 *last, bool dry)
+{
+	EventRow	row;
+	char		name[PM_FIELD_NAME_LEN];
+
+	memset(&row, 0, sizeof(row));
+	row.event.times = 1;
+	strlcpy(row.event.detail, "{}", PM_DETAIL_LEN);
+	if (!pm_read_row(rows, n, &row))
+	{
+		pm_leave_out("rows", "with texts that are too long");
+		return true;
+	}
+	if (row.event.seq <= *last || !pm_printable(row.kind, sizeof(row.kind)))
+		return false;
+	*last = row.event.seq;
+	if (!find_kind(row.kind, &row.event.kind))
+	{
+		snprintf(name, sizeof(name), "\"%s\"", row.kind);
+		pm_leave_out("event", name);
+	}
+	else if (!dry)
+		pm_event_restore(&row.event);
+	return true;
+}
+
+bool
+pm_read_events(const PmRows *rows, bool dry)
+{
+	static uint64 last = 0;		/* number of the last one read */
+
+	if (rows == NULL)
+	{
+		last = 0;
+		return true;
+	}
+	for (uint32 n = 0; n < rows->n; n++)
+	{
+		if (!read_event(rows, n, &last, dry))
+			return false;
+	}
+	return true;
+}
+
+void
+pm_continue_events(uint64 seq)
+{
+	PmEvents   *events = pm_event_ring;
+
+	LWLockAcquire(&pm_event_ring->lock, LW_EXCLUSIVE);
+	if (pg_atomic_read_u64(&events->last_seq) < seq)
+	{
+		pg_atomic_write_u64(&events->last_seq, seq);
+		pg_atomic_write_u64(&events->notified_seq, seq);
+	}
+	LWLockRelease(&pm_event_ring->lock);
+}

@@ -1,0 +1,224 @@
+/*
+ * saved_history.c
+ *		The history in the file of statistics.
+ *
+ * The worker is the only one that writes the history, so it needs no lock to read it; nor
+ * does the last process.
+ */
+#include "postgres.h"
+
+#include "base/identity.h"
+#include "history/history.h"
+#include "statfile/saved_history.h"
+
+typedef struct RingRow
+{
+	int64		resolution;		/* us */
+} RingRow;
+
+static const PmField ring_fields[] = {
+	PM_FIELD(RingRow, INT, "resolution", resolution),
+};
+
+const PmLayout pm_ring_layout = {"ring", sizeof(RingRow), lengthof(ring_fields), ring_fields};
+
+typedef struct StartRow
+{
+	TimestampTz start;
+} StartRow;
+
+static const PmField start_fields[] = {
+	PM_FIELD(StartRow, INT, "start", start),
+};
+
+const PmLayout pm_start_layout = {"start", sizeof(StartRow), lengthof(start_fields), start_fields};
+
+typedef struct SeriesRow
+{
+	char		name[PM_NAME_LEN];
+} SeriesRow;
+
+static const PmField series_fields[] = {
+	PM_FIELD(SeriesRow, TEXT, "name", name),
+};
+
+const PmLayout pm_series_layout = {"series", sizeof(SeriesRow), lengthof(series_fields), series_fields};
+
+static const PmField bucket_fields[] = {
+	PM_FIELD(PmBucket, REAL, "connections", connections),
+	PM_FIELD(PmBucket, REAL, "busy", busy),
+	PM_FIELD(PmBucket, UINT, "seen", seen),
+	PM_FIELD(PmBucket, INT, "max_connections", max_connections),
+	PM_FIELD(PmBucket, INT, "max_busy", max_busy),
+	PM_FIELD(PmBucket, UINT, "connects", connects),
+	PM_FIELD(PmBucket, UINT, "disconnects", disconnects),
+	PM_FIELD(PmBucket, UINT, "refused", refused),
+	PM_FIELD(PmBucket, UINT, "retired", retired),
+	PM_FIELD(PmBucket, UINT, "transactions", transactions),
+	PM_FIELD(PmBucket, UINT, "overflow", overflow),
+	PM_FIELD(PmBucket, UINT, "exhausted", exhausted),
+	PM_FIELD(PmBucket, UINT, "over", over),
+};
+
+const PmLayout pm_bucket_layout = {"bucket", sizeof(PmBucket), lengthof(bucket_fields), bucket_fields};
+
+/* ---- writing ---- */
+
+/* The place of the ring's nth stretch, the oldest first. */
+static int
+nth(const PmRing *ring, int n)
+{
+	return (ring->head - ring->count + 1 + n + ring->length) % ring->length;
+}
+
+static void
+put_series(PmWriter *writer, const PmRing *ring, int s)
+{
+	SeriesRow	row = {{0}};
+
+	strlcpy(row.name, pm_history_rings->series[s].name, PM_NAME_LEN);
+	pm_put_rows(writer, &pm_series_layout, &row, 1);
+	pm_put_rows_begin(writer, &pm_bucket_layout, ring->count);
+	for (int n = 0; n < ring->count; n++)
+		pm_put_bytes(writer, &ring->buckets[(Size) s * ring->length + nth(ring, n)], sizeof(PmBucket));
+}
+
+static void
+put_ring(PmWriter *writer, const PmRing *ring)
+{
+	const PmHistory *history = pm_history_rings;
+	RingRow		row = {.resolution = ring->resolution};
+
+	pm_put_rows(writer, &pm_ring_layout, &row, 1);
+	pm_put_rows_begin(writer, &pm_start_layout, ring->count);
+	for (int n = 0; n < ring->count; n++)
+		pm_put_bytes(writer, &ring->starts[nth(ring, n)], sizeof(TimestampTz));
+
+	/* those of declared pools first: see pm_put_accounts() */
+	for (int s = 0; s < history->nseries; s++)
+	{
+		if (history->series[s].account >= 0)
+			put_series(writer, ring, s);
+	}
+	for (int s = 0; s < history->nseries; s++)
+	{
+		if (history->series[s].account < 0 && history->series[s].name[0] != '\0')
+			put_series(writer, ring, s);
+	}
+}
+
+void
+pm_put_history(PmWriter *writer)
+{
+	for (int r = 0; r < PM_NUM_RINGS; r++)
+		put_ring(writer, &pm_history_rings->rings[r]);
+}
+
+/* ---- reading ---- */
+
+/* What the rows that come next belong to. */
+static struct
+{
+	bool		in_ring;
+	PmRing	   *ring;			/* NULL: one that we do not have */
+	uint32		nstarts;
+	bool		in_series;
+	bool		named;
+	char		name[PM_NAME_LEN];
+}			reading;
+
+static bool
+read_ring(const PmRows *rows)
+{
+	RingRow		row = {0};
+	char		name[32];
+
+	if (rows->n != 1 || !pm_read_row(rows, 0, &row))
+		return false;
+	memset(&reading, 0, sizeof(reading));
+	reading.in_ring = true;
+	for (int r = 0; r < PM_NUM_RINGS; r++)
+	{
+		if (pm_history_rings->rings[r].resolution == row.resolution)
+			reading.ring = &pm_history_rings->rings[r];
+	}
+	if (reading.ring == NULL)
+	{
+		snprintf(name, sizeof(name), "by %.0f s", row.resolution / 1000000.0);
+		pm_leave_out("history", name);
+	}
+	return true;
+}
+
+/* Only the newest stretches, if the ring is shorter now. */
+static bool
+read_starts(const PmRows *rows, bool dry)
+{
+	PmRing	   *ring = reading.ring;
+	bool		ok = true;
+
+	if (!reading.in_ring)
+		return false;
+	reading.nstarts = rows->n;
+	if (ring == NULL || dry)
+		return true;
+	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
+	ring->count = Min(rows->n, (uint32) ring->length);
+	ring->head = Max(ring->count - 1, 0);
+	for (int n = 0; n < ring->count && ok; n++)
+		ok = pm_read_row(rows, rows->n - ring->count + n, &ring->starts[n]);
+	LWLockRelease(&pm_history_rings->lock);
+	return ok;
+}
+
+static bool
+read_series(const PmRows *rows)
+{
+	SeriesRow	row = {{0}};
+
+	if (!reading.in_ring || rows->n != 1)
+		return false;
+	reading.in_series = true;
+	reading.named = pm_read_row(rows, 0, &row);
+	if (!reading.named)
+		pm_leave_out("rows", "with texts that are too long");
+	strlcpy(reading.name, row.name, PM_NAME_LEN);
+	return true;
+}
+
+static bool
+read_buckets(const PmRows *rows, bool dry)
+{
+	PmRing	   *ring = reading.ring;
+	bool		ok = true;
+	int			s;
+
+	if (!reading.in_series || rows->n != reading.nstarts)
+		return false;
+	reading.in_series = false;
+	if (ring == NULL || !reading.named || dry)
+		return true;
+	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
+	s = pm_history_series(reading.name, false);
+	for (int n = 0; s >= 0 && n < ring->count && ok; n++)
+		ok = pm_read_row(rows, rows->n - ring->count + n, &ring->buckets[(Size) s * ring->length + n]);
+	LWLockRelease(&pm_history_rings->lock);
+	return ok;
+}
+
+bool
+pm_read_history(const PmRows *rows, bool dry)
+{
+	if (rows == NULL)
+	{
+		memset(&reading, 0, sizeof(reading));
+		return true;
+	}
+	if (rows->layout == &pm_ring_layout)
+		return read_ring(rows);
+	if (rows->layout == &pm_start_layout)
+		return read_starts(rows, dry);
+	if (rows->layout == &pm_series_layout)
+		return read_series(rows);
+	return read_buckets(rows, dry);
+}
