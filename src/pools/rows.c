@@ -43,7 +43,6 @@ struct Column
 	bool		nullable;
 	Reader		read;
 	size_t		offset;			/* in PmDeclaration */
-	size_t		any;			/* of a pattern's flag that it has no say */
 	int64		least;
 	int64		most;			/* us for an interval */
 	const char *range;			/* in words, "must be ..." */
@@ -99,13 +98,14 @@ static const char *
 read_pattern(const Column *column, Datum value, PmDeclaration *declaration)
 {
 	char	   *pattern = short_text(value, PM_PATTERN_LEN - 1);
+	PmPattern  *to = FIELD(PmPattern, declaration, column->offset);
 
 	if (pattern == NULL || ends_in_lone_backslash(pattern))
 		return column->range;
 	if (strcmp(pattern, "%") == 0)
 		return NULL;
-	*FIELD(bool, declaration, column->any) = false;
-	strlcpy(FIELD(char, declaration, column->offset), pattern, PM_PATTERN_LEN);
+	to->limited = true;
+	strlcpy(to->like, pattern, PM_PATTERN_LEN);
 	return NULL;
 }
 
@@ -123,7 +123,7 @@ read_ascii_pattern(const Column *column, Datum value, PmDeclaration *declaration
 static const char *
 read_network(const Column *column, Datum value, PmDeclaration *declaration)
 {
-	PmPool	   *pool = &declaration->pool;
+	PmNetwork  *to = FIELD(PmNetwork, declaration, column->offset);
 	inet	   *network = DatumGetInetPP(value);
 	bool		is_v4 = ip_family(network) == PGSQL_AF_INET;
 
@@ -131,10 +131,10 @@ read_network(const Column *column, Datum value, PmDeclaration *declaration)
 		return column->range;
 	if (ip_bits(network) > ip_maxbits(network))
 		return column->range;
-	pool->any_client_addr = false;
-	pool->network.family = is_v4 ? 4 : 6;
-	memcpy(pool->network.bytes, ip_addr(network), is_v4 ? 4 : 16);
-	pool->network_bits = ip_bits(network);
+	to->limited = true;
+	to->addr.family = is_v4 ? 4 : 6;
+	memcpy(to->addr.bytes, ip_addr(network), is_v4 ? 4 : 16);
+	to->bits = ip_bits(network);
 	return NULL;
 }
 
@@ -197,18 +197,18 @@ read_interval(const Column *column, Datum value, PmDeclaration *declaration)
 static const char *
 read_mode(const Column *column, Datum value, PmDeclaration *declaration)
 {
-	const char *mode = short_text(value, 16);
-	PmRecycleMode *to = FIELD(PmRecycleMode, declaration, column->offset);
+	const char *text = short_text(value, 16);
+	const char *name;
 
-	if (mode != NULL && strcmp(mode, "off") == 0)
-		*to = PM_RECYCLE_OFF;
-	else if (mode != NULL && strcmp(mode, "report") == 0)
-		*to = PM_RECYCLE_REPORT;
-	else if (mode != NULL && strcmp(mode, "terminate") == 0)
-		*to = PM_RECYCLE_TERMINATE;
-	else
-		return column->range;
-	return NULL;
+	for (PmRecycleMode mode = 0; text != NULL && (name = pm_recycle_mode_name(mode)) != NULL; mode++)
+	{
+		if (strcmp(text, name) == 0)
+		{
+			*FIELD(PmRecycleMode, declaration, column->offset) = mode;
+			return NULL;
+		}
+	}
+	return column->range;
 }
 
 /*
@@ -238,35 +238,35 @@ static const Column columns_read[] =
 {
 	{"name", TEXTOID, "text", false, read_name,
 	.range = "must be 1 to 63 printable ASCII characters, the first of them no parenthesis"},
-	{"priority", INT4OID, "integer", false, read_int, offsetof(PmDeclaration, priority), 0, 0, 1000000,
+	{"priority", INT4OID, "integer", false, read_int, offsetof(PmDeclaration, priority), 0, 1000000,
 	"must be between 0 and 1000000"},
-	{"application_name", TEXTOID, "text", true, read_ascii_pattern, IN_POOL(application_name), IN_POOL(any_application_name),
+	{"application_name", TEXTOID, "text", true, read_ascii_pattern, IN_POOL(application_name),
 	.range = "must be at most 255 printable ASCII characters, and not end in a lone backslash"},
-	{"datname", TEXTOID, "text", true, read_pattern, IN_POOL(datname), IN_POOL(any_datname),
+	{"datname", TEXTOID, "text", true, read_pattern, IN_POOL(datname),
 	.range = "must be at most 255 bytes, and not end in a lone backslash"},
-	{"usename", TEXTOID, "text", true, read_pattern, IN_POOL(usename), IN_POOL(any_usename),
+	{"usename", TEXTOID, "text", true, read_pattern, IN_POOL(usename),
 	.range = "must be at most 255 bytes, and not end in a lone backslash"},
-	{"client_addr", CIDROID, "cidr", true, read_network,
+	{"client_addr", CIDROID, "cidr", true, read_network, IN_POOL(client_addr),
 	.range = "must be a network of IPv4 or IPv6"},
-	{"servers", INT4OID, "integer", false, read_int, IN_POOL(servers), 0, 1, 10000,
+	{"servers", INT4OID, "integer", false, read_int, IN_POOL(servers), 1, 10000,
 	"must be between 1 and 10000"},
-	{"workers", INT4OID, "integer", false, read_int, IN_POOL(workers), 0, 1, 10000,
+	{"workers", INT4OID, "integer", false, read_int, IN_POOL(workers), 1, 10000,
 	"must be between 1 and 10000"},
-	{"pool_size", INT4OID, "integer", false, read_int, IN_POOL(pool_size), 0, 0, 100000,
+	{"pool_size", INT4OID, "integer", false, read_int, IN_POOL(pool_size), 0, 100000,
 	"must be between 0 (unbounded) and 100000"},
-	{"max_overflow", INT4OID, "integer", false, read_int, IN_POOL(max_overflow), 0, -1, 100000,
+	{"max_overflow", INT4OID, "integer", false, read_int, IN_POOL(max_overflow), -1, 100000,
 	"must be between -1 (unbounded) and 100000"},
-	{"pool_timeout", INTERVALOID, "interval", false, read_interval, IN_POOL(pool_timeout), 0, 0, DAY,
+	{"pool_timeout", INTERVALOID, "interval", false, read_interval, IN_POOL(pool_timeout), 0, DAY,
 	"must be between 0 and 1 day"},
-	{"pool_recycle", INTERVALOID, "interval", true, read_interval, IN_POOL(pool_recycle), 0, MILLISECOND, 365 * DAY,
+	{"pool_recycle", INTERVALOID, "interval", true, read_interval, IN_POOL(pool_recycle), MILLISECOND, 365 * DAY,
 	"must be NULL (never), or 1 ms to 365 days"},
-	{"idle_limit", INTERVALOID, "interval", false, read_interval, IN_POOL(idle_limit), 0, SECOND, 365 * DAY,
+	{"idle_limit", INTERVALOID, "interval", false, read_interval, IN_POOL(idle_limit), SECOND, 365 * DAY,
 	"must be between 1 second and 365 days"},
-	{"leak_threshold", INTERVALOID, "interval", false, read_interval, IN_POOL(leak_threshold), 0, SECOND, 365 * DAY,
+	{"leak_threshold", INTERVALOID, "interval", false, read_interval, IN_POOL(leak_threshold), SECOND, 365 * DAY,
 	"must be between 1 second and 365 days"},
-	{"recycle_grace", INTERVALOID, "interval", false, read_interval, IN_POOL(recycle_grace), 0, 0, DAY,
+	{"recycle_grace", INTERVALOID, "interval", false, read_interval, IN_POOL(recycle_grace), 0, DAY,
 	"must be between 0 and 1 day"},
-	{"budget", INT4OID, "integer", true, read_int, IN_POOL(budget), 0, 1, MOST_CONNECTIONS,
+	{"budget", INT4OID, "integer", true, read_int, IN_POOL(budget), 1, MOST_CONNECTIONS,
 	"must be NULL (the ceiling), or 1 to 262143"},
 	{"recycle_mode", TEXTOID, "text", false, read_mode, IN_POOL(recycle_mode),
 	.range = "must be off, report or terminate"},
@@ -357,10 +357,6 @@ void
 pm_row_read(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaration)
 {
 	memset(declaration, 0, sizeof(*declaration));
-	declaration->pool.any_application_name = true;
-	declaration->pool.any_datname = true;
-	declaration->pool.any_usename = true;
-	declaration->pool.any_client_addr = true;
 	declaration->pool.pool_recycle = -1;
 	declaration->pool.budget = -1;
 
@@ -439,9 +435,8 @@ pm_declaration_matches_alike(const PmDeclaration *a, const PmDeclaration *b)
 	const PmPool *q = &b->pool;
 
 	return pm_declaration_compare(a, b) == 0 &&
-		p->any_application_name == q->any_application_name && strcmp(p->application_name, q->application_name) == 0 &&
-		p->any_datname == q->any_datname && strcmp(p->datname, q->datname) == 0 &&
-		p->any_usename == q->any_usename && strcmp(p->usename, q->usename) == 0 &&
-		p->any_client_addr == q->any_client_addr && p->network_bits == q->network_bits &&
-		memcmp(&p->network, &q->network, sizeof(PmAddr)) == 0;
+		memcmp(&p->application_name, &q->application_name, sizeof(PmPattern)) == 0 &&
+		memcmp(&p->datname, &q->datname, sizeof(PmPattern)) == 0 &&
+		memcmp(&p->usename, &q->usename, sizeof(PmPattern)) == 0 &&
+		memcmp(&p->client_addr, &q->client_addr, sizeof(PmNetwork)) == 0;
 }
