@@ -2,7 +2,7 @@
  * acting.c
  *		Who may change declarations that retire sessions.
  *
- * A row that acts (recycle_mode terminate, or shrink_idle) ends other roles'
+ * A row that acts (columnlist.h says by which columns) ends other roles'
  * sessions, so INSERT or UPDATE on the table must not be more than it is: writing,
  * changing or deleting such a row needs what pg_terminate_backend() needs, the
  * privileges of pg_signal_backend. So does whatever could hand sessions to one: a
@@ -68,7 +68,7 @@ deny(const char *what, const char *pool, const char *because)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to %s pool \"%s\"", what, pool),
-			 errdetail("Pool \"%s\" retires sessions by its recycle_mode or shrink_idle.", because),
+			 errdetail("Pool \"%s\" retires sessions by its %s.", because, pm_columns_acting()),
 			 errhint("This needs the privileges of the role pg_signal_backend, also for a pool that comes before one that retires sessions.")));
 }
 

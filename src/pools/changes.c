@@ -32,7 +32,7 @@
 #include "pools/acting.h"
 #include "pools/changes.h"
 #include "pools/declared.h"
-#include "pools/rows.h"
+#include "pools/columns.h"
 #include "pools/table.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -153,7 +153,7 @@ static bool
 changes_nothing(const TriggerData *trigger)
 {
 	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
-		pm_rows_alike(RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple, trigger->tg_newtuple);
+		pm_columns_alike(RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple, trigger->tg_newtuple);
 }
 
 /* Asked once for each transaction: the rest of its changes comes along. */

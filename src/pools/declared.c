@@ -95,8 +95,8 @@ pm_rules_current(void)
 		rules.by_login = false;
 		for (int i = 0; i < rules.npools; i++)
 		{
-			rules.by_client_addr |= !rules.pools[i].any_client_addr;
-			rules.by_login |= !rules.pools[i].any_datname || !rules.pools[i].any_usename;
+			rules.by_client_addr |= rules.pools[i].client_addr.limited;
+			rules.by_login |= rules.pools[i].datname.limited || rules.pools[i].usename.limited;
 		}
 	}
 	return &rules;

@@ -72,24 +72,26 @@ pm_like(const char *pattern, const char *string)
 }
 
 /* A Unix-domain socket is in no network. */
-bool
-pm_in_network(const PmAddr *network, int bits, const PmAddr *addr)
+static bool
+addr_fits(const PmNetwork *network, const PmAddr *addr)
 {
-	int			whole = bits / 8;
-	int			rest = bits % 8;
+	int			whole = network->bits / 8;
+	int			rest = network->bits % 8;
 
-	if (addr->family == 0 || addr->family != network->family)
+	if (!network->limited)
+		return true;
+	if (addr->family == 0 || addr->family != network->addr.family)
 		return false;
-	if (memcmp(network->bytes, addr->bytes, whole) != 0)
+	if (memcmp(network->addr.bytes, addr->bytes, whole) != 0)
 		return false;
 	return rest == 0 ||
-		((network->bytes[whole] ^ addr->bytes[whole]) >> (8 - rest)) == 0;
+		((network->addr.bytes[whole] ^ addr->bytes[whole]) >> (8 - rest)) == 0;
 }
 
 static bool
-name_fits(bool any, const char *pattern, const char *name)
+name_fits(const PmPattern *pattern, const char *name)
 {
-	return any || (name != NULL && pm_like(pattern, name));
+	return !pattern->limited || (name != NULL && pm_like(pattern->like, name));
 }
 
 /*
@@ -103,11 +105,10 @@ pm_match(const PmPool *pools, int npools, const PmIdentity *who)
 	{
 		const PmPool *pool = &pools[i];
 
-		if (name_fits(pool->any_application_name, pool->application_name, who->application_name) &&
-			name_fits(pool->any_datname, pool->datname, who->datname) &&
-			name_fits(pool->any_usename, pool->usename, who->usename) &&
-			(pool->any_client_addr ||
-			 pm_in_network(&pool->network, pool->network_bits, &who->client_addr)))
+		if (name_fits(&pool->application_name, who->application_name) &&
+			name_fits(&pool->datname, who->datname) &&
+			name_fits(&pool->usename, who->usename) &&
+			addr_fits(&pool->client_addr, &who->client_addr))
 			return i;
 	}
 	return -1;
@@ -162,6 +163,22 @@ pm_server_status(const PmDeclared *declared, int connection_budget, int connecti
 	if (declared->ceiling < 0 || declared->ceiling > connection_budget)
 		return PM_SERVER_OVERCOMMITTED;
 	return PM_SERVER_OK;
+}
+
+/* Its text in the table and the views; NULL when there is no such mode. */
+const char *
+pm_recycle_mode_name(PmRecycleMode mode)
+{
+	switch (mode)
+	{
+		case PM_RECYCLE_OFF:
+			return "off";
+		case PM_RECYCLE_REPORT:
+			return "report";
+		case PM_RECYCLE_TERMINATE:
+			return "terminate";
+	}
+	return NULL;
 }
 
 const char *

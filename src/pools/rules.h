@@ -30,20 +30,28 @@ typedef struct PmWindow
 	char		zone[PM_ZONE_LEN];
 } PmWindow;
 
+/* A LIKE pattern. */
+typedef struct PmPattern
+{
+	bool		limited;		/* false: any name, and the rest is zero */
+	char		like[PM_PATTERN_LEN];
+} PmPattern;
+
+typedef struct PmNetwork
+{
+	bool		limited;		/* false: from anywhere, and the rest is zero */
+	PmAddr		addr;
+	int			bits;
+} PmNetwork;
+
 /* One row of pool_monitor.pools. Times are in microseconds. */
 typedef struct PmPool
 {
 	char		name[PM_NAME_LEN];
-	/* LIKE patterns; one that has no say is empty with its any_ flag set */
-	char		application_name[PM_PATTERN_LEN];
-	char		datname[PM_PATTERN_LEN];
-	char		usename[PM_PATTERN_LEN];
-	bool		any_application_name;
-	bool		any_datname;
-	bool		any_usename;
-	bool		any_client_addr;
-	PmAddr		network;
-	int			network_bits;
+	PmPattern	application_name;
+	PmPattern	datname;
+	PmPattern	usename;
+	PmNetwork	client_addr;
 	int			servers;
 	int			workers;		/* on each server */
 	int			pool_size;		/* of each worker */
@@ -88,12 +96,12 @@ typedef struct PmDeclared
 } PmDeclared;
 
 extern bool pm_like(const char *pattern, const char *string);
-extern bool pm_in_network(const PmAddr *network, int bits, const PmAddr *addr);
 extern int	pm_match(const PmPool *pools, int npools, const PmIdentity *who);
 extern int	pm_overflow(const PmPool *pool, int connections);
 extern PmStatus pm_pool_status(const PmPool *pool, int connections, int busy);
 extern PmDeclared pm_declared(const PmPool *pools, int npools);
 extern PmServerStatus pm_server_status(const PmDeclared *declared, int connection_budget, int connections);
+extern const char *pm_recycle_mode_name(PmRecycleMode mode);
 extern const char *pm_status_name(PmStatus status);
 extern const char *pm_server_status_name(PmServerStatus status);
 

@@ -9,26 +9,17 @@
 #include "pools/declared.h"
 #include "pools/rules.h"
 
-
-static const char *
-mode_name(PmRecycleMode mode)
-{
-	if (mode == PM_RECYCLE_TERMINATE)
-		return "terminate";
-	return mode == PM_RECYCLE_REPORT ? "report" : "off";
-}
-
 /* Does the declaration ask for a role? What matches every name asks for none. */
 static bool
 asks_for_role(const PmPool *pool)
 {
-	return !pool->any_usename && pool->usename[strspn(pool->usename, "%")] != '\0';
+	return pool->usename.limited && pool->usename.like[strspn(pool->usename.like, "%")] != '\0';
 }
 
 static bool
 asks_for_address(const PmPool *pool)
 {
-	return !pool->any_client_addr && pool->network_bits > 0;
+	return pool->client_addr.limited && pool->client_addr.bits > 0;
 }
 
 PG_FUNCTION_INFO_V1(pm_declared_pools);
@@ -63,7 +54,7 @@ pm_declared_pools(PG_FUNCTION_ARGS)
 		pm_put_bound(&row, pool->base);
 		pm_put_bound(&row, pool->ceiling);
 		pm_put_bound(&row, pool->budget);
-		pm_put_text(&row, mode_name(pool->recycle_mode));
+		pm_put_text(&row, pm_recycle_mode_name(pool->recycle_mode));
 		pm_put_duration(&row, pool->recycle_grace);
 		pm_put_bool(&row, pool->shrink_idle);
 		pm_put_bool(&row, asks_for_role(pool));

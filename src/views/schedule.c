@@ -5,7 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "pools/rows.h"
+#include "pools/values.h"
 #include "pools/rules.h"
 #include "pools/schedule.h"
 #include "utils/builtins.h"
