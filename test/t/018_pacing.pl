@@ -3,7 +3,7 @@
 # and a worker that acts by the clock.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT app_holder);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -12,17 +12,7 @@ my $node = new_server('pacing',
 );
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 
-sub holder
-{
-	my ($name, $sessions, %more) = @_;
-	return PoolMonitor::Holder->new(
-		$node,
-		application_name => $name,
-		user             => 'app',
-		sessions         => $sessions,
-		%more
-	);
-}
+sub holder { return app_holder($node, @_) }
 
 # Declares one pool and nothing else.
 sub pool
