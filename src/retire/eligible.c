@@ -13,11 +13,11 @@
 #include "base/guc.h"
 #include "miscadmin.h"
 #include "pools/schedule.h"
+#include "protected/verdicts.h"
 #include "retire/eligible.h"
 #include "retire/pace.h"
 #include "retire/pauses.h"
 #include "retire/shares.h"
-#include "retire/verdicts.h"
 #include "sessions/slot.h"
 #include "utils/timestamp.h"
 

@@ -1,5 +1,5 @@
-# What the TAP tests share: a private server with pool_monitor preloaded, and
-# real clients that hold sessions.
+# What the TAP tests share: a private server with pool_monitor preloaded, and waiting for
+# it. The clients are in PoolMonitorClients.pm.
 package PoolMonitor;
 
 use strict;
@@ -7,13 +7,15 @@ use warnings FATAL => 'all';
 
 use Exporter 'import';
 use FindBin;
+use PoolMonitorClients;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_server wait_for wait_for_log log_count declare create_replay make_certificate
   must_run child_pid python);
-our @EXPORT_OK = qw(query holder insert_pool);
+our @EXPORT_OK =
+  qw(query insert_pool worker_pid holder holder_of app_holder client pgbench disturb);
 
 # The answer to a statement, which must not fail.
 sub query
@@ -22,11 +24,10 @@ sub query
 	return $node->safe_psql($dbname // 'postgres', $sql);
 }
 
-# Sessions of an application, as PoolMonitor::Holder->new() takes them.
-sub holder
+sub worker_pid
 {
-	my ($node, $name, %param) = @_;
-	return PoolMonitor::Holder->new($node, application_name => $name, %param);
+	my ($node) = @_;
+	return query($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
 }
 
 # The statement that declares a pool for the application of its name; columns are given
@@ -40,12 +41,6 @@ sub insert_pool
 	  . join(', ', sort keys %all)
 	  . ") VALUES ('$name', "
 	  . join(', ', map { $all{$_} } sort keys %all) . ');';
-}
-
-# Debian's own: what apt installs is seen by it, and not by another one on PATH.
-sub python
-{
-	return -x '/usr/bin/python3' ? '/usr/bin/python3' : 'python3';
 }
 
 # Runs a command that the rest needs; unlike system_or_bail, a failure ends only
@@ -192,71 +187,5 @@ sub wait_for_log
 	diag('the server log: ' . log_text($node, $from));
 	return;
 }
-
-# Sessions of a real client: test/clients/holder.py. Its commands are answered
-# with one line each.
-package PoolMonitor::Holder;
-
-use strict;
-use warnings FATAL => 'all';
-use IPC::Open2;
-
-sub new
-{
-	my ($class, $node, %param) = @_;
-	my $dsn = sprintf(
-		"host=%s port=%s dbname=%s",
-		$param{host} // $node->host,
-		$node->port, $param{dbname} // 'postgres'
-	);
-	my $self = bless {}, $class;
-
-	$dsn .= " user=$param{user}" if $param{user};
-	$dsn .= " $param{dsn}"       if $param{dsn};
-	$self->{pid} = open2(
-		$self->{out}, $self->{in}, PoolMonitor::python(), "$FindBin::RealBin/../clients/holder.py",
-		$dsn,
-		$param{application_name} // 'holder',
-		$param{sessions}         // 1
-	);
-	my $ready = $self->answer;
-	die "holder: $ready" unless $ready eq 'ready';
-	return $self;
-}
-
-sub answer
-{
-	my ($self) = @_;
-	my $line;
-
-	local $SIG{ALRM} = sub { die "no answer from the client\n" };
-	alarm $PostgreSQL::Test::Utils::timeout_default;
-	$line = readline $self->{out};
-	alarm 0;
-	die "the client ended\n" unless defined $line;
-	chomp $line;
-	return $line;
-}
-
-# do('sql 0 SELECT 1') and so on; see holder.py.
-sub do
-{
-	my ($self, $command) = @_;
-	print {$self->{in}} "$command\n";
-	$self->{in}->flush;
-	return $self->answer;
-}
-
-sub close
-{
-	my ($self) = @_;
-	return unless $self->{pid};
-	close $self->{in};
-	waitpid $self->{pid}, 0;
-	delete $self->{pid};
-	return;
-}
-
-sub DESTROY { my ($self) = @_; local $?; $self->close; return; }
 
 1;

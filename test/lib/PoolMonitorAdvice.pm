@@ -5,10 +5,10 @@ package PoolMonitorAdvice;
 use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
-use PoolMonitor qw(:DEFAULT query insert_pool);
+use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(query advice_server row pools replay advice holder);
+our @EXPORT = qw(query advice_server row pools replay advice app_holder);
 
 # It has 79 slots for ordinary roles, and a budget of 65.
 sub advice_server
@@ -66,18 +66,6 @@ sub advice
 	return $node->safe_psql('postgres',
 		"SELECT $columns FROM pool_monitor.advice WHERE topic = '$where'" =~
 		  s/topic = '(\w+) of (\w+)'/topic = '$1' AND pool = '$2'/r);
-}
-
-sub holder
-{
-	my ($node, $name, $sessions, %more) = @_;
-	return PoolMonitor::Holder->new(
-		$node,
-		application_name => $name,
-		user             => 'app',
-		sessions         => $sessions,
-		%more
-	);
 }
 
 1;

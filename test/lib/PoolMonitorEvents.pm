@@ -4,7 +4,7 @@ package PoolMonitorEvents;
 use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
-use PoolMonitor qw(:DEFAULT query);
+use PoolMonitor qw(:DEFAULT query holder_of);
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(query events_server events number_of wait_for_events holder psql_as
@@ -60,16 +60,7 @@ sub wait_for_events
 	return wait_for($on, "SELECT count(*) FROM pool_monitor.events WHERE $where", $what, $n);
 }
 
-sub holder
-{
-	my ($on, $name, %param) = @_;
-	return PoolMonitor::Holder->new(
-		$on,
-		application_name => $name,
-		user             => 'client',
-		%param
-	);
-}
+sub holder { return holder_of('client', @_) }
 
 # With -c, because psql may be gone before a test could write to its input.
 sub psql_as

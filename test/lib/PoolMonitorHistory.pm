@@ -4,13 +4,14 @@ package PoolMonitorHistory;
 use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
-use PoolMonitor qw(:DEFAULT query);
+use PoolMonitor qw(:DEFAULT query holder_of worker_pid);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
-our @EXPORT = qw(now query history_server set sums since watch between holder gone ask_until
-  agrees_with_stats $stats);
+our @EXPORT =
+  qw(now query worker_pid history_server set sums since watch between holder gone fill_up
+  retire_two ask_until agrees_with_stats $stats);
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
 
@@ -63,16 +64,7 @@ sub between
 	  || diag("$value is not between $least and $most");
 }
 
-sub holder
-{
-	my ($on, $name, %param) = @_;
-	return PoolMonitor::Holder->new(
-		$on,
-		application_name => $name,
-		user             => 'client',
-		%param
-	);
-}
+sub holder { return holder_of('client', @_) }
 
 sub gone
 {
@@ -97,6 +89,37 @@ sub history_server
 	);
 	query($node, 'CREATE ROLE client LOGIN');
 	return $node;
+}
+
+# Takes all slots, and has a login of application "three" refused. Returns who has them.
+sub fill_up
+{
+	my ($node) = @_;
+	my $filler = holder($node, 'filler', sessions => 57);
+	local $ENV{PGAPPNAME} = 'three';
+	my ($out, $err) = run_command(
+		['psql', '-X', '-d', $node->connstr('postgres') . ' user=client', '-c', 'SELECT 1']);
+	like($err, qr/remaining connection slots are reserved/, 'a full server');
+	return $filler;
+}
+
+# Two sessions of pool "three" are retired.
+sub retire_two
+{
+	my ($node) = @_;
+	my $three = holder($node, 'three', sessions => 2);
+	wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'three'", 'two stale',
+		'2');
+	is(
+		query(
+			$node,
+			"SELECT count(*) FROM pool_monitor.recycle('three', dry_run => false) WHERE action = 'retired'"
+		),
+		'2',
+		'two retired'
+	);
+	$three->close;
+	return;
 }
 
 # The worker has new settings when it loads the declarations again, as it does after

@@ -5,22 +5,9 @@ package PoolMonitorNeverHit;
 use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
-use FindBin;
-use IPC::Open2;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT client);
 
 our @EXPORT = qw(client declare_all recycle_mode let_cycles_pass $gate);
-
-# A client of our own that answers each line with one line.
-sub client
-{
-	my ($program, @arguments) = @_;
-	my $self = bless {}, 'PoolMonitor::Holder';
-	$self->{pid} =
-	  open2($self->{out}, $self->{in}, python(), "$FindBin::RealBin/../clients/$program",
-		@arguments);
-	return $self;
-}
 
 sub declare_all
 {

@@ -5,11 +5,11 @@ package PoolMonitorRetirement;
 use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
-use PoolMonitor qw(:DEFAULT query insert_pool);
+use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(query retirement_server holder row pools setting retired has_begun time_passes
+our @EXPORT = qw(query retirement_server app_holder row pools setting retired has_begun time_passes
   stands_still);
 
 sub retirement_server
@@ -20,18 +20,6 @@ sub retirement_server
 	);
 	query($node, 'CREATE ROLE app LOGIN; GRANT TEMPORARY ON DATABASE postgres TO app');
 	return $node;
-}
-
-sub holder
-{
-	my ($node, $name, $sessions, %more) = @_;
-	return PoolMonitor::Holder->new(
-		$node,
-		application_name => $name,
-		user             => 'app',
-		sessions         => $sessions,
-		%more
-	);
 }
 
 sub row

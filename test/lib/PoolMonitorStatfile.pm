@@ -5,7 +5,7 @@ package PoolMonitorStatfile;
 use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
-use PoolMonitor qw(:DEFAULT query);
+use PoolMonitor qw(:DEFAULT query holder);
 use PoolMonitorStatformat;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -14,7 +14,7 @@ use Time::HiRes ();
 our @EXPORT = (
 	@PoolMonitorStatformat::EXPORT,
 	qw(file_of contents put_contents flipped until_true wait_until_running wait_for_save
-	  worker_works set stats statfile_server $not_used $not_written $disorder $foreign $worker
+	  worker_works set stats statfile_server come_and_go $not_used $not_written $disorder $foreign $worker
 	  $since_start $events $balanced)
 );
 
@@ -156,6 +156,24 @@ timezone = 'UTC'
 		'2'
 	);
 	return $node;
+}
+
+# Six sessions of app and one of batch have come and gone, and are in the history.
+sub come_and_go
+{
+	my ($node) = @_;
+	my $app = holder($node, 'app', user => 'app', sessions => 6);
+	$app->do('all SELECT pg_sleep(0.01)');
+	$app->close;
+	holder($node, 'batch')->close;
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pool_monitor.pool_stats WHERE coalesce(pool, application_name) IN ('app', 'batch') AND connects = disconnects",
+		'all of them have come and gone',
+		'2'
+	);
+	worker_works($node, 0.2);
+	return;
 }
 
 sub set

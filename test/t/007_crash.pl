@@ -2,7 +2,7 @@
 # with it. Needs kill -9.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT worker_pid);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -52,9 +52,7 @@ $app->close;
 check('after a killed client');
 
 $offset = -s $node->logfile;
-kill 'KILL',
-  $node->safe_psql('postgres',
-	"SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
+kill 'KILL', worker_pid($node);
 wait_for_log(
 	$node,
 	qr/all server processes terminated; reinitializing.*ready to accept connections/s,

@@ -147,14 +147,7 @@ subtest 'statuses' => sub {
 # No connection is available, and it is above its budget. Logins are refused; sessions
 # are retired.
 subtest 'the whole server, full' => sub {
-	my $filler = holder($node, 'filler', sessions => 57);
-	{
-		local $ENV{PGAPPNAME} = 'three';
-		my ($out, $err) =
-		  run_command(
-			['psql', '-X', '-d', $node->connstr('postgres') . ' user=client', '-c', 'SELECT 1']);
-		like($err, qr/remaining connection slots are reserved/, 'a full server');
-	}
+	my $filler = fill_up($node);
 	watch($node, '(server)', 0.2, 'seen full');
 	my $before = sums($node, '(server)');
 	watch($node, '(server)', 1, 'for a second');
@@ -177,18 +170,7 @@ subtest 'the whole server, full' => sub {
 		57, 60, '(undeclared): most connections, those that no declaration matches');
 	$filler->close;
 	gone($node, 'filler');
-	my $three = holder($node, 'three', sessions => 2);
-	wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'three'", 'two stale',
-		'2');
-	is(
-		query(
-			$node,
-			"SELECT count(*) FROM pool_monitor.recycle('three', dry_run => false) WHERE action = 'retired'"
-		),
-		'2',
-		'two retired'
-	);
-	$three->close;
+	retire_two($node);
 };
 
 subtest 'sums' => sub {

@@ -247,19 +247,7 @@ subtest 'reset()' => sub {
 	ask('SELECT pool_monitor.reset()');
 	my $reset = ask("SELECT stats_reset FROM pool_monitor.pool_stats WHERE pool = 'app'");
 	cmp_ok($reset, 'gt', $began, 'reset() begins anew');
-	my $app =
-	  PoolMonitor::Holder->new($node, application_name => 'app', user => 'app', sessions => 6);
-	$app->do('all SELECT pg_sleep(0.01)');
-	$app->close;
-	my $batch = PoolMonitor::Holder->new($node, application_name => 'batch', sessions => 1);
-	$batch->close;
-	wait_for(
-		$node,
-		"SELECT count(*) FROM pool_monitor.pool_stats WHERE coalesce(pool, application_name) IN ('app', 'batch') AND connects = disconnects",
-		'there is something since the reset',
-		'2'
-	);
-	worker_works($node, 0.2);
+	come_and_go($node);
 	is(
 		ask(
 			"SELECT connects, ended_client, refused, ended_abandoned FROM pool_monitor.pool_stats WHERE pool = 'app'"

@@ -3,7 +3,7 @@
 # statement.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT disturb);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -220,12 +220,7 @@ $quiet->do('sql 1 CREATE TEMP TABLE mine (i int)');
 stay($quiet->do('pid 0'), 'idle', 0.3);
 ($n, $busy) = account(
 	sub {
-		my $others = PoolMonitor::Holder->new($node, application_name => 'others');
-		$others->do(
-			'sql 0 DO $$ BEGIN FOR i IN 1 .. 600 LOOP EXECUTE format(\'CREATE TEMP TABLE t%s (i int)\', i); COMMIT; EXECUTE format(\'DROP TABLE t%s\', i); COMMIT; END LOOP; END $$'
-		);
-		$others->do('sql 0 NOTIFY here');
-		$others->close;
+		disturb($node);
 		stay($idle, 'idle', 0.5);
 		$quiet->close;
 		wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",

@@ -3,7 +3,7 @@
 # and a worker that acts by the clock.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT app_holder);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -12,17 +12,7 @@ my $node = new_server('pacing',
 );
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 
-sub holder
-{
-	my ($name, $sessions, %more) = @_;
-	return PoolMonitor::Holder->new(
-		$node,
-		application_name => $name,
-		user             => 'app',
-		sessions         => $sessions,
-		%more
-	);
-}
+sub holder { return app_holder($node, @_) }
 
 # Declares one pool and nothing else.
 sub pool
@@ -193,9 +183,15 @@ my $pinned = holder('pinned', 4);
 $pinned->do('sql 0 SELECT pg_advisory_lock(1)');
 $pinned->do('sql 1 CREATE TEMP TABLE t (i int)');
 wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'pinned'", 'all are stale', 4);
-$node->append_conf('postgresql.conf', "pool_monitor.recycle_interval = 3s\n");
-$node->reload;
+
+# whoever changes the declarations has all looked at, once
+declare($node, 'UPDATE pool_monitor.pools SET workers = 2');
 wait_for($node, connections('pinned'), 'those that can are retired', 2);
+my $later = holder('pinned', 1);
+wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'pinned'", 'another one', 3);
+declare($node, 'UPDATE pool_monitor.pools SET workers = 3');
+wait_for($node, retired('pinned'), 'and that, when all are looked at again', 3);
+$later->close;
 is(
 	$node->safe_psql(
 		'postgres', "SELECT declined FROM pool_monitor.pool_stats WHERE pool = 'pinned'"

@@ -5,9 +5,8 @@
 # clock.
 use strict;
 use warnings FATAL => 'all';
-use IPC::Open2;
 use IPC::Run;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT client);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -22,15 +21,12 @@ $node->safe_psql('postgres',
 	'CREATE ROLE app LOGIN; CREATE ROLE bouncer LOGIN; CREATE ROLE sitter LOGIN');
 my $dsn = $node->connstr('postgres') . ' user=app';
 
-# A client that answers commands, see the script.
-sub client
+# A client that answers commands, see the script, and says something before that.
+sub greeted
 {
-	my ($script, @args) = @_;
-	my $self = bless {}, 'PoolMonitor::Holder';
-	$self->{pid} =
-	  open2($self->{out}, $self->{in}, python(), "$FindBin::RealBin/../clients/$script", @args);
-	$self->{greeting} = $self->answer;
-	return $self;
+	my $client = client(@_);
+	$client->{greeting} = $client->answer;
+	return $client;
 }
 
 sub stats
@@ -174,7 +170,7 @@ sub pgbouncer_begins
 	);
 	start_pgbouncer();
 	$traffic =
-	  client('traffic.py', "host=$bouncer_dir port=$bouncer_port dbname=shared user=any", 4);
+	  greeted('traffic.py', "host=$bouncer_dir port=$bouncer_port dbname=shared user=any", 4);
 	$traffic->do('work');
 	$sitter = PoolMonitor::Holder->new($node,
 		dsn => "host=$bouncer_dir port=$bouncer_port dbname=session user=any");
@@ -188,7 +184,7 @@ pgbouncer_begins() if $pgbouncer;
 sub pool_client
 {
 	my ($name, $max_lifetime, $how) = @_;
-	return client('psycopgpool.py', $dsn, $name, 3, $max_lifetime, $how // 'plain');
+	return greeted('psycopgpool.py', $dsn, $name, 3, $max_lifetime, $how // 'plain');
 }
 
 # In use, it replaces what has expired when it comes back. So does check(), from

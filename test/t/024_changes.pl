@@ -3,8 +3,7 @@
 # real sessions, and a worker that acts by the clock.
 use strict;
 use warnings FATAL => 'all';
-use IPC::Run;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT pgbench);
 use PoolMonitorRetirement;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -13,8 +12,8 @@ my $node = retirement_server('changes');
 
 # For later: pools that are declared when their sessions are stale. The application of
 # one has two servers.
-my %holder = map { $_ => holder($node, $_, 30) } 'fair', 'busy';
-my @herd   = map { holder($node, 'herd', 15, host => $_) } $node->host, '127.0.0.1';
+my %holder = map { $_ => app_holder($node, $_, 30) } 'fair', 'busy';
+my @herd   = map { app_holder($node, 'herd', 15, host => $_) } $node->host, '127.0.0.1';
 my $script = $node->basedir . '/one.sql';
 append_to_file($script, "SELECT 1;\n");
 
@@ -22,17 +21,7 @@ sub churn
 {
 	my ($name, $rate) = @_;
 	local $ENV{PGAPPNAME} = $name;
-	return IPC::Run::start(
-		[
-			'pgbench', '-n', '-C', '-R', $rate, '-T',
-			10 * $PostgreSQL::Test::Utils::timeout_default,
-			'-U', 'app', '-h', $node->host, '-p', $node->port, '-f', $script, 'postgres'
-		],
-		'>',
-		\my $out,
-		'2>',
-		\my $err
-	);
+	return pgbench($node, 'app', $script, '-C', '-R', $rate);
 }
 my $churn  = churn('busy',   2);
 my $steady = churn('steady', 5);
@@ -46,7 +35,7 @@ wait_for(
 my $load;
 subtest 'declarations that cannot be loaded' => sub {
 	pools($node, row('load'));
-	$load = holder($node, 'load', 18);
+	$load = app_holder($node, 'load', 18);
 	has_begun($node, 'load');
 	my $offset = -s $node->logfile;
 	setting($node, "pool_monitor.database = 'nonexistent'");
@@ -88,7 +77,7 @@ subtest 'a change that has committed, and that the loader cannot read yet' => su
 
 subtest 'roles' => sub {
 	pools($node, row('roles'));
-	my $roles = holder($node, 'roles', 18);
+	my $roles = app_holder($node, 'roles', 18);
 	has_begun($node, 'roles');
 	setting($node, "pool_monitor.protected_roles = 'app'");
 	wait_for(
@@ -139,10 +128,10 @@ subtest 'herds' => sub {
 			# each of them, however many there were since the last look
 			if ($name eq 'fair')
 			{
-				holder($node, $name, $lost)->close;
+				app_holder($node, $name, $lost)->close;
 				next;
 			}
-			holder($node, $name, 2 * $lost, host => $_)->close foreach $node->host, '127.0.0.1';
+			app_holder($node, $name, 2 * $lost, host => $_)->close foreach $node->host, '127.0.0.1';
 		}
 		select undef, undef, undef, 0.1;
 	}

@@ -3,7 +3,7 @@
 # Needs real sessions and a clock of its own (libfaketime).
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT holder_of worker_pid);
 use PoolMonitorClock;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -29,15 +29,10 @@ sub set
 	return;
 }
 
-sub holder
+sub client_holder
 {
 	my ($name, $sessions) = @_;
-	return PoolMonitor::Holder->new(
-		$node,
-		application_name => $name,
-		sessions         => $sessions,
-		user             => 'client'
-	);
+	return holder_of('client', $node, $name, sessions => $sessions);
 }
 
 # Moves the clock and waits for what the worker says of it; from then on it looks
@@ -79,9 +74,9 @@ INSERT INTO pool_monitor.pools
 EOS
 
 my $begun = now();
-my %held  = map { $_ => holder($_, 3) } qw(hour hand second grace idle);
+my %held  = map { $_ => client_holder($_, 3) } qw(hour hand second grace idle);
 $held{$_}->do('all SELECT 1') foreach keys %held;
-my $open = holder('hour', 1);
+my $open = client_holder('hour', 1);
 $open->do('sql 0 BEGIN');
 is(sessions('hour', 'over_age, stale, idle_over_limit, leak_suspect'), 'f|f|f|f', 'young sessions');
 
@@ -235,7 +230,7 @@ is(query("SELECT count(*) FROM pool_monitor.recycle(NULL, dry_run => false)"), '
 my $stopped;
 END { kill 'CONT', $stopped if $stopped }
 $seq     = query('SELECT max(seq) FROM pool_monitor.events');
-$stopped = query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
+$stopped = worker_pid($node);
 kill 'STOP', $stopped;
 sleep 2.5;
 kill 'CONT', $stopped;

@@ -4,8 +4,7 @@
 use strict;
 use warnings FATAL => 'all';
 use IO::Socket::UNIX;
-use IPC::Run;
-use PoolMonitor qw(:DEFAULT query holder);
+use PoolMonitor qw(:DEFAULT query holder pgbench);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -159,16 +158,7 @@ sub storm
 {
 	my ($name, $user) = @_;
 	local $ENV{PGAPPNAME} = $name;
-	return IPC::Run::start(
-		[
-			'pgbench', '-n', '-C', '-T', 10 * $PostgreSQL::Test::Utils::timeout_default,
-			'-U', $user, '-h', $node->host, '-p', $node->port, '-f', $script, 'postgres'
-		],
-		'>',
-		\my $out,
-		'2>',
-		\my $err
-	);
+	return pgbench($node, $user, $script, '-C');
 }
 
 pool('named', '20 s');

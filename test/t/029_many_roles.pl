@@ -5,7 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 use IPC::Run;
 use POSIX       ();
-use PoolMonitor qw(:DEFAULT query holder);
+use PoolMonitor qw(:DEFAULT query holder pgbench worker_pid);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -40,7 +40,7 @@ sub connections
 	  "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'many' AND usename = '$user'";
 }
 
-my $worker = query($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
+my $worker = worker_pid($node);
 
 # s of processor time that the worker has used
 sub worker_time
@@ -53,16 +53,7 @@ sub worker_time
 
 my $script = $node->basedir . '/churn.sql';
 append_to_file($script, "GRANT flip TO flop;\nREVOKE flip FROM flop;\n");
-my $churn = IPC::Run::start(
-	[
-		'pgbench', '-n', '-R', '30', '-T', 10 * $PostgreSQL::Test::Utils::timeout_default,
-		'-U', 'maker', '-h', $node->host, '-p', $node->port, '-f', $script, 'postgres'
-	],
-	'>',
-	\my $out,
-	'2>',
-	\my $err
-);
+my $churn = pgbench($node, 'maker', $script, '-R', 30);
 declare($node, <<'EOS');
 INSERT INTO pool_monitor.pools (name, application_name, pool_size, pool_recycle, recycle_grace, recycle_mode)
 VALUES ('many', 'many', 10, '1 s', '0', 'terminate');

@@ -4,7 +4,7 @@
 # its own (libfaketime).
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT disturb);
 use PoolMonitorClock;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
@@ -202,12 +202,7 @@ sub servers_own
 	my ($when) = @_;
 	my ($n, $max, $busy) = account(
 		sub {
-			my $others = PoolMonitor::Holder->new($node, application_name => 'others');
-			$others->do(
-				'sql 0 DO $$ BEGIN FOR i IN 1 .. 600 LOOP EXECUTE format(\'CREATE TEMP TABLE t%s (i int)\', i); COMMIT; EXECUTE format(\'DROP TABLE t%s\', i); COMMIT; END LOOP; END $$'
-			);
-			$others->do('sql 0 NOTIFY here');
-			$others->close;
+			disturb($node);
 			$quiet->close;
 			wait_for(
 				$node,

@@ -17,19 +17,7 @@ my @living = ('alive', 'alive too');
 my $offset;
 
 subtest 'a past' => sub {
-	my $app =
-	  PoolMonitor::Holder->new($node, application_name => 'app', user => 'app', sessions => 6);
-	$app->do('all SELECT pg_sleep(0.01)');
-	$app->close;
-	my $batch = PoolMonitor::Holder->new($node, application_name => 'batch', sessions => 1);
-	$batch->close;
-	wait_for(
-		$node,
-		"SELECT count(*) FROM pool_monitor.pool_stats WHERE coalesce(pool, application_name) IN ('app', 'batch') AND connects = disconnects",
-		'there is something since the reset',
-		'2'
-	);
-	worker_works($node, 0.2);
+	come_and_go($node);
 	is(ask("SELECT connects, ended_client FROM pool_monitor.pool_stats WHERE pool = 'app'"),
 		'6|6', 'six sessions of it');
 };

@@ -19,28 +19,10 @@ watch($node, 'three', 0.2, 'the declared pool has a history');
 subtest 'a past' => sub {
 	holder($node, 'three', sessions => 6)->close;
 	gone($node, 'three');
-	my $filler = holder($node, 'filler', sessions => 57);
-	{
-		local $ENV{PGAPPNAME} = 'three';
-		my ($out, $err) =
-		  run_command(
-			['psql', '-X', '-d', $node->connstr('postgres') . ' user=client', '-c', 'SELECT 1']);
-		like($err, qr/remaining connection slots are reserved/, 'a full server');
-	}
+	my $filler = fill_up($node);
 	$filler->close;
 	gone($node, 'filler');
-	my $three = holder($node, 'three', sessions => 2);
-	wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'three'", 'two stale',
-		'2');
-	is(
-		query(
-			$node,
-			"SELECT count(*) FROM pool_monitor.recycle('three', dry_run => false) WHERE action = 'retired'"
-		),
-		'2',
-		'two retired'
-	);
-	$three->close;
+	retire_two($node);
 	gone($node, 'three');
 };
 
@@ -74,7 +56,7 @@ subtest 'a standby has a history of its own, and readable' => sub {
 subtest 'a worker that stands still' => sub {
 	my $three = holder($node, 'three', sessions => 2);
 	watch($node, 'three', 0.2, 'two sessions that stay');
-	$stopped = query($node, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pool_monitor'");
+	$stopped = worker_pid($node);
 	my $before = sums($node, 'three');
 	my $since  = now();
 	kill 'STOP', $stopped;

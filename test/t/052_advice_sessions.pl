@@ -12,9 +12,9 @@ my $node = advice_server('advice_sessions');
 
 subtest 'an application that nobody has declared, with what to do about it' => sub {
 	pools($node, row('known'));
-	my $stranger = holder($node, 'strange_%', 3);
-	my $solo     = holder($node, 'solo',      1);
-	my $mine     = holder($node, 'known',     3);
+	my $stranger = app_holder($node, 'strange_%', 3);
+	my $solo     = app_holder($node, 'solo',      1);
+	my $mine     = app_holder($node, 'known',     3);
 	my $strange  = "topic = 'undeclared' AND finding LIKE '%strange%'";
 	wait_for(
 		$node,
@@ -51,8 +51,8 @@ subtest 'an application that nobody has declared, with what to do about it' => s
 
 subtest 'leaks' => sub {
 	pools($node, row('leak', leak_threshold => "'1 s'"), row('tight', leak_threshold => "'1 s'"));
-	my $leak  = holder($node, 'leak',  2);
-	my $tight = holder($node, 'tight', 2);
+	my $leak  = app_holder($node, 'leak',  2);
+	my $tight = app_holder($node, 'tight', 2);
 	$tight->do('sql 0 SELECT 1');
 	$leak->do('sql 0 BEGIN');
 	wait_for(
@@ -76,7 +76,7 @@ subtest 'leaks' => sub {
 
 subtest 'sessions that are used though they are over age' => sub {
 	pools($node, row('aged', pool_recycle => "'1 s'", recycle_mode => "'report'"));
-	my $aged = holder($node, 'aged', 2);
+	my $aged = app_holder($node, 'aged', 2);
 	wait_for($node,
 		"SELECT min(age) > interval '1.6 s' FROM pool_monitor.sessions WHERE pool = 'aged'",
 		'over age');
@@ -171,7 +171,7 @@ subtest 'retirement that makes a herd pauses, and advice says why' => sub {
 		0,
 		'no pause: silent'
 	);
-	my $herd = holder($node, 'herd', 12);
+	my $herd = app_holder($node, 'herd', 12);
 	$node->append_conf('postgresql.conf', "pool_monitor.recycle_interval = 100ms\n");
 	$node->reload;
 	wait_for(
@@ -182,7 +182,7 @@ subtest 'retirement that makes a herd pauses, and advice says why' => sub {
 	foreach (1 .. 30)
 	{
 		last if log_count($node, 'pool "herd": scheduled retirement pauses');
-		my $more = holder($node, 'herd', 10);
+		my $more = app_holder($node, 'herd', 10);
 		$more->close;
 	}
 	wait_for(
@@ -198,7 +198,7 @@ subtest 'retirement that makes a herd pauses, and advice says why' => sub {
 subtest 'refusals, for real' => sub {
 	pools($node, row('full', pool_size => 90, max_overflow => 0), row('lucky'));
 	is(advice($node, 'count(*)', 'refused of full'), 0, 'nobody was refused: silent');
-	my $full = holder($node, 'full', 79);
+	my $full = app_holder($node, 'full', 79);
 	my ($rc, $out, $err) = $node->psql('postgres', 'SELECT 1',
 		connstr => $node->connstr('postgres') . ' user=app application_name=full');
 	isnt($rc, 0, 'the server is full');
@@ -219,7 +219,7 @@ subtest
   SKIP:
 	{
 		my @open = map {
-			eval { holder($node, 'hosts', 1, host => $_) }
+			eval { app_holder($node, 'hosts', 1, host => $_) }
 			  || ()
 		} @hosts;
 		my $seen = $node->safe_psql('postgres',

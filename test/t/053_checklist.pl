@@ -106,7 +106,7 @@ subtest 'settings' => sub {
 subtest 'applications that are in no pool' => sub {
 	$node->safe_psql('postgres', 'SELECT pool_monitor.reset()');
 	wait_for($node, item(11), 'no application is unknown', 'pass');
-	my $unknown = holder($node, "it's new", 2);
+	my $unknown = app_holder($node, "it's new", 2);
 	wait_for(
 		$node,
 		"SELECT status || ' ' || evidence FROM pool_monitor.checklist WHERE item = 11",

@@ -14,7 +14,7 @@ my $gap =
 
 subtest 'a pace that is corrected counts from the last retirement' => sub {
 	pools($node, row('pace', pool_recycle => "'5 s'"));
-	my $pace = holder($node, 'pace', 3);
+	my $pace = app_holder($node, 'pace', 3);
 	wait_for($node, retired('pace'), 'the first', 1);
 	declare($node, "UPDATE pool_monitor.pools SET pool_size = 20 WHERE name = 'pace'");
 	wait_for($node, retired('pace'), 'and the others', 3);
@@ -24,7 +24,7 @@ subtest 'a pace that is corrected counts from the last retirement' => sub {
 
 subtest 'as does one that is not' => sub {
 	pools($node, row('again', pool_recycle => "'3 s'"));
-	my $again = holder($node, 'again', 2);
+	my $again = app_holder($node, 'again', 2);
 	wait_for($node, retired('again'), 'the first', 1);
 	declare($node, "DELETE FROM pool_monitor.pools WHERE name = 'again'");
 	declare($node, row('again', pool_recycle => "'3 s'"));
@@ -35,7 +35,7 @@ subtest 'as does one that is not' => sub {
 
 subtest 'a pool without any bound goes by what it has' => sub {
 	pools($node, row('open', pool_recycle => "'2 s'", pool_size => 0));
-	my $open = holder($node, 'open', 10);
+	my $open = app_holder($node, 'open', 10);
 	wait_for($node, retired('open'), 'all in the end', 10);
 	cmp_ok(query($node, "$gap 'open'"), '<', 15, 'faster than one in a pool_recycle');
 	$open->close;
@@ -48,8 +48,8 @@ subtest 'the oldest first, whatever the order of the pools' => sub {
 		row('first',  priority => 1, pool_size => 100),
 		row('second', priority => 2, pool_size => 100)
 	);
-	my $second = holder($node, 'second', 2);
-	my $first  = holder($node, 'first',  3);
+	my $second = app_holder($node, 'second', 2);
+	my $first  = app_holder($node, 'first',  3);
 	wait_for(
 		$node,
 		'SELECT sum(stale) FROM pool_monitor.budgets WHERE pool IN ($$first$$, $$second$$)',
@@ -76,7 +76,7 @@ subtest 'the oldest first, whatever the order of the pools' => sub {
 subtest 'many that decline do not keep the one behind them' => sub {
 
 	# declared when they have what keeps them, however long that takes
-	my $many = holder($node, 'many', 15);
+	my $many = app_holder($node, 'many', 15);
 	$many->do("sql $_ CREATE TEMP TABLE t (i int)") foreach 0 .. 13;
 	pools($node, row('many', pool_size => 1000));
 	wait_for($node, retired('many'), 'the youngest is retired though all others stay', 1);
@@ -91,7 +91,7 @@ subtest 'many that decline do not keep the one behind them' => sub {
 	);
 	is(query($node, $told), 14, 'and was told of once');
 	$many->close;
-	my $other = holder($node, 'another', 1);
+	my $other = app_holder($node, 'another', 1);
 	$other->do('sql 0 CREATE TEMP TABLE t (i int)');
 	$other->do("sql 0 SET application_name = 'many'");
 	wait_for($node, $told, 'another session that declines is told of', 15);
@@ -101,7 +101,7 @@ subtest 'many that decline do not keep the one behind them' => sub {
 subtest 'what is over age and idle for too long shrinks, though its grace is longer still' => sub {
 	pools($node,
 		row('grace', recycle_grace => "'1 h'", idle_limit => "'1 s'", shrink_idle => 'true'));
-	my $grace = holder($node, 'grace', 4);
+	my $grace = app_holder($node, 'grace', 4);
 	wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'grace'",
 		'down to base', 1);
 	$grace->close;
@@ -110,7 +110,7 @@ subtest 'what is over age and idle for too long shrinks, though its grace is lon
 # And nobody's secret is told.
 subtest 'many leaks at one moment are twenty events, and one a minute later' => sub {
 	pools($node, row('leaks', recycle_mode => "'report'"));
-	my $leaks = holder($node, 'leaks', 25);
+	my $leaks = app_holder($node, 'leaks', 25);
 	$leaks->do("sql $_ BEGIN") foreach 0 .. 24;
 	wait_for(
 		$node,
@@ -135,8 +135,8 @@ subtest 'a window whose time zone is not there any more is shut; all else is in 
 	wait_for_log($node,
 		qr/the recycle_window of pool "zone" stays shut: there is no time zone "Nowhere\/Atall"/,
 		'a warning', $offset);
-	my $zone  = holder($node, 'zone',  2);
-	my $sound = holder($node, 'sound', 2);
+	my $zone  = app_holder($node, 'zone',  2);
+	my $sound = app_holder($node, 'sound', 2);
 	wait_for($node, retired('sound'), 'other pools go on', 2);
 	is(
 		query($node, "SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pool = 'zone'"),
@@ -158,7 +158,7 @@ subtest 'protected roles: members too; one that does not exist is told of' => su
 		'a role that does not exist', $offset
 	);
 	pools($node, row('member', pool_size => 100));
-	my $member = holder($node, 'member', 2);
+	my $member = app_holder($node, 'member', 2);
 	my $safe   = PoolMonitor::Holder->new(
 		$node,
 		application_name => 'member',
@@ -176,7 +176,7 @@ subtest 'protected roles: members too; one that does not exist is told of' => su
 
 subtest 'a role that becomes a member while others of it are retired' => sub {
 	pools($node, row('granted'));
-	my $granted = holder($node, 'granted', 18);
+	my $granted = app_holder($node, 'granted', 18);
 	has_begun($node, 'granted');
 	$node->safe_psql('postgres', 'GRANT guards TO app');
 	$node->safe_psql('postgres', 'SELECT pool_monitor.reload()');
@@ -197,13 +197,13 @@ subtest 'without a base there is nothing that shrinking could leave' => sub {
 		),
 		row('canary', pool_size => 100)
 	);
-	my $baseless = holder($node, 'baseless', 3);
+	my $baseless = app_holder($node, 'baseless', 3);
 	wait_for(
 		$node,
 		"SELECT min(idle_for) > interval '2.5 s' FROM pool_monitor.sessions WHERE pool = 'baseless'",
 		'idle for long'
 	);
-	my $canary = holder($node, 'canary', 1);
+	my $canary = app_holder($node, 'canary', 1);
 	wait_for($node, retired('canary'), 'a clean-up has been', 1);
 	is(query($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'baseless'"),
 		3, 'a pool without pool_size does not shrink');

@@ -7,11 +7,9 @@
 
 #include "base/reason.h"
 
-
 extern void pm_verdicts_begin(int64 budget_ms);
 extern PmReason pm_verdict(Oid role);
 extern PmReason pm_verdict_anew(Oid login_role, Oid role);
 extern bool pm_verdicts_put_off(void);
-extern bool pm_check_protected_roles(void);
 
 #endif							/* PM_VERDICTS_H */
