@@ -62,7 +62,7 @@ typedef struct PmRefusals
 
 typedef struct PmRetirement
 {
-	PmRefusals	refusals;		/* pauses.c */
+	PmRefusals	refusals;		/* refusals.c */
 	bool		refusing;		/* so that scheduled retirement pauses */
 	int64		interval_begin; /* ms, monotonic */
 	int			interval_retired;	/* on schedule, since then */

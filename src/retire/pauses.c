@@ -1,34 +1,21 @@
 /*
  * pauses.c
- *		When scheduled retirement holds its breath.
+ *		When scheduled retirement holds its breath: also while the server refuses
+ *		logins, which is in refusals.c.
  *
- * Two signs say that retiring would do harm:
- *
- *	refusals	the server has refused a login for want of a slot. A client whose
- *				session is retired might not get another one. All pools wait,
- *				until REFUSAL_PAUSE has passed without. Who is at the password
- *				prompt holds a slot too, and anybody can be; so it counts only
- *				while the sessions that have begun take nearly all that is usable
- *				(account.c). Where they take half of it, the rest may be logins
- *				that hang: then it takes PM_HALF_SAMPLES seconds with refusals
- *				within REFUSAL_PAUSE, and such pauses end when they have taken
- *				MOST_HALF_PAUSE of an hour. Where they take less, it says nothing.
- *	reconnects	clients open far more sessions than they lose: one that throws its
- *				whole pool away for one that is gone, say. They are told apart by
- *				login role: what others do under the pool's name is not set
- *				against them. After a scheduled retirement of one of a role's
- *				sessions its connects are watched until its next one (or for the
- *				gap, but for LEAST_WATCH to LONGEST_WATCH), and set against
- *				REPLACEMENTS for each of its sessions retired (by hand those of
- *				the whole pool) and what is normal for it, with room for chance:
- *				NOISE standard deviations of a Poisson process. When they are more
- *				in BAD_ANSWERS of the last ANSWERS (so a restart of the application
- *				is not enough), the sessions of the role in this pool wait for
- *				RECONNECT_PAUSE. On a slow server an answer comes late, to several
- *				retirements at once; so a watch without any connect is no answer,
- *				neither a good nor a bad one, and those of an hour ago are
- *				forgotten. They wait, too, when the role gets into a storm
- *				meanwhile; while it is in a storm anyway they wait for its end.
+ * What says that retiring would do harm is that clients open far more sessions than
+ * they lose: one that throws its whole pool away for one that is gone, say. They are
+ * told apart by login role: what others do under the pool's name is not set against
+ * them. After a scheduled retirement of one of a role's sessions its connects are
+ * watched until its next one (or for the gap, but for LEAST_WATCH to LONGEST_WATCH), and
+ * set against REPLACEMENTS for each of its sessions retired (by hand those of the whole
+ * pool) and what is normal for it, with room for chance: NOISE standard deviations of a
+ * Poisson process. When they are more in BAD_ANSWERS of the last ANSWERS (so a restart
+ * of the application is not enough), the sessions of the role in this pool wait for
+ * RECONNECT_PAUSE. On a slow server an answer comes late, to several retirements at
+ * once; so a watch without any connect is no answer, neither a good nor a bad one, and
+ * those of an hour ago are forgotten. They wait, too, when the role gets into a storm
+ * meanwhile; while it is in a storm anyway they wait for its end.
  *
  * What is normal is learnt where no answer is awaited, and of good ones. An answer
  * that would be bad before it is known says nothing: it may be the connects that
@@ -41,7 +28,7 @@
  * pauses or is watched, so that the sessions of others bring no pause to its end.
  * Who finds no place is retired without being judged.
  *
- * The kill switch ends the pauses of the second kind: what follows begins anew.
+ * The kill switch ends these pauses: what follows begins anew.
  * What is remembered is in shared memory, and outlives the worker. Begin and end
  * are an event and a log line each.
  */
@@ -59,12 +46,9 @@
 #include "port/pg_bitutils.h"
 #include "retire/pace.h"
 #include "retire/pauses.h"
+#include "retire/refusals.h"
 
-#define REFUSAL_PAUSE	60000	/* ms */
-#define HALF_SAMPLE		1000	/* ms */
-#define MOST_HALF_PAUSE	600000	/* ms */
 #define HOUR			3600000 /* ms */
-#define LONGEST_STEP	2000	/* ms; a worker that stood still did not pause */
 #define RECONNECT_PAUSE	600000	/* ms */
 #define REPLACEMENTS	2
 #define BAD_ANSWERS		3
@@ -72,88 +56,6 @@
 #define NOISE			4
 #define LEAST_WATCH		5000	/* ms */
 #define LONGEST_WATCH	60000	/* ms; or the gap, if that is longer */
-
-/* ---- refusals ---- */
-
-/* Are there enough of them, while half of the slots were sessions? */
-static bool
-half_full(PmRefusals *refusals, int64 now)
-{
-	int64		oldest = refusals->half_at[refusals->half_next];
-
-	if (now - refusals->hour_begin >= HOUR)
-	{
-		refusals->hour_begin = now;
-		refusals->hour_paused = 0;
-	}
-	return oldest != 0 && now - oldest < REFUSAL_PAUSE;
-}
-
-/* Notes what is new. */
-static void
-look_at_refusals(PmRefusals *refusals, int64 now)
-{
-	uint32		full = pg_atomic_read_u32(&pm_accounts->refused_full);
-	uint32		half = pg_atomic_read_u32(&pm_accounts->refused_half);
-	int			latest = (refusals->half_next + PM_HALF_SAMPLES - 1) % PM_HALF_SAMPLES;
-
-	if (full != refusals->full)
-		refusals->last_full = now;
-	if (half != refusals->half && now - refusals->half_at[latest] >= HALF_SAMPLE)
-	{
-		refusals->half_at[refusals->half_next] = now;
-		refusals->half_next = (refusals->half_next + 1) % PM_HALF_SAMPLES;
-	}
-	refusals->full = full;
-	refusals->half = half;
-}
-
-/* Would a client that loses a session not get another one? */
-static bool
-server_is_full(int64 now)
-{
-	PmRefusals *refusals = &pm_retirement->refusals;
-	bool		full;
-	bool		half;
-
-	look_at_refusals(refusals, now);
-	full = refusals->last_full != 0 && now - refusals->last_full < REFUSAL_PAUSE;
-	half = half_full(refusals, now) && refusals->hour_paused < MOST_HALF_PAUSE;
-	if (half && !full)
-		refusals->hour_paused += Min(now - refusals->looked_at, LONGEST_STEP);
-	refusals->looked_at = now;
-	return full || half;
-}
-
-static const char *
-why_resumed(int64 now, bool matters)
-{
-	if (!matters)
-		return "no pool retires on schedule any more";
-	if (half_full(&pm_retirement->refusals, now))
-		return "logins that hang may be what fills the server, and pauses for them have taken their share of an hour";
-	return "the server has not refused a connection for a minute";
-}
-
-static void
-watch_server(int64 now, bool matters)
-{
-	bool		refuses = server_is_full(now) && matters;
-
-	if (refuses && !pm_retirement->refusing)
-	{
-		pm_event(PM_EVENT_RETIREMENT_PAUSED, NULL, false, 0, "{\"reason\": \"refusals\"}");
-		ereport(LOG, (errmsg("pool_monitor pauses scheduled retirement: the server refuses connections")));
-	}
-	else if (pm_retirement->refusing && !refuses)
-	{
-		pm_event(PM_EVENT_RETIREMENT_RESUMED, NULL, false, 0, "{\"reason\": \"refusals\"}");
-		ereport(LOG, (errmsg("pool_monitor resumes scheduled retirement: %s", why_resumed(now, matters))));
-	}
-	pm_retirement->refusing = refuses;
-}
-
-/* ---- reconnects ---- */
 
 /* Sessions of the pool that were not retired on schedule, but for a constant. */
 static int64
@@ -397,7 +299,7 @@ pm_pauses_tick(const PmRules *rules, bool matters)
 {
 	int64		now = pm_monotonic_ms();
 
-	watch_server(now, matters);
+	pm_refusals_tick(now, matters);
 	for (int i = 0; i < rules->npools; i++)
 		watch_pool(rules->accounts[i], now, pm_recycle_enabled);
 }

@@ -292,6 +292,77 @@ kill 'CONT', $pid;
 is($stopped->do('sql 0 SELECT 42'), '42', 'when it goes on, it goes on');
 $stopped->close;
 
+# A call that is canceled or terminated in the middle: what was answered is on record, as
+# is who did not, and he is not asked any more.
+sub wait_until_ended
+{
+	my (@pids) = @_;
+	foreach (1 .. 100 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return unless grep { kill 0, $_ } @pids;
+		select undef, undef, undef, 0.01;
+	}
+	die "sessions that were asked are still there\n";
+}
+
+# The answer of a call to which one session does not answer, and that gets the signal when
+# all others have. It may come to its end before.
+sub interrupted_call
+{
+	my ($signal, $sessions, $silent) = @_;
+	my $caller = holder(user => 'cleaner', application_name => 'caller');
+	my $pid    = $caller->do('pid 0');
+	my @others = map { $sessions->do("pid $_") } 0, 1;
+	kill 'STOP', $silent;
+	print {$caller->{in}} "sql 0 SELECT count(*) FROM pool_monitor.recycle(dry_run => false)\n";
+	$caller->{in}->flush;
+	wait_until_ended(@others);
+	kill $signal, $pid;
+	my $answer = $caller->answer;
+	kill 'CONT', $silent;
+	$caller->close;
+	return $answer;
+}
+
+my %interrupted =
+  (INT => ['canceled', qr/^error 57014$/], TERM => ['terminated', qr/^error (?!57014)/]);
+my $no_answer =
+  "SELECT (declined_reasons->>'no answer')::int FROM pool_monitor.pool_stats WHERE pool = 'app'";
+foreach my $signal (sort keys %interrupted)
+{
+	my ($what, $error) = @{$interrupted{$signal}};
+	my ($seq, $declined, $silent, $answer);
+	foreach (1 .. 10)    # on a slow machine the call may be over before the signal comes
+	{
+		my $sessions = holder(sessions => 2);
+		$silent = holder();
+		stale(3);
+		$seq      = $node->safe_psql('postgres', 'SELECT max(seq) FROM pool_monitor.events');
+		$declined = $node->safe_psql('postgres', $no_answer);
+		$offset   = -s $node->logfile;
+		$answer   = interrupted_call($signal, $sessions, $silent->do('pid 0'));
+		$sessions->close;
+		last if $answer =~ $error;
+		$silent->close;
+	}
+	like($answer, $error, "a call is $what");
+	wait_for(
+		$node,
+		"SELECT string_agg(event || coalesce(': ' || (detail->>'reason'), ''), ', ' ORDER BY event, detail->>'reason') FROM pool_monitor.events WHERE seq > $seq AND detail->>'by' = 'recycle()'",
+		"$what: the answers are events",
+		'declined: no answer, retired, retired'
+	);
+	wait_for($node, $no_answer, "$what: who did not answer is counted", $declined + 1);
+	wait_for_log(
+		$node,
+		qr/pool_monitor.recycle\(\) called by role "cleaner": stale sessions retired: 2, declined: 1/,
+		"$what: the log has the call",
+		$offset
+	);
+	is($silent->do('sql 0 SELECT 42'), '42', "$what: who did not answer goes on");
+	$silent->close;
+}
+
 # On schedule: pool app, whose oldest session is pinned, and pool other, which
 # shows that cycles have gone by.
 declare(

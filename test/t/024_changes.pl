@@ -166,6 +166,14 @@ subtest 'herds' => sub {
 		"SELECT count(*) > 0 FROM pool_monitor.events WHERE event = 'storm_over' AND pool = 'steady'",
 		'and a storm that does not end becomes normal'
 	);
+	is(
+		query(
+			$node,
+			"SELECT bool_and((detail->>'seconds')::numeric >= 60) FROM pool_monitor.events WHERE event = 'storm_over' AND pool = 'steady'"
+		),
+		't',
+		'not before it has lasted for a minute'
+	);
 	$_->kill_kill foreach $churn, $steady;
 	$holder{$_}->close foreach 'fair', 'busy';
 };

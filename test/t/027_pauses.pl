@@ -154,17 +154,17 @@ wait_for(
 my $script = $node->basedir . '/one.sql';
 append_to_file($script, "SELECT 1;\n");
 
-sub storm
+sub connect_anew
 {
-	my ($name, $user) = @_;
+	my ($name, $user, @rate) = @_;
 	local $ENV{PGAPPNAME} = $name;
-	return pgbench($node, $user, $script, '-C');
+	return pgbench($node, $user, $script, '-C', @rate);
 }
 
 pool('named', '20 s');
 my $named = holder($node, 'named', user => 'app', sessions => 30);
 goes_on('named', 1, 'retirement begins');
-my $strange = storm('named', 'stranger');
+my $strange = connect_anew('named', 'stranger');
 wait_for(
 	$node,
 	"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'named'",
@@ -175,7 +175,7 @@ is(pauses("pool = 'named'"), 0, 'without a pause');
 $strange->kill_kill;
 
 # of its own role it is one; and others of the pool do not wait with it
-my $own = storm('named', 'app');
+my $own = connect_anew('named', 'app');
 wait_for(
 	$node,
 	"SELECT detail->>'reason' FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'named'",
@@ -209,6 +209,50 @@ is(
 	'nor over'
 );
 $_->close foreach $named, @others;
+
+# ---- what is normal is learnt of one role beside others ----
+
+# One role has sessions that begin all the time: an answer says nothing before it is known
+# how many these are. After its first session those of more roles have their turn than
+# there are places, then its second; then one that has more to be retired than are
+# retired while the first one is learnt.
+my $steady = connect_anew('both', 'stranger', '-R', 2);
+my @both   = map { holder($node, 'both', user => $_->[0], sessions => $_->[1]) } ['stranger', 1],
+  (map { [$_, 1] } @strangers[1 .. 4]), ['stranger', 3], ['app', 30];
+my $pids = join ', ', $both[0]->do('pid 0'), map { $both[5]->do("pid $_") } 0 .. 2;
+wait_for(
+	$node,
+	"SELECT connects > 60 FROM pool_monitor.pool_stats WHERE application_name = 'both'",
+	'sessions begin all the time'
+);
+declare(
+	$node,
+	"DELETE FROM pool_monitor.pools; INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, budget, pool_recycle, recycle_grace, recycle_mode)
+	VALUES ('both', 'both', 5, 0, 1000, '25 s', '0', 'terminate')"
+);
+wait_for(
+	$node,
+	"SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pid IN ($pids)",
+	'the role waits while it is learnt',
+	'scheduled retirement pauses'
+);
+my $seq  = query($node, 'SELECT max(seq) FROM pool_monitor.events');
+my $gone = "FROM pool_monitor.events WHERE event = 'retired' AND pool = 'both' AND pid";
+cmp_ok(query($node, "SELECT count(*) $gone IN ($pids)"),
+	'<=', 2, 'from its second answer on: who is watched is not forgotten for others');
+my $next = "SELECT min(seq) $gone IN ($pids) AND seq > $seq";
+wait_for($node, "SELECT ($next) > 0", 'and goes on when it is known');
+is(
+	query(
+		$node,
+		"SELECT count(*) FILTER (WHERE seq > $seq) >= 5, count(*) < 34 $gone NOT IN ($pids) AND seq < ($next)"
+	),
+	't|t',
+	'others were retired from all the time'
+);
+is(pauses("pool = 'both'"), 0, 'without a pause');
+$steady->kill_kill;
+$_->close foreach @both;
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();
