@@ -418,7 +418,7 @@ tell(PmEventKind kind, const PmOwner *owner, int pid, const char *format, va_lis
 }
 
 bool
-pm_event(PmEventKind kind, const char *pool, bool discovered, int pid, const char *format,...)
+pm_event(PmEventKind kind, const char *pool, int pid, const char *format,...)
 {
 	PmOwner		owner = pm_owner_pool(pool ? pool : "");
 	va_list		args;

@@ -133,8 +133,9 @@ extern const PmEventInfo pm_event_kinds[PM_NUM_EVENTS];
  * as a JSON object in ASCII. False when it is held back, to be told together
  * with others. Takes the lock; raises nothing.
  */
-extern bool pm_event(PmEventKind kind, const char *pool, bool discovered, int pid,
-					 const char *format,...) pg_attribute_printf(5, 6);
+extern bool pm_event(PmEventKind kind, const char *pool, int pid,
+					 const char *format,...) pg_attribute_printf(4, 5);
+
 extern bool pm_event_of(PmEventKind kind, const PmOwner *owner, int pid, const char *format,...) pg_attribute_printf(4, 5);
 extern bool pm_event_has_owner(const PmEvent *event);
 

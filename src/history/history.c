@@ -369,7 +369,7 @@ tick_series(PmHistory *history, int s, const Tick *tick, const PmSeen *seen)
 static void
 tell_of_step(int64 step)
 {
-	pm_event(PM_EVENT_CLOCK_STEP, NULL, false, 0, "{\"seconds\": %.3f}", step / 1000000.0);
+	pm_event(PM_EVENT_CLOCK_STEP, NULL, 0, "{\"seconds\": %.3f}", step / 1000000.0);
 	ereport(LOG,
 			(step > 0 ?
 			 errmsg("the clock went forward by %.3f s: it was set, or the machine was suspended", step / 1000000.0) :
@@ -416,5 +416,5 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 	if (step >= PM_CLOCK_STEP || step <= -PM_CLOCK_STEP)
 		tell_of_step(step);
 	if (dropped > 0)
-		pm_event(PM_EVENT_CLOCK_SET_BACK, NULL, false, 0, "{\"history_dropped\": %d}", dropped);
+		pm_event(PM_EVENT_CLOCK_SET_BACK, NULL, 0, "{\"history_dropped\": %d}", dropped);
 }

@@ -143,7 +143,7 @@ publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table)
 	if (!pm_rules_publish(ticket, pools, npools, declared, table))
 		return;
 	/* somebody who changes them all the time is put together in the log, too */
-	if (!pm_event(PM_EVENT_DECLARATIONS_LOADED, NULL, false, 0,
+	if (!pm_event(PM_EVENT_DECLARATIONS_LOADED, NULL, 0,
 				  "{\"declared\": %d, \"in_force\": %d}", declared, npools))
 		return;
 	ereport(LOG,

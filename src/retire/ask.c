@@ -237,7 +237,7 @@ record_one(const PmAsk *ask, const char *by)
 
 	if (!ask->retired)
 		snprintf(reason, sizeof(reason), ", \"reason\": \"%s\"", pm_reason_text(ask->reason));
-	pm_event(ask->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, ask->pool_name, false, session->pid,
+	pm_event(ask->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, ask->pool_name, session->pid,
 			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"age\": %.3f, \"idle\": %.3f, \"rule\": \"%s\", \"by\": \"%s\"%s}",
 			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
 			 pm_ask_age(ask, now, at) / 1000000.0, pm_ask_idle(ask, now, at) / 1000000.0, rule_name(ask), by, reason);
@@ -261,7 +261,7 @@ record_rest(const PmAsk *const *asks, int n, const char *by)
 			same++;
 		}
 		if (same > 0)
-			pm_event(PM_EVENT_RETIRED, asks[i]->pool_name, false, 0,
+			pm_event(PM_EVENT_RETIRED, asks[i]->pool_name, 0,
 					 "{\"further_sessions\": %d, \"by\": \"%s\"}", same, by);
 	}
 	pfree(told);

@@ -54,7 +54,7 @@ static void
 tell_of_more(const char *pool, int sessions)
 {
 	if (sessions > 0)
-		pm_event(PM_EVENT_RETIRED, pool, false, 0, "{\"further_sessions\": %d, \"by\": \"schedule\"}", sessions);
+		pm_event(PM_EVENT_RETIRED, pool, 0, "{\"further_sessions\": %d, \"by\": \"schedule\"}", sessions);
 }
 
 /* One line for a pool with more to say than the lines of single sessions. */

@@ -156,7 +156,7 @@ begin_pause(PmJudged *judged, int account, int64 now)
 {
 	const char *name = pm_accounts->all[account].owner.name;
 
-	pm_event(PM_EVENT_RETIREMENT_PAUSED, name, false, 0,
+	pm_event(PM_EVENT_RETIREMENT_PAUSED, name, 0,
 			 "{\"reason\": \"reconnects\", \"retired\": " INT64_FORMAT ", \"connects\": " UINT64_FORMAT ", \"seconds\": %d}",
 			 lost(judged, account), opened(judged), RECONNECT_PAUSE / 1000);
 	ereport(LOG,
@@ -173,7 +173,7 @@ end_pause(PmJudged *judged, int account)
 {
 	const char *name = pm_accounts->all[account].owner.name;
 
-	pm_event(PM_EVENT_RETIREMENT_RESUMED, name, false, 0, "{\"reason\": \"reconnects\"}");
+	pm_event(PM_EVENT_RETIREMENT_RESUMED, name, 0, "{\"reason\": \"reconnects\"}");
 	ereport(LOG, (errmsg("pool \"%s\": scheduled retirement resumes", name)));
 	judged->paused_until = 0;
 }

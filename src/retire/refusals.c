@@ -94,12 +94,12 @@ pm_refusals_tick(int64 now, bool matters)
 
 	if (refuses && !pm_retirement->refusing)
 	{
-		pm_event(PM_EVENT_RETIREMENT_PAUSED, NULL, false, 0, "{\"reason\": \"refusals\"}");
+		pm_event(PM_EVENT_RETIREMENT_PAUSED, NULL, 0, "{\"reason\": \"refusals\"}");
 		ereport(LOG, (errmsg("pool_monitor pauses scheduled retirement: the server refuses connections")));
 	}
 	else if (pm_retirement->refusing && !refuses)
 	{
-		pm_event(PM_EVENT_RETIREMENT_RESUMED, NULL, false, 0, "{\"reason\": \"refusals\"}");
+		pm_event(PM_EVENT_RETIREMENT_RESUMED, NULL, 0, "{\"reason\": \"refusals\"}");
 		ereport(LOG, (errmsg("pool_monitor resumes scheduled retirement: %s", why_resumed(now, matters))));
 	}
 	pm_retirement->refusing = refuses;

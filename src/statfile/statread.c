@@ -72,7 +72,7 @@ set_aside(const char *why)
 		ereport(WARNING,
 				(errmsg("pool_monitor does not use its file of statistics \"%s\": %s", PM_STATFILE, why),
 				 errdetail("Counters, peaks, history and events begin anew. The file could not be renamed to \"%s\" (%m) and will be overwritten.", PM_STATFILE_BAD)));
-	pm_event(PM_EVENT_STATISTICS_LOST, NULL, false, 0, "{\"reason\": \"%s\"}", why);
+	pm_event(PM_EVENT_STATISTICS_LOST, NULL, 0, "{\"reason\": \"%s\"}", why);
 }
 
 static bool
@@ -159,7 +159,7 @@ tell_of_left_out(void)
 			(errmsg("pool_monitor does not know all that is in its file of statistics \"%s\": another version has written it", PM_STATFILE),
 			 kept ? errdetail("Left out: %s. Everything else is used. The file is kept as \"%s\".", pm_left_out(), PM_STATFILE_BAD) :
 			 errdetail("Left out: %s. Everything else is used.", pm_left_out())));
-	pm_event(PM_EVENT_STATISTICS_LOST, NULL, false, 0,
+	pm_event(PM_EVENT_STATISTICS_LOST, NULL, 0,
 			 "{\"reason\": \"written by another version\", \"left_out\": \"%.300s\"}",
 			 pm_json_escape(escaped, pm_left_out()));
 }
@@ -170,7 +170,7 @@ use(const PmFileHeader *header, const char *body)
 	(void) pm_read_saved(body, header->body_length, false);
 	tell_of_left_out();
 	if (header->complete == 0)
-		pm_event(PM_EVENT_STATISTICS_LOST, NULL, false, 0,
+		pm_event(PM_EVENT_STATISTICS_LOST, NULL, 0,
 				 "{\"reason\": \"the server did not shut down in good order\", \"saved\": \"%s\", \"sessions_lost\": %d}",
 				 timestamptz_to_str(header->saved_at), pm_sessions_lost());
 }
@@ -178,7 +178,7 @@ use(const PmFileHeader *header, const char *body)
 static void
 tell_of_start(void)
 {
-	pm_event(PM_EVENT_STARTED, NULL, false, 0, "{\"version\": \"%s\"}", PM_VERSION);
+	pm_event(PM_EVENT_STARTED, NULL, 0, "{\"version\": \"%s\"}", PM_VERSION);
 }
 
 void

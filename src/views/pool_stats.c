@@ -208,7 +208,7 @@ tell_of_reset(const char *name, bool pool, bool application)
 	PmOwner		owner;
 
 	if (name == NULL || pool)
-		pm_event(PM_EVENT_STATISTICS_RESET, name, false, MyProcPid, "{}");
+		pm_event(PM_EVENT_STATISTICS_RESET, name, MyProcPid, "{}");
 	if (application)
 	{
 		owner = pm_owner_application(&any);

@@ -130,16 +130,16 @@ record_change(const Change *change)
 	bool		recorded = false;
 
 	if (change->from == PM_STATUS_OVER)
-		recorded |= pm_event(PM_EVENT_BACK_IN_BUDGET, name, false, 0,
+		recorded |= pm_event(PM_EVENT_BACK_IN_BUDGET, name, 0,
 							 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
 	if (change->from == PM_STATUS_EXHAUSTED && change->to != PM_STATUS_OVER)
-		recorded |= pm_event(PM_EVENT_NO_LONGER_EXHAUSTED, name, false, 0,
+		recorded |= pm_event(PM_EVENT_NO_LONGER_EXHAUSTED, name, 0,
 							 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
 	if (change->to == PM_STATUS_OVER)
-		recorded |= pm_event(PM_EVENT_OVER_BUDGET, name, false, 0,
+		recorded |= pm_event(PM_EVENT_OVER_BUDGET, name, 0,
 							 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
 	if (change->to == PM_STATUS_EXHAUSTED)
-		recorded |= pm_event(PM_EVENT_EXHAUSTED, name, false, 0,
+		recorded |= pm_event(PM_EVENT_EXHAUSTED, name, 0,
 							 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
 	return recorded;
 }
@@ -193,7 +193,7 @@ tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
 	if (*told == since)
 		return;
 	*told = since;
-	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[class->pool].name, false, session->pid,
+	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[class->pool].name, session->pid,
 			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"xact_age\": %.3f, \"state\": \"%s\"}",
 			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
 			 pm_tally_ages(tally, session).xact / 1000000.0, pm_state_name(session->state));
@@ -259,7 +259,7 @@ tell_of_full_applications(int held)
 	if (pm_accounts->applications_full)
 		return;
 	pm_accounts->applications_full = true;
-	pm_event(PM_EVENT_APPLICATIONS_FULL, NULL, false, 0,
+	pm_event(PM_EVENT_APPLICATIONS_FULL, NULL, 0,
 			 "{\"max_applications\": %d, \"with_sessions\": %d}", pm_max_applications, held);
 	ereport(LOG,
 			(errmsg("pool_monitor has seen more than %d undeclared applications: those without sessions that were not used for longest are counted together as \"(other)\"",
