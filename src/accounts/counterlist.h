@@ -17,6 +17,8 @@ PM_COUNTER(GIVEN_OVER, "given_over", NULL, PM_KEPT_NOTHING)
 PM_COUNTER(ENDED_CLIENT, "ended_client", "by the client", PM_KEPT_NOTHING)
 PM_COUNTER(ENDED_ABANDONED, "ended_abandoned", "abandoned by the client", PM_KEPT_NOTHING)
 PM_COUNTER(ENDED_FATAL, "ended_fatal", "by an error", PM_KEPT_NOTHING)
+/* of the server, for idle sessions and transactions */
+PM_COUNTER(ENDED_TIMEOUT, "ended_timeout", "by a time-out", PM_KEPT_NOTHING)
 /* by an administrator, or the shutdown */
 PM_COUNTER(ENDED_KILLED, "ended_killed", "terminated", PM_KEPT_NOTHING)
 PM_COUNTER(RETIRED, "retired", "retired", PM_KEPT_RETIRED)

@@ -129,6 +129,17 @@ pm_connection_was_lost(void)
 		(fatal_sqlstate == ERRCODE_PROTOCOL_VIOLATION && lost_in_copy);
 }
 
+/* Does the server end this session because it was idle, or in a transaction, for long? */
+bool
+pm_session_timed_out(void)
+{
+	return fatal_sqlstate == ERRCODE_IDLE_SESSION_TIMEOUT ||
+#ifdef ERRCODE_TRANSACTION_TIMEOUT
+		fatal_sqlstate == ERRCODE_TRANSACTION_TIMEOUT ||
+#endif
+		fatal_sqlstate == ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT;
+}
+
 /*
  * Before it was authenticated: not when the server shuts down, which says the
  * same as a time-out.

@@ -22,5 +22,6 @@ extern void pm_logins_install(void);
 extern void pm_login_failed(PmCounter how);
 extern void pm_login_ended(void);
 extern bool pm_connection_was_lost(void);
+extern bool pm_session_timed_out(void);
 
 #endif							/* PM_LOGINS_H */

@@ -123,7 +123,9 @@ how_it_ends(void)
 		case DISCONNECT_CLIENT_EOF:
 			return PM_ENDED_ABANDONED;
 		case DISCONNECT_FATAL:
-			return pm_connection_was_lost() ? PM_ENDED_ABANDONED : PM_ENDED_FATAL;
+			if (pm_connection_was_lost())
+				return PM_ENDED_ABANDONED;
+			return pm_session_timed_out() ? PM_ENDED_TIMEOUT : PM_ENDED_FATAL;
 		case DISCONNECT_KILLED:
 			return PM_ENDED_KILLED;
 		default:

@@ -32,8 +32,8 @@ EOC
 }
 
 my @counters =
-  qw(connects disconnects taken_over given_over ended_client ended_abandoned ended_fatal ended_killed
-  retired ended_lost declined rejected refused auth_failures);
+  qw(connects disconnects taken_over given_over ended_client ended_abandoned ended_fatal
+  ended_timeout ended_killed retired ended_lost declined rejected refused auth_failures);
 
 # The counters of all rows that are not 0, as { 'web' => { connects => 1 } }.
 sub stats
@@ -87,7 +87,7 @@ sub check
 		$node->safe_psql(
 			'postgres',
 			"SELECT count(*) FROM pool_monitor.pool_stats WHERE connects - disconnects <> connections
-			OR disconnects <> ended_client + ended_abandoned + ended_fatal + ended_killed + retired + ended_lost + given_over"
+			OR disconnects <> ended_client + ended_abandoned + ended_fatal + ended_timeout + ended_killed + retired + ended_lost + given_over"
 		),
 		'0',
 		"$what: it adds up"

@@ -127,7 +127,7 @@ subtest 'a past with something of everything' => sub {
 	);
 	wait_for(
 		$node,
-		"SELECT ended_client > 0 AND ended_abandoned = 2 AND ended_fatal > 0 AND ended_killed > 0 AND retired > 0 AND declined > 0 AND rejected > 0 AND refused > 0 AND transactions > 0 AND average_busy > 0 AND lifetime_p50 > '0' AND hold_max >= '0.05 s' FROM pool_monitor.pool_stats WHERE pool = 'app'",
+		"SELECT ended_client > 0 AND ended_abandoned = 2 AND ended_timeout > 0 AND ended_killed > 0 AND retired > 0 AND declined > 0 AND rejected > 0 AND refused > 0 AND transactions > 0 AND average_busy > 0 AND lifetime_p50 > '0' AND hold_max >= '0.05 s' FROM pool_monitor.pool_stats WHERE pool = 'app'",
 		'there is something of everything'
 	);
 	worker_works($node, 0.5);

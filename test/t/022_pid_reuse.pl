@@ -87,7 +87,7 @@ sub compare_books
 		stat_of(
 			$node,
 			$pool,
-			'connects, disconnects, ended_client, ended_abandoned, retired, ended_fatal + ended_killed + taken_over + given_over'
+			'connects, disconnects, ended_client, ended_abandoned, retired, ended_fatal + ended_timeout + ended_killed + taken_over + given_over'
 		),
 		"$sessions|$sessions|$how->{client}|$how->{abandoned}|$how->{retired}|0",
 		'the books say what the clients saw'

@@ -37,7 +37,7 @@ foreach my $name ('echo', 'silent')
 		$ended->('abandoned by the client');
 		$client = holder($node, $name);
 		$client->do('sql 0 SET idle_session_timeout = 1');
-		$ended->('by an error');
+		$ended->('by a time-out');
 		$client->close;
 		$client = holder($node, $name);
 		query($node, 'SELECT pg_terminate_backend(' . $client->do('pid 0') . ')');
@@ -52,7 +52,7 @@ foreach my $name ('echo', 'silent')
 		$client->close;
 		wait_for(
 			$node,
-			"SELECT connects, disconnects, ended_client, ended_abandoned, ended_fatal, ended_killed, retired FROM pool_monitor.pool_stats WHERE pool = '$name'",
+			"SELECT connects, disconnects, ended_client, ended_abandoned, ended_timeout, ended_killed, retired FROM pool_monitor.pool_stats WHERE pool = '$name'",
 			"$name: five sessions, each with another end",
 			'5|5|1|1|1|1|1'
 		);

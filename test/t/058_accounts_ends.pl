@@ -3,6 +3,7 @@
 # clients that vanish, and sessions that move.
 use strict;
 use warnings FATAL => 'all';
+use IO::Socket::UNIX;
 use PoolMonitor;
 use PoolMonitorAccounts;
 use PostgreSQL::Test::Utils;
@@ -11,6 +12,26 @@ use Test::More;
 my $node = accounts_server('accounts_ends');
 
 sub web { return PoolMonitor::Holder->new($node, application_name => 'web', user => 'app', @_) }
+
+# A session of the pool whose client sends a message of no kind: FATAL.
+sub talk_nonsense
+{
+	my $socket = IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port)
+	  or die "cannot connect: $!\n";
+	my $start = pack 'N Z* Z* Z* Z* Z* Z* x', 196_608,
+	  user             => 'app',
+	  database         => 'postgres',
+	  application_name => 'web';
+	my $answer = '';
+	$socket->syswrite(pack('N', 4 + length $start) . $start);
+	until ($answer =~ /Z\0\0\0\x05I\z/)
+	{
+		$socket->sysread($answer, 8192, length $answer) or die "no session: $answer\n";
+	}
+	$socket->syswrite("\x01\0\0\0\x04");
+	1 while $socket->sysread($answer, 8192);
+	return;
+}
 
 subtest 'ends' => sub {
 	check(
@@ -52,10 +73,32 @@ subtest 'ends' => sub {
 	);
 	check(
 		$node,
-		'a session that ends by FATAL',
+		'a session that is idle for longer than the server lets it be',
 		sub {
 			my $web = web();
 			$web->do("sql 0 SET idle_session_timeout = '10ms'");
+			wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
+				'gone', 0);
+		},
+		{web => {connects => 1, disconnects => 1, ended_timeout => 1}}
+	);
+	check(
+		$node,
+		'a transaction that is',
+		sub {
+			my $web = web();
+			$web->do("sql 0 SET idle_in_transaction_session_timeout = '10ms'");
+			$web->do('sql 0 BEGIN');
+			wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
+				'gone', 0);
+		},
+		{web => {connects => 1, disconnects => 1, ended_timeout => 1}}
+	);
+	check(
+		$node,
+		'a session that ends by another fatal error',
+		sub {
+			talk_nonsense();
 			wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
 				'gone', 0);
 		},

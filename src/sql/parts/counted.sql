@@ -6,7 +6,8 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT pool text, OUT application_name text, OUT datname name, OUT usename name, OUT connections int,
 	OUT connects bigint, OUT disconnects bigint,
 	OUT taken_over bigint, OUT given_over bigint,
-	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_killed bigint,
+	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_timeout bigint,
+	OUT ended_killed bigint,
 	OUT retired bigint, OUT ended_lost bigint,
 	OUT declined bigint, OUT declined_reasons jsonb,
 	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint,
@@ -52,7 +53,9 @@ COMMENT ON COLUMN pool_monitor.pool_stats.taken_over IS
 COMMENT ON COLUMN pool_monitor.pool_stats.given_over IS 'of disconnects: alive when they went to another pool or application';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_client IS 'of disconnects: the client said goodbye';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_abandoned IS 'of disconnects: the client vanished';
-COMMENT ON COLUMN pool_monitor.pool_stats.ended_fatal IS 'of disconnects: a fatal error ended the session, time-outs among them';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_fatal IS 'of disconnects: a fatal error ended the session';
+COMMENT ON COLUMN pool_monitor.pool_stats.ended_timeout IS
+'of disconnects: ended by idle_session_timeout, idle_in_transaction_session_timeout or transaction_timeout';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_killed IS 'of disconnects: terminated by an administrator, or by the server''s shutdown';
 COMMENT ON COLUMN pool_monitor.pool_stats.retired IS 'of disconnects: retired by pool_monitor';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_lost IS
