@@ -38,7 +38,9 @@ FROM (VALUES ('22:00-06:00 Europe/Berlin'), ('00:00-24:00 UTC'), (''), ('22:00-0
 SELECT pool_monitor.in_window('06:00-07:00 UTC', 'infinity') IS NULL AS no_answer;
 SELECT pool_monitor.in_window('06:00-06:00 UTC');
 SELECT pool_monitor.in_window('22:00-06:00 Nowhere/Atall');
+\set VERBOSITY terse
 INSERT INTO pool_monitor.pools (name, recycle_window) VALUES ('a', 'at night');
+\set VERBOSITY default
 INSERT INTO pool_monitor.pools (name, recycle_window, shrink_idle) VALUES ('a', '22:00-06:00 Europe/Berlin', true);
 SELECT name, recycle_window, shrink_idle FROM pool_monitor.pools;
 -- how far apart: n of them take (n - 1) gaps

@@ -395,6 +395,8 @@ record(PmEvent *event, int64 now)
 
 /* ---- for others ---- */
 
+static bool tell(PmEventKind kind, const PmOwner *owner, int pid, const char *format, va_list args) pg_attribute_printf(4, 0);
+
 static bool
 tell(PmEventKind kind, const PmOwner *owner, int pid, const char *format, va_list args)
 {
