@@ -20,6 +20,10 @@
 #include "utils/backend_status.h"
 #include "utils/wait_event.h"
 
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"				/* until 15 a part of postgres.h */
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "pool_monitor needs PostgreSQL 15 or later"
 #endif

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "access/detoast.h"
+#include "base/compat.h"
 #include "common/int.h"
 #include "pools/schedule.h"
 #include "pools/values.h"
