@@ -207,7 +207,8 @@ pm_account_merge(int account, const PmFigures *figures)
 	pm_account_add_figures(account, figures);
 	a->merged[PM_ENDED_LOST] += lost;
 	pg_atomic_fetch_add_u64(&a->counters[PM_ENDED_LOST], lost);
-	a->observed_before += figures->observed;
+	/* several can come into one, that were watched at the same time */
+	a->observed_before = Max(a->observed_before, figures->observed);
 	return (int) lost;
 }
 

@@ -15,7 +15,8 @@
  *	  the places is kept so, or else a session that changes its name again and again
  *	  between a pool's and made-up ones would fill them.
  *
- * Among these what was used last goes last. What has a session stays, and an
+ * Among these the applications of the role that has the most places go first, so who
+ * makes up names loses his own; and of these what was used last goes last. What has a session stays, and an
  * application that comes when all have is in "(other)" until one of them ends.
  * Failed logins under new names get places that others of their kind had: they
  * push nobody else out.
@@ -43,6 +44,8 @@ typedef struct Candidate
 	int			account;
 	uint32		incarnation;
 	int			worth;			/* in the order above: 0, 1, 2 */
+	uint64		role;			/* hash of its name */
+	int			crowd;			/* candidates of that */
 	uint64		last_used;
 	uint64		sessions;		/* that it had: what comes from the file was
 								 * not used yet */
@@ -57,16 +60,43 @@ compare_candidates(const void *a, const void *b)
 
 	if (left->worth != right->worth)
 		return left->worth - right->worth;
+	if (left->crowd != right->crowd)
+		return right->crowd - left->crowd;
 	if (left->last_used != right->last_used)
 		return left->last_used < right->last_used ? -1 : 1;
 	return left->sessions < right->sessions ? -1 : left->sessions > right->sessions;
+}
+
+static int
+compare_roles(const void *a, const void *b)
+{
+	const Candidate *left = a;
+	const Candidate *right = b;
+
+	return left->role < right->role ? -1 : left->role > right->role;
+}
+
+static void
+count_crowds(Candidate *candidates, int n)
+{
+	int			first = 0;
+
+	qsort(candidates, n, sizeof(Candidate), compare_roles);
+	for (int i = 1; i <= n; i++)
+	{
+		if (i < n && candidates[i].role == candidates[first].role)
+			continue;
+		for (int j = first; j < i; j++)
+			candidates[j].crowd = i - first;
+		first = i;
+	}
 }
 
 static Candidate
 see_candidate(int i, uint32 incarnation)
 {
 	PmAccount  *a = ACCOUNT(i);
-	Candidate	c = {.account = i,.incarnation = incarnation};
+	Candidate	c = {.account = i,.incarnation = incarnation,.role = pm_owner_role_hash(&a->owner)};
 
 	c.last_used = pg_atomic_read_u64(&a->last_used);
 	c.sessions = pg_atomic_read_u64(&a->counters[PM_CONNECTS]) + pg_atomic_read_u64(&a->counters[PM_TAKEN_OVER]);
@@ -92,6 +122,7 @@ list_candidates(Candidate *candidates)
 		candidates[n] = see_candidate(i, PM_PLACE_INCARNATION(word));
 		nworthy += candidates[n++].worth == 2;
 	}
+	count_crowds(candidates, n);
 	qsort(candidates, n, sizeof(Candidate), compare_candidates);
 	if (nworthy > pm_max_applications / 4)
 	{

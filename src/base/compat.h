@@ -14,6 +14,7 @@
 #include "libpq/libpq.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
+#include "replication/origin.h"
 #include "replication/slot.h"
 #include "storage/pmsignal.h"
 #include "storage/proc.h"
@@ -142,6 +143,17 @@ pm_owns_replication_slot(void)
 #endif
 	}
 	return false;
+}
+
+/* Was one set up for this session? Async-signal-safe. */
+static inline bool
+pm_has_replication_origin(void)
+{
+#if PG_VERSION_NUM >= 190000
+	return replorigin_xact_state.origin != InvalidReplOriginId;
+#else
+	return replorigin_session_origin != InvalidRepOriginId;
+#endif
 }
 
 /* Bytes from the client that libpq has read and not handed on. */

@@ -31,7 +31,6 @@
 #define DEFAULT_MAX_POOLS			64
 #define MAX_MAX_POOLS				PM_MOST_POOLS
 #define DEFAULT_MAX_APPLICATIONS	100
-#define MAX_MAX_APPLICATIONS		10000
 #define DEFAULT_MAX_EVENTS			1000
 #define MIN_MAX_EVENTS				10
 #define MAX_MAX_EVENTS				1000000
@@ -112,7 +111,7 @@ define_sizes(void)
 	DefineCustomIntVariable("pool_monitor.max_applications",
 							"Number of discovered applications that are counted each for itself.",
 							NULL, &pm_max_applications, DEFAULT_MAX_APPLICATIONS,
-							1, MAX_MAX_APPLICATIONS,
+							1, PM_MOST_APPLICATIONS,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pool_monitor.max_events",
 							"Number of events that are kept.",

@@ -6,6 +6,7 @@
 #define PM_GUC_H
 
 #define PM_MOST_POOLS	1000	/* that max_pools can be */
+#define PM_MOST_APPLICATIONS 10000	/* that max_applications can be */
 
 extern char *pm_database;		/* where the declarations are read */
 extern int	pm_sample_interval; /* ms */

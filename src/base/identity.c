@@ -52,3 +52,10 @@ pm_owner_hash(const PmOwner *owner)
 
 	return hash_name(owner->usename, hash_name(owner->datname, hash));
 }
+
+/* Equal for applications of one role. */
+uint64
+pm_owner_role_hash(const PmOwner *owner)
+{
+	return hash_name(owner->usename, 0);
+}

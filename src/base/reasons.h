@@ -42,6 +42,7 @@ PM_REASON(TEMP_SCHEMA, "temporary schema", true)
 PM_REASON(LISTENING, "listening", true)
 PM_REASON(BACKUP, "backup in progress", true)
 PM_REASON(REPLICATION_SLOT, "temporary replication slot", true)
+PM_REASON(REPLICATION_ORIGIN, "replication origin", true)
 PM_REASON(HELD_CURSOR, "WITH HOLD cursor", true)
 PM_REASON(ROLE_CHANGED, "its role was changed", true)
 

@@ -188,6 +188,8 @@ reason_to_stay(void)
 		return PM_REASON_BACKUP;
 	if (pm_owns_replication_slot())
 		return PM_REASON_REPLICATION_SLOT;
+	if (pm_has_replication_origin())
+		return PM_REASON_REPLICATION_ORIGIN;
 	if (pm_holding_cursor)
 		return PM_REASON_HELD_CURSOR;
 	if (GetUserId() != my_role || GetSessionUserId() != GetAuthenticatedUserId())

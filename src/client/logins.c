@@ -21,7 +21,8 @@
  * shared memory attached (any more), and is entered again by whatever logs
  * inside it, so it logs nothing. It is not called for messages that
  * log_min_messages keeps out of the server log: with log_min_messages = panic
- * no refusal is seen, and no line missing in pg_hba.conf.
+ * no refusal is seen, and no line missing in pg_hba.conf, and a session that was lost or
+ * timed out ends by an error.
  *
  * Walsenders have slots of their own. Of them only auth_failures are counted, or passwords
  * could be tried by their way unseen.

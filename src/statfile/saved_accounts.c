@@ -14,10 +14,12 @@
 #include "base/reason.h"
 #include "pools/declared.h"
 #include "statfile/saved_accounts.h"
+#include "utils/timestamp.h"
 
 typedef struct AccountRow
 {
-	PmOwner		owner;
+	uint8		discovered;
+	PmOwner		owner;			/* its names */
 	uint32		peak;
 	int64		peak_at;
 	uint64		counters[PM_NUM_COUNTERS];
@@ -32,24 +34,24 @@ typedef struct AccountRow
 } AccountRow;
 
 static const PmField account_fields[] = {
-	PM_FIELD(AccountRow, UINT, "discovered", owner.discovered),
-	PM_FIELD(AccountRow, TEXT, "name", owner.name),
-	PM_FIELD(AccountRow, TEXT, "datname", owner.datname),
-	PM_FIELD(AccountRow, TEXT, "usename", owner.usename),
-	PM_FIELD(AccountRow, UINT, "peak", peak),
-	PM_FIELD(AccountRow, INT, "peak_at", peak_at),
-	PM_FIELD(AccountRow, INT, "busy", busy),
-	PM_FIELD(AccountRow, INT, "observed", observed),
-	PM_FIELD(AccountRow, INT, "stats_reset", stats_reset),
-	PM_FIELD(AccountRow, INT, "lifetime_max", lifetime_max),
-	PM_FIELD(AccountRow, INT, "hold_max", hold_max),
-#define PM_COUNTER(id, name, end, kept) PM_FIELD(AccountRow, UINT, "counted " name, counters[PM_##id]),
+	PM_ROW_FIELD(AccountRow, UINT, "discovered", discovered),
+	PM_ROW_FIELD(AccountRow, TEXT, "name", owner.name),
+	PM_ROW_FIELD(AccountRow, TEXT, "datname", owner.datname),
+	PM_ROW_FIELD(AccountRow, TEXT, "usename", owner.usename),
+	PM_ROW_FIELD(AccountRow, UINT, "peak", peak),
+	PM_ROW_FIELD(AccountRow, INT, "peak_at", peak_at),
+	PM_ROW_FIELD(AccountRow, INT, "busy", busy),
+	PM_ROW_FIELD(AccountRow, INT, "observed", observed),
+	PM_ROW_FIELD(AccountRow, INT, "stats_reset", stats_reset),
+	PM_ROW_FIELD(AccountRow, INT, "lifetime_max", lifetime_max),
+	PM_ROW_FIELD(AccountRow, INT, "hold_max", hold_max),
+#define PM_COUNTER(id, name, end, kept) PM_ROW_FIELD(AccountRow, UINT, "counted " name, counters[PM_##id]),
 #include "accounts/counterlist.h"
 #undef PM_COUNTER
-#define PM_REASON(id, text, lasts) PM_FIELD(AccountRow, UINT, "declined " #id, declines[PM_REASON_##id]),
+#define PM_REASON(id, text, lasts) PM_ROW_FIELD(AccountRow, UINT, "declined " #id, declines[PM_REASON_##id]),
 #include "base/reasons.h"
 #undef PM_REASON
-#define PM_KEPT(id, name) PM_FIELD(AccountRow, INT, "in history " name, in_history[PM_KEPT_##id]),
+#define PM_KEPT(id, name) PM_ROW_FIELD(AccountRow, INT, "in history " name, in_history[PM_KEPT_##id]),
 #include "accounts/keptlist.h"
 #undef PM_KEPT
 };
@@ -66,8 +68,8 @@ typedef struct TimesRow
 } TimesRow;
 
 static const PmField times_fields[] = {
-	PM_FIELD(TimesRow, INT, "us", us),
-	PM_FIELD(TimesRow, UINT, "count", count),
+	PM_ROW_FIELD(TimesRow, INT, "us", us),
+	PM_ROW_FIELD(TimesRow, UINT, "count", count),
 };
 
 const PmLayout pm_lifetime_layout = {"lifetime", sizeof(TimesRow), lengthof(times_fields), times_fields};
@@ -101,6 +103,7 @@ put_account(PmWriter *writer, int account)
 	if (!pm_account_figures(account, &figures, writer->lock))
 		return;
 	memset(&row, 0, sizeof(row));
+	row.discovered = figures.owner.discovered;
 	row.owner = figures.owner;
 	row.peak = figures.peak;
 	row.peak_at = figures.peak_at;
@@ -118,9 +121,53 @@ put_account(PmWriter *writer, int account)
 	put_times(writer, &pm_hold_layout, figures.holds);
 }
 
+/* An application of which only failed logins are known, whose names anybody can make up. */
+static bool
+had_no_session(int account)
+{
+	PmAccount  *a = &pm_accounts->all[account];
+
+	return pm_account_is_application(account) && pg_atomic_read_u64(&a->counters[PM_CONNECTS]) == 0 &&
+		pg_atomic_read_u64(&a->counters[PM_TAKEN_OVER]) == 0;
+}
+
+/* And the sums. Those that never had a session come last, whatever they get meanwhile. */
+static void
+put_applications(PmWriter *writer)
+{
+	static bool later[PM_MOST_APPLICATIONS];
+	int			first = pm_first_application();
+
+	for (int i = first; i < pm_num_accounts(); i++)
+	{
+		bool		wait = had_no_session(i);
+
+		if (i < pm_other_account())
+			later[i - first] = wait;
+		if (!wait)
+			put_account(writer, i);
+	}
+	for (int i = first; i < pm_other_account(); i++)
+	{
+		if (later[i - first])
+			put_account(writer, i);
+	}
+}
+
+static bool
+is_one_of(int account, const int *pools, int npools)
+{
+	for (int i = 0; i < npools; i++)
+	{
+		if (pools[i] == account)
+			return true;
+	}
+	return false;
+}
+
 /*
- * First those of the pools in force, in matching order: where there is less room
- * when they are read, these find a place.
+ * First those of the pools in force, in matching order, last those that never had a
+ * session: where there is less room when they are read, the first ones find a place.
  */
 void
 pm_put_accounts(PmWriter *writer)
@@ -142,15 +189,12 @@ pm_put_accounts(PmWriter *writer)
 		if (pools[i] < pm_first_application())
 			put_account(writer, pools[i]);
 	}
-	for (int i = 0; i < pm_num_accounts(); i++)
+	for (int i = 0; i < pm_first_application(); i++)
 	{
-		bool		written = false;
-
-		for (int j = 0; j < npools && !written; j++)
-			written = pools[j] == i && i < pm_first_application();
-		if (!written)
+		if (!is_one_of(i, pools, npools))
 			put_account(writer, i);
 	}
+	put_applications(writer);
 }
 
 /* ---- reading ---- */
@@ -159,7 +203,6 @@ pm_put_accounts(PmWriter *writer)
 static struct
 {
 	bool		there;
-	bool		usable;			/* its names fit ours */
 	PmFigures	figures;
 }			pending;
 
@@ -191,7 +234,7 @@ use_pending(bool dry)
 	int			account;
 	int			lost;
 
-	if (pending.there && pending.usable && !dry)
+	if (pending.there && !dry)
 	{
 		LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 		account = account_of(&pending.figures.owner);
@@ -204,9 +247,19 @@ use_pending(bool dry)
 }
 
 /*
- * What the history has of a counter that is not known here it has as one of a kind that
- * is: an end in a new way is an end. Of what the file does not say it has all.
+ * So many of what is known now the history has already. It may have more, of counters
+ * that are not known here: then it has all of these, and of ends also those of sessions
+ * that nobody knows how they ended. Of what the file does not say it has all.
  */
+static uint64
+not_in_history(const PmFigures *figures, PmKept which, int64 in_history)
+{
+	int64		kept = pm_kept(figures->counters, which);
+	int64		most = kept + (which == PM_KEPT_ENDS ? pm_still_there(figures->counters) : 0);
+
+	return in_history == PG_INT64_MIN ? 0 : kept - Min(in_history, most);
+}
+
 static void
 take_account(const AccountRow *row)
 {
@@ -214,16 +267,19 @@ take_account(const AccountRow *row)
 
 	memset(figures, 0, sizeof(*figures));
 	figures->owner = row->owner;
+	figures->owner.discovered = row->discovered != 0;
 	memcpy(figures->counters, row->counters, sizeof(figures->counters));
+	/* more have gone than come: they came in a way that is not known here */
+	if (pm_still_there(figures->counters) < 0)
+		figures->counters[PM_TAKEN_OVER] -= pm_still_there(figures->counters);
 	memcpy(figures->declines, row->declines, sizeof(figures->declines));
 	figures->busy = row->busy;
 	figures->observed = row->observed;
 	for (int i = 0; i < PM_NUM_KEPT; i++)
-		figures->not_in_history[i] = row->in_history[i] == PG_INT64_MIN ? 0 :
-			pm_kept(figures->counters, i) - row->in_history[i];
-	figures->peak = row->peak;
+		figures->not_in_history[i] = not_in_history(figures, i, row->in_history[i]);
+	figures->peak = Min(row->peak, (1 << PM_PEAK_BITS) - 1);
 	figures->peak_at = row->peak_at;
-	figures->stats_reset = row->stats_reset;
+	figures->stats_reset = row->stats_reset != 0 ? row->stats_reset : GetCurrentTimestamp();
 	figures->lifetime_max = row->lifetime_max;
 	figures->hold_max = row->hold_max;
 }
@@ -236,17 +292,21 @@ pm_read_account(const PmRows *rows, bool dry)
 	use_pending(dry);
 	if (rows == NULL)
 		return true;
-	if (rows->n != 1)
+	if (rows->n != 1 || !pm_rows_have(rows, "discovered") || !pm_rows_have(rows, "name") ||
+		!pm_rows_have(rows, "datname") || !pm_rows_have(rows, "usename"))
 		return false;
 	memset(&row, 0, sizeof(row));
 	for (int i = 0; i < PM_NUM_KEPT; i++)
 		row.in_history[i] = PG_INT64_MIN;
 	pending.there = true;
-	pending.usable = pm_read_row(rows, 0, &row);
-	if (pending.usable)
-		take_account(&row);
-	else
-		pm_leave_out("rows", "with texts that are too long");
+	/* cut, a name would be somebody else's */
+	if (!pm_read_row(rows, 0, &row))
+	{
+		pm_leave_out("names", "that are too long");
+		row.discovered = 0;
+		row.owner = pm_owner_pool("(other)");
+	}
+	take_account(&row);
 	return true;
 }
 

@@ -9,22 +9,24 @@
 
 typedef struct EventRow
 {
-	PmEvent		event;			/* its kind unused */
+	PmEvent		event;			/* its kind and marks unused */
+	uint8		held_back;
+	uint8		discovered;
 	char		kind[32];
 } EventRow;
 
 static const PmField event_fields[] = {
-	PM_FIELD(EventRow, UINT, "seq", event.seq),
-	PM_FIELD(EventRow, INT, "at", event.at),
-	PM_FIELD(EventRow, TEXT, "kind", kind),
-	PM_FIELD(EventRow, INT, "pid", event.pid),
-	PM_FIELD(EventRow, UINT, "times", event.times),
-	PM_FIELD(EventRow, UINT, "held_back", event.held_back),
-	PM_FIELD(EventRow, UINT, "discovered", event.owner.discovered),
-	PM_FIELD(EventRow, TEXT, "name", event.owner.name),
-	PM_FIELD(EventRow, TEXT, "datname", event.owner.datname),
-	PM_FIELD(EventRow, TEXT, "usename", event.owner.usename),
-	PM_FIELD(EventRow, TEXT, "detail", event.detail),
+	PM_ROW_FIELD(EventRow, UINT, "seq", event.seq),
+	PM_ROW_FIELD(EventRow, INT, "at", event.at),
+	PM_ROW_FIELD(EventRow, TEXT, "kind", kind),
+	PM_ROW_FIELD(EventRow, INT, "pid", event.pid),
+	PM_ROW_FIELD(EventRow, UINT, "times", event.times),
+	PM_ROW_FIELD(EventRow, UINT, "held_back", held_back),
+	PM_ROW_FIELD(EventRow, UINT, "discovered", discovered),
+	PM_ROW_FIELD(EventRow, TEXT, "name", event.owner.name),
+	PM_ROW_FIELD(EventRow, TEXT, "datname", event.owner.datname),
+	PM_ROW_FIELD(EventRow, TEXT, "usename", event.owner.usename),
+	PM_ROW_FIELD(EventRow, TEXT, "detail", event.detail),
 };
 
 const PmLayout pm_event_layout = {"event", sizeof(EventRow), lengthof(event_fields), event_fields};
@@ -44,6 +46,8 @@ pm_put_events(PmWriter *writer)
 	while (writer->lock ? cursor.seq < last && pm_event_next(&cursor, &row.event) :
 		   pm_event_next_unlocked(&cursor, &row.event))
 	{
+		row.held_back = row.event.held_back;
+		row.discovered = row.event.owner.discovered;
 		memset(row.kind, 0, sizeof(row.kind));
 		strlcpy(row.kind, pm_event_kinds[row.event.kind].name, sizeof(row.kind));
 		pm_put_rows(writer, &pm_event_layout, &row, 1);
@@ -83,6 +87,8 @@ read_event(const PmRows *rows, uint32 n, uint64 *last, bool dry)
 	if (row.event.seq <= *last || !pm_printable(row.kind, sizeof(row.kind)))
 		return false;
 	*last = row.event.seq;
+	row.event.held_back = row.held_back != 0;
+	row.event.owner.discovered = row.discovered != 0;
 	if (!find_kind(row.kind, &row.event.kind))
 	{
 		snprintf(name, sizeof(name), "\"%s\"", row.kind);

@@ -17,7 +17,7 @@ typedef struct RingRow
 } RingRow;
 
 static const PmField ring_fields[] = {
-	PM_FIELD(RingRow, INT, "resolution", resolution),
+	PM_ROW_FIELD(RingRow, INT, "resolution", resolution),
 };
 
 const PmLayout pm_ring_layout = {"ring", sizeof(RingRow), lengthof(ring_fields), ring_fields};
@@ -28,7 +28,7 @@ typedef struct StartRow
 } StartRow;
 
 static const PmField start_fields[] = {
-	PM_FIELD(StartRow, INT, "start", start),
+	PM_ROW_FIELD(StartRow, INT, "start", start),
 };
 
 const PmLayout pm_start_layout = {"start", sizeof(StartRow), lengthof(start_fields), start_fields};
@@ -39,25 +39,25 @@ typedef struct SeriesRow
 } SeriesRow;
 
 static const PmField series_fields[] = {
-	PM_FIELD(SeriesRow, TEXT, "name", name),
+	PM_ROW_FIELD(SeriesRow, TEXT, "name", name),
 };
 
 const PmLayout pm_series_layout = {"series", sizeof(SeriesRow), lengthof(series_fields), series_fields};
 
 static const PmField bucket_fields[] = {
-	PM_FIELD(PmBucket, REAL, "connections", connections),
-	PM_FIELD(PmBucket, REAL, "busy", busy),
-	PM_FIELD(PmBucket, UINT, "seen", seen),
-	PM_FIELD(PmBucket, INT, "max_connections", max_connections),
-	PM_FIELD(PmBucket, INT, "max_busy", max_busy),
-	PM_FIELD(PmBucket, UINT, "connects", connects),
-	PM_FIELD(PmBucket, UINT, "disconnects", disconnects),
-	PM_FIELD(PmBucket, UINT, "refused", refused),
-	PM_FIELD(PmBucket, UINT, "retired", retired),
-	PM_FIELD(PmBucket, UINT, "transactions", transactions),
-	PM_FIELD(PmBucket, UINT, "overflow", overflow),
-	PM_FIELD(PmBucket, UINT, "exhausted", exhausted),
-	PM_FIELD(PmBucket, UINT, "over", over),
+	PM_ROW_FIELD(PmBucket, REAL, "connections", connections),
+	PM_ROW_FIELD(PmBucket, REAL, "busy", busy),
+	PM_ROW_FIELD(PmBucket, UINT, "seen", seen),
+	PM_ROW_FIELD(PmBucket, INT, "max_connections", max_connections),
+	PM_ROW_FIELD(PmBucket, INT, "max_busy", max_busy),
+	PM_ROW_FIELD(PmBucket, UINT, "connects", connects),
+	PM_ROW_FIELD(PmBucket, UINT, "disconnects", disconnects),
+	PM_ROW_FIELD(PmBucket, UINT, "refused", refused),
+	PM_ROW_FIELD(PmBucket, UINT, "retired", retired),
+	PM_ROW_FIELD(PmBucket, UINT, "transactions", transactions),
+	PM_ROW_FIELD(PmBucket, UINT, "overflow", overflow),
+	PM_ROW_FIELD(PmBucket, UINT, "exhausted", exhausted),
+	PM_ROW_FIELD(PmBucket, UINT, "over", over),
 };
 
 const PmLayout pm_bucket_layout = {"bucket", sizeof(PmBucket), lengthof(bucket_fields), bucket_fields};
@@ -122,6 +122,7 @@ static struct
 	bool		in_ring;
 	PmRing	   *ring;			/* NULL: one that we do not have */
 	uint32		nstarts;
+	int			count;			/* of these that our ring has room for */
 	bool		in_series;
 	bool		named;
 	char		name[PM_NAME_LEN];
@@ -133,7 +134,7 @@ read_ring(const PmRows *rows)
 	RingRow		row = {0};
 	char		name[32];
 
-	if (rows->n != 1 || !pm_read_row(rows, 0, &row))
+	if (rows->n != 1 || !pm_rows_have(rows, "resolution") || !pm_read_row(rows, 0, &row))
 		return false;
 	memset(&reading, 0, sizeof(reading));
 	reading.in_ring = true;
@@ -163,10 +164,10 @@ read_starts(const PmRows *rows, bool dry)
 	if (ring == NULL || dry)
 		return true;
 	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
-	ring->count = Min(rows->n, (uint32) ring->length);
+	ring->count = reading.count = Min(rows->n, (uint32) ring->length);
 	ring->head = Max(ring->count - 1, 0);
-	for (int n = 0; n < ring->count && ok; n++)
-		ok = pm_read_row(rows, rows->n - ring->count + n, &ring->starts[n]);
+	for (int n = 0; n < reading.count && ok; n++)
+		ok = pm_read_row(rows, rows->n - reading.count + n, &ring->starts[n]);
 	LWLockRelease(&pm_history_rings->lock);
 	return ok;
 }
@@ -176,7 +177,7 @@ read_series(const PmRows *rows)
 {
 	SeriesRow	row = {{0}};
 
-	if (!reading.in_ring || rows->n != 1)
+	if (!reading.in_ring || rows->n != 1 || !pm_rows_have(rows, "name"))
 		return false;
 	reading.in_series = true;
 	reading.named = pm_read_row(rows, 0, &row);
@@ -200,8 +201,8 @@ read_buckets(const PmRows *rows, bool dry)
 		return true;
 	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
 	s = pm_history_series(reading.name, false);
-	for (int n = 0; s >= 0 && n < ring->count && ok; n++)
-		ok = pm_read_row(rows, rows->n - ring->count + n, &ring->buckets[(Size) s * ring->length + n]);
+	for (int n = 0; s >= 0 && n < reading.count && ok; n++)
+		ok = pm_read_row(rows, rows->n - reading.count + n, &ring->buckets[(Size) s * ring->length + n]);
 	LWLockRelease(&pm_history_rings->lock);
 	return ok;
 }

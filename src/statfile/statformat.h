@@ -94,7 +94,7 @@ typedef struct PmField
 	uint32		length;
 } PmField;
 
-#define PM_FIELD(row, type, name, member) \
+#define PM_ROW_FIELD(row, type, name, member) \
 	{name, PM_FIELD_##type, offsetof(row, member), sizeof(((row *) 0)->member)}
 
 typedef struct PmLayout

@@ -149,19 +149,22 @@ read_whole(PmFileHeader *header, const char **why)
 static void
 tell_of_left_out(void)
 {
-	char		escaped[1200];
+	char		text[160];		/* escaped, it has room in an event */
+	char		escaped[2 * sizeof(text)];
 	bool		kept;
 
 	if (pm_left_out()[0] == '\0')
 		return;
-	kept = pm_move_file(PM_STATFILE, PM_STATFILE_BAD);
+	/* under two names, of which the next save takes one away */
+	kept = (unlink(PM_STATFILE_BAD) == 0 || errno == ENOENT) && link(PM_STATFILE, PM_STATFILE_BAD) == 0;
 	ereport(WARNING,
 			(errmsg("pool_monitor does not know all that is in its file of statistics \"%s\": another version has written it", PM_STATFILE),
 			 kept ? errdetail("Left out: %s. Everything else is used. The file is kept as \"%s\".", pm_left_out(), PM_STATFILE_BAD) :
 			 errdetail("Left out: %s. Everything else is used.", pm_left_out())));
+	strlcpy(text, pm_left_out(), sizeof(text));
 	pm_event(PM_EVENT_STATISTICS_LOST, NULL, 0,
-			 "{\"reason\": \"written by another version\", \"left_out\": \"%.300s\"}",
-			 pm_json_escape(escaped, pm_left_out()));
+			 "{\"reason\": \"written by another version\", \"left_out\": \"%s\"}",
+			 pm_json_escape(escaped, text));
 }
 
 static void

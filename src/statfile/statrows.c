@@ -305,9 +305,21 @@ read_field(char *row, const PmField *field, const char *at, const PmFieldRecord 
 	return true;
 }
 
+/* Does the file have that field of ours, without which a row is nobody's? */
+bool
+pm_rows_have(const PmRows *rows, const char *field)
+{
+	for (int i = 0; i < rows->layout->nfields; i++)
+	{
+		if (strcmp(rows->layout->fields[i].name, field) == 0)
+			return mappings[rows->mapping].sources[i].there;
+	}
+	return false;
+}
+
 /*
  * The nth row, into one of ours, where what the file does not have stays as it is. False
- * when it cannot be one of ours.
+ * when a text does not fit: then that is as it was, too.
  */
 bool
 pm_read_row(const PmRows *rows, uint32 n, void *row)
@@ -315,12 +327,12 @@ pm_read_row(const PmRows *rows, uint32 n, void *row)
 	const PmLayout *layout = rows->layout;
 	const Mapping *mapping = &mappings[rows->mapping];
 	const char *at = rows->at + (size_t) n * mapping->row_length;
+	bool		fits = true;
 
 	for (int i = 0; i < layout->nfields; i++)
 	{
-		if (mapping->sources[i].there &&
-			!read_field(row, &layout->fields[i], at, &mapping->sources[i].field))
-			return false;
+		if (mapping->sources[i].there)
+			fits &= read_field(row, &layout->fields[i], at, &mapping->sources[i].field);
 	}
-	return true;
+	return fits;
 }

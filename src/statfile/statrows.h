@@ -23,6 +23,7 @@ typedef struct PmRows
 typedef bool (*PmRowsUser) (const PmRows *rows, bool dry);
 
 extern bool pm_read_body(const char *body, uint64 length, const PmLayouts *layouts, PmRowsUser user, bool dry);
+extern bool pm_rows_have(const PmRows *rows, const char *field);
 extern bool pm_read_row(const PmRows *rows, uint32 n, void *row);
 
 /* What the file has and we do not know; empty: nothing. Begun anew with each body. */

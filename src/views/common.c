@@ -38,25 +38,35 @@ pm_put_findings(PmRow *row, const PmCounts *counts)
 	pm_put_int(row, counts->leak_suspects);
 }
 
+/* Can it be sent to this session's client as it is, without a conversion that may fail? */
+static bool
+is_legible(const char *name)
+{
+	return GetDatabaseEncoding() != PG_SQL_ASCII && pg_get_client_encoding() == GetDatabaseEncoding() &&
+		pg_verifymbstr(name, strlen(name), true);
+}
+
 /*
- * A name that a client has logged in with, or tried to. It may be of any bytes: where
- * they make no sense in this database's encoding, those that are not ASCII become "?".
+ * A name that a client has logged in with, or tried to: it may be of any bytes, and must
+ * not make the view fail. Control characters are shown as \xNN; so is what is not
+ * ASCII, where this session's client could not read it.
  */
 static void
 put_login_name(PmRow *row, const char *name)
 {
-	char		shown[PM_NAME_LEN];
+	char		shown[4 * PM_NAME_LEN];
+	char	   *to = shown;
+	bool		legible = is_legible(name);
 
-	strlcpy(shown, name, sizeof(shown));
-	if (!pg_verifymbstr(shown, strlen(shown), true))
+	for (const unsigned char *c = (const unsigned char *) name; *c != '\0'; c++)
 	{
-		for (char *c = shown; *c != '\0'; c++)
-		{
-			if (IS_HIGHBIT_SET(*c))
-				*c = '?';
-		}
+		if (*c < ' ' || *c == 0x7F || (*c > 0x7F && !legible))
+			to += sprintf(to, "\\x%02x", *c);
+		else
+			*to++ = (char) *c;
 	}
-	pm_put_name(row, shown);
+	*to = '\0';
+	pm_put_text(row, shown);
 }
 
 /* Three columns: application_name, datname, usename; NULL of what is none. */

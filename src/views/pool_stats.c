@@ -167,15 +167,17 @@ reset_all(const PmOpen *open, int64 now)
 	pg_atomic_write_u32(&pm_accounts->no_place, 0);
 }
 
-/* Does the view show the account under this name? */
+/* Does the view show the account under this name? Caller holds lock. */
 static bool
 has_name(const PmRules *rules, int account, const char *name)
 {
+	if (!pm_account_ready(account) || strcmp(pm_accounts->all[account].owner.name, name) != 0)
+		return false;
 	if (pm_account_is_application(account) || account == pm_other_account())
-		return pm_account_ready(account) && strcmp(pm_accounts->all[account].owner.name, name) == 0;
+		return true;
 	for (int i = 0; i < rules->npools; i++)
 	{
-		if (rules->accounts[i] == account && strcmp(rules->pools[i].name, name) == 0)
+		if (rules->accounts[i] == account)
 			return true;
 	}
 	return false;

@@ -17,6 +17,8 @@ GRANT CREATE, TEMPORARY ON DATABASE postgres TO app;
 CREATE ROLE hat; GRANT hat TO app;
 ALTER ROLE app REPLICATION;
 GRANT EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop TO app;
+GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup, pg_replication_origin_session_reset TO app;
+SELECT pg_replication_origin_create('o');
 EOS
 declare(
 	$node,
@@ -76,6 +78,10 @@ my %pin = (
 	'temporary replication slot' => [
 		'SELECT pg_create_physical_replication_slot($$s$$, true, true)',
 		'SELECT pg_drop_replication_slot($$s$$)'
+	],
+	'replication origin' => [
+		'SELECT pg_replication_origin_session_setup($$o$$)',
+		'SELECT pg_replication_origin_session_reset()'
 	],
 	'listening'            => ['LISTEN c',                                'UNLISTEN *'],
 	'WITH HOLD cursor'     => ['DECLARE c CURSOR WITH HOLD FOR SELECT 1', 'CLOSE c'],

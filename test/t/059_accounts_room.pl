@@ -81,4 +81,37 @@ subtest 'reset() makes room' => sub {
 	$again->close;
 };
 
+# He makes up as many names as he likes, and all that they push out are his own.
+subtest 'whoever makes up names loses his own' => sub {
+	$node->safe_psql('postgres', 'SELECT pool_monitor.reset()');
+	$node->safe_psql('postgres', 'CREATE ROLE flood LOGIN; CREATE ROLE nightly LOGIN');
+	PoolMonitor::Holder->new($node, application_name => "job $_", user => 'nightly')->close
+	  foreach 1 .. 5;
+	my $jobs =
+	  "SELECT count(*) FROM pool_monitor.pool_stats WHERE application_name LIKE 'job %' AND usename = 'nightly'";
+	wait_for($node, $jobs, 'jobs of the night, unused for longest', 5);
+	my $flood = PoolMonitor::Holder->new($node, application_name => 'made up', user => 'flood');
+	my $given_up =
+	  "SELECT connects - taken_over + taken_over FROM pool_monitor.pool_stats WHERE pool = '(other)'";
+	foreach my $round (1 .. 4)
+	{
+		$flood->do("sql 0 SET application_name = 'made up $round-$_'") foreach 1 .. 5;
+	}
+	foreach my $i (1 .. 250)
+	{
+		$flood->do("sql 0 SET application_name = 'x$i'");
+
+		# every look moves the session, and makes a place
+		$flood->do('sql 0 SELECT count(*) FROM pool_monitor.sessions');
+		$node->safe_psql('postgres', 'SELECT count(*) FROM pool_monitor.pool_stats');
+	}
+	wait_for(
+		$node,
+		"SELECT connects > 100 FROM pool_monitor.pool_stats WHERE pool = '(other)'",
+		'his names have pushed out more than a hundred', 't'
+	);
+	is($node->safe_psql('postgres', $jobs), 5, 'and none of these');
+	$flood->close;
+};
+
 done_testing();

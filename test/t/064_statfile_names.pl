@@ -235,14 +235,43 @@ subtest 'a name that is too long for us is nobody else' => sub {
 	is_deeply(shown(), $was, 'all is as it was');
 	like(
 		PoolMonitor::log_text($node, $reader->{offset}),
-		qr/Left out: rows with texts that are too long/,
+		qr/Left out: names that are too long/,
 		'it is told of'
 	);
-	is(ask("SELECT count(*) FROM pool_monitor.pool_stats WHERE refused = 4321"),
-		'0', 'and credited to nobody');
+	is(ask("SELECT pool FROM pool_monitor.pool_stats WHERE refused >= 4321"),
+		'(other)', 'and counted among others');
 };
 
 # The rows are as they were, and described otherwise; or there are others.
+# What the history has of these, it must not seem to lack or to have too much of.
+subtest 'other counters of the future' => sub {
+	my $new = copy();
+	add_field($new, 'account', 'counted refused_upwards', 300);
+	add_field($new, 'account', 'counted arrivals',        400);
+	each_row(
+		$new,
+		'account',
+		sub {
+			my ($row) = @_;
+			$row->{'in history refused'}   += 300;
+			$row->{'counted ended_client'} += 400;
+			$row->{'in history ends'}      += 400;
+		}
+	);
+	$reader->crash_with(built($new));
+	is(stat_of('connects - disconnects', $role), 0,                           'it adds up');
+	is(stat_of('ended_lost', $role), $batch->{rows}[0]{'counted ended_lost'}, 'none was lost');
+	worker_works($node, 1);
+	is(
+		ask(
+			"SELECT sum(refused), sum(disconnects) FROM pool_monitor.history WHERE pool = 'app' AND resolution = '1 minute' AND bucket_start > to_timestamp($now - 120)"
+		),
+		'0|0',
+		'the history has them already'
+	);
+	$reader->{pid} = ask($worker);
+};
+
 sub nonsense
 {
 	my ($what, $describe, @records) = @_;
@@ -275,6 +304,13 @@ subtest 'descriptions that make no sense' => sub {
 	nonsense('times of no account',  sub { }, {layout => 'hold',  rows => [{us => 1, count => 1}]});
 	nonsense('starts of no ring',    sub { }, {layout => 'start', rows => [{start => 1}]});
 	nonsense('buckets of no series', sub { }, {layout => 'bucket', rows => [{}]});
+	nonsense(
+		'accounts without a name',
+		sub {
+			my $l = layout_of($_[0], 'account');
+			$_->{name} =~ s/^usename$/login/ foreach @{$l->{fields}};
+		}
+	);
 	nonsense('two accounts in one',
 		sub { }, {layout => 'account', rows => [$batch->{rows}[0], $batch->{rows}[0]]});
 	nonsense('events out of order',

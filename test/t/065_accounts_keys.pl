@@ -87,8 +87,31 @@ subtest 'logins that fail, under names that are made up' => sub {
 		$node,
 		rows('tries', 'rejected'),
 		'each has its row, shown as this encoding can',
-		"nowhere/shop 1, r?mer/shop 1, r\xC3\xB6mer/shop 1, shop/nobody 1"
+		"nowhere/shop 1, r\\xffmer/shop 1, r\xC3\xB6mer/shop 1, shop/nobody 1"
 	);
+};
+
+subtest 'a client that has no such characters' => sub {
+	query($node,
+		q(CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C')
+	);
+	query($node, 'CREATE EXTENSION pool_monitor', 'plain');
+	my $shown =
+	  "SELECT string_agg(datname, ', ' ORDER BY datname COLLATE \"C\") FROM pool_monitor.pool_stats WHERE application_name = 'tries' AND datname LIKE 'r%'";
+	foreach my $client (
+		['postgres', 'LATIN1'],
+		['postgres', 'SQL_ASCII'],
+		['plain',    'UTF8'],
+		['plain',    'SQL_ASCII']
+	  )
+	{
+		my ($dbname, $encoding) = @$client;
+		is(
+			query($node, "SET client_encoding = '$encoding'; $shown", $dbname),
+			'r\\xc3\\xb6mer, r\\xffmer',
+			"$encoding, in $dbname"
+		);
+	}
 };
 
 subtest 'what is proposed for each matches it and no other' => sub {

@@ -185,15 +185,18 @@ CREATE VIEW pool_monitor.advice AS
 		WHERE d.ceiling IS NULL
 	),
 
-	-- their names may begin a pool's; the patterns match the very sessions that were counted
+	-- a proposal matches the very sessions that were counted, after all pools there are; nobody's name can be
+	-- made to stand in the way of another's, and none that was changed to be shown is proposed
 	discovered AS (
-		SELECT s.*, count(*) OVER (PARTITION BY s.application_name) AS namesakes,
+		SELECT s.*, count(*) OVER (PARTITION BY lower(s.application_name)) = 1
+				AND s.application_name ~ '^[A-Za-z0-9_.-]+$'
+				AND NOT EXISTS (SELECT FROM declared AS d WHERE d.pool = s.application_name) AS plain,
 			left(CASE WHEN s.application_name = '' THEN 'unnamed'
-				WHEN s.application_name LIKE '(%' THEN 'app ' || s.application_name
-				ELSE s.application_name END, 63) AS name,
+				ELSE regexp_replace(s.application_name, '^\(', 'app (') END, 18) AS begin,
+			s.datname || '/' || s.usename ~ '^[ -~]*$' AND s.datname || '/' || s.usename !~ '\\x[0-9a-f]{2}' AS legible,
 			regexp_replace(s.application_name, '([\\%_])', '\\\1', 'g') AS of_application,
-			regexp_replace(s.datname::text, '([\\%_])', '\\\1', 'g') AS of_database,
-			regexp_replace(s.usename::text, '([\\%_])', '\\\1', 'g') AS of_role
+			regexp_replace(s.datname, '([\\%_])', '\\\1', 'g') AS of_database,
+			regexp_replace(s.usename, '([\\%_])', '\\\1', 'g') AS of_role
 		FROM stats AS s
 		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND s.connections > 0
 	),
@@ -202,12 +205,14 @@ CREATE VIEW pool_monitor.advice AS
 			format('application "%s" of role "%s" in database "%s" is in no declared pool', s.application_name, s.usename, s.datname),
 			format('%s connections now, %s at most, %s connects since %s',
 				s.connections, s.peak_connections, s.connects, date_trunc('second', s.stats_reset)),
-			format('INSERT INTO pool_monitor.pools (name, application_name, datname, usename, workers, pool_size, max_overflow) '
-				'VALUES (%L, %L, %L, %L, 1, %s, 0);',
-				CASE WHEN s.namesakes = 1 AND NOT EXISTS (SELECT FROM declared AS d WHERE d.pool = s.name) THEN s.name
-					ELSE left(s.name, 19) || ' ' || left(regexp_replace(s.datname::text, '[^ -~]', '_', 'g'), 21)
-						|| '/' || left(regexp_replace(s.usename::text, '[^ -~]', '_', 'g'), 21) END,
-				s.of_application, s.of_database, s.of_role, s.peak_connections),
+			CASE WHEN s.legible THEN
+				format('INSERT INTO pool_monitor.pools (name, priority, application_name, datname, usename, workers, pool_size, '
+					'max_overflow) VALUES (%L, 1000, %L, %L, %L, 1, %s, 0);',
+					CASE WHEN s.plain THEN s.application_name
+						ELSE s.begin || ' ' || left(s.datname, 17) || '/' || left(s.usename, 17) || ' '
+							|| left(md5(concat_ws(E'\n', s.application_name, s.datname, s.usename)), 6) END,
+					s.of_application, s.of_database, s.of_role, s.peak_connections)
+				ELSE 'Declare it by hand, with _ in its patterns for what is not ASCII in the names of its database and role.' END,
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM discovered AS s
 	),
@@ -342,7 +347,9 @@ CREATE VIEW pool_monitor.advice AS
 	),
 	storms AS (
 		SELECT 'warning', e.pool, 'storm',
-			CASE WHEN e.pool IS NULL THEN format('application "%s" opened many connections at once', e.application_name)
+			CASE WHEN e.pool IS NULL
+				THEN format('application "%s" of role "%s" in database "%s" opened many connections at once',
+					e.application_name, e.usename, e.datname)
 				ELSE 'the pool opened many connections at once' END,
 			format('%s storms in the last day, the last at %s: %s',
 				sum(e.times), date_trunc('second', max(e.at)), (array_agg(e.detail ORDER BY e.seq DESC))[1]),
@@ -351,7 +358,7 @@ CREATE VIEW pool_monitor.advice AS
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM events AS e
 		WHERE e.event = 'storm'
-		GROUP BY e.pool, e.application_name
+		GROUP BY e.pool, e.application_name, e.datname, e.usename
 	),
 	pauses AS (
 		SELECT 'warning', e.pool, 'retirement',

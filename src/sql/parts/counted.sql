@@ -3,7 +3,7 @@
 --
 
 CREATE FUNCTION pool_monitor.pool_stats(
-	OUT pool text, OUT application_name text, OUT datname name, OUT usename name, OUT connections int,
+	OUT pool text, OUT application_name text, OUT datname text, OUT usename text, OUT connections int,
 	OUT connects bigint, OUT disconnects bigint,
 	OUT taken_over bigint, OUT given_over bigint,
 	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_timeout bigint,
@@ -36,8 +36,9 @@ COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS
 'discovered application, which no declared pool matches: each name in each database and under each role has a row of '
 'its own; NULL: a declared pool, or (other)';
 COMMENT ON COLUMN pool_monitor.pool_stats.datname IS
-'database in which the application logs in, or tries to (then there may be none of this name); bytes that make no '
-'sense in this database''s encoding are shown as ?; NULL: a declared pool, or (other)';
+'database in which the application logs in, or tries to (then there may be none of this name), empty if it named none. Control characters '
+'are shown as \xNN, and so is what is not ASCII unless the client''s encoding is the database''s; NULL: a declared pool, '
+'or (other)';
 COMMENT ON COLUMN pool_monitor.pool_stats.usename IS
 'role under which the application logs in, or tries to: as the client named it, which an ALTER ROLE RENAME does not '
 'change; shown as datname is; NULL: a declared pool, or (other)';
@@ -55,7 +56,8 @@ COMMENT ON COLUMN pool_monitor.pool_stats.ended_client IS 'of disconnects: the c
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_abandoned IS 'of disconnects: the client vanished';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_fatal IS 'of disconnects: a fatal error ended the session';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_timeout IS
-'of disconnects: ended by idle_session_timeout, idle_in_transaction_session_timeout or transaction_timeout';
+'of disconnects: ended by idle_session_timeout, idle_in_transaction_session_timeout or transaction_timeout (with '
+'log_min_messages = panic they are among ended_fatal)';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_killed IS 'of disconnects: terminated by an administrator, or by the server''s shutdown';
 COMMENT ON COLUMN pool_monitor.pool_stats.retired IS 'of disconnects: retired by pool_monitor';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_lost IS

@@ -133,7 +133,7 @@ COMMENT ON COLUMN pool_monitor.sessions.leak_suspect IS 'in one transaction for 
 COMMENT ON COLUMN pool_monitor.sessions.keep_reason IS
 'why the scheduled clean-up would not ask it to end itself now; NULL: it would. The backend may still decline, for '
 'reasons that only it knows (a message that is coming in, a session-level lock, a temporary schema, LISTEN, a WITH '
-'HOLD cursor, a changed role, a backup, a temporary replication slot)';
+'HOLD cursor, a changed role, a backup, a temporary replication slot, a replication origin)';
 
 CREATE FUNCTION pool_monitor.server(
 	OUT max_connections int, OUT reserved int, OUT usable int,

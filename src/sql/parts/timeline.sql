@@ -43,7 +43,7 @@ COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS
 COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as sampled; of (server): above connection_budget';
 
 CREATE FUNCTION pool_monitor.events(
-	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name text, OUT datname name, OUT usename name,
+	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name text, OUT datname text, OUT usename text,
 	OUT event text, OUT pid int, OUT detail text, OUT times int
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
