@@ -101,8 +101,8 @@ subtest 'whoever makes up names loses his own' => sub {
 	}
 	wait_for(
 		$node,
-		"SELECT connects > 100 FROM pool_monitor.pool_stats WHERE pool = '(other)'",
-		'his names have pushed out more than a hundred', 't'
+		"SELECT connects > 50 FROM pool_monitor.pool_stats WHERE pool = '(other)'",
+		'his names have pushed out more than fifty', 't'
 	);
 	is($node->safe_psql('postgres', $jobs), 5, 'and none of these');
 	$flood->close;
