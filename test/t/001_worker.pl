@@ -184,12 +184,15 @@ sub worker_memory
 $node->append_conf('postgresql.conf', "pool_monitor.recycle_interval = 100ms\n");
 $node->reload;
 declare($node,
-	"CREATE ROLE app LOGIN; INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace, recycle_mode) VALUES ('many', 'many%', '1 s', '0', 'terminate')"
+	"CREATE ROLE app LOGIN; INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace, recycle_mode) VALUES ('many', 'many%', '1 s', '0', 'off')"
 );
 my $many =
   PoolMonitor::Holder->new($node, application_name => 'many', user => 'app', sessions => 20);
 $many->do("sql $_ SET application_name = 'many $_'") foreach 0 .. 19;
 $many->do("sql $_ CREATE TEMP TABLE t (i int)")      foreach 0 .. 19;
+
+# not before all have what keeps them
+declare($node, "UPDATE pool_monitor.pools SET recycle_mode = 'terminate' WHERE name = 'many'");
 wait_for_log(
 	$node,
 	qr/pool "many": sessions retired: 0, declined: \d+ temporary schema/,
