@@ -259,7 +259,7 @@ my $program   = PostgreSQL::Test::Utils::tempdir_short() . '/places';
 must_run(
 	split(' ', $cc),
 	'-O2', '-D_GNU_SOURCE', "-I$include", "-I$source", '-o', $program,
-	"$FindBin::RealBin/../clients/places.c",
+	(map { "$FindBin::RealBin/../clients/$_.c" } qw(places assertion)),
 	map { "$source/accounts/$_.c" } qw(account counters figures places room)
 );
 my $seconds = 5;
