@@ -264,7 +264,7 @@ must_run(
 	"-I$source",
 	'-o',
 	$program,
-	"$FindBin::RealBin/../clients/places.c",
+	(map { "$FindBin::RealBin/../clients/$_.c" } qw(places assertion)),
 	"$source/base/identity.c",
 	map { "$source/accounts/$_.c" } qw(account counters figures places room)
 );
