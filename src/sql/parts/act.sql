@@ -32,4 +32,5 @@ CREATE FUNCTION pool_monitor.reset(pool text DEFAULT NULL) RETURNS void
 COMMENT ON FUNCTION pool_monitor.reset(text) IS
 'Begins the counters, percentiles and peak of one declared pool, or of the discovered applications of one name in '
 'whatever databases and roles, anew; with NULL those of all and of the server, and forgets the applications that have '
-'no sessions. Leaves history and events alone. Sessions that are there count as taken_over. Raises an error when there is no such name in pool_stats.';
+'no sessions. Leaves history and events alone. Sessions that are there count as taken_over. Raises '
+'an error when there is no such name in pool_stats.';
