@@ -5,8 +5,9 @@
  * An account belongs to a declared pool (by name, so that a pool that is
  * deleted and declared again finds its own), to a discovered application (by its
  * name, and the database and role under which it logged in: many drivers have one
- * name for all that use them), or to what no longer fits, "(other)". Two more hold sums: "(undeclared)", of all
- * that is in no declared pool, and "(server)", of everything.
+ * name for all that use them), or to what no longer fits, "(other)". Two more hold
+ * sums: "(undeclared)", of all that is in no declared pool, and "(server)", of
+ * everything.
  *
  * Every session that has begun is in exactly one account, whose place it holds
  * (place.h), and in the sums above it. Whatever a count is, it goes to both, by atomics

@@ -2,10 +2,9 @@
  * room.c
  *		Makes room for applications.
  *
- * Whoever may log in, or only reach the server, can make up
- * names; without more they would fill the places for good. So when somebody found
- * no place, the worker gives up those of applications without sessions, and for
- * CROWDED_TIME after that it keeps an eighth of the places free. What they had
+ * Whoever may log in, or only reach the server, can make up names; without more
+ * they would fill the places for good. So when somebody found no place, the worker
+ * gives up those of applications without sessions, and for CROWDED_TIME after that it keeps an eighth of the places free. What they had
  * counted goes to "(other)". They go in this order:
  *
  *	- those that never had a session: only failed logins;
@@ -15,11 +14,11 @@
  *	  the places is kept so, or else a session that changes its name again and again
  *	  between a pool's and made-up ones would fill them.
  *
- * Among these the applications of the role that has the most places go first, so who
- * makes up names loses his own; and of these what was used last goes last. What has a session stays, and an
- * application that comes when all have is in "(other)" until one of them ends.
- * Failed logins under new names get places that others of their kind had: they
- * push nobody else out.
+ * Among these the applications of the role that has the most of them go first, so
+ * who makes up names loses his own; and of these what was used last goes last. What
+ * has a session stays, and an application that comes when all have is in "(other)"
+ * until one of them ends. Failed logins under new names get places that others of
+ * their kind had: they push nobody else out.
  */
 #include "postgres.h"
 

@@ -1,254 +1,24 @@
 /*
  * events.c
- *		The ring of events.
+ *		Recording events, and reading them.
  *
  * Whoever notices something records it: the worker, the loader, a backend in
  * recycle() or reset(). All have a PGPROC, so the ring has an LWLock, held for
  * a few copies of an event. A reader takes one event at a time; what has gone
  * meanwhile is skipped, and the gap in the numbers shows it.
  *
- * Nobody can wash the others' events out
- * --------------------------------------
- * One session that changes its application_name in and out of a pool could fill
- * the ring with that pool's events. Two things are against it:
- *
- *	Shares	When the ring is full, the oldest event of the pool that has the most
- *			goes, not the oldest of all. So a pool loses events to another only
- *			down to what is left when all that have some have the same number;
- *			and where only one is busy it has all the room that the others leave.
- *	Stretches	What may come over and over is put together: see PmStretch. All
- *			that is held back of a pool is let go at once and in the order in
- *			which it came last, and before any other event of these kinds that
- *			is told singly, so that the pool's last event tells how things stand.
- *
- * The work under the lock is bounded: PM_EVENT_SHARES counters, PM_EVENT_STRETCHES
- * stretches. (But a reader whose place has gone looks for it from the oldest on.)
+ * What may come over and over is put together, so that one session cannot fill a
+ * pool's share of the ring (ring.c) with one thing: see PmStretch. All that is held
+ * back of a pool is let go at once and in the order in which it came last, and before
+ * any other event of these kinds that is told singly, so that the pool's last event
+ * tells how things stand. The work under the lock is bounded: PM_EVENT_STRETCHES.
  */
 #include "postgres.h"
 
 #include "base/clock.h"
 #include "base/guc.h"
-#include "base/shmem.h"
-#include "common/hashfn.h"
 #include "events/events.h"
 #include "utils/timestamp.h"
-
-#define SERVER_SHARE		0
-#define DISCOVERED_SHARE	1
-#define FIRST_POOL_SHARE	2
-
-PmEvents   *pm_event_ring = NULL;
-
-static Size
-events_size(void)
-{
-	Size		size = offsetof(PmEvents, ring);
-
-	size = add_size(size, mul_size(pm_max_events, sizeof(PmEventPlace)));
-	return add_size(size, mul_size(pm_max_events, sizeof(int)));
-}
-
-static void
-init_list(PmEventList *list)
-{
-	list->oldest = list->newest = -1;
-	list->count = 0;
-}
-
-static void
-attach_events(void *memory)
-{
-	pm_event_ring = memory;
-}
-
-static void
-init_events(void)
-{
-	PmEvents   *events = pm_event_ring;
-
-	LWLockInitialize(&events->lock, pm_tranche());
-	pg_atomic_init_u32(&events->save_wanted, 0);
-	pg_atomic_init_u64(&events->last_seq, 0);
-	pg_atomic_init_u64(&events->notified_seq, 0);
-	init_list(&events->all);
-	for (int i = 0; i < PM_EVENT_SHARES; i++)
-		init_list(&events->shares[i]);
-	events->recent = (int *) &events->ring[pm_max_events];
-	for (int i = 0; i < pm_max_events; i++)
-		events->recent[i] = -1;
-}
-
-static Size
-explain_events(StringInfo text)
-{
-	appendStringInfo(text, "Events (\"pool_monitor.max_events\" %d): %zu MB. ", pm_max_events, events_size() >> 20);
-	return events_size();
-}
-
-const PmSection pm_events_section = {
-	.name = "events",
-	.size = events_size,
-	.attach = attach_events,
-	.init = init_events,
-	.explain = explain_events,
-};
-
-const PmEventInfo pm_event_kinds[PM_NUM_EVENTS] = {
-#define PM_EVENT(id, name, repeats, of_session, of_status) {name, repeats, of_session, of_status},
-#include "events/kinds.h"
-#undef PM_EVENT
-};
-
-/* False: it is of the server as a whole. */
-bool
-pm_event_has_owner(const PmEvent *event)
-{
-	return event->owner.discovered || event->owner.name[0] != '\0';
-}
-
-/* ---- the ring; callers hold the lock ---- */
-
-static PmEventPlace *
-place_at(int place)
-{
-	return &pm_event_ring->ring[place];
-}
-
-static PmEventList *
-share_of(const PmEvent *event)
-{
-	int			share;
-
-	if (!pm_event_has_owner(event))
-		share = SERVER_SHARE;
-	else if (event->owner.discovered)
-		share = DISCOVERED_SHARE;
-	else
-		share = FIRST_POOL_SHARE + pm_owner_hash(&event->owner) % (PM_EVENT_SHARES - FIRST_POOL_SHARE);
-	return &pm_event_ring->shares[share];
-}
-
-/* The link of a place in a list. */
-static PmEventLink *
-link_in(const PmEventList *list, int place)
-{
-	return list == &pm_event_ring->all ? &place_at(place)->all : &place_at(place)->own;
-}
-
-static void
-unlink_from(PmEventList *list, int place)
-{
-	const PmEventLink *link = link_in(list, place);
-
-	if (link->older >= 0)
-		link_in(list, link->older)->newer = link->newer;
-	else
-		list->oldest = link->newer;
-	if (link->newer >= 0)
-		link_in(list, link->newer)->older = link->older;
-	else
-		list->newest = link->older;
-	list->count--;
-}
-
-/* By its number: at the newer end but for what is read from the file. */
-static void
-link_into(PmEventList *list, int place)
-{
-	PmEventLink *link = link_in(list, place);
-
-	link->newer = -1;
-	link->older = list->newest;
-	while (link->older >= 0 && place_at(link->older)->event.seq > place_at(place)->event.seq)
-	{
-		link->newer = link->older;
-		link->older = link_in(list, link->older)->older;
-	}
-	if (link->older >= 0)
-		link_in(list, link->older)->newer = place;
-	else
-		list->oldest = place;
-	if (link->newer >= 0)
-		link_in(list, link->newer)->older = place;
-	else
-		list->newest = place;
-	list->count++;
-}
-
-/* The share that has the most; of equal ones that with the oldest event. */
-static PmEventList *
-largest_share(void)
-{
-	PmEventList *largest = &pm_event_ring->shares[0];
-
-	for (int i = 1; i < PM_EVENT_SHARES; i++)
-	{
-		PmEventList *share = &pm_event_ring->shares[i];
-
-		if (share->count > largest->count ||
-			(share->count > 0 && share->count == largest->count &&
-			 place_at(share->oldest)->event.seq < place_at(largest->oldest)->event.seq))
-			largest = share;
-	}
-	return largest;
-}
-
-static int
-free_place(void)
-{
-	PmEvents   *events = pm_event_ring;
-	PmEventList *largest;
-	int			place;
-
-	if (events->used < pm_max_events)
-		return events->used++;
-	largest = largest_share();
-	place = largest->oldest;
-	unlink_from(largest, place);
-	unlink_from(&events->all, place);
-	return place;
-}
-
-static void
-insert(const PmEvent *event)
-{
-	PmEvents   *events = pm_event_ring;
-	int			place = free_place();
-	int		   *recent = &events->recent[event->seq % pm_max_events];
-
-	place_at(place)->event = *event;
-	link_into(&events->all, place);
-	link_into(share_of(event), place);
-	if (*recent < 0 || place_at(*recent)->event.seq <= event->seq)
-		*recent = place;
-}
-
-/* Gives it the next number. */
-static void
-append(PmEvent *event)
-{
-	event->seq = pg_atomic_read_u64(&pm_event_ring->last_seq) + 1;
-	insert(event);
-	pg_atomic_write_u64(&pm_event_ring->last_seq, event->seq);
-}
-
-static bool
-next(PmEventCursor *cursor, PmEvent *event)
-{
-	const PmEvents *events = pm_event_ring;
-	int			place = events->all.oldest;
-
-	if (cursor->seq != 0 && place_at(cursor->place)->event.seq == cursor->seq)
-		place = place_at(cursor->place)->all.newer;
-	while (place >= 0 && place_at(place)->event.seq <= cursor->seq)
-		place = place_at(place)->all.newer;
-	if (place < 0)
-		return false;
-	*event = place_at(place)->event;
-	cursor->seq = event->seq;
-	cursor->place = place;
-	return true;
-}
 
 /* ---- stretches; callers hold the lock ---- */
 
@@ -350,7 +120,7 @@ static void
 release(PmStretch *stretch, int64 now)
 {
 	stretch->last.held_back = true;
-	append(&stretch->last);
+	pm_ring_append(&stretch->last);
 	stretch->last.times = 0;
 	stretch->begin = now;
 }
@@ -389,7 +159,7 @@ record(PmEvent *event, int64 now)
 	/* what came before is told before */
 	if (pm_event_kinds[event->kind].repeats)
 		release_all_of(owner_of(event), now);
-	append(event);
+	pm_ring_append(event);
 	return true;
 }
 
@@ -466,17 +236,6 @@ pm_events_release_all(void)
 	release_all_of(0, 0);
 }
 
-/* Caller holds the lock. Looks from the newest on. */
-static bool
-is_there(uint64 seq)
-{
-	int			place = pm_event_ring->all.newest;
-
-	while (place >= 0 && place_at(place)->event.seq > seq)
-		place = place_at(place)->all.older;
-	return place >= 0 && place_at(place)->event.seq == seq;
-}
-
 /*
  * Puts an event of an earlier run into its place, unless it is there: a worker that
  * failed may have begun to. Takes the lock.
@@ -485,8 +244,8 @@ void
 pm_event_restore(const PmEvent *event)
 {
 	LWLockAcquire(&pm_event_ring->lock, LW_EXCLUSIVE);
-	if (!is_there(event->seq))
-		insert(event);
+	if (!pm_ring_has(event->seq))
+		pm_ring_insert(event);
 	LWLockRelease(&pm_event_ring->lock);
 }
 
@@ -509,7 +268,7 @@ pm_event_next(PmEventCursor *cursor, PmEvent *event)
 	bool		found;
 
 	LWLockAcquire(&pm_event_ring->lock, LW_SHARED);
-	found = next(cursor, event);
+	found = pm_ring_next(cursor, event);
 	LWLockRelease(&pm_event_ring->lock);
 	return found;
 }
@@ -517,7 +276,7 @@ pm_event_next(PmEventCursor *cursor, PmEvent *event)
 bool
 pm_event_next_unlocked(PmEventCursor *cursor, PmEvent *event)
 {
-	return next(cursor, event);
+	return pm_ring_next(cursor, event);
 }
 
 /*
@@ -527,14 +286,10 @@ pm_event_next_unlocked(PmEventCursor *cursor, PmEvent *event)
 bool
 pm_event_read(uint64 seq, PmEvent *event)
 {
-	int			place;
 	bool		found;
 
 	LWLockAcquire(&pm_event_ring->lock, LW_SHARED);
-	place = pm_event_ring->recent[seq % pm_max_events];
-	found = place >= 0 && place_at(place)->event.seq == seq;
-	if (found)
-		*event = place_at(place)->event;
+	found = pm_ring_recent(seq, event);
 	LWLockRelease(&pm_event_ring->lock);
 	return found;
 }

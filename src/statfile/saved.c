@@ -10,14 +10,15 @@
 #include "statfile/saved_history.h"
 #include "statfile/statrows.h"
 
-const PmLayouts pm_saved_layouts = {
-	.n = 8,
-	.of = {
-		&pm_account_layout, &pm_lifetime_layout, &pm_hold_layout,
-		&pm_ring_layout, &pm_start_layout, &pm_series_layout, &pm_bucket_layout,
-		&pm_event_layout,
-	},
+static const PmLayout *const layouts[] = {
+	&pm_account_layout, &pm_lifetime_layout, &pm_hold_layout,
+	&pm_ring_layout, &pm_start_layout, &pm_series_layout, &pm_bucket_layout,
+	&pm_event_layout,
 };
+
+StaticAssertDecl(lengthof(layouts) <= PM_MOST_LAYOUTS, "PM_MOST_LAYOUTS is too small");
+
+const PmLayouts pm_saved_layouts = {.n = lengthof(layouts),.of = layouts};
 
 void
 pm_put_saved(PmWriter *writer)

@@ -100,14 +100,15 @@ pm_put_layouts(PmWriter *writer)
 	}
 }
 
-/* The caller puts so many rows after it. */
+/* The caller puts so many rows after it. The layout is one of the writer's. */
 void
 pm_put_rows_begin(PmWriter *writer, const PmLayout *layout, size_t n)
 {
-	uint32		kind = 1;
+	int			kind = 1;
 
-	while (writer->layouts->of[kind - 1] != layout)
+	while (kind < writer->layouts->n && writer->layouts->of[kind - 1] != layout)
 		kind++;
+	Assert(writer->layouts->of[kind - 1] == layout);
 	put_header(writer, kind, n * layout->row_length);
 }
 

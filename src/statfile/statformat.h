@@ -113,7 +113,7 @@ typedef struct PmLayout
 typedef struct PmLayouts
 {
 	int			n;
-	const PmLayout *of[PM_MOST_LAYOUTS];
+	const PmLayout *const *of;
 } PmLayouts;
 
 /* ---- writing ---- */

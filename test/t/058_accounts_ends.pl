@@ -71,29 +71,24 @@ subtest 'ends' => sub {
 		},
 		{web => {connects => 1, disconnects => 1, ended_abandoned => 1}}
 	);
-	check(
-		$node,
-		'a session that is idle for longer than the server lets it be',
-		sub {
-			my $web = web();
-			$web->do("sql 0 SET idle_session_timeout = '10ms'");
-			wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
-				'gone', 0);
-		},
-		{web => {connects => 1, disconnects => 1, ended_timeout => 1}}
-	);
-	check(
-		$node,
-		'a transaction that is',
-		sub {
-			my $web = web();
-			$web->do("sql 0 SET idle_in_transaction_session_timeout = '10ms'");
-			$web->do('sql 0 BEGIN');
-			wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
-				'gone', 0);
-		},
-		{web => {connects => 1, disconnects => 1, ended_timeout => 1}}
-	);
+	foreach my $late (
+		['a session that is idle for longer than it may', 'idle_session_timeout', undef],
+		['a transaction that is', 'idle_in_transaction_session_timeout',          'BEGIN']
+	  )
+	{
+		my ($what, $setting, $statement) = @$late;
+		check(
+			$node, $what,
+			sub {
+				my $web = web();
+				$web->do("sql 0 SET $setting = '10ms'");
+				$web->do("sql 0 $statement") if $statement;
+				wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'web'",
+					'gone', 0);
+			},
+			{web => {connects => 1, disconnects => 1, ended_timeout => 1}}
+		);
+	}
 	check(
 		$node,
 		'a session that ends by another fatal error',
