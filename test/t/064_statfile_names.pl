@@ -242,6 +242,26 @@ subtest 'a name that is too long for us is nobody else' => sub {
 		'(other)', 'and counted among others');
 };
 
+# Of a list that is cut where an event has no more room, the view can still be read,
+# wherever the cut is.
+subtest 'more that is unknown than an event has room for' => sub {
+	foreach my $length (1 .. 6)
+	{
+		my $new = copy();
+		add_field($new, 'account', 'counted ' . 'x' x $length . $_, 1) foreach 10 .. 40;
+		$reader->crash_with(built($new));
+		like(
+			ask(
+				"SELECT detail->>'left_out' FROM pool_monitor.events WHERE event = 'statistics_lost' AND detail ? 'left_out' AND $since_start"
+			),
+			qr/^field "account.counted x/,
+			"names of $length"
+		);
+		$reader->{pid} = ask($worker);
+	}
+	ok(-e $file, 'the file is there');
+};
+
 # The rows are as they were, and described otherwise; or there are others.
 # What the history has of these, it must not seem to lack or to have too much of.
 subtest 'other counters of the future' => sub {

@@ -3,7 +3,8 @@
 # several roles, logins that fail, and restarts.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor qw(:DEFAULT query holder);
+use PoolMonitor         qw(:DEFAULT query holder);
+use PoolMonitorStatfile qw(parsed contents file_of);
 use Test::More;
 
 my $node = new_server('keys', "max_connections = 24\nsuperuser_reserved_connections = 3\n");
@@ -158,6 +159,21 @@ subtest 'names that LIKE could take for patterns' => sub {
 	query($node, 'SELECT pool_monitor.reload()');
 };
 
+subtest 'a name that a pattern cannot say' => sub {
+	query($node, 'CREATE ROLE "gr\xC3\xB6\xC3\x9Fe" LOGIN');
+	my $sessions = holder($node, 'umlaut', user => "gr\xC3\xB6\xC3\x9Fe", sessions => 2);
+	my $advice =
+	  "SELECT recommendation FROM pool_monitor.advice WHERE topic = 'undeclared' AND finding LIKE '%umlaut%'";
+	wait_for($node, "SELECT count(*) FROM ($advice) a", 'it is found', 1);
+	unlike(query($node, $advice), qr/INSERT/, 'and nothing is proposed that would match nobody');
+	query($node, "INSERT INTO pool_monitor.pools (name, usename) VALUES ('umlaut', 'gr__e')");
+	query($node, 'SELECT pool_monitor.reload()');
+	wait_for($node, 'SELECT connections FROM pool_monitor.budgets', 'what is said instead does', 2);
+	$sessions->close;
+	query($node, 'DELETE FROM pool_monitor.pools');
+	query($node, 'SELECT pool_monitor.reload()');
+};
+
 subtest 'reset() of a name' => sub {
 	query($node, "SELECT pool_monitor.reset('$driver')");
 	is(
@@ -189,6 +205,18 @@ subtest 'events have database and role' => sub {
 		'knocking|stock|stock'
 	);
 	$full->close;
+};
+
+# Where there is no room for all when they are read, those that come first have it.
+subtest 'in the file those come last whose names anybody can make up' => sub {
+	$node->stop;
+	my @names = map { $_->{rows}[0] }
+	  grep { $_->{layout} eq 'account' } @{parsed(contents(file_of($node)))->{records}};
+	my @applications =
+	  map { $_->{'counted connects'} + $_->{'counted taken_over'} == 0 ? 'none' : 'some' }
+	  grep { $_->{discovered} } @names;
+	like("@applications", qr/^(some )+none( none)*$/, 'those without a session');
+	$node->start;
 };
 
 subtest 'a restart' => sub {
