@@ -210,7 +210,8 @@ CREATE VIEW pool_monitor.advice AS
 					'max_overflow) VALUES (%L, 1000, %L, %L, %L, 1, %s, 0);',
 					CASE WHEN s.plain THEN s.application_name
 						ELSE s.begin || ' ' || left(s.datname, 17) || '/' || left(s.usename, 17) || ' '
-							|| left(encode(sha256(convert_to(concat_ws(E'\n', s.application_name, s.datname, s.usename), 'UTF8')), 'hex'), 6) END,
+							|| left(encode(sha256(convert_to(
+								concat_ws(E'\n', s.application_name, s.datname, s.usename), 'UTF8')), 'hex'), 6) END,
 					s.of_application, s.of_database, s.of_role, s.peak_connections)
 				ELSE 'Declare it by hand, with _ in its patterns for what is not ASCII in the names of its database and role.' END,
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
