@@ -3,10 +3,13 @@
  *		Notices connect storms and bursts of refused logins.
  *
  * Connects are counted by the second, and looked at, at each tick, as the sum of
- * the last WINDOW seconds. What is normal for an account is the mean of its sums,
- * taken once in a WINDOW, in which each one weighs less by the time (an
- * exponential average over about NORMAL_WINDOWS of them, that is an hour). It is a
- * storm when the sum is
+ * the last WINDOW seconds. Those of a tick that is further from the last one than a
+ * second are taken to have come evenly in between; so where sample_interval is longer
+ * than WINDOW, it is their mean that is judged, and a tick is a window.
+ *
+ * What is normal for an account is the mean of its sums, taken once in a WINDOW, in
+ * which each one weighs less by the time (an exponential average over about
+ * NORMAL_WINDOWS of them, that is an hour). It is a storm when the sum is
  *
  *		at least STORM_LEAST (STORM_UNKNOWN of what has no ceiling and no budget,
  *		so of all that is not declared, for LEARNING windows: what is normal is
@@ -181,21 +184,35 @@ slide(Flow *flow, int64 from, int64 to)
 	}
 }
 
+/*
+ * Into the seconds since the last tick, evenly, because nobody knows when in these they
+ * came; but for what has left the window by now.
+ */
+static void
+spread(Flow *flow, uint64 new, int64 second)
+{
+	int64		seconds = Max(second - last_second, 1);
+
+	for (int64 i = 0; i < Min(seconds, WINDOW); i++)
+	{
+		uint32		share = new * (i + 1) / seconds - new * i / seconds;
+
+		flow->seconds[(second - i) % WINDOW] += share;
+		flow->sum += share;
+	}
+}
+
 /* Returns how many connects are new since the last tick. */
 static uint64
 add_connects(Flow *flow, uint64 connects, int64 second)
 {
 	uint64		new = connects - flow->connects;
 
-	/*
-	 * who stood still does not know when they came: it would look like a
-	 * storm
-	 */
+	/* who stood still knows too little of when they came */
 	if (second - last_second > Max(WINDOW, 3 * pm_sample_interval / 1000))
 		new = 0;
 	flow->connects = connects;
-	flow->seconds[second % WINDOW] += new;
-	flow->sum += new;
+	spread(flow, new, second);
 	return new;
 }
 
@@ -225,6 +242,7 @@ watch_role(PmRole *role, Watch *watch, int i, int64 second, int64 now)
 	Flow	   *flow = &watch->by_role[i];
 	Oid			oid = pg_atomic_read_u32(&role->oid);
 	uint64		connects = pg_atomic_read_u64(&role->connects);
+	int64		step = Max(second - last_second, 1);
 
 	if (oid != watch->roles[i])
 	{
@@ -234,7 +252,7 @@ watch_role(PmRole *role, Watch *watch, int i, int64 second, int64 now)
 		role->calm_since = Max(role->calm_since, now);	/* a whole window first */
 	}
 	if (second / WINDOW != last_second / WINDOW && !role_in_storm(watch, i) &&
-		role->watched_since == 0 && now - role->calm_since > (WINDOW + 1) * 1000)
+		role->watched_since == 0 && now - role->calm_since > (Max(WINDOW, step) + step) * 1000)
 		learn(&role->normal, (double) flow->sum / WINDOW, ROLE_WINDOWS);
 	slide(flow, last_second, second);
 	(void) add_connects(flow, connects, second);

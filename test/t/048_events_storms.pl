@@ -3,36 +3,26 @@
 # anew all the time.
 use strict;
 use warnings FATAL => 'all';
-use IPC::Run;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT pgbench);
 use PoolMonitorEvents;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $timeout = $PostgreSQL::Test::Utils::timeout_default;
-my $node    = events_server('storms');
+my $node = events_server('storms');
 
 # Two clients that connect anew for each transaction, one declared and one not; and two
 # that open all they have once. Three of a client's threads keep to their rate where one
 # would have to wait for its turn, and no faster.
 my $storm_script = $node->basedir . '/storm.sql';
 append_to_file($storm_script, "SELECT 1;\n");
-my %storm;
-foreach my $name ('storm', 'stampede')
+
+sub connect_anew
 {
+	my ($name, $rate) = @_;
 	local $ENV{PGAPPNAME} = $name;
-	my ($out, $err) = ('', '');
-	$storm{$name} = IPC::Run::start(
-		[
-			'pgbench', '-n',          '-C', '-c', '3', '-j', '3', '-R', '40', '-T', 10 * $timeout,
-			'-f',      $storm_script, '-d', $node->connstr('postgres') . ' user=client'
-		],
-		'>',
-		\$out,
-		'2>',
-		\$err
-	);
+	return pgbench($node, 'client', $storm_script, '-C', '-c', 3, '-j', 3, '-R', $rate);
 }
+my %storm = map { $_ => connect_anew($_, 40) } 'storm', 'stampede';
 my $burst = holder($node, 'burst', sessions => 30);
 my $crowd = holder($node, 'crowd', sessions => 30);
 
@@ -44,10 +34,7 @@ subtest 'storms have been noticed' => sub {
 		1, 'a storm in a declared pool');
 	wait_for_events($node, "event = 'storm' AND pool IS NULL AND application_name = 'stampede'",
 		1, 'a storm of an application that is not declared');
-	foreach my $name ('storm', 'stampede')
-	{
-		$storm{$name}->kill_kill;
-	}
+	$_->kill_kill foreach values %storm;
 	is(
 		query(
 			$node,
@@ -78,5 +65,33 @@ subtest 'the storms are over' => sub {
 };
 
 $_->close foreach ($burst, $crowd);
+
+# Ticks are three times as far apart as a storm is looked at: one connect a second is
+# thirty in a tick, ten in ten seconds.
+subtest 'a worker that looks seldom' => sub {
+	my $last = query($node, 'SELECT max(seq) FROM pool_monitor.events');
+	my $news = "seq > $last AND $other_client AND";
+	query($node, "ALTER SYSTEM SET pool_monitor.sample_interval = '30s'");
+	$node->reload;
+	my $few  = connect_anew('echo',  1);
+	my $many = connect_anew('storm', 40);
+	wait_for_events($node, "$news event = 'storm' AND pool = 'storm'",
+		1, 'a storm is one all the same');
+	is(
+		query(
+			$node,
+			"SELECT (e.detail->>'connects_per_second')::numeric * 20 < $connects FROM pool_monitor.events e WHERE $news event = 'storm' AND e.pool = 'storm'"
+		),
+		't',
+		'a second is not taken to have had all connects of a tick'
+	);
+	$many->kill_kill;
+	wait_for_events($node, "$news event = 'storm_over' AND pool = 'storm'",
+		1, 'and comes to an end');
+	is(number_of($node, "$news event = 'storm' AND pool = 'echo'"),
+		0, 'what is no storm in ten seconds is none in half a minute');
+	$few->kill_kill;
+};
+
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
 done_testing();
