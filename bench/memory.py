@@ -10,7 +10,7 @@ from servers import Server
 
 
 def main():
-    server = Server(*sys.argv[1:3], "loaded", True)
+    server = Server(*sys.argv[1:3], "loaded", "pool_monitor")
     server.start()
     try:
         conn = psycopg2.connect(server.dsn())
