@@ -222,7 +222,7 @@ my @both   = map { holder($node, 'both', user => $_->[0], sessions => $_->[1]) }
 my $pids = join ', ', $both[0]->do('pid 0'), map { $both[5]->do("pid $_") } 0 .. 2;
 wait_for(
 	$node,
-	"SELECT connects > 60 FROM pool_monitor.pool_stats WHERE application_name = 'both'",
+	"SELECT sum(connects) > 60 FROM pool_monitor.pool_stats WHERE application_name = 'both'",
 	'sessions begin all the time'
 );
 declare(
