@@ -101,11 +101,8 @@ pm_account_read(int account, PmFigures *figures)
 	figures->peak_at = pm_peak_at(peak);
 	figures->lifetime_max = pg_atomic_read_u64(&a->lifetime_max);
 	figures->hold_max = pg_atomic_read_u64(&a->hold_max);
-	for (int i = 0; i < PM_BUCKETS; i++)
-	{
-		figures->lifetimes[i] = pg_atomic_read_u64(&a->lifetimes[i]);
-		figures->holds[i] = pg_atomic_read_u64(&a->holds[i]);
-	}
+	pm_account_read_times(account, PM_LIFETIMES, figures->lifetimes);
+	pm_account_read_times(account, PM_HOLDS, figures->holds);
 }
 
 /* False when the account is free. Without lock only in the last process. */
@@ -152,11 +149,7 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	pg_atomic_fetch_add_u32(&pm_accounts->resets, 1);
 	pg_atomic_write_u64(&a->lifetime_max, 0);
 	pg_atomic_write_u64(&a->hold_max, 0);
-	for (int i = 0; i < PM_BUCKETS; i++)
-	{
-		pg_atomic_write_u64(&a->lifetimes[i], 0);
-		pg_atomic_write_u64(&a->holds[i], 0);
-	}
+	pm_account_clear_times(account);
 	pg_atomic_write_u64(&a->peak, 0);
 	pm_account_raise_peak(a, pg_atomic_read_u32(&a->connections), a->stats_reset);
 }
@@ -184,9 +177,9 @@ pm_account_add_figures(int account, const PmFigures *figures)
 	for (int i = 0; i < PM_BUCKETS; i++)
 	{
 		if (figures->lifetimes[i] != 0)
-			pg_atomic_fetch_add_u64(&a->lifetimes[i], figures->lifetimes[i]);
+			pm_account_add_time(account, PM_LIFETIMES, i, figures->lifetimes[i]);
 		if (figures->holds[i] != 0)
-			pg_atomic_fetch_add_u64(&a->holds[i], figures->holds[i]);
+			pm_account_add_time(account, PM_HOLDS, i, figures->holds[i]);
 	}
 	pm_account_raise(&a->lifetime_max, figures->lifetime_max);
 	pm_account_raise(&a->hold_max, figures->hold_max);

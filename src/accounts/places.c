@@ -48,7 +48,8 @@ accounts_size(void)
 	Size		size = MAXALIGN(sizeof(PmAccounts));
 
 	size = add_size(size, MAXALIGN(mul_size(pm_num_accounts(), sizeof(PmAccountKey))));
-	return add_size(size, MAXALIGN(mul_size(pm_num_accounts(), sizeof(PmAccount))));
+	size = add_size(size, MAXALIGN(mul_size(pm_num_accounts(), sizeof(PmAccount))));
+	return add_size(size, mul_size(pm_num_accounts(), PM_NUM_TIMES * sizeof(PmTimes)));
 }
 
 static void
@@ -60,7 +61,7 @@ attach_accounts(void *memory)
 static Size
 explain_accounts(StringInfo text)
 {
-	Size		size = mul_size(pm_max_applications, sizeof(PmAccount));
+	Size		size = mul_size(pm_max_applications, sizeof(PmAccount) + PM_NUM_TIMES * sizeof(PmTimes));
 
 	appendStringInfo(text, "Applications (\"pool_monitor.max_applications\" %d): %zu MB. ", pm_max_applications, size >> 20);
 	return size;
@@ -111,18 +112,10 @@ init_accounts(void)
 	char	   *at = (char *) pm_accounts + MAXALIGN(sizeof(PmAccounts));
 
 	LWLockInitialize(&pm_accounts->lock.lock, pm_tranche());
-	pg_atomic_init_u32(&pm_accounts->resets, 0);
-	pg_atomic_init_u32(&pm_accounts->no_place, 0);
-	pg_atomic_init_u32(&pm_accounts->given_up, 0);
-	pg_atomic_init_u32(&pm_accounts->refused_full, 0);
-	pg_atomic_init_u32(&pm_accounts->refused_half, 0);
 	pm_accounts->keys = (PmAccountKey *) at;
 	pm_accounts->all = (PmAccount *) (at + MAXALIGN(pm_num_accounts() * sizeof(PmAccountKey)));
-	for (int i = 0; i < pm_num_accounts(); i++)
-	{
-		pg_atomic_init_u64(&KEY(i)->place, PM_PLACE_WORD(0, PM_PLACE_FREE, 0));
-		pm_account_init(ACCOUNT(i));
-	}
+	at = (char *) pm_accounts->all + MAXALIGN(pm_num_accounts() * sizeof(PmAccount));
+	pm_accounts->times = (PmTimes *) at;
 	open_sum(pm_other_account(), "(other)");
 	open_sum(pm_undeclared_account(), "(undeclared)");
 	open_sum(pm_server_account(), "(server)");
@@ -336,7 +329,7 @@ pm_place_free(int account, uint32 incarnation, PmPlaceState state)
 		return false;
 	if (pm_account_is_application(account))
 		give_to_other(account);
-	pm_account_init(ACCOUNT(account));
+	pm_account_init(account);
 	pg_write_barrier();
 	(void) pm_place_move(place, incarnation, PM_PLACE_LEAVING, PM_PLACE_FREE);
 	return true;

@@ -57,7 +57,7 @@ add_holds(PmSheet *sheet)
 
 			if (new == 0)
 				continue;
-			pg_atomic_fetch_add_u64(&account->holds[i], new);
+			pm_account_add_time(sheet->account, PM_HOLDS, i, new);
 			sheet->added_holds[i] = now;
 			if (new > 0)
 				top = i;

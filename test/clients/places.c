@@ -303,8 +303,11 @@ lifetimes(void)
 
 	for (int i = pm_first_application(); i <= pm_other_account(); i++)
 	{
+		uint64		counts[PM_BUCKETS];
+
+		pm_account_read_times(i, PM_LIFETIMES, counts);
 		for (int bucket = 0; bucket < PM_BUCKETS; bucket++)
-			sum += pg_atomic_read_u64(&pm_accounts->all[i].lifetimes[bucket]);
+			sum += counts[bucket];
 	}
 	return sum;
 }

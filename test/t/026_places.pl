@@ -266,7 +266,7 @@ must_run(
 	$program,
 	(map { "$FindBin::RealBin/../clients/$_.c" } qw(places assertion)),
 	"$source/base/identity.c",
-	map { "$source/accounts/$_.c" } qw(account counters figures places room)
+	map { "$source/accounts/$_.c" } qw(account counters figures places room times)
 );
 my $seconds = 5;
 my $output;
