@@ -59,14 +59,14 @@ pm_account_take_tick_peak(int account, int *peak)
 }
 
 /* What the history keeps, since the server started and before. */
-uint64
-pm_account_kept(int account, PmKept which)
+void
+pm_account_kept(int account, uint64 *kept)
 {
 	uint64		counters[PM_NUM_COUNTERS];
 
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 		counters[i] = raw(ACCOUNT(account), i);
-	return pm_kept(counters, which);
+	pm_kept_all(counters, kept);
 }
 
 /* As an event of its own: not what was added from elsewhere. For the worker. */
@@ -84,8 +84,9 @@ pm_account_read(int account, PmFigures *figures)
 	uint64		peak;
 
 	figures->owner = a->owner;
+	pm_account_kept(account, figures->not_in_history);
 	for (int i = 0; i < PM_NUM_KEPT; i++)
-		figures->not_in_history[i] = pm_account_kept(account, i) - a->in_history[i];
+		figures->not_in_history[i] -= a->in_history[i];
 
 	/* the ends first: a session in between is there rather than not yet */
 	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)

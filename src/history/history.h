@@ -54,8 +54,9 @@ typedef struct PmSeries
 } PmSeries;
 
 /*
- * Protected by its lock, which is held for one tick's additions, or for copying one
- * series; never across a call that can wait or raise. Written by the worker alone.
+ * Written by the worker alone. Its lock, which is held for one tick's additions, or for
+ * copying one series, and never across a call that can wait or raise, protects what others
+ * read: the rings, and the names of series. A series without a name is nobody's.
  */
 typedef struct PmHistory
 {
@@ -90,6 +91,5 @@ extern PGDLLEXPORT PmHistory *pm_history_memory(void);
 
 extern void pm_history_tick(const struct PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
 							const PmSeen *server, const struct PmOpen *open, TimestampTz now, int64 at);
-extern int	pm_history_series(const char *name, bool may_replace);
 
 #endif							/* PM_HISTORY_H */
