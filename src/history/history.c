@@ -32,7 +32,6 @@
 #include "base/guc.h"
 #include "events/events.h"
 #include "history/history.h"
-#include "history/rings.h"
 #include "pools/declared.h"
 
 /*

@@ -11,7 +11,6 @@
 #include "base/guc.h"
 #include "base/nameindex.h"
 #include "base/shmem.h"
-#include "history/history.h"
 #include "history/rings.h"
 #include "pools/declared.h"
 

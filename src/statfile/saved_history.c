@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "base/identity.h"
-#include "history/history.h"
 #include "history/rings.h"
 #include "statfile/saved_history.h"
 
