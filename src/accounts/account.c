@@ -78,34 +78,42 @@ is_undeclared(int account)
 	return account >= pm_first_application() && account <= pm_other_account();
 }
 
+/* ---- times ---- */
+
+static PmTimes *
+times_of(int account, PmTimesKind kind)
+{
+	return &pm_accounts->times[account * PM_NUM_TIMES + kind];
+}
+
+void
+pm_account_add_time(int account, PmTimesKind kind, int bucket, int64 n)
+{
+	pm_times_add(times_of(account, kind), &ACCOUNT(account)->octaves[kind], bucket, n);
+}
+
+void
+pm_account_read_times(int account, PmTimesKind kind, uint64 *counts)
+{
+	pm_times_read(times_of(account, kind), &ACCOUNT(account)->octaves[kind], counts);
+}
+
+void
+pm_account_clear_times(int account)
+{
+	for (int kind = 0; kind < PM_NUM_TIMES; kind++)
+		pm_times_clear(times_of(account, kind), &ACCOUNT(account)->octaves[kind]);
+}
+
 /* Empties an account that nobody can find. */
 void
-pm_account_init(PmAccount *account)
+pm_account_init(int account)
 {
-	uint32		incarnation = account->incarnation;
+	uint32		incarnation = ACCOUNT(account)->incarnation;
 
-	memset(account, 0, sizeof(*account));
-	account->incarnation = incarnation;
-	for (int i = 0; i < PM_NUM_COUNTERS; i++)
-		pg_atomic_init_u64(&account->counters[i], 0);
-	for (int i = 0; i < PM_BUCKETS; i++)
-	{
-		pg_atomic_init_u64(&account->lifetimes[i], 0);
-		pg_atomic_init_u64(&account->holds[i], 0);
-	}
-	for (int i = 0; i < PM_NUM_REASONS; i++)
-		pg_atomic_init_u64(&account->declines[i], 0);
-	pg_atomic_init_u64(&account->busy, 0);
-	pg_atomic_init_u64(&account->lifetime_max, 0);
-	pg_atomic_init_u64(&account->hold_max, 0);
-	pg_atomic_init_u64(&account->moves_begun, 0);
-	pg_atomic_init_u64(&account->moves_done, 0);
-	pg_atomic_init_u32(&account->connections, 0);
-	pg_atomic_init_u64(&account->open_time, 0);
-	pg_atomic_init_u64(&account->peak, 0);
-	pg_atomic_init_u32(&account->tick_peak, 0);
-	pg_atomic_init_u64(&account->last_used, 0);
-	pg_atomic_init_u32(&account->near_declared, 0);
+	pm_account_clear_times(account);
+	memset(ACCOUNT(account), 0, sizeof(PmAccount));
+	ACCOUNT(account)->incarnation = incarnation;
 }
 
 /* ---- counting ---- */
@@ -290,7 +298,7 @@ pm_account_end(int account, PmCounter how, int64 lifetime)
 		leave(accounts[i], now);
 	pm_account_add(account, how, 1);
 	lifetime = Max(lifetime, 0);
-	pg_atomic_fetch_add_u64(&ACCOUNT(account)->lifetimes[pm_bucket(lifetime)], 1);
+	pm_account_add_time(account, PM_LIFETIMES, pm_bucket(lifetime), 1);
 	pm_account_raise(&ACCOUNT(account)->lifetime_max, lifetime);
 	note_use(account, now);
 	pm_account_let_go(account);

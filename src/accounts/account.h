@@ -26,7 +26,7 @@
 #include "accounts/counters.h"
 #include "accounts/index.h"
 #include "accounts/place.h"
-#include "base/histogram.h"
+#include "accounts/times.h"
 #include "base/identity.h"
 #include "base/reason.h"
 #include "base/shmem.h"
@@ -49,20 +49,14 @@ typedef struct PmAccountKey
 #define PM_PEAK_BITS	20
 #define PM_PEAK_COUNT(word)	((int) ((word) & ((1 << PM_PEAK_BITS) - 1)))
 
+/* In the order in which it is used together: by settling and at each tick first. */
 typedef struct PmAccount
 {
-	/* written under lock (a pool's), or by who claimed it (an application's) */
-	PmOwner		owner;
-	uint32		incarnation;	/* of its place; moves when it is opened */
+	uint32		incarnation;	/* of its place; moves when it is opened.
+								 * Written with owner */
 
 	/* atomics, no lock; never set back */
-	pg_atomic_uint64 counters[PM_NUM_COUNTERS];
-	pg_atomic_uint64 declines[PM_NUM_REASONS];	/* PM_DECLINED by PmReason */
-	pg_atomic_uint64 busy;		/* us in transactions that were folded */
-	pg_atomic_uint64 lifetimes[PM_BUCKETS];
-	pg_atomic_uint64 holds[PM_BUCKETS];
-	pg_atomic_uint64 lifetime_max;	/* us */
-	pg_atomic_uint64 hold_max;	/* us */
+	pg_atomic_uint32 connections;
 
 	/*
 	 * The sessions that are there, and the sum of ends less begins in us of
@@ -72,20 +66,28 @@ typedef struct PmAccount
 	 */
 	pg_atomic_uint64 moves_begun;
 	pg_atomic_uint64 moves_done;
-	pg_atomic_uint32 connections;
 	pg_atomic_uint64 open_time;
+
+	pg_atomic_uint64 busy;		/* us in transactions that were folded */
+	pg_atomic_uint64 counters[PM_NUM_COUNTERS];
+	pg_atomic_uint64 octaves[PM_NUM_TIMES]; /* bit n: there is something in
+											 * octave n, see times.h */
+	pg_atomic_uint64 hold_max;	/* us */
+	pg_atomic_uint64 lifetime_max;	/* us */
 
 	pg_atomic_uint64 peak;		/* PM_PEAK_...: since stats_reset */
 	pg_atomic_uint32 tick_peak; /* since the last tick */
-
-	pg_atomic_uint64 last_used; /* ms, monotonic; 0: not since the start */
 	pg_atomic_uint32 near_declared; /* it and a declared pool exchanged a
 									 * session */
+	pg_atomic_uint64 last_used; /* ms, monotonic; 0: not since the start */
 
 	/* the worker's alone */
 	uint64		in_history[PM_NUM_KEPT];	/* of the counters */
 	uint64		merged[PM_NUM_COUNTERS];	/* of them: not counted here, but
 											 * added from elsewhere */
+
+	/* written under lock (a pool's), or by who claimed it (an application's) */
+	PmOwner		owner;
 
 	/* protected by lock: what stats_reset left out of the account */
 	TimestampTz stats_reset;
@@ -95,9 +97,11 @@ typedef struct PmAccount
 								 * is of none that is declared; 0: it is */
 	int64		observed_before;	/* us of earlier runs of the server */
 	int64		observed_since; /* us, monotonic: begin of this run's part */
-	uint64		base[PM_NUM_COUNTERS];	/* to be subtracted */
+	int64		base_busy;		/* to be subtracted, as the next two */
+	uint64		base[PM_NUM_COUNTERS];
 	uint64		base_declines[PM_NUM_REASONS];
-	int64		base_busy;
+
+	pg_atomic_uint64 declines[PM_NUM_REASONS];	/* PM_DECLINED by PmReason */
 } PmAccount;
 
 /* In PmAccounts.no_place: an application whose login was admitted, or was not. */
@@ -136,6 +140,7 @@ typedef struct PmAccounts
 	pg_atomic_uint32 *next_free;	/* pm_num_accounts() */
 	PmAccountKey *keys;			/* likewise */
 	PmAccount  *all;			/* likewise */
+	PmTimes    *times;			/* PM_NUM_TIMES of each of these */
 } PmAccounts;
 
 extern PmAccounts *pm_accounts;
@@ -167,7 +172,10 @@ extern TimestampTz pm_peak_at(uint64 word);
 extern uint64 pm_peak_word(int count, TimestampTz at);
 
 /* For this folder alone. */
-extern void pm_account_init(PmAccount *account);
+extern void pm_account_init(int account);
+extern void pm_account_add_time(int account, PmTimesKind kind, int bucket, int64 n);
+extern void pm_account_read_times(int account, PmTimesKind kind, uint64 *counts);
+extern void pm_account_clear_times(int account);
 extern void pm_account_raise_peak(PmAccount *account, int connections, TimestampTz at);
 extern void pm_account_raise_tick_peak(PmAccount *account, uint32 connections);
 

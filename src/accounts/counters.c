@@ -33,7 +33,21 @@ pm_still_there(const uint64 *counters)
 	return (int64) (counters[PM_CONNECTS] + counters[PM_TAKEN_OVER] - counters[PM_GIVEN_OVER] - pm_ended(counters));
 }
 
-/* What the history keeps. */
+/* All that the history keeps, in one go. */
+void
+pm_kept_all(const uint64 *counters, uint64 *kept)
+{
+	memset(kept, 0, PM_NUM_KEPT * sizeof(uint64));
+	for (int i = 0; i < PM_NUM_COUNTERS; i++)
+	{
+		if (pm_counters[i].end != NULL)
+			kept[PM_KEPT_ENDS] += counters[i];
+		if (pm_counters[i].kept < PM_NUM_KEPT)
+			kept[pm_counters[i].kept] += counters[i];
+	}
+}
+
+/* One of these. */
 uint64
 pm_kept(const uint64 *counters, PmKept which)
 {

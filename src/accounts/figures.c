@@ -59,14 +59,14 @@ pm_account_take_tick_peak(int account, int *peak)
 }
 
 /* What the history keeps, since the server started and before. */
-uint64
-pm_account_kept(int account, PmKept which)
+void
+pm_account_kept(int account, uint64 *kept)
 {
 	uint64		counters[PM_NUM_COUNTERS];
 
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 		counters[i] = raw(ACCOUNT(account), i);
-	return pm_kept(counters, which);
+	pm_kept_all(counters, kept);
 }
 
 /* As an event of its own: not what was added from elsewhere. For the worker. */
@@ -84,8 +84,9 @@ pm_account_read(int account, PmFigures *figures)
 	uint64		peak;
 
 	figures->owner = a->owner;
+	pm_account_kept(account, figures->not_in_history);
 	for (int i = 0; i < PM_NUM_KEPT; i++)
-		figures->not_in_history[i] = pm_account_kept(account, i) - a->in_history[i];
+		figures->not_in_history[i] -= a->in_history[i];
 
 	/* the ends first: a session in between is there rather than not yet */
 	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
@@ -101,11 +102,8 @@ pm_account_read(int account, PmFigures *figures)
 	figures->peak_at = pm_peak_at(peak);
 	figures->lifetime_max = pg_atomic_read_u64(&a->lifetime_max);
 	figures->hold_max = pg_atomic_read_u64(&a->hold_max);
-	for (int i = 0; i < PM_BUCKETS; i++)
-	{
-		figures->lifetimes[i] = pg_atomic_read_u64(&a->lifetimes[i]);
-		figures->holds[i] = pg_atomic_read_u64(&a->holds[i]);
-	}
+	pm_account_read_times(account, PM_LIFETIMES, figures->lifetimes);
+	pm_account_read_times(account, PM_HOLDS, figures->holds);
 }
 
 /* False when the account is free. Without lock only in the last process. */
@@ -152,11 +150,7 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	pg_atomic_fetch_add_u32(&pm_accounts->resets, 1);
 	pg_atomic_write_u64(&a->lifetime_max, 0);
 	pg_atomic_write_u64(&a->hold_max, 0);
-	for (int i = 0; i < PM_BUCKETS; i++)
-	{
-		pg_atomic_write_u64(&a->lifetimes[i], 0);
-		pg_atomic_write_u64(&a->holds[i], 0);
-	}
+	pm_account_clear_times(account);
 	pg_atomic_write_u64(&a->peak, 0);
 	pm_account_raise_peak(a, pg_atomic_read_u32(&a->connections), a->stats_reset);
 }
@@ -184,9 +178,9 @@ pm_account_add_figures(int account, const PmFigures *figures)
 	for (int i = 0; i < PM_BUCKETS; i++)
 	{
 		if (figures->lifetimes[i] != 0)
-			pg_atomic_fetch_add_u64(&a->lifetimes[i], figures->lifetimes[i]);
+			pm_account_add_time(account, PM_LIFETIMES, i, figures->lifetimes[i]);
 		if (figures->holds[i] != 0)
-			pg_atomic_fetch_add_u64(&a->holds[i], figures->holds[i]);
+			pm_account_add_time(account, PM_HOLDS, i, figures->holds[i]);
 	}
 	pm_account_raise(&a->lifetime_max, figures->lifetime_max);
 	pm_account_raise(&a->hold_max, figures->hold_max);

@@ -37,7 +37,7 @@ typedef struct PmOpen
 } PmOpen;
 
 /* No lock. */
-extern uint64 pm_account_kept(int account, PmKept which);
+extern void pm_account_kept(int account, uint64 *kept);
 extern uint64 pm_account_counted(int account, PmCounter which);
 extern bool pm_account_open_time(int account, int64 now, int64 *open_time, int *connections);
 extern void pm_account_take_tick_peak(int account, int *peak);

@@ -60,7 +60,7 @@ pm_place_free(int account, uint32 incarnation, PmPlaceState state)
 	pm_place_leave_index(account);
 	if (pm_account_is_application(account))
 		give_to_other(account);
-	pm_account_init(ACCOUNT(account));
+	pm_account_init(account);
 	pg_write_barrier();
 	(void) pm_place_move(place, incarnation, PM_PLACE_LEAVING, PM_PLACE_FREE);
 	pm_place_put_back(account);

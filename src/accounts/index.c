@@ -20,11 +20,11 @@ pm_index_lines(int places)
 int
 pm_index_enter(PmIndexLine *line, int place)
 {
-	for (int way = 0; way < PM_WAYS; way++)
+	for (int way = 1; way <= PM_WAYS; way++)
 	{
 		uint32		none = 0;
 
-		if (pg_atomic_compare_exchange_u32(&line->ways[way], &none, (uint32) place + 1))
+		if (pg_atomic_compare_exchange_u32(&line->ways[way - 1], &none, (uint32) place + 1))
 			return way;
 	}
 	pg_atomic_fetch_add_u32(&line->outside, 1);
@@ -36,8 +36,8 @@ pm_index_leave(PmIndexLine *line, int place, int way)
 {
 	uint32		mine = (uint32) place + 1;
 
-	if (way >= 0)
-		(void) pg_atomic_compare_exchange_u32(&line->ways[way], &mine, 0);
+	if (way > 0)
+		(void) pg_atomic_compare_exchange_u32(&line->ways[way - 1], &mine, 0);
 	else if (way == PM_WAY_OUTSIDE)
 		pg_atomic_fetch_sub_u32(&line->outside, 1);
 }

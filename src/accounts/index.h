@@ -26,9 +26,9 @@
 #endif
 #define PM_PLACES_A_LINE	4
 
-/* Where a place is entered: a way, or one of these. */
+/* Where a place is entered: a way, from 1 on, or one of these. */
+#define PM_WAY_NONE		0
 #define PM_WAY_OUTSIDE	(-1)
-#define PM_WAY_NONE		(-2)
 
 typedef struct PmIndexLine
 {

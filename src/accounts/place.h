@@ -35,7 +35,7 @@
 
 typedef enum PmPlaceState
 {
-	PM_PLACE_FREE,
+	PM_PLACE_FREE,				/* 0, as the memory is at first */
 	PM_PLACE_CLAIMED,
 	PM_PLACE_READY,
 	PM_PLACE_CLOSING,

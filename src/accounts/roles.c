@@ -21,24 +21,10 @@ attach_roles(void *memory)
 	roles = memory;
 }
 
-static void
-init_roles(void)
-{
-	for (int i = 0; i < pm_num_accounts(); i++)
-	{
-		for (int j = 0; j < PM_MOST_ROLES; j++)
-		{
-			pg_atomic_init_u32(&roles[i].of[j].oid, InvalidOid);
-			pg_atomic_init_u64(&roles[i].of[j].connects, 0);
-		}
-	}
-}
-
 const PmSection pm_roles_section = {
 	.name = "roles",
 	.size = roles_size,
 	.attach = attach_roles,
-	.init = init_roles,
 };
 
 /* What was known of an earlier owner of the account is forgotten. */

@@ -27,7 +27,7 @@ typedef struct PmNormal
  */
 typedef struct PmRole
 {
-	pg_atomic_uint32 oid;		/* invalid: the place is free */
+	pg_atomic_uint32 oid;		/* invalid (0): the place is free */
 	pg_atomic_uint64 connects;	/* never set back */
 
 	PmNormal	normal;			/* where no answer to a retirement is awaited,

@@ -37,7 +37,7 @@ pm_walk_matches(const PmWalk *walk, int account)
 int
 pm_walk_position(int account, int way)
 {
-	return way >= 0 ? way : PM_WAYS + account;
+	return way > 0 ? way : PM_WAYS + 1 + account;
 }
 
 /* -1: no more. It may have another owner by the time its state is read. */
@@ -48,8 +48,8 @@ pm_walk_next(PmWalk *walk)
 
 	while (walk->way < PM_WAYS)
 	{
-		int			way = walk->way++;
-		int			place = (int) pg_atomic_read_u32(&line->ways[way]) - 1;
+		int			way = ++walk->way;
+		int			place = (int) pg_atomic_read_u32(&line->ways[way - 1]) - 1;
 
 		pg_read_barrier();
 		walk->position = pm_walk_position(place, way);

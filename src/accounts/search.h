@@ -13,7 +13,7 @@ typedef struct PmWalk
 {
 	const PmOwner *owner;
 	uint32		hash;
-	int			way;			/* next one; PM_WAYS: outside */
+	int			way;			/* the last one; PM_WAYS: outside */
 	int			outside;		/* next place there */
 	int			position;		/* of the last one, in the order of all */
 } PmWalk;

@@ -39,7 +39,8 @@ accounts_size(void)
 	Size		size = add_size(CACHELINEALIGN(sizeof(PmAccounts)), lines_size());
 
 	size = add_size(size, add_size(keys_size(), next_size()));
-	return add_size(size, MAXALIGN(mul_size(pm_num_accounts(), sizeof(PmAccount))));
+	size = add_size(size, MAXALIGN(mul_size(pm_num_accounts(), sizeof(PmAccount))));
+	return add_size(size, mul_size(pm_num_accounts(), PM_NUM_TIMES * sizeof(PmTimes)));
 }
 
 static void
@@ -51,7 +52,7 @@ attach_accounts(void *memory)
 static Size
 explain_accounts(StringInfo text)
 {
-	Size		size = mul_size(pm_max_applications, sizeof(PmAccount));
+	Size		size = mul_size(pm_max_applications, sizeof(PmAccount) + PM_NUM_TIMES * sizeof(PmTimes));
 
 	appendStringInfo(text, "Applications (\"pool_monitor.max_applications\" %d): %zu MB. ", pm_max_applications, size >> 20);
 	return size;
@@ -70,27 +71,8 @@ lay_out(void)
 	pm_accounts->next_free = (pg_atomic_uint32 *) at;
 	at += next_size();
 	pm_accounts->all = (PmAccount *) at;
-}
-
-static void
-init_places(void)
-{
-	for (int i = pm_num_accounts() - 1; i >= 0; i--)
-	{
-		pg_atomic_init_u64(&pm_accounts->keys[i].place, PM_PLACE_WORD(0, PM_PLACE_FREE, 0));
-		pm_accounts->keys[i].way = PM_WAY_NONE;
-		pm_account_init(&pm_accounts->all[i]);
-		pm_place_put_back(i);
-	}
-	for (int i = pm_index_lines(pm_num_accounts()) - 1; i >= 0; i--)
-		memset(&pm_accounts->lines[i], 0, sizeof(PmIndexLine));
-}
-
-static void
-init_free(PmFreePlaces *list)
-{
-	pg_atomic_init_u64(&list->top, 0);
-	pg_atomic_init_u32(&list->n, 0);
+	at += MAXALIGN(pm_num_accounts() * sizeof(PmAccount));
+	pm_accounts->times = (PmTimes *) at;
 }
 
 /* In the postmaster, before anybody else is there. */
@@ -98,19 +80,11 @@ static void
 init_accounts(void)
 {
 	LWLockInitialize(&pm_accounts->lock.lock, pm_tranche());
-	pg_atomic_init_u32(&pm_accounts->resets, 0);
-	pg_atomic_init_u32(&pm_accounts->no_place, 0);
-	pg_atomic_init_u32(&pm_accounts->given_up, 0);
-	pg_atomic_init_u32(&pm_accounts->refused_full, 0);
-	pg_atomic_init_u32(&pm_accounts->refused_half, 0);
-	pg_atomic_init_u32(&pm_accounts->entering, 0);
-	pg_atomic_init_u32(&pm_accounts->closing, 0);
-	init_free(&pm_accounts->free_pools);
-	init_free(&pm_accounts->free_applications);
 	if (!pg_strong_random(&pm_accounts->seed, sizeof(pm_accounts->seed)))
 		pm_accounts->seed = GetCurrentTimestamp() ^ pm_monotonic_us();
 	lay_out();
-	init_places();
+	for (int i = pm_other_account() - 1; i >= 0; i--)
+		pm_place_put_back(i);
 	pm_place_open_sum(pm_other_account(), "(other)");
 	pm_place_open_sum(pm_undeclared_account(), "(undeclared)");
 	pm_place_open_sum(pm_server_account(), "(server)");

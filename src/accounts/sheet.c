@@ -11,23 +11,31 @@
 
 PmSheet    *pm_sheets = NULL;
 
+/* Apart from the sheets, and from each other, so that what is free is not touched. */
+static PmHolds *all_holds = NULL;
+static LWLock *locks = NULL;
+
+StaticAssertDecl(sizeof(PmSheet) == 64, "a sheet is a cache line");
+
 static Size
 sheets_size(void)
 {
-	return mul_size(MaxBackends, sizeof(PmSheet));
+	return mul_size(MaxBackends, sizeof(PmSheet) + sizeof(PmHolds) + sizeof(LWLock));
 }
 
 static void
 attach_sheets(void *memory)
 {
 	pm_sheets = memory;
+	all_holds = (PmHolds *) (pm_sheets + MaxBackends);
+	locks = (LWLock *) (all_holds + MaxBackends);
 }
 
 static void
 init_sheets(void)
 {
 	for (int i = 0; i < MaxBackends; i++)
-		LWLockInitialize(&pm_sheets[i].lock, pm_tranche());
+		LWLockInitialize(&locks[i], pm_tranche());
 }
 
 const PmSection pm_sheets_section = {
@@ -37,37 +45,57 @@ const PmSection pm_sheets_section = {
 	.init = init_sheets,
 };
 
-/* Caller holds the sheet's lock. Adds what is new to the account. */
+LWLock *
+pm_sheet_lock(const PmSheet *sheet)
+{
+	return &locks[sheet - pm_sheets];
+}
+
+static PmHolds *
+holds_of(const PmSheet *sheet)
+{
+	return &all_holds[sheet - pm_sheets];
+}
+
+/* ---- from the sheet to the account ---- */
+
+/* Returns the highest bucket in which there is something new, -1: none. */
+static int
+add_block(int account, PmHoldBlock *block, int octave)
+{
+	int			top = -1;
+
+	for (int i = 0; i < PM_OCTAVE_BUCKETS; i++)
+	{
+		uint32		now = block->now[i];
+		uint32		new = now - block->added[i];
+
+		if (new == 0)
+			continue;
+		top = octave * PM_OCTAVE_BUCKETS + i;
+		pm_account_add_time(account, PM_HOLDS, top, new);
+		block->added[i] = now;
+	}
+	return top;
+}
+
 static void
 add_holds(PmSheet *sheet)
 {
-	PmAccount  *account = &pm_accounts->all[sheet->account];
-	uint64		octaves = sheet->octaves;
+	PmHolds    *holds = holds_of(sheet);
+	int			nblocks = sheet->nblocks;
+	int64		longest = sheet->hold_max;
 	int			top = -1;
 
-	while (octaves != 0)
-	{
-		int			first = pg_rightmost_one_pos64(octaves) * PM_OCTAVE_BUCKETS;
-
-		octaves &= octaves - 1;
-		for (int i = first; i < first + PM_OCTAVE_BUCKETS; i++)
-		{
-			uint32		now = sheet->holds[i];
-			int32		new = (int32) (now - sheet->added_holds[i]);
-
-			if (new == 0)
-				continue;
-			pg_atomic_fetch_add_u64(&account->holds[i], new);
-			sheet->added_holds[i] = now;
-			if (new > 0)
-				top = i;
-		}
-	}
+	/* with nblocks its octaves */
+	pg_read_barrier();
+	for (int i = 0; i < nblocks; i++)
+		top = Max(top, add_block(sheet->account, &holds->blocks[i], holds->octaves[i]));
 
 	/* the session's longest may be of another account, before it came here */
 	if (top >= 0)
-		pm_account_raise(&account->hold_max,
-						 pm_bucket(sheet->hold_max) == top ? sheet->hold_max : pm_bucket_middle(top));
+		pm_account_raise(&pm_accounts->all[sheet->account].hold_max,
+						 pm_bucket(longest) == top ? longest : pm_bucket_middle(top));
 }
 
 /* Adds what is new to the account. Caller holds the sheet's lock. */
@@ -79,27 +107,86 @@ pm_sheet_add(PmSheet *sheet)
 
 	pg_read_barrier();
 	busy = sheet->busy;
-	if (transactions == sheet->added_transactions && busy == sheet->added_busy)
-		return;
-	pm_account_add(sheet->account, PM_TRANSACTIONS, (int32) (transactions - sheet->added_transactions));
-	pm_account_add_busy(sheet->account, busy - sheet->added_busy);
+	if (transactions != sheet->added_transactions)
+		pm_account_add(sheet->account, PM_TRANSACTIONS, (int32) (transactions - sheet->added_transactions));
+	if (busy != sheet->added_busy)
+		pm_account_add_busy(sheet->account, busy - sheet->added_busy);
 	add_holds(sheet);
 	sheet->added_transactions = transactions;
 	sheet->added_busy = busy;
 }
 
-/* The session that owns the sheet has begun. Returns the account that it is in. */
+/* ---- the session's own ---- */
+
+/* Of each octave: its block and 1; 0: none. What octaves says, for the session itself. */
+static uint8 block_of[PM_OCTAVES];
+static uint32 resets_seen = 0;	/* the longest hold is counted from there */
+
+/*
+ * Afterwards all that the blocks have was added, and no reader knows of them, because
+ * who reads them holds the lock: they may be others' octaves from now on.
+ */
+static void
+empty_blocks(PmSheet *sheet)
+{
+	LWLockAcquire(pm_sheet_lock(sheet), LW_EXCLUSIVE);
+	pm_sheet_add(sheet);
+	sheet->nblocks = 0;
+	LWLockRelease(pm_sheet_lock(sheet));
+	memset(block_of, 0, sizeof(block_of));
+}
+
+static void
+take_block(PmSheet *sheet, int octave)
+{
+	if (sheet->nblocks == PM_HOLD_BLOCKS)
+		empty_blocks(sheet);
+	holds_of(sheet)->octaves[sheet->nblocks] = octave;
+	pg_write_barrier();
+	sheet->nblocks++;
+	block_of[octave] = sheet->nblocks;
+}
+
+/*
+ * Writes a transaction down that has held for so many us. The longest hold goes first:
+ * who finds the bucket must find that too; and before that the block, because who
+ * empties the others must find the longest of these.
+ */
+void
+pm_sheet_write(PmSheet *sheet, int64 hold)
+{
+	int			bucket = pm_bucket(hold);
+	int			octave = bucket / PM_OCTAVE_BUCKETS;
+	uint32		resets = pg_atomic_read_u32(&pm_accounts->resets);
+
+	if (unlikely(block_of[octave] == 0))
+		take_block(sheet, octave);
+	if (hold > sheet->hold_max || resets != resets_seen)
+		sheet->hold_max = hold;
+	resets_seen = resets;
+	pg_write_barrier();
+	holds_of(sheet)->blocks[block_of[octave] - 1].now[bucket % PM_OCTAVE_BUCKETS]++;
+	pg_write_barrier();
+	sheet->transactions++;
+}
+
+/*
+ * The session that owns the sheet has begun. Returns the account that it is in. What
+ * the former one has written is in that one's account.
+ */
 int
 pm_sheet_begin(PmSheet *sheet, PmPlace place)
 {
 	int			account;
 
-	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pm_sheet_lock(sheet), LW_EXCLUSIVE);
 	account = pm_account_begin(place);
 	sheet->account = account;
 	sheet->begun_at = pm_monotonic_us();
+	sheet->hold_max = 0;
+	sheet->nblocks = 0;
 	sheet->begun = true;
-	LWLockRelease(&sheet->lock);
+	LWLockRelease(pm_sheet_lock(sheet));
 	return account;
 }
 
@@ -111,15 +198,17 @@ pm_sheet_begin(PmSheet *sheet, PmPlace place)
 void
 pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char *name)
 {
-	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pm_sheet_lock(sheet), LW_EXCLUSIVE);
 	pm_sheet_add(sheet);
 	if (sheet->account != place.account)
 		sheet->account = pm_account_move(sheet->account, place, 0);
 	strlcpy(name, pm_accounts->all[sheet->account].owner.name, NAMEDATALEN);
 	pm_account_end(sheet->account, how, lifetime);
 	sheet->begun = false;
-	LWLockRelease(&sheet->lock);
+	LWLockRelease(pm_sheet_lock(sheet));
 }
+
+/* ---- holds ---- */
 
 /*
  * How long a transaction that claims this start has held the connection until now,

@@ -8,6 +8,12 @@
  * itself when it ends) adds what is new on a sheet to the account that the
  * session is in. What is on a sheet only grows, from session to session, and
  * what was added of it is noted beside it.
+ *
+ * How often it held for how long is counted in blocks, of an octave of the histogram
+ * each, because a session has few different ones between two looks. The session takes
+ * a block when it needs one. When all are taken it adds everything to its account
+ * itself, under the sheet's lock, after which there is nothing in them that anybody
+ * still has to read, and takes the first one again.
  */
 #ifndef PM_SHEET_H
 #define PM_SHEET_H
@@ -19,40 +25,60 @@
 #include "datatype/timestamp.h"
 #include "storage/lwlock.h"
 
+/* A cache line: so much an idle session costs who looks for what is new. */
 typedef struct PmSheet
 {
 	/*
-	 * In the tranche "pool_monitor"; innermost of all. Held for additions,
-	 * never across anything that waits or raises.
-	 */
-	LWLock		lock;
-
-	/*
 	 * Written by the session alone, each in one piece; hold_max first,
 	 * transactions last. Read by everybody: a reader may see a transaction
-	 * half written down, and then finds the other half the next time.
+	 * half written down, and then finds the other half the next time. What
+	 * was added is protected by lock.
 	 */
 	volatile uint32 transactions;
+	uint32		added_transactions;
 	volatile int64 busy;		/* us in transactions that have ended */
+	int64		added_busy;
 	volatile TimestampTz last_end;	/* of a transaction, or of the login */
 	volatile int64 wall_ahead;	/* us, wall less monotonic clock at that time */
 	volatile int64 hold_max;	/* us */
-	volatile uint64 octaves;	/* bit n: there is something in octave n */
-	volatile uint32 holds[PM_BUCKETS];
 
 	/* protected by lock */
-	bool		begun;			/* a session is there; it is in account */
 	int64		begun_at;		/* us, monotonic */
 	int			account;
-	uint32		added_transactions;
-	int64		added_busy;
-	uint32		added_holds[PM_BUCKETS];
+	bool		begun;			/* a session is there; it is in account */
+
+	/* the session's; set back under lock only */
+	volatile uint8 nblocks;		/* of PmHolds that are taken: the first ones */
 } PmSheet;
+
+/* How often, in each bucket of an octave; and what of that was added. */
+typedef struct PmHoldBlock
+{
+	volatile uint32 now[PM_OCTAVE_BUCKETS]; /* the session's */
+	uint32		added[PM_OCTAVE_BUCKETS];	/* protected by lock */
+} PmHoldBlock;
+
+#define PM_HOLD_BLOCKS	7
+
+typedef struct PmHolds
+{
+	volatile uint8 octaves[PM_HOLD_BLOCKS]; /* whose the blocks are: set
+											 * before nblocks says that they
+											 * are taken */
+	PmHoldBlock blocks[PM_HOLD_BLOCKS];
+} PmHolds;
 
 extern PmSheet *pm_sheets;		/* MaxBackends, by slot */
 extern const PmSection pm_sheets_section;
 
+/*
+ * In the tranche "pool_monitor"; innermost of all. Held for additions, never across
+ * anything that waits or raises.
+ */
+extern LWLock *pm_sheet_lock(const PmSheet *sheet);
+
 extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place);
+extern void pm_sheet_write(PmSheet *sheet, int64 hold);
 extern void pm_sheet_add(PmSheet *sheet);
 extern void pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char *name);
 extern int64 pm_hold_until(const PmSheet *sheet, TimestampTz start, TimestampTz now, int64 at);

@@ -8,11 +8,15 @@
 
 #include "base/shmem.h"
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
 #define TRANCHE "pool_monitor"
+
+/* Where they are simulated there is a lock in each, which zeroes do not initialise. */
+StaticAssertDecl(sizeof(pg_atomic_uint64) == sizeof(uint64), "64-bit atomics must be native");
 
 /* A request larger than this, or than this share of the machine, is explained. */
 #define LARGE_REQUEST	((Size) 256 << 20)
@@ -95,7 +99,17 @@ pm_tranche(void)
 	return GetNamedLWLockTranche(TRANCHE)->lock.tranche;
 }
 
-/* Runs in the postmaster, at start and again in each crash restart. */
+/*
+ * Runs in the postmaster, at start and again in each crash restart.
+ *
+ * The memory is zero, and stays untouched here, so that what is not used yet costs
+ * address space alone. The server's segment is a new one each time: mapped anonymously
+ * (with huge pages too), or made by shmget() with IPC_CREAT | IPC_EXCL, or a section
+ * of the paging file on Windows, all of which give zeroes. A crash restart detaches the
+ * former segment and creates another; what a dead postmaster has left is removed,
+ * never taken over (PGSharedMemoryCreate()). Nobody else has had our part of it
+ * before: ShmemAlloc() only goes forward.
+ */
 static void
 start_shared_memory(void)
 {
@@ -107,8 +121,6 @@ start_shared_memory(void)
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	at = (char *) CACHELINEALIGN(ShmemInitStruct("pool_monitor", shared_size(), &found));
-	if (!found)
-		memset(at, 0, shared_size() - PG_CACHE_LINE_SIZE);
 	for (int i = 0; i < nsections; i++)
 	{
 		sections[i]->attach(at);

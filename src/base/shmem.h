@@ -6,6 +6,10 @@
  * there and its locks, all of which are in the tranche "pool_monitor". The list is in
  * pool_monitor.c. Who holds which lock for how long, and why no LWLock is taken inside
  * another: src/README.md.
+ *
+ * The memory is zero at first, and a section's init() writes only what has to be something
+ * else: a page that nobody has touched is not there. Zero is a valid value of an
+ * atomic, not of an LWLock.
  */
 #ifndef PM_SHMEM_H
 #define PM_SHMEM_H

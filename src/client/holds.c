@@ -37,7 +37,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "accounts/account.h"
 #include "base/clock.h"
 #include "client/holds.h"
 #include "client/listen.h"
@@ -61,25 +60,7 @@ static bool chained = false;	/* that one says AND CHAIN, in a block */
 static bool rolls_back = false; /* that one is a ROLLBACK */
 static bool failed_block = false;	/* failed, and not rolled back yet */
 static int64 failed_hold = 0;	/* us, until it failed */
-static uint32 resets_seen = 0;	/* the longest hold is counted from there */
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
-
-/* The longest first: a reader that finds the bucket must find that too. */
-static void
-write_down(int64 hold)
-{
-	int			bucket = pm_bucket(hold);
-	uint32		resets = pg_atomic_read_u32(&pm_accounts->resets);
-
-	if (hold > sheet->hold_max || resets != resets_seen)
-		sheet->hold_max = hold;
-	resets_seen = resets;
-	pg_write_barrier();
-	sheet->holds[bucket]++;
-	sheet->octaves |= UINT64CONST(1) << (bucket / PM_OCTAVE_BUCKETS);
-	pg_write_barrier();
-	sheet->transactions++;
-}
 
 /* The client's use of the session ends for now. */
 static void
@@ -111,7 +92,7 @@ end_failed_block(bool late)
 	failed_block = false;
 	if (!late)
 		failed_hold += busy_until_now(0);
-	write_down(failed_hold);
+	pm_sheet_write(sheet, failed_hold);
 }
 
 /* Did no message of the client begin the transaction under way? */
@@ -153,7 +134,7 @@ pm_hold_end(XactEvent event)
 	}
 	else
 	{
-		write_down(busy_until_now(GetCurrentTransactionStartTimestamp()));
+		pm_sheet_write(sheet, busy_until_now(GetCurrentTransactionStartTimestamp()));
 		in_block = ending && chained && (event == XACT_EVENT_COMMIT || rolls_back);
 	}
 	ending = false;
@@ -232,7 +213,6 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 void
 pm_holds_begin(PmSheet *mine, PmSlot *my_slot)
 {
-	mine->hold_max = 0;			/* the former session's is in its account */
 	sheet = mine;
 	slot = my_slot;
 	note_end(GetCurrentTimestamp(), pm_monotonic_us());
@@ -247,7 +227,7 @@ pm_holds_finish(void)
 	if (failed_block)
 		end_failed_block(false);
 	else if (IsTransactionOrTransactionBlock() && !began_by_itself())
-		write_down(busy_until_now(GetCurrentTransactionStartTimestamp()));
+		pm_sheet_write(sheet, busy_until_now(GetCurrentTransactionStartTimestamp()));
 	sheet = NULL;
 }
 

@@ -1,74 +1,11 @@
 /*
  * history.h
- *		What the pools did, by the minute and by the hour, in shared memory.
+ *		Fills the rings.
  */
 #ifndef PM_HISTORY_H
 #define PM_HISTORY_H
 
-#include "base/identity.h"
-#include "base/shmem.h"
-#include "datatype/timestamp.h"
-#include "storage/lwlock.h"
-
-/* One pool in one stretch of time. Everything is of the time that was seen. */
-typedef struct PmBucket
-{
-	double		connections;	/* us that connections were open, in sum */
-	double		busy;			/* us in transactions, in sum */
-	uint32		seen;			/* ms in which the worker was watching */
-	int32		max_connections;
-	int32		max_busy;
-	uint32		connects;
-	uint32		disconnects;
-	uint32		refused;
-	uint32		retired;
-	uint32		transactions;
-	uint32		overflow;		/* ms */
-	uint32		exhausted;		/* ms */
-	uint32		over;			/* ms */
-} PmBucket;
-
-/* A ring of stretches; the same ones for all series. */
-typedef struct PmRing
-{
-	int			length;
-	int			count;			/* in use */
-	int			head;			/* the current one */
-	int64		resolution;		/* us */
-	TimestampTz *starts;		/* length; they only grow */
-	PmBucket   *buckets;		/* of series s at s * length */
-} PmRing;
-
-#define PM_NUM_RINGS 2			/* minutes, hours */
-
-/* One pool's, or a sum's, line through the rings. */
-typedef struct PmSeries
-{
-	char		name[PM_NAME_LEN];	/* empty: free */
-	int			account;		/* -1: of a pool that is not declared now */
-	/* what these stood at when the last tick ended, if primed */
-	bool		primed;
-	uint32		incarnation;	/* of the account */
-	int64		open_time;
-	int64		busy;
-} PmSeries;
-
-/*
- * Protected by its lock, which is held for one tick's additions, or for copying one
- * series; never across a call that can wait or raise. Written by the worker alone.
- */
-typedef struct PmHistory
-{
-	LWLock		lock;
-	PmRing		rings[PM_NUM_RINGS];
-	int64		last_tick;		/* us, monotonic; 0: none yet */
-	TimestampTz last_wall;		/* the same by the wall clock */
-	int64		rest;			/* us of it that made no whole ms */
-	uint64		generation;		/* of the declarations that series go by */
-	int			nseries;
-	PmSeries   *series;			/* max_pools and the two sums */
-	int		   *series_of_pool; /* by index in the declarations, -1: none */
-} PmHistory;
+#include "history/rings.h"
 
 /* What a tick has seen of a pool that the accounts do not know. */
 typedef struct PmSeen
@@ -79,17 +16,9 @@ typedef struct PmSeen
 	bool		over;			/* connections above budget */
 } PmSeen;
 
-struct PmRules;
 struct PmOpen;
-
-extern PmHistory *pm_history_rings;
-extern const PmSection pm_history_section;
-
-/* For a module of the tests, which lays made-up history in there. No SQL can call it. */
-extern PGDLLEXPORT PmHistory *pm_history_memory(void);
 
 extern void pm_history_tick(const struct PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
 							const PmSeen *server, const struct PmOpen *open, TimestampTz now, int64 at);
-extern int	pm_history_series(const char *name, bool may_replace);
 
 #endif							/* PM_HISTORY_H */

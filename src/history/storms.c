@@ -43,13 +43,13 @@
 #include "accounts/figures.h"
 #include "accounts/roles.h"
 #include "base/clock.h"
-#include "base/guc.h"
 #include "events/events.h"
+#include "history/flow.h"
 #include "history/storms.h"
 #include "pools/schedule.h"
 #include "utils/memutils.h"
 
-#define WINDOW			10		/* s */
+#define WINDOW			PM_FLOW_WINDOW
 #define NORMAL_WINDOWS	360
 #define ROLE_WINDOWS	60		/* as long as a pause for reconnects: what is
 								 * normal by then is known after it */
@@ -60,22 +60,14 @@
 #define OWN_FACTOR		2
 #define BURST_PAUSE		10000	/* ms */
 
-/* Connects of the last seconds. */
-typedef struct Flow
-{
-	uint64		connects;		/* at the last tick */
-	uint32		seconds[WINDOW];	/* connects in each, by second % WINDOW */
-	uint32		sum;			/* of these */
-} Flow;
-
 /* What the worker knows of one account. */
 typedef struct Watch
 {
 	uint32		incarnation;	/* of the account: it may get another owner */
 	PmOwner		owner;			/* of that */
-	Flow		flow;
+	PmFlow		flow;
 	PmNormal	normal;
-	Flow		by_role[PM_MOST_ROLES];
+	PmFlow		by_role[PM_MOST_ROLES];
 	Oid			roles[PM_MOST_ROLES];	/* whose they are */
 	double		limit;			/* more than this is a storm */
 	bool		normal_known;	/* was it, at the last look? */
@@ -92,6 +84,8 @@ typedef struct Watch
 } Watch;
 
 static Watch *watches = NULL;	/* one for each account */
+static int *pool_of = NULL;		/* of each account, see know_pools() */
+static uint64 generation = 0;	/* of the declarations that it goes by */
 static int64 last_second = 0;	/* of the last tick, monotonic */
 
 static uint64
@@ -126,6 +120,18 @@ watch_refusals(int account, Watch *watch, int64 now)
 	}
 }
 
+/* Of each account the pool that it is of, -1: of none. Once for each generation. */
+static void
+know_pools(const PmRules *rules)
+{
+	for (int i = 0; i < pm_num_accounts(); i++)
+		pool_of[i] = -1;
+	/* the first one, where several have none of their own */
+	for (int i = rules->npools - 1; i >= 0; i--)
+		pool_of[rules->accounts[i]] = i;
+	generation = rules->generation;
+}
+
 /*
  * Connections that the account may open at once, -1: that is not known; and how
  * many a second it replaces by itself.
@@ -133,17 +139,14 @@ watch_refusals(int account, Watch *watch, int64 now)
 static int
 room_of(const PmRules *rules, int account, double *own_rate)
 {
-	*own_rate = 0;
-	for (int i = 0; i < rules->npools; i++)
-	{
-		const PmPool *pool = &rules->pools[i];
+	const PmPool *pool;
 
-		if (rules->accounts[i] != account)
-			continue;
-		*own_rate = pm_pool_own_rate(pool, pg_atomic_read_u32(&pm_accounts->all[account].connections));
-		return Max(pool->ceiling, pool->budget);
-	}
-	return -1;
+	*own_rate = 0;
+	if (pool_of[account] < 0)
+		return -1;
+	pool = &rules->pools[pool_of[account]];
+	*own_rate = pm_pool_own_rate(pool, pg_atomic_read_u32(&pm_accounts->all[account].connections));
+	return Max(pool->ceiling, pool->budget);
 }
 
 static double
@@ -173,61 +176,6 @@ learn(PmNormal *normal, double rate, int most_windows)
 	normal->rate += (rate - normal->rate) / normal->windows;
 }
 
-/* Forgets the seconds that have left the window, up to the present one. */
-static void
-slide(Flow *flow, int64 from, int64 to)
-{
-	for (int64 second = Max(from + 1, to - WINDOW + 1); second <= to; second++)
-	{
-		flow->sum -= flow->seconds[second % WINDOW];
-		flow->seconds[second % WINDOW] = 0;
-	}
-}
-
-/*
- * Into the seconds since the last tick, evenly, because nobody knows when in these they
- * came; but for what has left the window by now.
- */
-static void
-spread(Flow *flow, uint64 new, int64 second)
-{
-	int64		seconds = Max(second - last_second, 1);
-
-	for (int64 i = 0; i < Min(seconds, WINDOW); i++)
-	{
-		uint32		share = new * (i + 1) / seconds - new * i / seconds;
-
-		flow->seconds[(second - i) % WINDOW] += share;
-		flow->sum += share;
-	}
-}
-
-/* Returns how many connects are new since the last tick. */
-static uint64
-add_connects(Flow *flow, uint64 connects, int64 second)
-{
-	uint64		new = connects - flow->connects;
-
-	/* who stood still knows too little of when they came */
-	if (second - last_second > Max(WINDOW, 3 * pm_sample_interval / 1000))
-		new = 0;
-	flow->connects = connects;
-	spread(flow, new, second);
-	return new;
-}
-
-/* How many seconds ago the connects in the window began, 1 at least. */
-static int
-span(const Flow *flow, int64 second)
-{
-	for (int back = WINDOW - 1; back > 0; back--)
-	{
-		if (flow->seconds[(second - back) % WINDOW] > 0)
-			return back + 1;
-	}
-	return 1;
-}
-
 /* Is it a storm, and does the role make as much of it as keeps it going? */
 static bool
 role_in_storm(const Watch *watch, int i)
@@ -239,14 +187,14 @@ role_in_storm(const Watch *watch, int i)
 static void
 watch_role(PmRole *role, Watch *watch, int i, int64 second, int64 now)
 {
-	Flow	   *flow = &watch->by_role[i];
+	PmFlow	   *flow = &watch->by_role[i];
 	Oid			oid = pg_atomic_read_u32(&role->oid);
 	uint64		connects = pg_atomic_read_u64(&role->connects);
 	int64		step = Max(second - last_second, 1);
 
 	if (oid != watch->roles[i])
 	{
-		memset(flow, 0, sizeof(Flow));
+		memset(flow, 0, sizeof(PmFlow));
 		flow->connects = connects;
 		watch->roles[i] = oid;
 		role->calm_since = Max(role->calm_since, now);	/* a whole window first */
@@ -254,8 +202,8 @@ watch_role(PmRole *role, Watch *watch, int i, int64 second, int64 now)
 	if (second / WINDOW != last_second / WINDOW && !role_in_storm(watch, i) &&
 		role->watched_since == 0 && now - role->calm_since > (Max(WINDOW, step) + step) * 1000)
 		learn(&role->normal, (double) flow->sum / WINDOW, ROLE_WINDOWS);
-	slide(flow, last_second, second);
-	(void) add_connects(flow, connects, second);
+	pm_flow_slide(flow, last_second, second);
+	(void) pm_flow_add(flow, connects, last_second, second);
 }
 
 static void
@@ -274,8 +222,8 @@ static void
 watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 {
 	int64		second = now / 1000;
-	Flow	   *flow = &watch->flow;
-	uint64		new = add_connects(flow, counter(account, PM_CONNECTS), second);
+	PmFlow	   *flow = &watch->flow;
+	uint64		new = pm_flow_add(flow, counter(account, PM_CONNECTS), last_second, second);
 
 	watch->limit = storm_limit(rules, account, watch);
 	if (new > 0)
@@ -284,7 +232,7 @@ watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 		watch->storm_connects += new;
 	if (!watch->storm && flow->sum >= watch->limit)
 	{
-		int			seconds = span(flow, second);
+		int			seconds = pm_flow_span(flow, second);
 		char		normal[32];
 
 		snprintf(normal, sizeof(normal), "%.3f", watch->normal.rate);
@@ -306,13 +254,37 @@ watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 	}
 }
 
-/* A new owner of the account begins without a past. */
+/*
+ * A new owner of the account begins without a past; but what a new worker finds has
+ * happened before it.
+ */
 static void
-prime(int account, Watch *watch)
+prime(int account, Watch *watch, bool first)
 {
 	memset(watch, 0, sizeof(*watch));
 	watch->owner = pm_accounts->all[account].owner;
 	watch->incarnation = pm_accounts->all[account].incarnation;
+	if (first)
+	{
+		watch->flow.connects = counter(account, PM_CONNECTS);
+		watch->refused = counter(account, PM_REFUSED);
+	}
+}
+
+static void
+watch_account(const PmRules *rules, int account, bool first, int64 second, int64 now)
+{
+	Watch	   *watch = &watches[account];
+
+	if (watch->incarnation != pm_accounts->all[account].incarnation)
+		prime(account, watch, first);
+	/* a window has gone by: what it had was normal, if it was no storm */
+	if (second / WINDOW != last_second / WINDOW && (!watch->storm || ++watch->storm_windows > LEARNING))
+		learn(&watch->normal, (double) watch->flow.sum / WINDOW, NORMAL_WINDOWS);
+	pm_flow_slide(&watch->flow, last_second, second);
+	watch_refusals(account, watch, now);
+	watch_connects(rules, account, watch, now);
+	watch_roles(account, watch, second, now);
 }
 
 /* Called by the worker at each tick. Allocates once. */
@@ -325,32 +297,16 @@ pm_storms_tick(const PmRules *rules)
 
 	if (first)
 	{
+		pool_of = MemoryContextAlloc(TopMemoryContext, sizeof(int) * pm_num_accounts());
 		watches = MemoryContextAllocZero(TopMemoryContext, sizeof(Watch) * pm_num_accounts());
 		last_second = second;
 	}
+	if (first || generation != rules->generation)
+		know_pools(rules);
 	for (int i = 0; i < pm_server_account(); i++)
 	{
-		Watch	   *watch = &watches[i];
-
-		if (!pm_account_ready(i) || i == pm_undeclared_account())
-			continue;
-		if (watch->incarnation != pm_accounts->all[i].incarnation)
-		{
-			prime(i, watch);
-			/* what a new worker finds has happened before it */
-			if (first)
-			{
-				watch->flow.connects = counter(i, PM_CONNECTS);
-				watch->refused = counter(i, PM_REFUSED);
-			}
-		}
-		/* a window has gone by: what it had was normal, if it was no storm */
-		if (second / WINDOW != last_second / WINDOW && (!watch->storm || ++watch->storm_windows > LEARNING))
-			learn(&watch->normal, (double) watch->flow.sum / WINDOW, NORMAL_WINDOWS);
-		slide(&watch->flow, last_second, second);
-		watch_refusals(i, watch, now);
-		watch_connects(rules, i, watch, now);
-		watch_roles(i, watch, second, now);
+		if (pm_account_ready(i) && i != pm_undeclared_account())
+			watch_account(rules, i, first, second, now);
 	}
 	last_second = second;
 }

@@ -59,17 +59,18 @@ pm_account_of(const PmIdentity *who, bool admitted, bool *echo)
 	return pm_place_of(pm_other_account());
 }
 
-static bool
-in_force(int account)
+/* Of each account of a pool: is it in force? */
+static void
+mark_in_force(bool *in_force)
 {
 	const PmRuleSet *set = pm_rules_in_force();
 
+	memset(in_force, false, pm_first_application() * sizeof(bool));
 	for (int i = 0; i < set->npools; i++)
 	{
-		if (set->accounts[i] == account)
-			return true;
+		if (set->accounts[i] < pm_first_application())
+			in_force[set->accounts[i]] = true;
 	}
-	return false;
 }
 
 /*
@@ -80,6 +81,7 @@ static void
 close_dropped(int64 now_ms)
 {
 	static uint64 generation = 0;	/* all is well with these declarations */
+	static bool in_force[2 * PM_MOST_POOLS];
 	int			nfree = 0;
 	int			oldest = -1;
 
@@ -88,6 +90,7 @@ close_dropped(int64 now_ms)
 		!OidIsValid(pm_declarations->load_database))
 		return;
 
+	mark_in_force(in_force);
 	for (int i = 0; i < pm_first_application(); i++)
 	{
 		PmAccount  *account = &pm_accounts->all[i];
@@ -97,7 +100,7 @@ close_dropped(int64 now_ms)
 			nfree++;			/* or will be */
 			continue;
 		}
-		if (in_force(i))
+		if (in_force[i])
 			account->dropped_at = 0;
 		else if (account->dropped_at == 0)
 			account->dropped_at = now_ms;
@@ -122,8 +125,10 @@ place_pools(void)
 		if (set->accounts[i] != pm_other_account())
 			continue;
 		set->accounts[i] = pm_account_for_pool(set->pools[i].name);
-		if (set->accounts[i] != pm_other_account())
-			pg_atomic_fetch_add_u64(&pm_declarations->generation, 1);
+		if (set->accounts[i] == pm_other_account())
+			return;				/* no place is free: the others find none
+								 * either */
+		pg_atomic_fetch_add_u64(&pm_declarations->generation, 1);
 	}
 }
 

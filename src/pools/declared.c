@@ -5,7 +5,6 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
-#include "accounts/places.h"
 #include "base/guc.h"
 #include "base/wake.h"
 #include "miscadmin.h"
@@ -117,82 +116,6 @@ pm_states_copy(const PmRules *rules, PmPoolState *states)
 		memcpy(states, pm_declarations->states, rules->npools * sizeof(PmPoolState));
 	LWLockRelease(&pm_accounts->lock.lock);
 	return current;
-}
-
-static int
-find_pool(const PmRuleSet *set, const char *name)
-{
-	for (int i = 0; i < set->npools; i++)
-	{
-		if (strcmp(set->pools[i].name, name) == 0)
-			return i;
-	}
-	return -1;
-}
-
-/*
- * Puts the declarations in force: all is written into the set that is not, and
- * then they change places. Those that go on keep their accounts before new ones
- * get theirs. Caller holds lock.
- */
-static void
-replace_pools(const PmPool *pools, int npools)
-{
-	const PmRuleSet *former = pm_rules_in_force();
-	PmRuleSet  *set = &pm_declarations->rule_sets[1 - (former - pm_declarations->rule_sets)];
-	PmPoolState *states = pm_declarations->states;
-
-	/* the former states, aside: states is about to be overwritten */
-	memcpy(states + pm_max_pools, states, former->npools * sizeof(PmPoolState));
-	for (int i = 0; i < npools; i++)
-	{
-		int			old = find_pool(former, pools[i].name);
-
-		if (old >= 0)
-			states[i] = states[pm_max_pools + old];
-		else
-			memset(&states[i], 0, sizeof(PmPoolState));
-		set->accounts[i] = pm_account_for_pool(pools[i].name);
-	}
-	if (npools > 0)
-		memcpy(set->pools, pools, npools * sizeof(PmPool));
-	set->npools = npools;
-	pg_write_barrier();
-	pg_atomic_fetch_add_u32(&pm_declarations->rules_version, 1);
-	pg_atomic_fetch_add_u64(&pm_declarations->generation, 1);
-}
-
-/*
- * Puts npools <= max_pools declarations in force, as the outcome of the load with
- * this ticket; does nothing when a later one was faster (a load outlives a
- * worker that ends, and may meet the next worker's). True when that changed
- * anything. A pool that had a state, by name, keeps it. Pools must be zeroed
- * where unset, because they are compared as memory. In the process that has read
- * them, from the table given. Takes lock.
- */
-bool
-pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table)
-{
-	bool		changed = false;
-
-	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
-	if (ticket >= pm_declarations->load_done)
-	{
-		const PmRuleSet *set = pm_rules_in_force();
-
-		changed = npools != set->npools ||
-			(npools > 0 && memcmp(pools, set->pools, npools * sizeof(PmPool)) != 0);
-		if (changed)
-			replace_pools(pools, npools);
-		pm_declarations->load_done = ticket;
-		pm_declarations->load_result = PM_LOAD_OK;
-		pm_declarations->load_message[0] = '\0';
-		pm_declarations->load_declared = declared;
-		pm_declarations->load_database = MyDatabaseId;
-		pm_declarations->load_table = table;
-	}
-	LWLockRelease(&pm_accounts->lock.lock);
-	return changed;
 }
 
 /* Where the last good load read: what happens there concerns us. Takes lock. */

@@ -56,7 +56,7 @@ typedef struct PmDeclarations
 	Oid			load_table;		/* and which table */
 	char		load_message[PM_LOAD_MESSAGE_LEN];	/* when it failed */
 	PmRuleSet	rule_sets[2];
-	PmPoolState *states;		/* and as many again, for replace_pools() */
+	PmPoolState *states;		/* and as many again, for publish.c */
 } PmDeclarations;
 
 extern PmDeclarations *pm_declarations;
@@ -86,7 +86,6 @@ typedef struct PmRules
 
 extern const PmRules *pm_rules_current(void);
 extern bool pm_states_copy(const PmRules *rules, PmPoolState *states);
-extern bool pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table);
 
 /*
  * Are the declarations in force at least those that were committed when this

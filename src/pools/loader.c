@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "pools/declared.h"
 #include "pools/loader.h"
+#include "pools/publish.h"
 #include "pools/rows.h"
 #include "pools/rules.h"
 #include "pools/table.h"

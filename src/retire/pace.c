@@ -21,25 +21,16 @@ attach_retirement(void *memory)
 	pm_retirement = memory;
 }
 
-/* Whose the places are changes, but never where they are: who reads meets no NULL. */
-static void
-init_retirement(void)
-{
-	for (int i = 0; i < pm_num_accounts(); i++)
-	{
-		for (int j = 0; j < PM_MOST_ROLES; j++)
-			pm_retirement->paces[i].judged[j].role = pm_role_place(i, j);
-	}
-}
-
 const PmSection pm_retirement_section = {
 	.name = "retirement",
 	.size = retirement_size,
 	.attach = attach_retirement,
-	.init = init_retirement,
 };
 
-/* The pace of an earlier owner of the account is forgotten. */
+/*
+ * The pace of an earlier owner of the account is forgotten. An account that somebody has
+ * owned has another incarnation than 0, so who finds the right one meets no NULL for a role.
+ */
 PmPace *
 pm_pace_of(int account)
 {
@@ -50,7 +41,10 @@ pm_pace_of(int account)
 		return pace;
 	pace->last_retired = pace->gap = pace->scheduled = pace->by_hand = 0;
 	for (int i = 0; i < PM_MOST_ROLES; i++)
+	{
+		pace->judged[i].role = pm_role_place(account, i);
 		memset(&pace->judged[i].paused_until, 0, sizeof(PmJudged) - offsetof(PmJudged, paused_until));
+	}
 	pg_write_barrier();
 	pace->incarnation = pm_account_incarnation(account);
 	return pace;

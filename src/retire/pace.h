@@ -13,7 +13,7 @@
 /* How a login role's clients answer the retirements of its sessions: pauses.c. */
 typedef struct PmJudged
 {
-	PmRole	   *role;			/* whose; set once */
+	PmRole	   *role;			/* whose; where it is never changes */
 
 	int64		paused_until;	/* 0: not paused */
 	bool		storm;			/* in one of its own */

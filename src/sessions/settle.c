@@ -90,10 +90,10 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 		return account;
 	}
 
-	LWLockAcquire(&sheet->lock, LW_EXCLUSIVE);
+	LWLockAcquire(pm_sheet_lock(sheet), LW_EXCLUSIVE);
 	if (!sheet->begun || !pm_slot_is(session))
 	{
-		LWLockRelease(&sheet->lock);
+		LWLockRelease(pm_sheet_lock(sheet));
 		return -1;
 	}
 	pm_sheet_add(sheet);
@@ -104,7 +104,7 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 		account = sheet->account;
 	if (sheet->account != account)
 		sheet->account = account = pm_account_move(sheet->account, place, us);
-	LWLockRelease(&sheet->lock);
+	LWLockRelease(pm_sheet_lock(sheet));
 	pm_open_note(open, account, us);
 	return account;
 }

@@ -39,16 +39,6 @@ static void
 init_slots(void)
 {
 	LWLockInitialize(&pm_slots->ask_lock.lock, pm_tranche());
-	pg_atomic_init_u64(&pm_slots->ticket, 0);
-	for (int i = 0; i < MaxBackends; i++)
-	{
-		PmSlot	   *slot = &pm_slots->all[i];
-
-		pg_atomic_init_u32(&slot->pid, 0);
-		pg_atomic_init_u32(&slot->listening, 0);
-		pg_atomic_init_u32(&slot->role, InvalidOid);
-		pg_atomic_init_u64(&slot->request, 0);
-	}
 }
 
 const PmSection pm_slots_section = {

@@ -154,17 +154,6 @@ put_applications(PmWriter *writer)
 	}
 }
 
-static bool
-is_one_of(int account, const int *pools, int npools)
-{
-	for (int i = 0; i < npools; i++)
-	{
-		if (pools[i] == account)
-			return true;
-	}
-	return false;
-}
-
 /*
  * First those of the pools in force, in matching order, last those that never had a
  * session: where there is less room when they are read, the first ones find a place.
@@ -173,6 +162,7 @@ void
 pm_put_accounts(PmWriter *writer)
 {
 	static int	pools[PM_MOST_POOLS];
+	static bool was_put[2 * PM_MOST_POOLS];
 	int			npools;
 	const PmRuleSet *set;
 
@@ -184,14 +174,17 @@ pm_put_accounts(PmWriter *writer)
 	if (writer->lock)
 		LWLockRelease(&pm_accounts->lock.lock);
 
+	memset(was_put, false, sizeof(was_put));
 	for (int i = 0; i < npools; i++)
 	{
-		if (pools[i] < pm_first_application())
-			put_account(writer, pools[i]);
+		if (pools[i] >= pm_first_application())
+			continue;
+		put_account(writer, pools[i]);
+		was_put[pools[i]] = true;
 	}
 	for (int i = 0; i < pm_first_application(); i++)
 	{
-		if (!is_one_of(i, pools, npools))
+		if (!was_put[i])
 			put_account(writer, i);
 	}
 	put_applications(writer);

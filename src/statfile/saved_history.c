@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "base/identity.h"
-#include "history/history.h"
+#include "history/rings.h"
 #include "statfile/saved_history.h"
 
 typedef struct RingRow
@@ -200,7 +200,7 @@ read_buckets(const PmRows *rows, bool dry)
 	if (ring == NULL || !reading.named || dry)
 		return true;
 	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
-	s = pm_history_series(reading.name, false);
+	s = pm_history_series(reading.name);
 	for (int n = 0; s >= 0 && n < reading.count && ok; n++)
 		ok = pm_read_row(rows, rows->n - reading.count + n, &ring->buckets[(Size) s * ring->length + n]);
 	LWLockRelease(&pm_history_rings->lock);

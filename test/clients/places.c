@@ -237,8 +237,11 @@ lifetimes(void)
 
 	for (int i = pm_first_application(); i <= pm_other_account(); i++)
 	{
+		uint64		counts[PM_BUCKETS];
+
+		pm_account_read_times(i, PM_LIFETIMES, counts);
 		for (int bucket = 0; bucket < PM_BUCKETS; bucket++)
-			sum += pg_atomic_read_u64(&pm_accounts->all[i].lifetimes[bucket]);
+			sum += counts[bucket];
 	}
 	return sum;
 }
@@ -269,7 +272,7 @@ check_index(void)
 		{
 			int			place = (int) pg_atomic_read_u32(&pm_accounts->lines[i].ways[way]) - 1;
 
-			wrong += place >= 0 && (!pm_account_ready(place) || pm_accounts->keys[place].way != way);
+			wrong += place >= 0 && (!pm_account_ready(place) || pm_accounts->keys[place].way != way + 1);
 		}
 	}
 	wrong += pg_atomic_read_u32(&pm_accounts->entering) != 0;

@@ -1,0 +1,150 @@
+/*
+ * publish.c
+ *		Puts declarations in force.
+ *
+ * All sessions' logins read the set that is in force, and the worker waits for the lock
+ * under which another one takes its place. So what can be found out without the lock is:
+ * whether anything has changed, and which pool was which before. That holds if the set is
+ * still in force when the lock is taken; if not, it is found out once more.
+ */
+#include "postgres.h"
+
+#include "accounts/account.h"
+#include "accounts/places.h"
+#include "base/guc.h"
+#include "base/nameindex.h"
+#include "miscadmin.h"
+#include "pools/declared.h"
+#include "pools/publish.h"
+
+/* The declarations that come, compared with those in force. */
+typedef struct Successor
+{
+	const PmPool *pools;
+	int			npools;
+	PmNameIndex index;			/* of these */
+	uint32		version;		/* of the declarations that they were compared
+								 * with */
+	bool		changed;
+	int		   *former;			/* of each: its index in those; -1: it is new */
+} Successor;
+
+/* Once for all comparisons. Allocates in the current memory context. */
+static void
+prepare(Successor *next, const PmPool *pools, int npools)
+{
+	next->pools = pools;
+	next->npools = npools;
+	next->former = palloc(sizeof(int) * (npools + 1));
+	pm_name_index_init(&next->index, npools);
+	for (int i = 0; i < npools; i++)
+		pm_name_index_add(&next->index, pools[i].name, i);
+}
+
+/*
+ * Without the lock what is read may be written meanwhile: then version says so, and
+ * nothing of it is used. A name there always ends within its field.
+ */
+static void
+compare(Successor *next)
+{
+	const PmRuleSet *set;
+	int			npools;
+
+	next->version = pg_atomic_read_u32(&pm_declarations->rules_version);
+	pg_read_barrier();
+	set = &pm_declarations->rule_sets[next->version % 2];
+	npools = Min(set->npools, pm_max_pools);
+	next->changed = next->npools != npools ||
+		(npools > 0 && memcmp(next->pools, set->pools, npools * sizeof(PmPool)) != 0);
+	for (int i = 0; i < next->npools; i++)
+		next->former[i] = -1;
+	for (int i = 0; i < npools && next->changed; i++)
+	{
+		int			pool = pm_name_index_find(&next->index, set->pools[i].name);
+
+		if (pool >= 0)
+			next->former[pool] = i;
+	}
+	pg_read_barrier();
+}
+
+static void
+compare_again(Successor *next)
+{
+	if (next->version != pg_atomic_read_u32(&pm_declarations->rules_version))
+		compare(next);
+}
+
+/* The account of a pool that goes on stays its own. Caller holds lock. */
+static int
+account_of(const Successor *next, int i, const PmRuleSet *former)
+{
+	int			account = next->former[i] >= 0 ? former->accounts[next->former[i]] : -1;
+
+	return account >= 0 && account != pm_other_account() ? account : pm_account_for_pool(next->pools[i].name);
+}
+
+/*
+ * Puts the declarations in force: all is written into the set that is not, and
+ * then they change places. Those that go on keep their accounts, which are open, so new
+ * ones get others. Caller holds lock.
+ */
+static void
+replace_pools(const Successor *next)
+{
+	const PmRuleSet *former = pm_rules_in_force();
+	PmRuleSet  *set = &pm_declarations->rule_sets[1 - (former - pm_declarations->rule_sets)];
+	PmPoolState *states = pm_declarations->states;
+
+	/* the former states, aside: states is about to be overwritten */
+	memcpy(states + pm_max_pools, states, former->npools * sizeof(PmPoolState));
+	for (int i = 0; i < next->npools; i++)
+	{
+		if (next->former[i] >= 0)
+			states[i] = states[pm_max_pools + next->former[i]];
+		else
+			memset(&states[i], 0, sizeof(PmPoolState));
+		set->accounts[i] = account_of(next, i, former);
+	}
+	if (next->npools > 0)
+		memcpy(set->pools, next->pools, next->npools * sizeof(PmPool));
+	set->npools = next->npools;
+	pg_write_barrier();
+	pg_atomic_fetch_add_u32(&pm_declarations->rules_version, 1);
+	pg_atomic_fetch_add_u64(&pm_declarations->generation, 1);
+}
+
+/*
+ * Puts npools <= max_pools declarations in force, as the outcome of the load with
+ * this ticket; does nothing when a later one was faster (a load outlives a
+ * worker that ends, and may meet the next worker's). True when that changed
+ * anything. A pool that had a state, by name, keeps it. Pools must be zeroed
+ * where unset, because they are compared as memory. In the process that has read
+ * them, from the table given. Allocates in the current memory context; takes lock.
+ */
+bool
+pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, Oid table)
+{
+	Successor	next;
+	bool		changed = false;
+
+	prepare(&next, pools, npools);
+	compare(&next);
+	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
+	if (ticket >= pm_declarations->load_done)
+	{
+		compare_again(&next);
+		changed = next.changed;
+		if (changed)
+			replace_pools(&next);
+		pm_declarations->load_done = ticket;
+		pm_declarations->load_result = PM_LOAD_OK;
+		pm_declarations->load_message[0] = '\0';
+		pm_declarations->load_declared = declared;
+		pm_declarations->load_database = MyDatabaseId;
+		pm_declarations->load_table = table;
+	}
+	LWLockRelease(&pm_accounts->lock.lock);
+	return changed;
+}
