@@ -128,21 +128,23 @@ pm_applications(PG_FUNCTION_ARGS)
 	Application *application;
 	PmTally		tally;
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	InitMaterializedSRF(fcinfo, 0);
 	pm_tally_begin(&tally);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
-		PmClass    *class = pm_tally_class(&tally, &session);
-		PmFlags		flags = pm_tally_flags(&tally, class, &session);
+		PmClass    *class = pm_tally_class(&tally, session);
+		PmFlags		flags = pm_tally_flags(&tally, session);
 
 		if (class->extra == NULL)
+		{
 			class->extra = find_application(applications, &tally, class);
+			count_host(hosts, class->extra, &class->key.client_addr);
+		}
 		application = class->extra;
-		pm_count(&tally, &application->counts, &session, &flags);
-		count_host(hosts, application, &session.client_addr);
+		pm_count(&tally, &application->counts, session, &flags);
 	}
 
 	hash_seq_init(&all, applications);

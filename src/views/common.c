@@ -15,10 +15,10 @@
 void
 pm_put_counts(PmRow *row, const PmCounts *counts)
 {
-	pm_put_int(row, counts->active);
-	pm_put_int(row, counts->idle);
-	pm_put_int(row, counts->idle_in_transaction);
-	pm_put_int(row, counts->idle_in_transaction_aborted);
+	pm_put_int(row, counts->in_state[PM_STATE_ACTIVE]);
+	pm_put_int(row, counts->in_state[PM_STATE_IDLE]);
+	pm_put_int(row, counts->in_state[PM_STATE_IDLE_IN_TRANSACTION]);
+	pm_put_int(row, counts->in_state[PM_STATE_IDLE_IN_TRANSACTION_ABORTED]);
 	pm_put_int(row, pm_busy(counts));
 }
 
@@ -27,7 +27,7 @@ void
 pm_put_longest(PmRow *row, const PmCounts *counts)
 {
 	pm_put_age(row, counts->connections > 0 ? counts->oldest : -1);
-	pm_put_age(row, counts->idle > 0 ? counts->longest_idle : -1);
+	pm_put_age(row, counts->in_state[PM_STATE_IDLE] > 0 ? counts->longest_idle : -1);
 }
 
 void

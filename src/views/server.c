@@ -21,15 +21,15 @@ static void
 count_server(int *connections, int *undeclared, PmTally *tally)
 {
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	*connections = *undeclared = 0;
 	pm_tally_begin(tally);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
 		(*connections)++;
-		*undeclared += pm_tally_class(tally, &session)->pool < 0;
+		*undeclared += session->class->pool < 0;
 	}
 }
 

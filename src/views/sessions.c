@@ -19,11 +19,11 @@
 static void
 put_details(PmRow *row, const PmTally *tally, PmClass *class, const PmSession *session)
 {
-	PmFlags		flags = pm_tally_flags(tally, class, session);
+	PmFlags		flags = pm_tally_flags(tally, session);
 	PmAges		ages = pm_tally_ages(tally, session);
 	PmReason	keep = pm_keep_reason(tally, class, session, &flags, true);
 
-	pm_put_addr(row, &session->client_addr);
+	pm_put_addr(row, &class->key.client_addr);
 	pm_put_text(row, pm_state_name(session->state));
 	pm_put_age(row, ages.age);
 	pm_put_age(row, ages.idle);
@@ -75,28 +75,28 @@ pm_sessions(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PmTally		tally;
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	InitMaterializedSRF(fcinfo, 0);
 	pm_tally_begin(&tally);
 	pm_shares_count(&tally);
 	pm_verdicts_begin(-1);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
-		PmClass    *class = pm_tally_class(&tally, &session);
+		PmClass    *class = pm_tally_class(&tally, session);
 		ClassNames *names = class_names(class);
 		int			pool = pm_visible_pool(&tally, class, names->visible);
 		PmRow		row = {0};
 
-		pm_put_int(&row, session.pid);
-		pm_put_time(&row, names->visible ? session.backend_start : 0);
+		pm_put_int(&row, session->pid);
+		pm_put_time(&row, names->visible ? session->backend_start : 0);
 		pm_put_text(&row, pool < 0 ? NULL : tally.rules->pools[pool].name);
-		pm_put_text(&row, session.application_name);
+		pm_put_text(&row, class->application_name);
 		pm_put_name(&row, names->datname);
 		pm_put_name(&row, names->usename);
 		if (names->visible)
-			put_details(&row, &tally, class, &session);
+			put_details(&row, &tally, class, session);
 		else
 			put_no_details(&row);
 		pm_put_row(result, &row);
