@@ -77,7 +77,7 @@ pm_budgets(PG_FUNCTION_ARGS)
 
 	pm_require_preload();
 	pm_warn_if_never_loaded();
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	do
 	{
 		pm_tally_begin(&tally);

@@ -52,7 +52,7 @@ pm_server(PG_FUNCTION_ARGS)
 	PmRow		row = {0};
 
 	pm_require_preload();
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	count_server(&connections, &undeclared, &tally);
 	in_use = pm_slots_in_use(&authenticating);
 	declared = pm_declared(tally.rules->pools, tally.rules->npools);
