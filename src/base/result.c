@@ -48,7 +48,7 @@ static void
 put_interval(PmRow *row, int32 days, TimeOffset time)
 {
 	Interval   *interval = row->nintervals < PM_ROW_INTERVALS ? &row->intervals[row->nintervals++] :
-		MemoryContextAlloc(pm_row_context(), sizeof(Interval));
+	MemoryContextAlloc(pm_row_context(), sizeof(Interval));
 
 	interval->month = 0;
 	interval->day = days;

@@ -50,7 +50,7 @@ typedef struct Cache
 	int64		begun_at;		/* us, monotonic */
 } Cache;
 
-static Cache cache = {0};
+static Cache cache;
 
 /* An error on the way leaves it empty. */
 static void
@@ -96,7 +96,11 @@ make_room(int index)
 		pfree(cache.memory);
 	}
 	for (int i = cache.room; i < room; i++)
-		sessions[i] = (PmSession) {.change_count = PM_UNREAD,.index = i};
+	{
+		memset(&sessions[i], 0, sizeof(PmSession));
+		sessions[i].change_count = PM_UNREAD;
+		sessions[i].index = i;
+	}
 	cache.memory = memory;
 	cache.sessions = sessions;
 	cache.room = room;

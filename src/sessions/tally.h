@@ -93,9 +93,9 @@ pm_tally_class(const PmTally *tally, const PmSession *session)
 static inline PmFlags
 pm_tally_flags(const PmTally *tally, const PmSession *session)
 {
-	if (likely(tally->now <= session->calm_until))
-		return (PmFlags) {0};
-	return pm_flags_now(tally, session);
+	PmFlags		none = {0};
+
+	return likely(tally->now <= session->calm_until) ? none : pm_flags_now(tally, session);
 }
 
 /* Does the wall clock say that it is older, or has been idle for longer, than all so far? */
