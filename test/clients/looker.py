@@ -6,7 +6,8 @@ In each of STEPS, some sessions begin, end, change their name or their state, or
 declarations change. Then two sessions that look all the time, a superuser and the
 role "plain", are to see the same as sessions of their roles that have just begun and
 never looked before: one asks before and one after, and when these two agree, nothing
-has changed in between. Ages are left out: what follows from them is not.
+has changed in between. And they are to see what pg_stat_activity has. Ages are left
+out: what follows from them is not.
 
 Needs the roles app_1 and app_2, which may set track_activities, and plain, the database
 db_1, and a server that listens on 127.0.0.1. Prints name=number pairs:
@@ -46,6 +47,11 @@ BUDGETS = (
     " over_budget, stale, idle_over_limit, leak_suspects, oldest IS NULL, longest_idle IS NULL"
     " FROM pool_monitor.budgets"
 )
+ACTIVITY = (
+    "SELECT pid, backend_start::text, application_name, datname, usename, client_addr, nullif(state, 'disabled')"
+    " FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> 'looker'"
+)
+FROM_SESSIONS = (0, 1, 3, 4, 5, 6, 7)  # in a row of SESSIONS, what ACTIVITY has
 QUERIES = {"postgres": (SESSIONS, APPLICATIONS, BUDGETS), "plain": (SESSIONS, APPLICATIONS)}
 
 # the longest a name can be, the same but for its end, the same in their first words
@@ -106,6 +112,21 @@ def end(sessions, admin):
     conn.close()
 
 
+def replace(sessions, admin):
+    """By one of the same names from elsewhere, which may get the place of the one before."""
+    conn = sessions.pop(random.randrange(len(sessions)))
+    pid, was = conn.info.backend_pid, conn.info.dsn_parameters
+    run(conn, "RESET application_name")
+    conn.close()
+    with admin.cursor() as cur:
+        gone = False
+        while not gone:
+            cur.execute("SELECT NOT EXISTS (SELECT FROM pg_stat_get_activity(%s))", (pid,))
+            gone = cur.fetchone()[0]
+    host = HOSTS[was["host"] != HOSTS[1]]
+    sessions.append(connect(was["user"], was["application_name"], was["dbname"], host))
+
+
 def sleep(conn):
     run(conn, "SELECT pg_sleep(0.3)")
 
@@ -154,6 +175,8 @@ def something_happens(sessions, admin):
         rename(admin)
     elif what < 0.47:
         time.sleep(0.7)
+    elif what < 0.55:
+        replace(sessions, admin)
     else:
         change(random.choice(sessions))
 
@@ -168,12 +191,18 @@ def rows(conn, query):
 
 
 def look(conn, user):
-    return [rows(conn, query) for query in QUERIES[user]]
+    seen = [rows(conn, query) for query in QUERIES[user]]
+    if user == "postgres":
+        seen.append(sorted((tuple(row[i] for i in FROM_SESSIONS) for row in seen[0]), key=repr))
+    return seen
 
 
 def first_look(user):
+    """And what the server itself says, in place of what the look has of that."""
     conn = connect(user, LOOKER)
     seen = look(conn, user)
+    if user == "postgres":
+        seen[-1] = rows(conn, ACTIVITY)
     conn.close()
     return seen
 
