@@ -142,8 +142,8 @@ try_to_read(const volatile PgBackendStatus *entry, const PmSession *last, PmSess
  * Brings up to date what is known of the entry. Only a whole reading is kept: an
  * error leaves what was known, of the change count that it has, or as unread.
  */
-static void
-read_entry(const volatile PgBackendStatus *entry, PmSession *session)
+void
+pm_scan_read(const volatile PgBackendStatus *entry, PmSession *session)
 {
 	PmSession	now = {.index = session->index};
 	Names		names;
@@ -174,34 +174,9 @@ pm_scan_begin(PmScan *scan)
 	scan->room = 0;
 }
 
-/*
- * The next client session, NULL after the last; valid until the one after it is
- * asked for. Of an entry that is free one cache line is touched, and of one that has
- * not changed since this process saw it last, that and one of our own. The caller may
- * hold no lock that a status writer could need; there is none, but
- * CHECK_FOR_INTERRUPTS runs in here.
- */
-const PmSession *
-pm_scan_next(PmScan *scan)
+/* This entry is beyond the room that the scan knows of. */
+void
+pm_scan_more(PmScan *scan, int index)
 {
-	for (int index = scan->next; index < MaxBackends; index++)
-	{
-		const volatile PgBackendStatus *entry = &scan->first[index];
-		PmSession  *session;
-
-		if (entry->st_procpid <= 0)
-			continue;
-		if (index >= scan->room)
-			scan->sessions = pm_cache_sessions(index, &scan->room);
-		session = &scan->sessions[index];
-		if (session->change_count != entry->st_changecount)
-			read_entry(entry, session);
-		if (session->pid != 0)
-		{
-			scan->next = index + 1;
-			return session;
-		}
-	}
-	scan->next = MaxBackends;
-	return NULL;
+	scan->sessions = pm_cache_sessions(index, &scan->room);
 }

@@ -7,6 +7,7 @@
 
 #include "base/identity.h"
 #include "libpq/pqcomm.h"
+#include "miscadmin.h"
 #include "sessions/session.h"
 #include "utils/backend_status.h"
 
@@ -21,6 +22,36 @@ typedef struct PmScan
 
 extern void pm_copy_address(PmAddr *to, const volatile SockAddr *from);
 extern void pm_scan_begin(PmScan *scan);
-extern const PmSession *pm_scan_next(PmScan *scan);
+extern void pm_scan_more(PmScan *scan, int index);
+extern void pm_scan_read(const volatile PgBackendStatus *entry, PmSession *session);
+
+/*
+ * The next client session, NULL after the last; valid until the one after it is
+ * asked for. Of an entry that is free one cache line is touched, and of one that has
+ * not changed since this process saw it last, that and one of our own. The caller may
+ * hold no lock that a status writer could need; there is none, but
+ * CHECK_FOR_INTERRUPTS runs in here.
+ */
+static inline const PmSession *
+pm_scan_next(PmScan *scan)
+{
+	while (scan->next < MaxBackends)
+	{
+		int			index = scan->next++;
+		const volatile PgBackendStatus *entry = &scan->first[index];
+		PmSession  *session;
+
+		if (entry->st_procpid <= 0)
+			continue;
+		if (unlikely(index >= scan->room))
+			pm_scan_more(scan, index);
+		session = &scan->sessions[index];
+		if (session->change_count != entry->st_changecount)
+			pm_scan_read(entry, session);
+		if (likely(session->pid != 0))
+			return session;
+	}
+	return NULL;
+}
 
 #endif							/* PM_SCAN_H */

@@ -131,6 +131,14 @@ pm_flags_now(const PmTally *tally, const PmSession *session)
 	return flags;
 }
 
+void
+pm_count_flags(PmCounts *counts, const PmFlags *flags)
+{
+	counts->stale += flags->stale;
+	counts->idle_over_limit += flags->idle_over_limit;
+	counts->leak_suspects += flags->leak_suspect;
+}
+
 /* Who has none of the longest ages by the wall clock has none at all: pm_count(). */
 void
 pm_note_ages(const PmTally *tally, PmCounts *counts, const PmSession *session)

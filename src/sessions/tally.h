@@ -65,6 +65,7 @@ extern int64 pm_least_age(const PmPool *pool);
 extern PmAges pm_tally_ages(const PmTally *tally, const PmSession *session);
 
 extern const char *pm_state_name(PmSessionState state);
+extern void pm_count_flags(PmCounts *counts, const PmFlags *flags);
 extern void pm_note_ages(const PmTally *tally, PmCounts *counts, const PmSession *session);
 extern void pm_counts_add(PmCounts *to, const PmCounts *counts);
 
@@ -111,9 +112,8 @@ pm_count(const PmTally *tally, PmCounts *counts, const PmSession *session, const
 {
 	counts->connections++;
 	counts->in_state[session->state]++;
-	counts->stale += flags->stale;
-	counts->idle_over_limit += flags->idle_over_limit;
-	counts->leak_suspects += flags->leak_suspect;
+	if (unlikely(tally->now > session->calm_until))
+		pm_count_flags(counts, flags);
 	if (unlikely(pm_is_longest(tally, counts, session)))
 		pm_note_ages(tally, counts, session);
 }
