@@ -12,7 +12,7 @@
  * What a class says is right as long as the declarations are the same: when they
  * have changed, all is forgotten. So it is when there are more classes than sessions
  * can account for (names are the clients' to choose), and when nobody has looked for
- * long, lest a count come around to the same number.
+ * two minutes, lest a count come around to the same number.
  *
  * A session's names of login are looked up in its slot when its entry is read for the
  * first time. The slot is claimed before that can be, and stays that session's as long
@@ -27,11 +27,8 @@
 #include "sessions/cache.h"
 #include "utils/memutils.h"
 
-/*
- * us; a count comes around after 2^31 changes, more than a session can make in
- * that time
- */
-#define KEPT_FOR INT64CONST(3600000000)
+/* us; a count comes around after 2^31 changes, and no process makes 15 in a us */
+#define KEPT_FOR INT64CONST(120000000)
 
 /* Of these most are the classes of sessions that are no more. */
 #define MOST_CLASSES (1024 + 2 * MaxBackends)
@@ -49,6 +46,8 @@ typedef struct Cache
 	uint64		pass;
 	int64		begun_at;		/* us, monotonic */
 } Cache;
+
+StaticAssertDecl(sizeof(PmSession) == 64, "a session is on one cache line");
 
 static Cache cache;
 

@@ -87,7 +87,9 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 	if (sheet->begun && sheet->account == account &&
 		sheet->transactions == sheet->added_transactions && sheet->busy == sheet->added_busy)
 	{
-		pm_open_note(open, account, open_for(sheet, session, tally));
+		us = open_for(sheet, session, tally);
+		if (us != 0)
+			pm_open_note(open, account, us);
 		return account;
 	}
 
