@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include "base/compat.h"
 #include "base/result.h"
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
