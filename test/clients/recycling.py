@@ -1,9 +1,9 @@
 """An application that goes on while its stale sessions are retired.
 
-usage: recycling.py DSN POOL_RECYCLE SECONDS PRE_PING
+usage: recycling.py DSN POOL_RECYCLE RETIRED PRE_PING
 
 A QueuePool of five connections, all opened at once, then now and then one
-checkout with a statement. Prints "errors=N statements=N invalidated=N
+checkout with a statement, until so many of its sessions were retired. Prints "errors=N statements=N invalidated=N
 connected=N": errors that the application saw, statements it ran, pool-wide
 invalidations, and connections it opened.
 """
@@ -17,8 +17,21 @@ from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
 
+STATEMENTS = 10  # at least
+PATIENCE = 240  # s
+
+
+def retired(conn):
+    with conn.cursor() as cur:
+        cur.execute("SELECT sum(retired) FROM pool_monitor.pool_stats WHERE pool = 'recycling'")
+        return cur.fetchone()[0]
+
+
 def main():
-    dsn, recycle, seconds, pre_ping = sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "on"
+    dsn, recycle, wanted, pre_ping = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "on"
+    observer = psycopg2.connect(dsn, application_name="observer")
+    observer.autocommit = True
+    before = retired(observer)
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg2://",
         creator=lambda: psycopg2.connect(dsn, application_name="recycling"),
@@ -43,8 +56,8 @@ def main():
         conn.close()
 
     errors = statements = 0
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + PATIENCE
+    while (statements < STATEMENTS or retired(observer) < before + wanted) and time.monotonic() < deadline:
         try:
             with engine.connect() as conn:
                 conn.execute(sqlalchemy.text("SELECT 1"))

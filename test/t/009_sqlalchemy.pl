@@ -69,7 +69,7 @@ declare(
 foreach my $pre_ping ('off', 'on')
 {
 	my $offset = -s $node->logfile;
-	$out = client('recycling.py', 1, 12, $pre_ping);
+	$out = client('recycling.py', 1, 5, $pre_ping);
 	note($out);
 	my %result = $out =~ /(\w+)=(\d+)/g;
 	is($result{errors}, 0, "pre_ping $pre_ping: no error in the application");
