@@ -52,8 +52,8 @@ def main():
     bindir, scratch = sys.argv[1:3]
     pairs = int(sys.argv[3]) if len(sys.argv) > 3 else 21
     seconds = int(sys.argv[4]) if len(sys.argv) > 4 else 3
-    plain = Server(bindir, scratch, "plain", False)
-    loaded = Server(bindir, scratch, "loaded", True)
+    plain = Server(bindir, scratch, "plain")
+    loaded = Server(bindir, scratch, "loaded", "pool_monitor")
     started = []
     try:
         for server in (plain, loaded):

@@ -1,9 +1,10 @@
-"""What the library costs a client in instructions, which no noise touches.
+"""What the library costs a client in instructions, which no noise touches; and what
+others cost that are loaded into every backend, as far as they are installed.
 
 usage: instructions.py BINDIR SCRATCH
 
-Runs a server with the library and one without it under valgrind's callgrind,
-which counts the instructions of each process inside PostgresMain: from the
+Runs a server without any library, with this one and a few declared pools, none of
+which is the client's, and with each of the others under valgrind's callgrind, which counts the instructions of each process inside PostgresMain: from the
 login to the exit. A transaction is the difference between a session with many
 and one with few of them; a connect and exit is a session without a statement.
 """
@@ -16,11 +17,13 @@ import sys
 import time
 
 import psycopg2
-from servers import Server
+from servers import Server, has
 
 FEW = 100
 MANY = 2100
 SESSIONS = 10
+POOLS = (0, 20, 64)
+PEERS = ("pg_stat_statements", "pg_wait_sampling", "pg_stat_statements,pg_stat_kcache")
 
 
 def under_callgrind(server):
@@ -102,20 +105,28 @@ def measure(server):
         valgrind.wait()
 
 
+def prepare(bindir, scratch, name, library, pools):
+    server = Server(bindir, scratch, name, library)
+    server.start()
+    server.fill()
+    if pools is not None:
+        server.declare(pools)
+    server.stop()
+    return server
+
+
 def main():
     bindir, scratch = sys.argv[1:3]
-    results = []
-    for name, preload in (("plain", False), ("loaded", True)):
-        server = Server(bindir, scratch, name, preload)
-        server.start()
-        server.fill()
-        server.stop()
-        results.append(measure(server))
-    for what, plain, loaded in zip(("pgbench -S -M prepared, a transaction", "a connect and exit"), *results):
-        print(
-            f"{what}: {plain:.0f} instructions without, {loaded:.0f} with:"
-            f" {100 * (loaded - plain) / plain:+.2f} %"
-        )
+    cases = [("nothing loaded", "", None)]
+    cases += [(f"pool_monitor, {pools} pools", "pool_monitor", pools) for pools in POOLS]
+    cases += [(peer, peer, None) for peer in PEERS if has(bindir, peer.split(",")[-1])]
+    plain = None
+    for number, (what, library, pools) in enumerate(cases):
+        got = measure(prepare(bindir, scratch, f"server{number}", library, pools))
+        plain = plain or got
+        more = [f"{of} {value:.0f} ({value - was:+.0f}, {100 * (value - was) / was:+.2f} %)"
+                for of, value, was in zip(("transaction", "connect and exit"), got, plain)]
+        print(f"{what:45s} " + "; ".join(more), flush=True)
 
 
 main()

@@ -62,7 +62,7 @@ def resident(server):
 
 
 def make_server(bindir, scratch, name, **settings):
-    server = Server(bindir, scratch, name, True)
+    server = Server(bindir, scratch, name, "pool_monitor")
     with open(server.data / "postgresql.conf", "a", encoding="ascii") as conf:
         conf.write("shared_memory_type = sysv\nhuge_pages = off\npool_monitor.sample_interval = 100ms\n")
         for setting, value in settings.items():

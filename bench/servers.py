@@ -6,7 +6,6 @@ import subprocess
 
 COMMON = """
 listen_addresses = ''
-max_connections = 100
 fsync = off
 autovacuum = off
 jit = off
@@ -14,10 +13,17 @@ log_connections = off
 """
 
 
-class Server:
-    """name is a folder in scratch, and the socket's folder too."""
+def has(bindir, library):
+    folder = subprocess.run(
+        [os.path.join(bindir, "pg_config"), "--pkglibdir"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    return os.path.exists(os.path.join(folder, library + ".so"))
 
-    def __init__(self, bindir, scratch, name, preload):
+
+class Server:
+    """name is a folder in scratch, and the socket's folder too. preload: the libraries."""
+
+    def __init__(self, bindir, scratch, name, preload="", settings=""):
         self.bindir = bindir
         self.folder = pathlib.Path(scratch) / name
         self.data = self.folder / "data"
@@ -25,8 +31,7 @@ class Server:
         self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--locale=C")
         with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
             conf.write(COMMON + f"unix_socket_directories = '{self.folder}'\n")
-            if preload:
-                conf.write("shared_preload_libraries = 'pool_monitor'\n")
+            conf.write(f"shared_preload_libraries = '{preload}'\n{settings}\n")
 
     def run(self, program, *args, env=None):
         command = [os.path.join(self.bindir, program), *map(str, args)]
@@ -47,6 +52,23 @@ class Server:
         """Tables of pgbench, analysed; with the extension where it is loaded."""
         self.run("pgbench", *self.address(), "-i", "-q", "postgres")
         self.run("psql", *self.address(), "-d", "postgres", "-qc", "VACUUM ANALYZE")
+
+    def declare(self, pools):
+        """The extension, and so many pools, none of which is of pgbench."""
+        self.run(
+            "psql",
+            *self.address(),
+            "-d",
+            "postgres",
+            "-qc",
+            "CREATE EXTENSION pool_monitor",
+            "-c",
+            "INSERT INTO pool_monitor.pools (name, application_name, workers, pool_size, max_overflow)"
+            f" SELECT format('pool %s', i), format('application %s%%', i), 4, 5, 5"
+            f" FROM generate_series(1, {pools}) AS i",
+            "-c",
+            "SELECT pool_monitor.reload()",
+        )
 
     def address(self):
         return ("-h", self.folder, "-U", "postgres")

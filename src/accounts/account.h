@@ -24,6 +24,7 @@
 #define PM_ACCOUNT_H
 
 #include "accounts/counters.h"
+#include "accounts/index.h"
 #include "accounts/place.h"
 #include "accounts/times.h"
 #include "base/identity.h"
@@ -39,7 +40,9 @@ typedef struct PmAccountKey
 	pg_atomic_uint64 place;		/* see place.h; a pool's is opened by the
 								 * loader and closed by the worker, both under
 								 * lock */
-	uint32		hash;			/* of the owner; set before READY */
+	uint32		hash;			/* of the owner; set before way */
+	int			way;			/* in the index, see index.h: who looks all
+								 * places through may find one in it */
 } PmAccountKey;
 
 /* A peak and its moment in one word; 0: none. See pm_peak_at(). */
@@ -122,13 +125,21 @@ typedef struct PmAccounts
 	pg_atomic_uint32 refused_full;	/* logins, while nearly all slots were
 									 * sessions */
 	pg_atomic_uint32 refused_half;	/* while half of them were */
+	pg_atomic_uint32 entering;	/* places that are CLAIMED */
+	pg_atomic_uint32 closing;	/* places that are CLOSING */
+	PmFreePlaces free_pools;
+	PmFreePlaces free_applications;
 
 	/* the worker's alone */
 	bool		applications_full;	/* that was said, of this crowd */
 	int64		crowded_until;	/* ms, monotonic: places are kept free */
 
-	PmAccountKey *keys;			/* pm_num_accounts() */
-	PmAccount  *all;			/* pm_num_accounts() */
+	uint64		seed;			/* of hashes in the index; set once */
+	uint32		line_mask;
+	PmIndexLine *lines;
+	pg_atomic_uint32 *next_free;	/* pm_num_accounts() */
+	PmAccountKey *keys;			/* likewise */
+	PmAccount  *all;			/* likewise */
 	PmTimes    *times;			/* PM_NUM_TIMES of each of these */
 } PmAccounts;
 

@@ -44,11 +44,14 @@ hash_name(const char *name, uint64 seed)
 	return hash_bytes_extended((const unsigned char *) name, strlen(name), seed);
 }
 
-/* Names can be made up that have the hash of others: it does not stand for equality. */
+/*
+ * Names can be made up that have the hash of others, where the seed is known: it does not
+ * stand for equality.
+ */
 uint64
-pm_owner_hash(const PmOwner *owner)
+pm_owner_hash(const PmOwner *owner, uint64 seed)
 {
-	uint64		hash = hash_name(owner->name, owner->discovered);
+	uint64		hash = hash_name(owner->name, seed + owner->discovered);
 
 	return hash_name(owner->usename, hash_name(owner->datname, hash));
 }

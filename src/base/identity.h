@@ -39,7 +39,7 @@ typedef struct PmOwner
 extern PmOwner pm_owner_pool(const char *name);
 extern PmOwner pm_owner_application(const PmIdentity *who);
 extern bool pm_owner_equal(const PmOwner *a, const PmOwner *b);
-extern uint64 pm_owner_hash(const PmOwner *owner);
+extern uint64 pm_owner_hash(const PmOwner *owner, uint64 seed);
 extern uint64 pm_owner_role_hash(const PmOwner *owner);
 
 #endif							/* PM_IDENTITY_H */

@@ -4,16 +4,16 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
+#include <sys/socket.h>
 
+#include "base/compat.h"
 #include "base/result.h"
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
+#include "utils/inet.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 /*
@@ -33,44 +33,6 @@ pm_row_context(void)
 }
 
 void
-pm_put(PmRow *row, Datum value)
-{
-	Assert(row->ncolumns < PM_MAX_COLUMNS);
-	row->values[row->ncolumns] = value;
-	row->nulls[row->ncolumns++] = false;
-}
-
-void
-pm_put_null(PmRow *row)
-{
-	Assert(row->ncolumns < PM_MAX_COLUMNS);
-	row->values[row->ncolumns] = (Datum) 0;
-	row->nulls[row->ncolumns++] = true;
-}
-
-void
-pm_put_int(PmRow *row, int value)
-{
-	pm_put(row, Int32GetDatum(value));
-}
-
-/* A bigint; negative means "no bound" and becomes NULL. */
-void
-pm_put_bound(PmRow *row, int64 value)
-{
-	if (value < 0)
-		pm_put_null(row);
-	else
-		pm_put(row, Int64GetDatum(value));
-}
-
-void
-pm_put_bool(PmRow *row, bool value)
-{
-	pm_put(row, BoolGetDatum(value));
-}
-
-void
 pm_put_text(PmRow *row, const char *value)
 {
 	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
@@ -82,72 +44,62 @@ pm_put_text(PmRow *row, const char *value)
 	MemoryContextSwitchTo(caller);
 }
 
-void
-pm_put_name(PmRow *row, const char *value)
+/* In the row itself, or where the row's other values are. */
+static void
+put_interval(PmRow *row, int32 days, TimeOffset time)
 {
-	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
+	Interval   *interval = row->nintervals < PM_ROW_INTERVALS ? &row->intervals[row->nintervals++] :
+	MemoryContextAlloc(pm_row_context(), sizeof(Interval));
 
-	if (value == NULL)
-		pm_put_null(row);
-	else
-		pm_put(row, DirectFunctionCall1(namein, CStringGetDatum(value)));
-	MemoryContextSwitchTo(caller);
+	interval->month = 0;
+	interval->day = days;
+	interval->time = time;
+	pm_put(row, IntervalPGetDatum(interval));
 }
 
-/* 0 is "never" and becomes NULL. */
-void
-pm_put_time(PmRow *row, TimestampTz value)
-{
-	if (value == 0)
-		pm_put_null(row);
-	else
-		pm_put(row, TimestampTzGetDatum(value));
-}
-
-/* An interval, with days, as the difference of two times; negative becomes NULL. */
+/*
+ * An interval, with days, as the difference of two times: what timestamp_mi() makes of
+ * it. Negative becomes NULL.
+ */
 void
 pm_put_age(PmRow *row, int64 us)
 {
-	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
-
 	if (us < 0)
 		pm_put_null(row);
 	else
-		pm_put(row, DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(us), TimestampTzGetDatum(0)));
-	MemoryContextSwitchTo(caller);
+		put_interval(row, (int32) (us / USECS_PER_DAY), us % USECS_PER_DAY);
 }
 
 /* An interval in seconds and less, not in days; negative becomes NULL. */
 void
 pm_put_duration(PmRow *row, int64 us)
 {
-	Interval   *interval;
-
 	if (us < 0)
-	{
-		pm_put_null(row);
-		return;
-	}
-	interval = MemoryContextAllocZero(pm_row_context(), sizeof(Interval));
-	interval->time = us;
-	pm_put(row, IntervalPGetDatum(interval));
-}
-
-/* An inet; NULL for a Unix-domain socket. */
-void
-pm_put_addr(PmRow *row, const PmAddr *addr)
-{
-	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
-	char		text[INET6_ADDRSTRLEN];
-
-	if (addr->family == 0 ||
-		inet_ntop(addr->family == 4 ? AF_INET : AF_INET6, addr->bytes, text, sizeof(text)) == NULL)
 		pm_put_null(row);
 	else
-		pm_put(row, DirectFunctionCall1(inet_in, CStringGetDatum(text)));
-	MemoryContextSwitchTo(caller);
+		put_interval(row, 0, us);
 }
 
+/*
+ * An inet, in the current memory context: what inet_in() makes of the address. 0 for a
+ * Unix-domain socket.
+ */
+Datum
+pm_inet(const PmAddr *addr)
+{
+	inet	   *value;
+
+	if (addr->family == 0)
+		return (Datum) 0;
+	value = palloc0(sizeof(inet));
+	ip_family(value) = addr->family == 4 ? PGSQL_AF_INET : PGSQL_AF_INET6;
+	ip_bits(value) = ip_maxbits(value);
+	memcpy(ip_addr(value), addr->bytes, ip_addrsize(value));
+	SET_INET_VARSIZE(value);
+	return InetPGetDatum(value);
+}
+
+/* The row is out, and begins anew. */
 void
 pm_put_row(ReturnSetInfo *result, PmRow *row)
 {
@@ -155,16 +107,22 @@ pm_put_row(ReturnSetInfo *result, PmRow *row)
 		elog(ERROR, "pool_monitor: %d columns for a row of %d; do the library and the extension have the same version?",
 			 row->ncolumns, result->setDesc->natts);
 	tuplestore_putvalues(result->setResult, result->setDesc, row->values, row->nulls);
+	row->ncolumns = row->nintervals = 0;
 	MemoryContextReset(pm_row_context());
 }
 
 /*
  * The rule of pg_stat_activity: details of a session are for its own role's
- * members and for pg_read_all_stats.
+ * members and for pg_read_all_stats, which is the caller that sees all.
  */
+bool
+pm_sees_all(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+}
+
 bool
 pm_may_see(Oid userid)
 {
-	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
-		has_privs_of_role(GetUserId(), userid);
+	return pm_sees_all() || has_privs_of_role(GetUserId(), userid);
 }

@@ -25,7 +25,7 @@
 static uint64
 owner_of(const PmEvent *event)
 {
-	uint64		hash = pm_owner_hash(&event->owner);
+	uint64		hash = pm_owner_hash(&event->owner, 0);
 
 	return hash != 0 ? hash : 1;
 }

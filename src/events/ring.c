@@ -108,7 +108,7 @@ share_of(const PmEvent *event)
 	else if (event->owner.discovered)
 		share = DISCOVERED_SHARE;
 	else
-		share = FIRST_POOL_SHARE + pm_owner_hash(&event->owner) % (PM_EVENT_SHARES - FIRST_POOL_SHARE);
+		share = FIRST_POOL_SHARE + pm_owner_hash(&event->owner, 0) % (PM_EVENT_SHARES - FIRST_POOL_SHARE);
 	return &pm_event_ring->shares[share];
 }
 

@@ -108,12 +108,8 @@ pm_rules_current(void)
 	{
 		copy_rules(&rules);
 		rules.by_client_addr = false;
-		rules.by_login = false;
 		for (int i = 0; i < rules.npools; i++)
-		{
 			rules.by_client_addr |= rules.pools[i].client_addr.limited;
-			rules.by_login |= rules.pools[i].datname.limited || rules.pools[i].usename.limited;
-		}
 	}
 	return &rules;
 }

@@ -78,7 +78,6 @@ typedef struct PmRules
 	uint64		generation;
 	int			npools;
 	bool		by_client_addr; /* does any pool ask for an address? */
-	bool		by_login;		/* for a database or role? */
 	PmPool	   *pools;
 	int		   *accounts;		/* of each pool */
 	uint32	   *incarnations;	/* of these */

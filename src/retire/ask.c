@@ -26,6 +26,8 @@ pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules
 {
 	memset(ask, 0, sizeof(*ask));
 	ask->session = *session;
+	ask->session.class = NULL;	/* it may be gone before the answer is there */
+	strlcpy(ask->application_name, session->class->application_name, NAMEDATALEN);
 	ask->pool = pool;
 	ask->account = rules->accounts[pool];
 	ask->incarnation = rules->incarnations[pool];
@@ -239,7 +241,7 @@ record_one(const PmAsk *ask, const char *by)
 		snprintf(reason, sizeof(reason), ", \"reason\": \"%s\"", pm_reason_text(ask->reason));
 	pm_event(ask->retired ? PM_EVENT_RETIRED : PM_EVENT_DECLINED, ask->pool_name, session->pid,
 			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"age\": %.3f, \"idle\": %.3f, \"rule\": \"%s\", \"by\": \"%s\"%s}",
-			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
+			 pm_json_escape(name, ask->application_name), timestamptz_to_str(session->backend_start),
 			 pm_ask_age(ask, now, at) / 1000000.0, pm_ask_idle(ask, now, at) / 1000000.0, rule_name(ask), by, reason);
 }
 
@@ -300,7 +302,7 @@ pm_ask_log(const PmAsk *ask, int elevel)
 
 	ereport(elevel,
 			(errmsg("pool \"%s\": session retired: PID %d, application \"%s\", begun %s",
-					ask->pool_name, session->pid, session->application_name,
+					ask->pool_name, session->pid, ask->application_name,
 					timestamptz_to_str(session->backend_start)),
 			 errdetail("Rule: %s. Age %.3f s, idle %.3f s.", rule_name(ask),
 					   pm_ask_age(ask, now, at) / 1000000.0, pm_ask_idle(ask, now, at) / 1000000.0),

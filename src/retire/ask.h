@@ -8,7 +8,7 @@
 #include "base/identity.h"
 #include "base/reason.h"
 #include "pools/declared.h"
-#include "sessions/scan.h"
+#include "sessions/session.h"
 #include "sessions/tally.h"
 
 /* Why it is asked. */
@@ -21,7 +21,8 @@ typedef enum PmRetireRule
 /* One session that is asked, and what came of it. */
 typedef struct PmAsk
 {
-	PmSession	session;
+	PmSession	session;		/* without its class */
+	char		application_name[NAMEDATALEN];
 	int			pool;			/* index in the asker's rules */
 	int			account;		/* the pool's */
 	uint32		incarnation;	/* of that */

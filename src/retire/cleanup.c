@@ -174,23 +174,23 @@ static void
 find_candidates(PmTally *tally, Found * found, int64 now)
 {
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	pm_shares_count(tally);
 	pm_verdicts_begin(LOOK_UP_BUDGET);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
-		PmClass    *class = pm_tally_class(tally, &session);
-		PmFlags		flags = pm_tally_flags(tally, class, &session);
+		PmClass    *class = pm_tally_class(tally, session);
+		PmFlags		flags = pm_tally_flags(tally, session);
 		PmAsk	   *best;
 
 		if (class->pool < 0)
 			continue;
 		best = flags.stale ? &found[class->pool].stale : &found[class->pool].idle;
-		if (comes_before(&session, &best->session, tally->rules->accounts[class->pool]) && !asked_lately(&session, now) &&
-			pm_keep_reason(tally, class, &session, &flags, true) == PM_REASON_NONE)
-			pm_ask_init(best, &session, class->pool, tally->rules, &flags);
+		if (comes_before(session, &best->session, tally->rules->accounts[class->pool]) && !asked_lately(session, now) &&
+			pm_keep_reason(tally, class, session, &flags, true) == PM_REASON_NONE)
+			pm_ask_init(best, session, class->pool, tally->rules, &flags);
 	}
 }
 
@@ -322,7 +322,6 @@ look(int64 now)
 		next_look = Min(next_look, now + LOOK_AGAIN);
 	pm_verdicts_begin(LOOK_UP_BUDGET);
 	ask_candidates(candidates, collect(found, tally.rules, candidates), found, tally.rules, now);
-	pm_tally_end(&tally);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
 }

@@ -7,7 +7,7 @@
 
 #include "base/reason.h"
 #include "pools/declared.h"
-#include "sessions/scan.h"
+#include "sessions/session.h"
 #include "sessions/tally.h"
 
 extern PmReason pm_wait_reason(const PmRules *rules, const PmClass *class, const PmSession *session, const PmFlags *flags);

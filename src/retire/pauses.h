@@ -7,7 +7,7 @@
 #define PM_PAUSES_H
 
 #include "pools/declared.h"
-#include "sessions/scan.h"
+#include "sessions/session.h"
 
 extern void pm_pauses_note_next(int account, const PmSession *session);
 extern void pm_pauses_note_retired(int account, const PmSession *session, int64 gap);

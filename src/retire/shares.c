@@ -15,6 +15,7 @@
 
 #include "common/hashfn.h"
 #include "retire/shares.h"
+#include "sessions/scan.h"
 #include "sessions/slot.h"
 
 typedef struct ShareKey
@@ -72,15 +73,15 @@ void
 pm_shares_count(PmTally *tally)
 {
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	if (!any_pool_shrinks(tally->rules))
 		return;
 	tally->shares = shares_create(CurrentMemoryContext, 64, NULL);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
-		PmClass    *class = pm_tally_class(tally, &session);
+		const PmClass *class = session->class;
 		ShareKey	key = {.pool = class->pool,.role = class->key.userid};
 		bool		found;
 		Share	   *share;
@@ -91,7 +92,7 @@ pm_shares_count(PmTally *tally)
 		if (!found)
 			share->sessions = share->pinned = 0;
 		share->sessions++;
-		share->pinned += would_stay(&session);
+		share->pinned += would_stay(session);
 	}
 }
 

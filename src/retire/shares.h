@@ -5,7 +5,7 @@
 #ifndef PM_SHARES_H
 #define PM_SHARES_H
 
-#include "sessions/scan.h"
+#include "sessions/session.h"
 #include "sessions/tally.h"
 
 extern void pm_shares_count(PmTally *tally);

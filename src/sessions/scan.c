@@ -19,6 +19,9 @@
  *			read barrier; after = st_changecount
  *		until before = after and even
  *
+ * An entry whose count is what it was at this process's last look is not read at
+ * all: cache.c. And names that are what they were are compared in place, not copied.
+ *
  * A writer makes the count odd for a few instructions only, so the reader
  * never waits for a lock holder. If a process is killed in between, the count
  * stays odd until the postmaster's crash restart ends the reader too.
@@ -29,9 +32,8 @@
 #include <sys/socket.h>
 
 #include "base/compat.h"
+#include "sessions/cache.h"
 #include "sessions/scan.h"
-
-#define PREFETCH_DISTANCE 8		/* entries */
 
 static PmSessionState
 session_state(BackendState state)
@@ -71,122 +73,110 @@ pm_copy_address(PmAddr *to, const volatile SockAddr *from)
 	}
 }
 
-/* Is any byte of the word zero? */
-static inline bool
-has_zero_byte(uint64 word)
+/* Is the entry still of the session that was read of it last, under the same names? */
+static bool
+is_same(const volatile PgBackendStatus *entry, const PmSession *last)
 {
-	return ((word - UINT64CONST(0x0101010101010101)) & ~word &
-			UINT64CONST(0x8080808080808080)) != 0;
+	const PmClass *class = last->class;
+
+	return last->pid == entry->st_procpid &&
+		last->backend_start == entry->st_proc_start_timestamp &&
+		class->key.datid == entry->st_databaseid &&
+		class->key.userid == entry->st_userid &&
+		memcmp((const char *) entry->st_appname, class->application_name, class->name_size) == 0;
 }
 
-static inline uint64
-mix(uint64 hash, uint64 value)
+/* Names and address, to find the class by. */
+typedef struct Names
 {
-	hash = (hash ^ value) * UINT64CONST(0x9E3779B97F4A7C15);
-	return hash ^ (hash >> 32);
-}
+	PmClassKey	key;
+	char		application_name[NAMEDATALEN];
+} Names;
 
-/*
- * Hashes a name, whole words first. Not hash_bytes(): this runs for every
- * session of every scan, and is most of what a scan could save.
- */
-static inline uint64
-hash_name(const char *name)
+static void
+copy_names(Names *names, const volatile PgBackendStatus *entry)
 {
-	uint64		hash = 0;
-	int			i = 0;
-	uint64		word;
-
-	for (; i < NAMEDATALEN; i += sizeof(word))
-	{
-		memcpy(&word, name + i, sizeof(word));
-		if (has_zero_byte(word))
-			break;
-		hash = mix(hash, word);
-	}
-	for (; i < NAMEDATALEN && name[i] != '\0'; i++)
-		hash = mix(hash, (unsigned char) name[i]);
-	return hash;
+	names->key.datid = entry->st_databaseid;
+	names->key.userid = entry->st_userid;
+	pm_copy_address(&names->key.client_addr, &entry->st_clientaddr);
+	memcpy(names->application_name, (const char *) entry->st_appname, NAMEDATALEN);
 }
 
 /*
- * Copies the entry, and says whether it is a client session past its
- * authentication.
+ * One attempt to read the entry, by the protocol above; last is what was read of it
+ * before. False when it was written meanwhile. Names are only copied when they are
+ * others: then now->class is NULL.
  */
 static bool
-read_entry(volatile PgBackendStatus *entry, PmSession *session)
+try_to_read(const volatile PgBackendStatus *entry, const PmSession *last, PmSession *now, Names *names)
 {
-	for (;;)
+	int			before;
+	int			after;
+	BackendState state = STATE_UNDEFINED;
+
+	pgstat_begin_read_activity(entry, before);
+	now->pid = entry->st_backendType == B_BACKEND ? entry->st_procpid : 0;
+	now->class = NULL;
+	if (now->pid > 0)
 	{
-		int			before;
-		int			after;
-		bool		wanted;
-		BackendState state = STATE_UNDEFINED;
-
-		pgstat_begin_read_activity(entry, before);
-		session->pid = entry->st_procpid;
-		wanted = session->pid > 0 && entry->st_backendType == B_BACKEND;
-		if (wanted)
-		{
-			state = entry->st_state;
-			session->datid = entry->st_databaseid;
-			session->userid = entry->st_userid;
-			session->backend_start = entry->st_proc_start_timestamp;
-			session->xact_start = entry->st_xact_start_timestamp;
-			session->state_change = entry->st_state_start_timestamp;
-			pm_copy_address(&session->client_addr, &entry->st_clientaddr);
-			memcpy(session->application_name, (const char *) entry->st_appname, NAMEDATALEN);
-		}
-		pgstat_end_read_activity(entry, after);
-
-		if (pgstat_read_activity_complete(before, after))
-		{
-			if (!wanted || pm_state_is_starting(state))
-				return false;
-			session->application_name[NAMEDATALEN - 1] = '\0';
-			session->name_hash = hash_name(session->application_name);
-			session->state = session_state(state);
-			return true;
-		}
-		CHECK_FOR_INTERRUPTS();
+		state = entry->st_state;
+		now->userid = entry->st_userid;
+		now->backend_start = entry->st_proc_start_timestamp;
+		now->xact_start = entry->st_xact_start_timestamp;
+		now->state_change = entry->st_state_start_timestamp;
+		if (last->pid != 0 && is_same(entry, last))
+			now->class = last->class;
+		else
+			copy_names(names, entry);
 	}
+	pgstat_end_read_activity(entry, after);
+
+	now->change_count = before;
+	now->state = session_state(state);
+	if (now->pid < 0 || pm_state_is_starting(state))
+		now->pid = 0;
+	return pgstat_read_activity_complete(before, after);
 }
 
+/*
+ * Brings up to date what is known of the entry. Only a whole reading is kept: an
+ * error leaves what was known, of the change count that it has, or as unread.
+ */
+void
+pm_scan_read(const volatile PgBackendStatus *entry, PmSession *session)
+{
+	PmSession	now = {.index = session->index};
+	Names		names;
+
+	while (!try_to_read(entry, session, &now, &names))
+		CHECK_FOR_INTERRUPTS();
+	if (now.pid != 0)
+	{
+		if (now.class == NULL)
+		{
+			names.application_name[NAMEDATALEN - 1] = '\0';
+			names.key.application_name = names.application_name;
+			now.class = pm_cache_class(&names.key, &now);
+		}
+		now.calm_until = pm_class_calm_until(now.class, &now);
+	}
+	*session = now;
+}
+
+/* Within a tally that has begun: its cache is read. */
 void
 pm_scan_begin(PmScan *scan)
 {
 	if (MyBEEntry == NULL || pm_my_index() < 0)
 		elog(ERROR, "pool_monitor cannot read sessions: this process has no backend status entry");
+	scan->first = MyBEEntry - pm_my_index();
 	scan->next = 0;
+	scan->room = 0;
 }
 
-/*
- * The next client session, false after the last. The caller may hold no lock
- * that a status writer could need; there is none, but CHECK_FOR_INTERRUPTS
- * runs in here.
- */
-bool
-pm_scan_next(PmScan *scan, PmSession *session)
+/* This entry is beyond the room that the scan knows of. */
+void
+pm_scan_more(PmScan *scan, int index)
 {
-	volatile PgBackendStatus *first = MyBEEntry - pm_my_index();
-
-	while (scan->next < MaxBackends)
-	{
-		int			index = scan->next++;
-
-		/* entries lie too far apart for the processor to foresee */
-		if (index + PREFETCH_DISTANCE < MaxBackends)
-		{
-			__builtin_prefetch((const void *) &first[index + PREFETCH_DISTANCE]);
-			__builtin_prefetch((const void *) &first[index + PREFETCH_DISTANCE].st_state);
-		}
-
-		/* one cache line tells that an entry is free */
-		if (first[index].st_procpid <= 0)
-			continue;
-		session->index = index;
-		if (read_entry(&first[index], session))
-			return true;
-	}
-	return false;
+	scan->sessions = pm_cache_sessions(index, &scan->room);
 }

@@ -6,42 +6,52 @@
 #define PM_SCAN_H
 
 #include "base/identity.h"
-#include "datatype/timestamp.h"
 #include "libpq/pqcomm.h"
-
-typedef enum PmSessionState
-{
-	PM_STATE_UNKNOWN,			/* track_activities is off, or not yet set */
-	PM_STATE_IDLE,
-	PM_STATE_ACTIVE,
-	PM_STATE_IDLE_IN_TRANSACTION,
-	PM_STATE_IDLE_IN_TRANSACTION_ABORTED
-} PmSessionState;
-
-/* One client session, as consistent as one entry of the array is. */
-typedef struct PmSession
-{
-	int			index;			/* in the status array, and of our slot */
-	int			pid;
-	PmSessionState state;
-	Oid			datid;
-	Oid			userid;
-	TimestampTz backend_start;
-	TimestampTz xact_start;		/* 0: none */
-	TimestampTz state_change;	/* 0: unknown */
-	PmAddr		client_addr;
-	uint64		name_hash;		/* of application_name */
-	char		application_name[NAMEDATALEN];
-} PmSession;
+#include "miscadmin.h"
+#include "sessions/session.h"
+#include "utils/backend_status.h"
 
 /* A running scan; on the stack of the caller. */
 typedef struct PmScan
 {
+	const volatile PgBackendStatus *first;	/* of the array */
+	PmSession  *sessions;		/* the cache, of so many of its entries */
+	int			room;
 	int			next;
 } PmScan;
 
 extern void pm_copy_address(PmAddr *to, const volatile SockAddr *from);
 extern void pm_scan_begin(PmScan *scan);
-extern bool pm_scan_next(PmScan *scan, PmSession *session);
+extern void pm_scan_more(PmScan *scan, int index);
+extern void pm_scan_read(const volatile PgBackendStatus *entry, PmSession *session);
+
+/*
+ * The next client session, NULL after the last; valid until the one after it is
+ * asked for. Of an entry that is free one cache line is touched, and of one that has
+ * not changed since this process saw it last, that and one of our own. The caller may
+ * hold no lock that a status writer could need; there is none, but
+ * CHECK_FOR_INTERRUPTS runs in here.
+ */
+static inline const PmSession *
+pm_scan_next(PmScan *scan)
+{
+	while (scan->next < MaxBackends)
+	{
+		int			index = scan->next++;
+		const volatile PgBackendStatus *entry = &scan->first[index];
+		PmSession  *session;
+
+		if (entry->st_procpid <= 0)
+			continue;
+		if (unlikely(index >= scan->room))
+			pm_scan_more(scan, index);
+		session = &scan->sessions[index];
+		if (session->change_count != entry->st_changecount)
+			pm_scan_read(entry, session);
+		if (likely(session->pid != 0))
+			return session;
+	}
+	return NULL;
+}
 
 #endif							/* PM_SCAN_H */

@@ -13,6 +13,7 @@
 #include "accounts/place.h"
 #include "accounts/places.h"
 #include "accounts/sheet.h"
+#include "sessions/scan.h"
 #include "sessions/settle.h"
 #include "sessions/slot.h"
 
@@ -86,7 +87,9 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 	if (sheet->begun && sheet->account == account &&
 		sheet->transactions == sheet->added_transactions && sheet->busy == sheet->added_busy)
 	{
-		pm_open_note(open, account, open_for(sheet, session, tally));
+		us = open_for(sheet, session, tally);
+		if (us != 0)
+			pm_open_note(open, account, us);
 		return account;
 	}
 
@@ -114,7 +117,6 @@ void
 pm_settle_begin(PmTally *tally, PmOpen *open)
 {
 	pm_tally_begin(tally);
-	tally->by_login = true;
 	pm_open_init(open);
 }
 
@@ -123,10 +125,10 @@ void
 pm_settle_all(PmTally *tally, PmOpen *open)
 {
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	pm_settle_begin(tally, open);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
-		(void) pm_settle(tally, pm_tally_class(tally, &session), &session, open);
+	while ((session = pm_scan_next(&scan)) != NULL)
+		(void) pm_settle(tally, pm_tally_class(tally, session), session, open);
 }

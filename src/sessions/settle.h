@@ -6,7 +6,6 @@
 #define PM_SETTLE_H
 
 #include "accounts/figures.h"
-#include "sessions/scan.h"
 #include "sessions/tally.h"
 
 extern void pm_settle_begin(PmTally *tally, PmOpen *open);

@@ -9,8 +9,6 @@
 #include "miscadmin.h"
 #include "sessions/slot.h"
 
-#define PREFETCH_DISTANCE 8		/* slots */
-
 PmSlots    *pm_slots = NULL;
 
 static Size
@@ -134,10 +132,6 @@ pm_slot_identity(const PmSession *session)
 {
 	PmSlot	   *slot = slot_of(session);
 	uint64		identity = slot ? slot->identity : 0;
-
-	/* a scan comes by in order */
-	if (slot != NULL && session->index + PREFETCH_DISTANCE < MaxBackends)
-		__builtin_prefetch(slot + PREFETCH_DISTANCE);
 
 	pg_read_barrier();
 	return slot_of(session) ? identity : 0;

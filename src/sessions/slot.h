@@ -10,7 +10,7 @@
 #include "base/shmem.h"
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
-#include "sessions/scan.h"
+#include "sessions/session.h"
 #include "storage/lwlock.h"
 
 /*

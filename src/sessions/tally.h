@@ -6,20 +6,16 @@
 #ifndef PM_TALLY_H
 #define PM_TALLY_H
 
-#include "base/identity.h"
-#include "base/reason.h"
 #include "datatype/timestamp.h"
 #include "pools/declared.h"
 #include "pools/rules.h"
-#include "sessions/scan.h"
+#include "sessions/classes.h"
+#include "sessions/session.h"
 
 typedef struct PmCounts
 {
 	int			connections;
-	int			active;
-	int			idle;
-	int			idle_in_transaction;
-	int			idle_in_transaction_aborted;
+	int			in_state[PM_NUM_STATES];
 	int			stale;
 	int			idle_over_limit;
 	int			leak_suspects;
@@ -50,34 +46,6 @@ typedef struct PmAges
 	int64		xact;			/* -1: in no transaction; see pm_xact_since() */
 } PmAges;
 
-/* All that a declaration, or a row of "applications", can tell apart. */
-typedef struct PmClassKey
-{
-	const char *application_name;
-	uint64		name_hash;
-	Oid			datid;
-	Oid			userid;
-	uint64		identity;		/* pm_slot_identity(); 0 unless asked for, or
-								 * when it has no slot */
-	PmAddr		client_addr;	/* zero unless a declaration asks for one */
-} PmClassKey;
-
-typedef struct PmClass
-{
-	PmClassKey	key;
-	char		application_name[NAMEDATALEN];
-	bool		named;			/* the next two are known */
-	char		datname[NAMEDATALEN];	/* as the client logged in */
-	char		usename[NAMEDATALEN];
-	int			pool;			/* index in rules, -1: none */
-	int			account;		/* settle.c: -1 until it is looked up */
-	uint32		incarnation;	/* of that */
-	bool		role_known;		/* eligible.c: role_reason is filled in */
-	PmReason	role_reason;	/* why the role's sessions are never retired */
-	void	   *extra;			/* the caller's own, NULL at first */
-} PmClass;
-
-struct classes_hash;
 struct shares_hash;
 
 typedef struct PmTally
@@ -86,20 +54,20 @@ typedef struct PmTally
 	int64		at;				/* the same moment, in us of the monotonic
 								 * clock */
 	const PmRules *rules;
-	bool		by_login;		/* classes are told apart by names of login */
-	struct classes_hash *classes;
+	uint64		pass;			/* of the cache */
 	struct shares_hash *shares; /* shares.c; NULL: not counted */
 } PmTally;
 
 extern void pm_tally_begin(PmTally *tally);
-extern PmClass *pm_tally_class(PmTally *tally, const PmSession *session);
-extern PmFlags pm_tally_flags(const PmTally *tally, const PmClass *class, const PmSession *session);
+extern void pm_class_empty(PmClass *class, uint64 pass);
+extern PmFlags pm_flags_now(const PmTally *tally, const PmSession *session);
 extern int64 pm_least_age(const PmPool *pool);
 extern PmAges pm_tally_ages(const PmTally *tally, const PmSession *session);
-extern void pm_tally_end(PmTally *tally);
 
 extern const char *pm_state_name(PmSessionState state);
-extern void pm_count(const PmTally *tally, PmCounts *counts, const PmSession *session, const PmFlags *flags);
+extern void pm_count_flags(PmCounts *counts, const PmFlags *flags);
+extern void pm_note_ages(const PmTally *tally, PmCounts *counts, const PmSession *session);
+extern void pm_counts_add(PmCounts *to, const PmCounts *counts);
 
 /* Never negative: clocks are set back, and the scan is not the clock's instant. */
 static inline int64
@@ -108,23 +76,54 @@ pm_elapsed(TimestampTz since, TimestampTz now)
 	return Max(now - since, 0);
 }
 
-/*
- * Since when the session has been in its transaction, 0 when it is in none. The
- * server forgets when a failed one began: that one is counted from its failure.
- */
-static inline TimestampTz
-pm_xact_since(const PmSession *session)
+/* The session's class; until the next tally of this process begins. */
+static inline PmClass *
+pm_tally_class(const PmTally *tally, const PmSession *session)
 {
-	if (session->state == PM_STATE_IDLE_IN_TRANSACTION_ABORTED)
-		return session->state_change;
-	return session->xact_start;
+	PmClass    *class = session->class;
+
+	if (unlikely(class->pass != tally->pass))
+		pm_class_empty(class, tally->pass);
+	return class;
+}
+
+/*
+ * A session in no pool has no flags. One that the wall clock makes old, but that
+ * has no slot to tell by the other clock, is flagged so, and as nothing else.
+ */
+static inline PmFlags
+pm_tally_flags(const PmTally *tally, const PmSession *session)
+{
+	PmFlags		none = {0};
+
+	return likely(tally->now <= session->calm_until) ? none : pm_flags_now(tally, session);
+}
+
+/* Does the wall clock say that it is older, or has been idle for longer, than all so far? */
+static inline bool
+pm_is_longest(const PmTally *tally, const PmCounts *counts, const PmSession *session)
+{
+	return tally->now - session->backend_start > counts->oldest ||
+		(session->state == PM_STATE_IDLE && tally->now - session->state_change > counts->longest_idle);
+}
+
+static inline void
+pm_count(const PmTally *tally, PmCounts *counts, const PmSession *session, const PmFlags *flags)
+{
+	counts->connections++;
+	counts->in_state[session->state]++;
+	if (unlikely(tally->now > session->calm_until))
+		pm_count_flags(counts, flags);
+	if (unlikely(pm_is_longest(tally, counts, session)))
+		pm_note_ages(tally, counts, session);
 }
 
 /* Certainly checked out of the client's pool; a lower bound of what is. */
 static inline int
 pm_busy(const PmCounts *counts)
 {
-	return counts->active + counts->idle_in_transaction + counts->idle_in_transaction_aborted;
+	return counts->in_state[PM_STATE_ACTIVE] + counts->in_state[PM_STATE_IDLE_IN_TRANSACTION] +
+		counts->in_state[PM_STATE_IDLE_IN_TRANSACTION_ABORTED];
 }
 
 #endif							/* PM_TALLY_H */

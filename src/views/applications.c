@@ -6,100 +6,152 @@
 
 #include "base/identity.h"
 #include "base/result.h"
-#include "commands/dbcommands.h"
-#include "miscadmin.h"
+#include "common/hashfn.h"
 #include "sessions/scan.h"
 #include "sessions/tally.h"
-#include "utils/hsearch.h"
-#include "utils/lsyscache.h"
+#include "utils/builtins.h"
 #include "views/common.h"
 
-typedef struct ApplicationKey
-{
-	char		application_name[NAMEDATALEN];
-	Oid			datid;
-	Oid			userid;
-	int			pool;			/* -1: none, or not for the caller to know */
-} ApplicationKey;
-
+/*
+ * One row. A class is finer: it has one address, and one pair of names of login. So
+ * what is asked of hosts is asked once for each class, too.
+ */
 typedef struct Application
 {
-	ApplicationKey key;			/* first, for dynahash */
+	const PmClass *class;		/* the first that was met of it */
+	int			pool;			/* -1: none, or not for the caller to know */
 	bool		visible;
-	PmCounts	counts;
 	int			hosts;
-	PmAddr		last_host;		/* spares most look-ups in hosts */
+	PmCounts	counts;
+	struct Application *next;
 } Application;
+
+typedef struct ApplicationEntry
+{
+	const Application *key;
+	Application *application;
+	uint32		hash;
+	char		status;
+} ApplicationEntry;
+
+static inline uint32
+application_hash(const Application *application)
+{
+	const PmClassKey *key = &application->class->key;
+	uint64		hash = key->name_hash ^ ((uint64) key->datid << 32 | key->userid);
+
+	return (uint32) murmurhash32((uint32) (hash ^ (hash >> 32)) + (uint32) application->pool);
+}
+
+static inline bool
+application_equal(const Application *a, const Application *b)
+{
+	return a->class->key.name_hash == b->class->key.name_hash &&
+		a->class->key.datid == b->class->key.datid &&
+		a->class->key.userid == b->class->key.userid &&
+		a->pool == b->pool &&
+		strcmp(a->class->application_name, b->class->application_name) == 0;
+}
+
+#define SH_PREFIX applications
+#define SH_ELEMENT_TYPE ApplicationEntry
+#define SH_KEY_TYPE const Application *
+#define SH_KEY key
+#define SH_HASH_KEY(table, k) application_hash(k)
+#define SH_EQUAL(table, a, b) application_equal(a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(table, entry) (entry)->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 typedef struct HostKey
 {
-	Application *application;
+	const Application *application;
 	PmAddr		addr;
 } HostKey;
 
-static HTAB *
-create_table(const char *name, Size keysize, Size entrysize)
+typedef struct HostEntry
 {
-	HASHCTL		ctl = {
-		.keysize = keysize,
-		.entrysize = entrysize,
-		.hcxt = CurrentMemoryContext,
-	};
+	HostKey		key;
+	char		status;
+} HostEntry;
 
-	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+static inline uint32
+host_hash(const HostKey *key)
+{
+	return hash_combine(hash_bytes(key->addr.bytes, sizeof(key->addr.bytes)),
+						(uint32) murmurhash32((uint32) (uintptr_t) key->application));
 }
 
-static Application *
-find_application(HTAB *applications, const PmTally *tally, PmClass *class)
+#define SH_PREFIX hosts
+#define SH_ELEMENT_TYPE HostEntry
+#define SH_KEY_TYPE HostKey
+#define SH_KEY key
+#define SH_HASH_KEY(table, k) host_hash(&(k))
+#define SH_EQUAL(table, a, b) ((a).application == (b).application && memcmp(&(a).addr, &(b).addr, sizeof(PmAddr)) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* What one call has found. */
+typedef struct Look
 {
-	ApplicationKey key;
+	PmTally		tally;
+	PmViewer	viewer;
+	applications_hash *applications;
+	hosts_hash *hosts;
+	Application *first;
+	Application **last;			/* where the next one is linked */
+} Look;
+
+static Application *
+find_application(Look *look, const PmClass *class)
+{
+	bool		visible = pm_viewer_sees(&look->viewer, class->key.userid);
+	Application wanted = {.class = class,.pool = pm_visible_pool(&look->tally, class, visible),.visible = visible};
+	ApplicationEntry *entry = applications_lookup(look->applications, &wanted);
 	Application *application;
-	bool		visible = pm_may_see(class->key.userid);
 	bool		found;
 
-	memset(&key, 0, sizeof(key));
-	strlcpy(key.application_name, class->application_name, NAMEDATALEN);
-	key.datid = class->key.datid;
-	key.userid = class->key.userid;
-	key.pool = pm_visible_pool(tally, class, visible);
+	if (entry != NULL)
+		return entry->application;
+	application = palloc(sizeof(Application));
+	*application = wanted;
+	*look->last = application;
+	look->last = &application->next;
+	entry = applications_insert(look->applications, application, &found);
+	entry->application = application;
+	return application;
+}
 
-	application = hash_search(applications, &key, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset((char *) application + sizeof(key), 0, sizeof(*application) - sizeof(key));
-		application->visible = visible;
-	}
+/* A class that was not met before in this pass. */
+static Application *
+add_class(Look *look, const PmClass *class)
+{
+	Application *application = find_application(look, class);
+	HostKey		key = {.application = application,.addr = class->key.client_addr};
+	bool		found;
+
+	hosts_insert(look->hosts, key, &found);
+	application->hosts += !found;
 	return application;
 }
 
 static void
-count_host(HTAB *hosts, Application *application, const PmAddr *addr)
+put_application(ReturnSetInfo *result, Look *look, const Application *application)
 {
-	HostKey		key;
-	bool		found;
-
-	if (application->hosts > 0 && application->last_host.family == addr->family &&
-		(addr->family == 0 || memcmp(&application->last_host, addr, sizeof(*addr)) == 0))
-		return;
-	application->last_host = *addr;
-	memset(&key, 0, sizeof(key));
-	key.application = application;
-	key.addr = *addr;
-	hash_search(hosts, &key, HASH_ENTER, &found);
-	application->hosts += !found;
-}
-
-static void
-put_application(ReturnSetInfo *result, const PmTally *tally, const Application *application)
-{
-	PmRow		row = {0};
+	PmRow		row;
 	const PmCounts *counts = &application->counts;
-	int			pool = application->key.pool;
+	const PmClassKey *key = &application->class->key;
 
-	pm_put_text(&row, application->key.application_name);
-	pm_put_name(&row, get_database_name(application->key.datid));
-	pm_put_name(&row, GetUserNameFromId(application->key.userid, true));
-	pm_put_text(&row, pool < 0 ? NULL : tally->rules->pools[pool].name);
+	pm_row_begin(&row);
+	pm_put_text(&row, application->class->application_name);
+	pm_put_made(&row, pm_viewer_database(&look->viewer, key->datid));
+	pm_put_made(&row, pm_viewer_role(&look->viewer, key->userid));
+	pm_put_text(&row, application->pool < 0 ? NULL : look->tally.rules->pools[application->pool].name);
 	pm_put_int(&row, counts->connections);
 	if (application->visible)
 	{
@@ -116,37 +168,41 @@ put_application(ReturnSetInfo *result, const PmTally *tally, const Application *
 	pm_put_row(result, &row);
 }
 
+static void
+begin(Look *look)
+{
+	pm_tally_begin(&look->tally);
+	pm_viewer_begin(&look->viewer);
+	look->applications = applications_create(CurrentMemoryContext, 32, NULL);
+	look->hosts = hosts_create(CurrentMemoryContext, 32, NULL);
+	look->first = NULL;
+	look->last = &look->first;
+}
+
 PG_FUNCTION_INFO_V1(pm_applications);
 
 Datum
 pm_applications(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	HTAB	   *applications = create_table("pool_monitor applications", sizeof(ApplicationKey), sizeof(Application));
-	HTAB	   *hosts = create_table("pool_monitor hosts", sizeof(HostKey), sizeof(HostKey));
-	HASH_SEQ_STATUS all;
-	Application *application;
-	PmTally		tally;
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
+	Look		look;
 
-	InitMaterializedSRF(fcinfo, 0);
-	pm_tally_begin(&tally);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	begin(&look);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
-		PmClass    *class = pm_tally_class(&tally, &session);
-		PmFlags		flags = pm_tally_flags(&tally, class, &session);
+		PmClass    *class = pm_tally_class(&look.tally, session);
+		PmFlags		flags = pm_tally_flags(&look.tally, session);
 
-		if (class->extra == NULL)
-			class->extra = find_application(applications, &tally, class);
-		application = class->extra;
-		pm_count(&tally, &application->counts, &session, &flags);
-		count_host(hosts, application, &session.client_addr);
+		if (unlikely(class->extra == NULL))
+			class->extra = add_class(&look, class);
+		pm_count(&look.tally, &((Application *) class->extra)->counts, session, &flags);
 	}
 
-	hash_seq_init(&all, applications);
-	while ((application = hash_seq_search(&all)) != NULL)
-		put_application(result, &tally, application);
+	for (Application *application = look.first; application != NULL; application = application->next)
+		put_application(result, &look, application);
 	return (Datum) 0;
 }

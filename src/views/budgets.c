@@ -50,18 +50,17 @@ count_pools(PmTally *tally)
 {
 	PmCounts   *pools = palloc0(sizeof(PmCounts) * (tally->rules->npools + 1));
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
-		PmClass    *class = pm_tally_class(tally, &session);
 		PmFlags		flags;
 
-		if (class->pool < 0)
+		if (session->class->pool < 0)
 			continue;
-		flags = pm_tally_flags(tally, class, &session);
-		pm_count(tally, &pools[class->pool], &session, &flags);
+		flags = pm_tally_flags(tally, session);
+		pm_count(tally, &pools[session->class->pool], session, &flags);
 	}
 	return pools;
 }
@@ -78,7 +77,7 @@ pm_budgets(PG_FUNCTION_ARGS)
 
 	pm_require_preload();
 	pm_warn_if_never_loaded();
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	do
 	{
 		pm_tally_begin(&tally);

@@ -5,20 +5,75 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "utils/builtins.h"
 
 #include "views/common.h"
 
 void
+pm_viewer_begin(PmViewer *viewer)
+{
+	memset(viewer, 0, sizeof(*viewer));
+	viewer->sees_all = pm_sees_all();
+}
+
+static void
+look_up_role(PmViewer *viewer, Oid userid)
+{
+	char	   *name = GetUserNameFromId(userid, true);
+
+	viewer->userid = userid;
+	viewer->visible = viewer->sees_all || pm_may_see(userid);
+	viewer->has_usename = name != NULL;
+	if (name != NULL)
+		namestrcpy(&viewer->usename, name);
+}
+
+/* As pm_may_see(). */
+bool
+pm_viewer_sees(PmViewer *viewer, Oid userid)
+{
+	if (userid != viewer->userid || !OidIsValid(userid))
+		look_up_role(viewer, userid);
+	return viewer->visible;
+}
+
+/* A name, valid until another one is asked for; 0: there is no such role. */
+Datum
+pm_viewer_role(PmViewer *viewer, Oid userid)
+{
+	if (userid != viewer->userid || !OidIsValid(userid))
+		look_up_role(viewer, userid);
+	return viewer->has_usename ? NameGetDatum(&viewer->usename) : (Datum) 0;
+}
+
+/* Likewise. */
+Datum
+pm_viewer_database(PmViewer *viewer, Oid datid)
+{
+	if (datid != viewer->datid || !OidIsValid(datid))
+	{
+		char	   *name = get_database_name(datid);
+
+		viewer->datid = datid;
+		viewer->has_datname = name != NULL;
+		if (name != NULL)
+			namestrcpy(&viewer->datname, name);
+	}
+	return viewer->has_datname ? NameGetDatum(&viewer->datname) : (Datum) 0;
+}
+
+void
 pm_put_counts(PmRow *row, const PmCounts *counts)
 {
-	pm_put_int(row, counts->active);
-	pm_put_int(row, counts->idle);
-	pm_put_int(row, counts->idle_in_transaction);
-	pm_put_int(row, counts->idle_in_transaction_aborted);
+	pm_put_int(row, counts->in_state[PM_STATE_ACTIVE]);
+	pm_put_int(row, counts->in_state[PM_STATE_IDLE]);
+	pm_put_int(row, counts->in_state[PM_STATE_IDLE_IN_TRANSACTION]);
+	pm_put_int(row, counts->in_state[PM_STATE_IDLE_IN_TRANSACTION_ABORTED]);
 	pm_put_int(row, pm_busy(counts));
 }
 
@@ -27,7 +82,7 @@ void
 pm_put_longest(PmRow *row, const PmCounts *counts)
 {
 	pm_put_age(row, counts->connections > 0 ? counts->oldest : -1);
-	pm_put_age(row, counts->idle > 0 ? counts->longest_idle : -1);
+	pm_put_age(row, counts->in_state[PM_STATE_IDLE] > 0 ? counts->longest_idle : -1);
 }
 
 void

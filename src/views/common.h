@@ -9,6 +9,26 @@
 #include "base/result.h"
 #include "sessions/tally.h"
 
+/*
+ * What one query may see, and the names that it has looked up last; of one pass
+ * mostly the same again.
+ */
+typedef struct PmViewer
+{
+	bool		sees_all;
+	Oid			userid;			/* invalid: none yet */
+	bool		visible;		/* of that role */
+	bool		has_usename;
+	NameData	usename;
+	Oid			datid;			/* invalid: none yet */
+	bool		has_datname;
+	NameData	datname;
+} PmViewer;
+
+extern void pm_viewer_begin(PmViewer *viewer);
+extern bool pm_viewer_sees(PmViewer *viewer, Oid userid);
+extern Datum pm_viewer_role(PmViewer *viewer, Oid userid);
+extern Datum pm_viewer_database(PmViewer *viewer, Oid datid);
 extern void pm_put_counts(PmRow *row, const PmCounts *counts);
 extern void pm_put_longest(PmRow *row, const PmCounts *counts);
 extern void pm_put_findings(PmRow *row, const PmCounts *counts);

@@ -55,17 +55,17 @@ static int
 find_over_age(PmTally *tally, int pool, Candidate **candidates)
 {
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 	int			room = 64;
 	int			found = 0;
 
 	*candidates = palloc(sizeof(Candidate) * room);
 	pm_verdicts_begin(-1);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
-		PmClass    *class = pm_tally_class(tally, &session);
-		PmFlags		flags = pm_tally_flags(tally, class, &session);
+		PmClass    *class = pm_tally_class(tally, session);
+		PmFlags		flags = pm_tally_flags(tally, session);
 		Candidate  *candidate;
 
 		if (!flags.over_age || (pool >= 0 && class->pool != pool))
@@ -76,10 +76,10 @@ find_over_age(PmTally *tally, int pool, Candidate **candidates)
 			*candidates = repalloc_huge(*candidates, sizeof(Candidate) * room);
 		}
 		candidate = &(*candidates)[found++];
-		pm_ask_init(&candidate->ask, &session, class->pool, tally->rules, &flags);
-		candidate->visible = pm_may_see(session.userid);
+		pm_ask_init(&candidate->ask, session, class->pool, tally->rules, &flags);
+		candidate->visible = pm_may_see(session->userid);
 		candidate->asked = false;
-		candidate->keep = pm_keep_reason(tally, class, &session, &flags, false);
+		candidate->keep = pm_keep_reason(tally, class, session, &flags, false);
 	}
 	qsort(*candidates, found, sizeof(Candidate), pm_ask_compare_age);
 	return found;
@@ -221,7 +221,7 @@ put_candidate(ReturnSetInfo *result, const Candidate *candidate, const PmTally *
 	pm_put_time(&row, candidate->visible ? session->backend_start : 0);
 	pm_put_text(&row, candidate->visible || !tally->rules->by_client_addr ?
 				tally->rules->pools[ask->pool].name : NULL);
-	pm_put_text(&row, session->application_name);
+	pm_put_text(&row, ask->application_name);
 	pm_put_age(&row, candidate->visible ? pm_ask_age(ask, tally->now, tally->at) : -1);
 	pm_put_age(&row, candidate->visible && idle ? pm_ask_idle(ask, tally->now, tally->at) : -1);
 	if (candidate->keep != PM_REASON_NONE)

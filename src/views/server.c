@@ -21,15 +21,15 @@ static void
 count_server(int *connections, int *undeclared, PmTally *tally)
 {
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	*connections = *undeclared = 0;
 	pm_tally_begin(tally);
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
 		(*connections)++;
-		*undeclared += pm_tally_class(tally, &session)->pool < 0;
+		*undeclared += session->class->pool < 0;
 	}
 }
 
@@ -52,7 +52,7 @@ pm_server(PG_FUNCTION_ARGS)
 	PmRow		row = {0};
 
 	pm_require_preload();
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	count_server(&connections, &undeclared, &tally);
 	in_use = pm_slots_in_use(&authenticating);
 	declared = pm_declared(tally.rules->pools, tally.rules->npools);

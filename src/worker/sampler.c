@@ -183,7 +183,7 @@ tell_of_repeats(void)
  * transaction (but again when it has failed and stays open for as long).
  */
 static void
-tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
+tell_of_leak(Sample *sample, const PmSession *session)
 {
 	const PmTally *tally = &sample->tally;
 	TimestampTz since = pm_xact_since(session);
@@ -193,9 +193,9 @@ tell_of_leak(Sample *sample, const PmClass *class, const PmSession *session)
 	if (*told == since)
 		return;
 	*told = since;
-	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[class->pool].name, session->pid,
+	pm_event(PM_EVENT_LEAK_SUSPECT, tally->rules->pools[session->class->pool].name, session->pid,
 			 "{\"application_name\": \"%s\", \"backend_start\": \"%s\", \"xact_age\": %.3f, \"state\": \"%s\"}",
-			 pm_json_escape(name, session->application_name), timestamptz_to_str(session->backend_start),
+			 pm_json_escape(name, session->class->application_name), timestamptz_to_str(session->backend_start),
 			 pm_tally_ages(tally, session).xact / 1000000.0, pm_state_name(session->state));
 }
 
@@ -203,20 +203,22 @@ static void
 count_sessions(Sample *sample)
 {
 	PmScan		scan;
-	PmSession	session;
+	const PmSession *session;
 
 	pm_scan_begin(&scan);
-	while (pm_scan_next(&scan, &session))
+	while ((session = pm_scan_next(&scan)) != NULL)
 	{
-		PmClass    *class = pm_tally_class(&sample->tally, &session);
-		PmFlags		flags = pm_tally_flags(&sample->tally, class, &session);
+		PmClass    *class = pm_tally_class(&sample->tally, session);
+		PmFlags		flags = pm_tally_flags(&sample->tally, session);
 
 		if (flags.leak_suspect)
-			tell_of_leak(sample, class, &session);
-		pm_count(&sample->tally, class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, &session, &flags);
-		pm_count(&sample->tally, &sample->server, &session, &flags);
-		(void) pm_settle(&sample->tally, class, &session, &sample->open);
+			tell_of_leak(sample, session);
+		pm_count(&sample->tally, class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, session, &flags);
+		(void) pm_settle(&sample->tally, class, session, &sample->open);
 	}
+	sample->server = sample->undeclared;
+	for (int i = 0; i < sample->tally.rules->npools; i++)
+		pm_counts_add(&sample->server, &sample->pools[i]);
 }
 
 static PmSeen
@@ -295,5 +297,4 @@ pm_sample(void)
 	tell_of_repeats();
 	if (crowded)
 		tell_of_full_applications(held);
-	pm_tally_end(&sample.tally);
 }

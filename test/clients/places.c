@@ -28,11 +28,10 @@
 #include "accounts/places.h"
 #include "base/guc.h"
 #include "base/identity.h"
-#include "utils/timestamp.h"
+#include "places_server.h"
 
 #define CHILDREN	6
 #define NAMES		24
-#define PLACES		8
 #define WAYS		3
 #define TICK		700			/* ms of the fast clock */
 
@@ -42,134 +41,11 @@ typedef struct Common
 	pg_atomic_uint64 done[WAYS];	/* rejected, auth_failures, connects */
 	pg_atomic_uint64 late;		/* the place had another owner by then */
 	pg_atomic_uint64 astray;	/* counted under another name */
+	pg_atomic_uint64 twins;		/* places of one name */
 } Common;
 
 static Common *common;
-static bool may_stop = false;	/* this is a child, in the code to be tested */
 static const PmCounter ways[WAYS] = {PM_REJECTED, PM_AUTH_FAILURES, PM_CONNECTS};
-
-/* ---- the server, as far as it is needed ---- */
-
-int			pm_max_pools = 1;
-int			pm_max_applications = PLACES;
-
-static void
-stop_now_and_then(int once_in)
-{
-	if (may_stop && random() % once_in == 0)
-		raise(SIGSTOP);
-}
-
-/* Called before the name of a place that is taken is written. */
-TimestampTz
-GetCurrentTimestamp(void)
-{
-	stop_now_and_then(50);
-	return 1;
-}
-
-/* Called between finding a place and counting in it. */
-int
-clock_gettime(clockid_t clock, struct timespec *now)
-{
-	stop_now_and_then(200);
-	return syscall(SYS_clock_gettime, clock, now);
-}
-
-/* Only the parent takes it. */
-bool
-LWLockAcquire(LWLock *lock, LWLockMode mode)
-{
-	return true;
-}
-
-void
-LWLockRelease(LWLock *lock)
-{
-}
-
-int
-pm_usable_connections(void)
-{
-	return PLACES;
-}
-
-uint64
-hash_bytes_extended(const unsigned char *bytes, int length, uint64 seed)
-{
-	uint64		hash = seed ^ UINT64CONST(14695981039346656037);
-
-	for (int i = 0; i < length; i++)
-		hash = (hash ^ bytes[i]) * UINT64CONST(1099511628211);
-	return hash;
-}
-
-void
-LWLockInitialize(LWLock *lock, int tranche)
-{
-}
-
-int
-pm_tranche(void)
-{
-	return 0;
-}
-
-void
-appendStringInfo(StringInfo text, const char *format,...)
-{
-}
-
-void *
-palloc0(Size size)
-{
-	return calloc(1, size);
-}
-
-void *
-palloc(Size size)
-{
-	return malloc(size);
-}
-
-void
-pfree(void *pointer)
-{
-	free(pointer);
-}
-
-Size
-add_size(Size one, Size other)
-{
-	return one + other;
-}
-
-Size
-mul_size(Size one, Size other)
-{
-	return one * other;
-}
-
-#undef printf
-#undef snprintf
-#undef qsort
-void
-pg_qsort(void *base, size_t n, size_t size, int (*compare) (const void *, const void *))
-{
-	qsort(base, n, size, compare);
-}
-
-#if !HAVE_DECL_STRLCPY
-size_t
-strlcpy(char *to, const char *from, size_t size)
-{
-	size_t		length = strlen(from);
-
-	memcpy(to, from, Min(length + 1, size));
-	to[size - 1] = '\0';
-	return length;
-}
-#endif
 
 /* ---- the children ---- */
 
@@ -186,6 +62,15 @@ owner_of(const char *name)
 	PmIdentity	who = {.application_name = name,.datname = name,.usename = name};
 
 	return pm_owner_application(&who);
+}
+
+static uint32
+hash_of(const char *name)
+{
+	PmOwner		owner = owner_of(name);
+	uint64		hash = pm_owner_hash(&owner, pm_accounts->seed);
+
+	return (uint32) (hash ^ (hash >> 32));
 }
 
 static bool
@@ -241,6 +126,35 @@ be_a_child(int number)
 	_exit(0);
 }
 
+/* Of a name that nobody had, so that the first one that it compares is its own. */
+static pid_t
+enter_until(Point point, const char *name)
+{
+	PmIdentity	who = {.application_name = name,.datname = name,.usename = name};
+	int			status;
+	pid_t		pid = fork();
+
+	if (pid == 0)
+	{
+		stop_at = point;
+		(void) pm_application_account(&who, true);
+		_exit(0);
+	}
+	waitpid(pid, &status, WUNTRACED);
+	if (!WIFSTOPPED(status))
+		exit(2);
+	return pid;
+}
+
+static void
+go_on(pid_t pid)
+{
+	int			status;
+
+	kill(pid, SIGCONT);
+	waitpid(pid, &status, 0);
+}
+
 /* ---- the parent ---- */
 
 static uint64
@@ -254,19 +168,39 @@ static void
 check_account(int i)
 {
 	const char *name = pm_accounts->all[i].owner.name;
-	PmOwner		owner;
 
 	if (!pm_account_ready(i))
 		return;
 	pg_read_barrier();
-	owner = owner_of(name);
-	if (!is_of(i, name) || pm_accounts->keys[i].hash != (uint32) pm_owner_hash(&owner))
+	if (!is_of(i, name) || pm_accounts->keys[i].hash != hash_of(name))
 		pg_atomic_fetch_add_u64(&common->astray, 1);
 	for (int way = 0; way < WAYS; way++)
 	{
 		if (way != way_of(name) && counter(i, ways[way]) != 0)
 			pg_atomic_fetch_add_u64(&common->astray, 1);
 	}
+}
+
+static uint64
+word_of(int i)
+{
+	return pg_atomic_read_u64(&pm_accounts->keys[i].place);
+}
+
+/* Two places had the same owner at one moment, in which neither changed hands. */
+static void
+check_twins(int i, int j)
+{
+	uint32		one = PM_PLACE_INCARNATION(word_of(i));
+	uint32		other = PM_PLACE_INCARNATION(word_of(j));
+	bool		twins = pm_account_ready(i) && pm_account_ready(j);
+
+	pg_memory_barrier();
+	twins = twins && pm_owner_equal(&pm_accounts->all[i].owner, &pm_accounts->all[j].owner);
+	pg_memory_barrier();
+	if (twins && pm_account_ready(i) && pm_account_ready(j) &&
+		PM_PLACE_INCARNATION(word_of(i)) == one && PM_PLACE_INCARNATION(word_of(j)) == other)
+		pg_atomic_fetch_add_u64(&common->twins, 1);
 }
 
 /* Lets those go on that have been stopped for long enough; counts stops. */
@@ -312,6 +246,39 @@ lifetimes(void)
 	return sum;
 }
 
+/* Each owner has one place at most, and each place that has an owner is in the index. */
+static int
+check_index(void)
+{
+	int			wrong = 0;
+	int			nfree = 0;
+
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+	{
+		bool		ready = pm_account_ready(i);
+
+		nfree += !ready;
+		wrong += ready == (pm_accounts->keys[i].way == PM_WAY_NONE);
+		for (int j = pm_first_application(); ready && j < i; j++)
+			wrong += pm_account_ready(j) && is_of(j, pm_accounts->all[i].owner.name);
+	}
+	wrong += nfree != pg_atomic_read_u32(&pm_accounts->free_applications.n);
+	while (pm_free_pop(&pm_accounts->free_applications, pm_accounts->next_free) >= 0)
+		nfree--;
+	wrong += nfree != 0;
+	for (int i = 0; i <= pm_accounts->line_mask; i++)
+	{
+		for (int way = 0; way < PM_WAYS; way++)
+		{
+			int			place = (int) pg_atomic_read_u32(&pm_accounts->lines[i].ways[way]) - 1;
+
+			wrong += place >= 0 && (!pm_account_ready(place) || pm_accounts->keys[place].way != way + 1);
+		}
+	}
+	wrong += pg_atomic_read_u32(&pm_accounts->entering) != 0;
+	return wrong;
+}
+
 /* What every sum must be, and nobody holds anything. Returns what is wrong. */
 static int
 check_end(void)
@@ -342,6 +309,69 @@ check_end(void)
 	return wrong;
 }
 
+static int
+places_of(const char *name)
+{
+	int			n = 0;
+
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+		n += pm_account_ready(i) && is_of(i, name);
+	return n;
+}
+
+/* Takes the first way of the line that the name is in. */
+static void
+take_first_way(const char *of)
+{
+	char		name[32];
+	int			n = 0;
+
+	do
+		snprintf(name, sizeof(name), "first %d", n++);
+	while (((hash_of(name) ^ hash_of(of)) & pm_accounts->line_mask) != 0);
+	(void) pm_application_account(&(PmIdentity)
+								  {
+									  .application_name = name,.datname = name,.usename = name
+								  }, true);
+}
+
+static void
+free_all(void)
+{
+	for (int i = pm_first_application(); i < pm_other_account(); i++)
+		(void) pm_account_close(i);
+	pm_places_free_closed(TICK);
+}
+
+/*
+ * Two enter a name, each of them before the other could know: once the second one has
+ * looked at the way that the first one will be in before that was there. Returns how
+ * many of such pairs did not make one place of it.
+ */
+static int
+check_pairs(void)
+{
+	int			wrong = 0;
+	pid_t		one = enter_until(WRITING, "one after another");
+	pid_t		other = enter_until(WRITING, "one after another");
+
+	go_on(one);
+	go_on(other);
+	wrong += places_of("one after another") != 1;
+	free_all();
+
+	one = enter_until(WRITING, "both at once");
+	take_first_way("both at once");
+	other = enter_until(LOOKING, "both at once");
+	free_all();
+	go_on(one);
+	go_on(other);
+	wrong += places_of("both at once") != 1;
+	free_all();
+	printf("wrong pairs %d, ", wrong);
+	return wrong;
+}
+
 static void *
 shared_memory(Size size)
 {
@@ -369,6 +399,8 @@ main(int argc, char **argv)
 	int			wrong;
 
 	set_up();
+	wrong = check_pairs();
+	fflush(stdout);
 	for (int i = 0; i < CHILDREN; i++)
 	{
 		if ((pids[i] = fork()) == 0)
@@ -381,8 +413,12 @@ main(int argc, char **argv)
 		for (int i = pm_first_application(); i < pm_other_account(); i++)
 		{
 			check_account(i);
-			lost += PM_PLACE_STATE(pg_atomic_read_u64(&pm_accounts->keys[i].place)) == PM_PLACE_LOST;
+			lost += PM_PLACE_STATE(word_of(i)) == PM_PLACE_LOST;
+			for (int j = pm_first_application(); j < i; j++)
+				check_twins(i, j);
 		}
+		if (random() % 5 == 0)
+			(void) pm_account_close(pm_first_application() + random() % PLACES);
 		if (random() % 10 == 0)
 			kill(pids[random() % CHILDREN], SIGSTOP);
 		let_go_on(pids, until, tick, &stops);
@@ -396,10 +432,11 @@ main(int argc, char **argv)
 			kill(pids[i], SIGCONT);
 		while (waitpid(pids[i], &status, WNOHANG) == 0);
 	}
-	wrong = check_end();
-	printf("stops %lu, given up %u, lost %lu, late %lu, astray %lu, wrong %d\n",
+	wrong += check_end() + check_index();
+	printf("stops %lu, given up %u, lost %lu, late %lu, astray %lu, twins %lu, wrong %d\n",
 		   (unsigned long) stops, pg_atomic_read_u32(&pm_accounts->given_up), (unsigned long) lost,
 		   (unsigned long) pg_atomic_read_u64(&common->late),
-		   (unsigned long) pg_atomic_read_u64(&common->astray), wrong);
-	return wrong == 0 && pg_atomic_read_u64(&common->astray) == 0 ? 0 : 1;
+		   (unsigned long) pg_atomic_read_u64(&common->astray),
+		   (unsigned long) pg_atomic_read_u64(&common->twins), wrong);
+	return wrong == 0 && pg_atomic_read_u64(&common->astray) == 0 && pg_atomic_read_u64(&common->twins) == 0 ? 0 : 1;
 }

@@ -3,7 +3,7 @@
 usage: race.py SOCKET_DIR PORT CLIENTS SECONDS REQUESTS hand|schedule|terminate
 
 Runs for SECONDS, and on until there were REQUESTS requests, but no longer than
-six times as long. What is done to the clients:
+thirty times as long. What is done to the clients:
 
   hand       a session calls pool_monitor.recycle() for all that is idle, all the
              time

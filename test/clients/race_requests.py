@@ -8,7 +8,7 @@ import psycopg2
 from race_clients import connect
 from race_traces import stats
 
-LONGEST = 6  # times SECONDS
+LONGEST = 30  # times SECONDS
 LOOK = 0.2  # s; between two looks whether it is enough
 
 RETIRE = "SELECT count(*) FROM pool_monitor.recycle(dry_run => false)"

@@ -256,23 +256,31 @@ my ($cc)      = run_command([$pg_config, '--cc']);
 my ($include) = run_command([$pg_config, '--includedir-server']);
 my $source    = "$FindBin::RealBin/../../src";
 my $program   = PostgreSQL::Test::Utils::tempdir_short() . '/places';
-must_run(
-	split(' ', $cc),
-	'-O2',
-	'-D_GNU_SOURCE',
-	"-I$include",
-	"-I$source",
-	'-o',
-	$program,
-	(map { "$FindBin::RealBin/../clients/$_.c" } qw(places assertion)),
-	"$source/base/identity.c",
-	map { "$source/accounts/$_.c" } qw(account counters figures places room times)
-);
-my $seconds = 5;
-my $output;
-my $ok = IPC::Run::run([$program, $seconds], '>', \$output);
-ok($ok, 'every count of a process that was stopped is where it belongs');
-note($output);
-my %seen = $output =~ /(stops|given up|lost|late) (\d+)/g;
-cmp_ok($seen{$_}, '>', 0, "it happened: $_") foreach ('stops', 'given up', 'lost', 'late');
+
+# Also with one way in a line of the index, where nearly all places are outside.
+foreach my $ways (15, 1)
+{
+	must_run(
+		split(' ', $cc),
+		'-O2',
+		'-D_GNU_SOURCE',
+		'-Wl,--wrap=pm_owner_equal',
+		"-DPM_WAYS=$ways",
+		"-I$include",
+		"-I$source",
+		'-o',
+		$program,
+		(map { "$FindBin::RealBin/../clients/$_.c" } qw(places places_server assertion)),
+		"$source/base/identity.c",
+		map { "$source/accounts/$_.c" }
+		  qw(account counters figures freeing index opening places room search section times)
+	);
+	my $seconds = 5;
+	my $output;
+	my $ok = IPC::Run::run([$program, $seconds], '>', \$output);
+	ok($ok, "every count of a process that was stopped is where it belongs, lines of $ways");
+	note($output);
+	my %seen = $output =~ /(stops|given up|lost|late) (\d+)/g;
+	cmp_ok($seen{$_}, '>', 0, "it happened: $_") foreach ('stops', 'given up', 'lost', 'late');
+}
 done_testing();
