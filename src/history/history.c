@@ -192,6 +192,8 @@ put_news(const News *news, int n, TimestampTz now)
 	PmHistory  *history = pm_history_rings;
 	int			dropped = 0;
 
+	for (int r = 0; r < PM_NUM_RINGS; r++)
+		pm_history_approach(&history->rings[r], now);
 	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
 	for (int r = 0; r < PM_NUM_RINGS; r++)
 	{

@@ -79,9 +79,17 @@ extern const PmSection pm_history_section;
 /* For a module of the tests, which lays made-up history in there. No SQL can call it. */
 extern PGDLLEXPORT PmHistory *pm_history_memory(void);
 
+/* Is it somebody's, or was? If not, all its buckets are zero. */
+static inline bool
+pm_series_used(const PmSeries *series)
+{
+	return series->name[0] != '\0';
+}
+
 /* For the worker. */
 extern int	pm_history_series(const char *name);
 extern void pm_history_map(const struct PmRules *rules);
+extern void pm_history_approach(const PmRing *ring, TimestampTz now);
 extern int	pm_history_open(PmRing *ring, TimestampTz now);
 
 #endif							/* PM_RINGS_H */

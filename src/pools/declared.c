@@ -54,17 +54,34 @@ const PmSection pm_declarations_section = {
 	.init = init_declarations,
 };
 
+/* Those of the set in force, which do not change while it is. Returns its version. */
+static uint32
+copy_pools(PmRules *rules)
+{
+	uint32		version = pg_atomic_read_u32(&pm_declarations->rules_version);
+	const PmRuleSet *set = &pm_declarations->rule_sets[version % 2];
+
+	pg_read_barrier();
+	rules->npools = Min(set->npools, pm_max_pools);
+	memcpy(rules->pools, set->pools, rules->npools * sizeof(PmPool));
+	pg_read_barrier();
+	return version;
+}
+
+/*
+ * What is long is copied before the lock is taken, and under it only when the declarations
+ * have changed meanwhile.
+ */
 static void
 copy_rules(PmRules *rules)
 {
-	const PmRuleSet *set;
+	uint32		version = copy_pools(rules);
 
 	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
-	set = pm_rules_in_force();
+	if (version != pg_atomic_read_u32(&pm_declarations->rules_version))
+		(void) copy_pools(rules);
 	rules->generation = pg_atomic_read_u64(&pm_declarations->generation);
-	rules->npools = set->npools;
-	memcpy(rules->pools, set->pools, rules->npools * sizeof(PmPool));
-	memcpy(rules->accounts, set->accounts, rules->npools * sizeof(int));
+	memcpy(rules->accounts, pm_rules_in_force()->accounts, rules->npools * sizeof(int));
 	for (int i = 0; i < rules->npools; i++)
 		rules->incarnations[i] = pm_account_incarnation(rules->accounts[i]);
 	LWLockRelease(&pm_accounts->lock.lock);

@@ -76,6 +76,19 @@ compare_again(Successor *next)
 		compare(next);
 }
 
+/*
+ * Looks at where the set will be written: a page where nobody has been yet is not made
+ * under the lock then.
+ */
+static void
+approach(const Successor *next)
+{
+	const PmRuleSet *set = &pm_declarations->rule_sets[1 - next->version % 2];
+
+	for (int i = 0; i < next->npools; i++)
+		(void) *(volatile const char *) set->pools[i].name;
+}
+
 /* The account of a pool that goes on stays its own. Caller holds lock. */
 static int
 account_of(const Successor *next, int i, const PmRuleSet *former)
@@ -131,6 +144,8 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 
 	prepare(&next, pools, npools);
 	compare(&next);
+	if (next.changed)
+		approach(&next);
 	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	if (ticket >= pm_declarations->load_done)
 	{
