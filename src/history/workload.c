@@ -43,12 +43,8 @@ add(PmWorkload *work, const PmBucket *bucket)
 {
 	work->nstretches++;
 	work->seen += bucket->seen;
-	/* an average is of what was seen */
-	if (bucket->seen > 0)
-	{
-		work->connections += bucket->connections;
-		work->busy += bucket->busy;
-	}
+	work->connections += bucket->connections;
+	work->busy += bucket->busy;
 	work->max_connections = Max(work->max_connections, bucket->max_connections);
 	work->max_busy = Max(work->max_busy, bucket->max_busy);
 	work->transactions += bucket->transactions;

@@ -11,7 +11,7 @@ typedef struct PmWorkload
 {
 	int			nstretches;		/* that had something */
 	uint64		seen;			/* ms */
-	double		connections;	/* us, while something was seen */
+	double		connections;	/* us */
 	double		busy;
 	int			max_connections;
 	int			max_busy;
