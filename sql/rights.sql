@@ -28,6 +28,8 @@ SELECT * FROM pool_monitor.budgets;
 SELECT * FROM pool_monitor.server;
 SELECT * FROM pool_monitor.pool_stats;
 SELECT * FROM pool_monitor.history;
+SELECT * FROM pool_monitor.history();
+SELECT * FROM pool_monitor.workload();
 SELECT * FROM pool_monitor.events;
 SELECT pool_monitor.reset();
 SELECT * FROM pool_monitor.pools;

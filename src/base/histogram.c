@@ -20,28 +20,35 @@ pm_bucket_middle(int bucket)
 	return (low << (octave - 1)) + (INT64CONST(1) << (octave - 1)) / 2;
 }
 
+/* Of the values in order, which is the smallest that the share of them does not exceed. */
+static uint64
+rank_of(double share, uint64 total)
+{
+	return Max((uint64) ceil(share * total), 1);
+}
+
 /*
- * The smallest duration that the given share of all values does not exceed
- * (nearest rank), off by at most 6.25 %, never above max; -1 when there is no
- * value.
+ * The smallest durations that the given shares of all values, in ascending order, do
+ * not exceed (nearest rank): off by at most 6.25 %, never above max; all -1 when
+ * there is no value.
  */
-int64
-pm_quantile(const uint64 *counts, double quantile, int64 max)
+void
+pm_quantiles(const uint64 *counts, int n, const double *shares, int64 max, int64 *durations)
 {
 	uint64		total = 0;
 	uint64		seen = 0;
-	uint64		rank;
+	int			next = 0;
 
 	for (int i = 0; i < PM_BUCKETS; i++)
 		total += counts[i];
-	if (total == 0)
-		return -1;
-	rank = Max((uint64) ceil(quantile * total), 1);
-	for (int i = 0; i < PM_BUCKETS; i++)
+	for (int i = 0; total > 0 && next < n && i < PM_BUCKETS; i++)
 	{
+		if (counts[i] == 0)
+			continue;
 		seen += counts[i];
-		if (seen >= rank)
-			return Min(pm_bucket_middle(i), max);
+		while (next < n && seen >= rank_of(shares[next], total))
+			durations[next++] = Min(pm_bucket_middle(i), max);
 	}
-	return max;
+	while (next < n)
+		durations[next++] = total > 0 ? max : -1;
 }

@@ -31,6 +31,6 @@ pm_bucket(int64 us)
 }
 
 extern int64 pm_bucket_middle(int bucket);
-extern int64 pm_quantile(const uint64 *counts, double quantile, int64 max);
+extern void pm_quantiles(const uint64 *counts, int n, const double *shares, int64 max, int64 *durations);
 
 #endif							/* PM_HISTOGRAM_H */

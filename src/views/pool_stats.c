@@ -22,6 +22,7 @@
 #include "sessions/tally.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "views/common.h"
@@ -30,22 +31,45 @@
 
 /* ---- pool_stats ---- */
 
+/* {}, which nearly all rows have. */
+static Datum
+no_declines(void)
+{
+	static Datum none = 0;
+
+	if (none == 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+		none = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+		MemoryContextSwitchTo(caller);
+	}
+	return none;
+}
+
 /* As jsonb: {"reason": number}. The texts need no escapes. Freed with the row. */
 static void
 put_declines(PmRow *row, const uint64 *declines)
 {
 	MemoryContext caller = MemoryContextSwitchTo(pm_row_context());
-	StringInfoData json;
+	StringInfoData json = {0};
 
-	initStringInfo(&json);
 	for (int reason = 1; reason < PM_NUM_REASONS; reason++)
 	{
-		if (declines[reason] > 0)
-			appendStringInfo(&json, "%c\"%s\": " UINT64_FORMAT, json.len == 0 ? '{' : ',',
-							 pm_reason_text(reason), declines[reason]);
+		if (declines[reason] == 0)
+			continue;
+		if (json.data == NULL)
+			initStringInfo(&json);
+		appendStringInfo(&json, "%c\"%s\": " UINT64_FORMAT, json.len == 0 ? '{' : ',',
+						 pm_reason_text(reason), declines[reason]);
 	}
-	appendStringInfoString(&json, json.len == 0 ? "{}" : "}");
-	pm_put(row, DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+	if (json.data != NULL)
+	{
+		appendStringInfoChar(&json, '}');
+		pm_put(row, DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+	}
+	else
+		pm_put(row, no_declines());
 	MemoryContextSwitchTo(caller);
 }
 
@@ -66,9 +90,25 @@ put_counters(PmRow *row, const PmFigures *figures)
 	}
 }
 
+/* The quantiles, and the exact maximum after them; NULL when there is no value. */
+static void
+put_quantiles(PmRow *row, const uint64 *counts, int n, const double *shares, int64 max)
+{
+	int64		durations[3];
+
+	Assert(n <= lengthof(durations));
+	pm_quantiles(counts, n, shares, max, durations);
+	for (int i = 0; i < n; i++)
+		pm_put_duration(row, durations[i]);
+	pm_put_duration(row, durations[0] < 0 ? -1 : max);
+}
+
 static void
 put_durations(PmRow *row, const PmFigures *figures, int64 open_busy)
 {
+	static const double of_lifetimes[] = {0.50, 0.95};
+	static const double of_holds[] = {0.50, 0.95, 0.99};
+
 	pm_put_int(row, figures->peak);
 	pm_put_time(row, figures->peak_at);
 	pm_put(row, Float8GetDatum(Max(figures->busy + open_busy, 0) / 1000000.0));
@@ -76,45 +116,41 @@ put_durations(PmRow *row, const PmFigures *figures, int64 open_busy)
 		pm_put(row, Float8GetDatum((double) Max(figures->busy + open_busy, 0) / figures->observed));
 	else
 		pm_put_null(row);
-	pm_put_duration(row, pm_quantile(figures->lifetimes, 0.50, figures->lifetime_max));
-	pm_put_duration(row, pm_quantile(figures->lifetimes, 0.95, figures->lifetime_max));
-	pm_put_duration(row, pm_quantile(figures->lifetimes, 1.0, figures->lifetime_max) < 0 ? -1 : figures->lifetime_max);
-	pm_put_duration(row, pm_quantile(figures->holds, 0.50, figures->hold_max));
-	pm_put_duration(row, pm_quantile(figures->holds, 0.95, figures->hold_max));
-	pm_put_duration(row, pm_quantile(figures->holds, 0.99, figures->hold_max));
-	pm_put_duration(row, pm_quantile(figures->holds, 1.0, figures->hold_max) < 0 ? -1 : figures->hold_max);
+	put_quantiles(row, figures->lifetimes, lengthof(of_lifetimes), of_lifetimes, figures->lifetime_max);
+	put_quantiles(row, figures->holds, lengthof(of_holds), of_holds, figures->hold_max);
 	pm_put_time(row, figures->stats_reset);
 }
 
+/* figures is room for them, for one account after another. */
 static void
-put_account(ReturnSetInfo *result, int account, const char *pool, const PmOpen *open)
+put_account(ReturnSetInfo *result, int account, const char *pool, const PmOpen *open, PmFigures *figures)
 {
-	PmFigures  *figures = palloc(sizeof(PmFigures));
 	PmRow		row = {0};
 
-	if (pm_account_figures(account, figures, true))
-	{
-		pm_put_text(&row, pool);
-		pm_put_application(&row, &figures->owner);
-		put_counters(&row, figures);
-		put_durations(&row, figures, open->busy[account]);
-		pm_put_row(result, &row);
-	}
-	pfree(figures);
+	if (!pm_account_figures(account, figures, true))
+		return;
+	pm_put_text(&row, pool);
+	pm_put_application(&row, &figures->owner);
+	put_counters(&row, figures);
+	put_durations(&row, figures, open->busy[account]);
+	pm_put_row(result, &row);
 }
 
 static void
 put_accounts(ReturnSetInfo *result, const PmRules *rules, const PmOpen *open)
 {
+	PmFigures  *figures = palloc(sizeof(PmFigures));
+
 	for (int i = 0; i < rules->npools; i++)
 	{
 		/* one that got no account of its own is in (other) */
 		if (rules->accounts[i] != pm_other_account())
-			put_account(result, rules->accounts[i], rules->pools[i].name, open);
+			put_account(result, rules->accounts[i], rules->pools[i].name, open, figures);
 	}
 	for (int i = pm_first_application(); i < pm_other_account(); i++)
-		put_account(result, i, NULL, open);
-	put_account(result, pm_other_account(), "(other)", open);
+		put_account(result, i, NULL, open, figures);
+	put_account(result, pm_other_account(), "(other)", open, figures);
+	pfree(figures);
 }
 
 PG_FUNCTION_INFO_V1(pm_pool_stats);

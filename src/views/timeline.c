@@ -1,6 +1,6 @@
 /*
  * timeline.c
- *		The views history and events.
+ *		history() and events(), behind the views of their names.
  */
 #include "postgres.h"
 
@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "base/shmem.h"
 #include "events/events.h"
-#include "history/history.h"
+#include "history/read.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -48,55 +48,52 @@ put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const cha
 	pm_put_row(result, &row);
 }
 
-/* One series in one ring, copied under the lock and put out without it. */
 static void
-put_series(ReturnSetInfo *result, const PmRing *ring, int s, TimestampTz *starts, PmBucket *buckets)
+put_stretches(ReturnSetInfo *result, const char *pool, const PmRingCopy *stretches, int64 resolution)
 {
-	const PmSeries *series = &pm_history_rings->series[s];
-	char		name[PM_NAME_LEN];
-	int			count;
-	int			head;
-
-	LWLockAcquire(&pm_history_rings->lock, LW_SHARED);
-	strlcpy(name, series->name, PM_NAME_LEN);
-	count = ring->count;
-	head = ring->head;
-	memcpy(starts, ring->starts, ring->length * sizeof(TimestampTz));
-	memcpy(buckets, ring->buckets + (Size) s * ring->length, ring->length * sizeof(PmBucket));
-	LWLockRelease(&pm_history_rings->lock);
-
-	if (name[0] == '\0')
-		return;
-	for (int n = 0; n < count; n++)
+	for (int i = 0; i < stretches->count; i++)
 	{
-		int			at = (head - count + 1 + n + ring->length) % ring->length;
-
 		CHECK_FOR_INTERRUPTS();
-		/* where a pool was not declared yet there is nothing to say */
-		if (buckets[at].seen > 0 || buckets[at].connects > 0 || buckets[at].disconnects > 0 || buckets[at].refused > 0)
-			put_bucket(result, starts[at], ring->resolution, name, &buckets[at]);
+		if (pm_bucket_has_something(&stretches->buckets[i]))
+			put_bucket(result, stretches->starts[i], resolution, pool, &stretches->buckets[i]);
 	}
+}
+
+/* In us, as that of one of the rings. */
+static int64
+resolution_of(const Interval *interval)
+{
+	for (int r = 0; r < PM_NUM_RINGS; r++)
+	{
+		if (interval->month == 0 && interval->day == 0 && interval->time == pm_history_rings->rings[r].resolution)
+			return interval->time;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("resolution must be interval '1 minute' or interval '1 hour'")));
 }
 
 PG_FUNCTION_INFO_V1(pm_history);
 
+/* history(pool text, resolution interval, since timestamptz, until timestamptz) */
 Datum
 pm_history(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *pool = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	PmSpan		span = {
+		.since = PG_ARGISNULL(2) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(2),
+		.until = PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3),
+	};
+	PmPast		past;
 
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
-	for (int r = 0; r < PM_NUM_RINGS; r++)
+	pm_past_begin(&past, pool, PG_ARGISNULL(1) ? 0 : resolution_of(PG_GETARG_INTERVAL_P(1)), span);
+	while (pm_past_next(&past))
 	{
-		const PmRing *ring = &pm_history_rings->rings[r];
-		TimestampTz *starts = palloc(ring->length * sizeof(TimestampTz));
-		PmBucket   *buckets = palloc(ring->length * sizeof(PmBucket));
-
-		for (int s = 0; s < pm_history_rings->nseries; s++)
-			put_series(result, ring, s, starts, buckets);
-		pfree(starts);
-		pfree(buckets);
+		for (int r = 0; r < PM_NUM_RINGS; r++)
+			put_stretches(result, past.name, &past.rings[r], pm_history_rings->rings[r].resolution);
 	}
 	return (Datum) 0;
 }

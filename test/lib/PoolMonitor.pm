@@ -100,7 +100,7 @@ sub declare
 	return;
 }
 
-# replay_history(), which puts a made-up past into the history; see test/modules.
+# replay_history() and others, which put a made-up past into the history; see test/modules.
 sub create_replay
 {
 	my ($node) = @_;
@@ -109,6 +109,12 @@ sub create_replay
 CREATE FUNCTION replay_history(pool text, minutes int, connections float8, max_connections int, busy float8, max_busy int,
 	connects int, disconnects int, refused int, transactions int, overflow float8, exhausted float8) RETURNS void
 	LANGUAGE c STRICT AS '$library', 'pm_replay_history';
+CREATE FUNCTION replay_rings(minutes timestamptz[], hours timestamptz[]) RETURNS void
+	LANGUAGE c STRICT AS '$library', 'pm_replay_rings';
+CREATE FUNCTION replay_stretch(pool text, resolution interval, bucket_start timestamptz, seen float8,
+	connections float8, max_connections int, busy float8, max_busy int, connects int, disconnects int, refused int,
+	retired int, transactions int, overflow float8, exhausted float8, over float8) RETURNS void
+	LANGUAGE c STRICT AS '$library', 'pm_replay_stretch';
 EOS
 	return;
 }

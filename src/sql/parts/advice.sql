@@ -19,11 +19,14 @@ CREATE VIEW pool_monitor.advice AS
 		SELECT d.*, d.servers * d.workers AS processes, d.pool_size + d.max_overflow AS each
 		FROM pool_monitor.declared() AS d
 	),
-	workload AS MATERIALIZED (
-		SELECT * FROM pool_monitor.workload
+	day AS MATERIALIZED (
+		SELECT 'day' AS span, * FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 day') AS w
 	),
-	day AS (
-		SELECT * FROM workload AS w WHERE w.span = 'day'
+	hour AS MATERIALIZED (
+		SELECT 'hour' AS span, * FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 hour') AS w
+	),
+	workload AS (
+		SELECT * FROM day UNION ALL SELECT * FROM hour
 	),
 	stats AS (
 		SELECT * FROM pool_monitor.pool_stats()
@@ -190,7 +193,7 @@ CREATE VIEW pool_monitor.advice AS
 	discovered AS (
 		SELECT s.*, count(*) OVER (PARTITION BY lower(s.application_name)) = 1
 				AND s.application_name ~ '^[A-Za-z0-9_.-]+$'
-				AND NOT EXISTS (SELECT FROM declared AS d WHERE d.pool = s.application_name) AS plain,
+				AND s.application_name NOT IN (SELECT d.pool FROM declared AS d) AS plain,
 			left(CASE WHEN s.application_name = '' THEN 'unnamed'
 				ELSE regexp_replace(s.application_name, '^\(', 'app (') END, 18) AS begin,
 			s.datname || '/' || s.usename ~ '^[ -~]*$' AND s.datname || '/' || s.usename !~ '\\x[0-9a-f]{2}' AS legible,
@@ -266,7 +269,7 @@ CREATE VIEW pool_monitor.advice AS
 				'declare what is undeclared, or raise max_connections.',
 			NULL::text, NULL::int, NULL::int, w.seen, NULL::float8, 'exact'
 		FROM day AS w JOIN day AS a ON a.pool = '(server)'
-		LEFT JOIN workload AS h ON h.pool = w.pool AND h.span = 'hour', server AS s
+		LEFT JOIN hour AS h ON h.pool = w.pool, server AS s
 		WHERE w.refused > 0 AND w.pool <> '(server)'
 	),
 
@@ -286,10 +289,11 @@ CREATE VIEW pool_monitor.advice AS
 	),
 
 	leaks AS (
-		SELECT d.pool, d.leak_threshold,
-			(SELECT count(*) FROM sessions AS s WHERE s.pool = d.pool AND s.leak_suspect) AS now,
-			(SELECT coalesce(sum(e.times), 0) FROM events AS e WHERE e.pool = d.pool AND e.event = 'leak_suspect') AS told
+		SELECT d.pool, d.leak_threshold, coalesce(n.sessions, 0) AS now, coalesce(t.times, 0) AS told
 		FROM declared AS d
+		LEFT JOIN (SELECT s.pool, count(*) AS sessions FROM sessions AS s WHERE s.leak_suspect GROUP BY s.pool) AS n ON n.pool = d.pool
+		LEFT JOIN (SELECT e.pool, sum(e.times) AS times FROM events AS e WHERE e.event = 'leak_suspect' GROUP BY e.pool) AS t
+			ON t.pool = d.pool
 	),
 	leak AS (
 		SELECT CASE WHEN l.now > 0 THEN 'warning' ELSE 'info' END, l.pool, 'leak',

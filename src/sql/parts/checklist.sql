@@ -9,8 +9,8 @@ CREATE VIEW pool_monitor.checklist AS
 	declared AS (
 		SELECT * FROM pool_monitor.declared()
 	),
-	workload AS MATERIALIZED (
-		SELECT * FROM pool_monitor.workload
+	day AS MATERIALIZED (
+		SELECT * FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 day')
 	),
 	pools AS (
 		SELECT count(*) AS declared,
@@ -25,7 +25,7 @@ CREATE VIEW pool_monitor.checklist AS
 			count(*) FILTER (WHERE d.echo_pool) AS echo,
 			count(*) FILTER (WHERE d.recycle_mode = 'terminate') AS acting,
 			count(*) FILTER (WHERE d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr) AS by_name
-		FROM declared AS d LEFT JOIN workload AS w ON w.pool = d.pool AND w.span = 'day'
+		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool
 	),
 	settings AS (
 		SELECT
@@ -41,8 +41,11 @@ CREATE VIEW pool_monitor.checklist AS
 	),
 	monitoring AS (
 		SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.backend_type = 'pool_monitor') AS workers,
-			(SELECT max(h.bucket_start) FROM pool_monitor.history() AS h
-				WHERE h.pool = '(server)' AND h.resolution = interval '1 minute' AND h.seen > 0) AS last_minute
+			-- as a rule it is one of the last ones
+			coalesce((SELECT max(h.bucket_start) FROM pool_monitor.history('(server)', interval '1 minute',
+					since => pg_catalog.now() - interval '3 minutes') AS h WHERE h.seen > 0),
+				(SELECT max(h.bucket_start) FROM pool_monitor.history('(server)', interval '1 minute') AS h WHERE h.seen > 0))
+				AS last_minute
 	),
 	undeclared AS (
 		SELECT string_agg(format('%L (%s in %s)', s.application_name, s.usename, s.datname), ', '

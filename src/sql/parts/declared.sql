@@ -9,7 +9,7 @@ CREATE FUNCTION pool_monitor.declared(
 	OUT recycle_mode text, OUT recycle_grace interval, OUT shrink_idle bool,
 	OUT by_usename bool, OUT by_client_addr bool
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_declared_pools';
 COMMENT ON FUNCTION pool_monitor.declared() IS
 'The declarations in force, as every database of the server sees them, in matching order. Columns as in pools; '

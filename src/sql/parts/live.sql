@@ -12,7 +12,7 @@ CREATE FUNCTION pool_monitor.budgets(
 	OUT oldest interval, OUT longest_idle interval,
 	OUT status text, OUT status_since timestamptz
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_budgets';
 COMMENT ON FUNCTION pool_monitor.budgets() IS 'behind the view pool_monitor.budgets';
 
@@ -61,7 +61,7 @@ CREATE FUNCTION pool_monitor.applications(
 	OUT stale int, OUT idle_over_limit int, OUT leak_suspects int,
 	OUT client_hosts int, OUT oldest interval, OUT longest_idle interval
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 50
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_applications';
 COMMENT ON FUNCTION pool_monitor.applications() IS 'behind the view pool_monitor.applications';
 
@@ -99,7 +99,7 @@ CREATE FUNCTION pool_monitor.sessions(
 	OUT xact_age interval, OUT over_age bool, OUT stale bool,
 	OUT idle_over_limit bool, OUT leak_suspect bool, OUT keep_reason text
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_sessions';
 COMMENT ON FUNCTION pool_monitor.sessions() IS 'behind the view pool_monitor.sessions';
 

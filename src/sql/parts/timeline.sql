@@ -3,15 +3,19 @@
 --
 
 CREATE FUNCTION pool_monitor.history(
+	pool text DEFAULT NULL, resolution interval DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
 	OUT bucket_start timestamptz, OUT resolution interval, OUT pool text, OUT seen float8,
 	OUT avg_connections float8, OUT max_connections int,
 	OUT avg_busy float8, OUT max_busy int,
 	OUT connects bigint, OUT disconnects bigint, OUT refused bigint, OUT retired bigint, OUT transactions bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10000
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100000
 	AS 'MODULE_PATHNAME', 'pm_history';
-COMMENT ON FUNCTION pool_monitor.history() IS 'behind the view pool_monitor.history';
+COMMENT ON FUNCTION pool_monitor.history(text, interval, timestamptz, timestamptz) IS
+'A part of the view history, in little time: of one pool (or (undeclared), or (server)), by the minute or by the hour '
+'(interval ''1 minute'' or ''1 hour''), what begins at since or later and before until. NULL: no bound. No rows for a '
+'pool that has no history; raises an error for another resolution.';
 
 CREATE VIEW pool_monitor.history AS
 	SELECT * FROM pool_monitor.history() AS h;

@@ -2,51 +2,29 @@
 -- What was measured, for the advice
 --
 
+CREATE FUNCTION pool_monitor.workload(
+	pool text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
+	OUT pool text, OUT seen interval, OUT avg_connections float8, OUT max_connections int,
+	OUT avg_busy float8, OUT p95_busy int, OUT max_busy int,
+	OUT transactions bigint, OUT transactions_per_second float8, OUT hold_time float8,
+	OUT connects bigint, OUT disconnects bigint, OUT retired bigint, OUT refused bigint,
+	OUT overflow_share float8, OUT exhausted_share float8, OUT over_share float8,
+	OUT effective_samples float8, OUT quality text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
+	AS 'MODULE_PATHNAME', 'pm_workload';
+COMMENT ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz) IS
+'What each pool (or one of them, (undeclared) or (server)) did from since (NULL: a day ago) until then (NULL: now), as '
+'in the view workload: from the minutes that begin in this time. Where these are no longer kept, from the hours that '
+'begin in it: p95_busy then takes the most of an hour for each of its minutes, and is an upper bound. No rows for a '
+'pool that has no history in this time.';
+
 CREATE VIEW pool_monitor.workload AS
-	WITH spans(span, length) AS (VALUES ('hour', interval '1 hour'), ('day', interval '1 day')),
-	minutes AS (
-		SELECT * FROM pool_monitor.history() AS h
-		WHERE h.resolution = interval '1 minute' AND h.bucket_start > pg_catalog.now() - interval '1 day'
-	),
-	sums AS (
-		SELECT m.pool, s.span,
-			sum(m.seen) AS seen,
-			sum(m.avg_connections * m.seen) AS connection_seconds,
-			max(m.max_connections) AS max_connections,
-			sum(m.avg_busy * m.seen) AS busy_seconds,
-			max(m.max_busy) AS max_busy,
-			percentile_disc(0.95) WITHIN GROUP (ORDER BY m.max_busy) AS p95_busy,
-			sum(m.transactions) AS transactions,
-			sum(m.connects) AS connects,
-			sum(m.disconnects) AS disconnects,
-			sum(m.retired) AS retired,
-			sum(m.refused) AS refused,
-			sum(m.overflow_seconds) AS overflow_seconds,
-			sum(m.exhausted_seconds) AS exhausted_seconds,
-			sum(m.over_seconds) AS over_seconds
-		FROM spans AS s
-		JOIN minutes AS m ON m.bucket_start > pg_catalog.now() - s.length
-		GROUP BY m.pool, s.span
-	),
-	rates AS (
-		SELECT s.*,
-			s.transactions / nullif(s.seen, 0) AS transactions_per_second,
-			s.busy_seconds / nullif(s.transactions, 0) AS hold_time,
-			least(s.transactions, s.seen / greatest(60, 2 * s.busy_seconds / nullif(s.transactions, 0))) AS effective_samples
-		FROM sums AS s
-	)
-	SELECT r.pool, r.span, pg_catalog.make_interval(secs => r.seen) AS seen,
-		r.connection_seconds / nullif(r.seen, 0) AS avg_connections, r.max_connections,
-		r.busy_seconds / nullif(r.seen, 0) AS avg_busy, r.p95_busy, r.max_busy,
-		r.transactions::bigint AS transactions, r.transactions_per_second, r.hold_time,
-		r.connects::bigint AS connects, r.disconnects::bigint AS disconnects,
-		r.retired::bigint AS retired, r.refused::bigint AS refused,
-		r.overflow_seconds / nullif(r.seen, 0) AS overflow_share,
-		r.exhausted_seconds / nullif(r.seen, 0) AS exhausted_share,
-		r.over_seconds / nullif(r.seen, 0) AS over_share,
-		r.effective_samples,
-		CASE WHEN r.effective_samples >= 30 THEN 'good' ELSE 'not enough data' END AS quality
-	FROM rates AS r;
+	SELECT w.pool, s.span, w.seen, w.avg_connections, w.max_connections, w.avg_busy, w.p95_busy, w.max_busy,
+		w.transactions, w.transactions_per_second, w.hold_time, w.connects, w.disconnects, w.retired, w.refused,
+		w.overflow_share, w.exhausted_share, w.over_share, w.effective_samples, w.quality
+	FROM (VALUES ('hour', interval '1 hour'), ('day', interval '1 day')) AS s(span, length)
+	CROSS JOIN LATERAL pool_monitor.workload(since => pg_catalog.now() - s.length) AS w;
 
 COMMENT ON VIEW pool_monitor.workload IS
 'What each declared pool, (undeclared) and (server) did in the last hour and the last day, from the minutes of '

@@ -10,9 +10,13 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "history/history.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -22,6 +26,8 @@
 PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(pm_replay_history);
+PG_FUNCTION_INFO_V1(pm_replay_rings);
+PG_FUNCTION_INFO_V1(pm_replay_stretch);
 
 typedef PmHistory *(*HistoryMemory) (void);
 
@@ -132,5 +138,110 @@ pm_replay_history(PG_FUNCTION_ARGS)
 	bucket.overflow = PG_GETARG_FLOAT8(10) * 60000;
 	bucket.exhausted = PG_GETARG_FLOAT8(11) * 60000;
 	fill_when_there(history, pool, &bucket, n);
+	PG_RETURN_VOID();
+}
+
+/* ---- rings of any shape ---- */
+
+/* Empty stretches that begin then, placed so that they go over the ring's end. Caller holds its lock. */
+static void
+begin_ring(PmHistory *history, PmRing *ring, const Datum *starts, int n)
+{
+	int			first = ring->length - n / 2;
+
+	memset(ring->buckets, 0, (Size) ring->length * history->nseries * sizeof(PmBucket));
+	ring->count = n;
+	ring->head = (first + n - 1) % ring->length;
+	for (int i = 0; i < n; i++)
+		ring->starts[(first + i) % ring->length] = DatumGetTimestampTz(starts[i]);
+}
+
+/*
+ * replay_rings(minutes timestamptz[], hours timestamptz[]): both rings anew, with
+ * empty stretches that begin at these moments, which must be in order.
+ */
+Datum
+pm_replay_rings(PG_FUNCTION_ARGS)
+{
+	PmHistory  *history = history_memory();
+	Datum	   *starts[PM_NUM_RINGS];
+	int			n[PM_NUM_RINGS];
+
+	for (int r = 0; r < PM_NUM_RINGS; r++)
+	{
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(r), TIMESTAMPTZOID, sizeof(TimestampTz), true, TYPALIGN_DOUBLE,
+						  &starts[r], NULL, &n[r]);
+		if (n[r] < 1 || n[r] > history->rings[r].length)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("there must be between 1 and %d stretches", history->rings[r].length)));
+	}
+	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
+	for (int r = 0; r < PM_NUM_RINGS; r++)
+		begin_ring(history, &history->rings[r], starts[r], n[r]);
+	LWLockRelease(&history->lock);
+	PG_RETURN_VOID();
+}
+
+/* The place of one stretch; NULL when there is none. Caller holds the lock. */
+static PmBucket *
+find_bucket(PmHistory *history, const char *pool, int64 resolution, TimestampTz start)
+{
+	int			series = find_series(history, pool);
+
+	for (int r = 0; r < PM_NUM_RINGS && series >= 0; r++)
+	{
+		PmRing	   *ring = &history->rings[r];
+
+		for (int i = 0; i < ring->count && ring->resolution == resolution; i++)
+		{
+			int			place = (ring->head - i + ring->length) % ring->length;
+
+			if (ring->starts[place] == start)
+				return &ring->buckets[(Size) series * ring->length + place];
+		}
+	}
+	return NULL;
+}
+
+/*
+ * replay_stretch(pool text, resolution interval, bucket_start timestamptz, seen float8,
+ * connections float8, max_connections int, busy float8, max_busy int, connects int,
+ * disconnects int, refused int, retired int, transactions int, overflow float8,
+ * exhausted float8, over float8): one stretch of replay_rings(); times in seconds,
+ * averages over the time seen.
+ */
+Datum
+pm_replay_stretch(PG_FUNCTION_ARGS)
+{
+	PmHistory  *history = history_memory();
+	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	double		seen = PG_GETARG_FLOAT8(3);
+	PmBucket	bucket = {0};
+	PmBucket   *place;
+
+	bucket.seen = rint(seen * 1000);
+	bucket.connections = PG_GETARG_FLOAT8(4) * seen * 1000000;
+	bucket.max_connections = PG_GETARG_INT32(5);
+	bucket.busy = PG_GETARG_FLOAT8(6) * seen * 1000000;
+	bucket.max_busy = PG_GETARG_INT32(7);
+	bucket.connects = PG_GETARG_INT32(8);
+	bucket.disconnects = PG_GETARG_INT32(9);
+	bucket.refused = PG_GETARG_INT32(10);
+	bucket.retired = PG_GETARG_INT32(11);
+	bucket.transactions = PG_GETARG_INT32(12);
+	bucket.overflow = rint(PG_GETARG_FLOAT8(13) * 1000);
+	bucket.exhausted = rint(PG_GETARG_FLOAT8(14) * 1000);
+	bucket.over = rint(PG_GETARG_FLOAT8(15) * 1000);
+
+	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
+	place = find_bucket(history, pool, PG_GETARG_INTERVAL_P(1)->time, PG_GETARG_TIMESTAMPTZ(2));
+	if (place != NULL)
+		*place = bucket;
+	LWLockRelease(&history->lock);
+	if (place == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("pool \"%s\" has no such stretch", pool)));
 	PG_RETURN_VOID();
 }

@@ -1,0 +1,156 @@
+/*
+ * workload.c
+ *		What a pool did in a span of time, in one sum.
+ *
+ * By its minutes, as far as they are kept. Before the oldest of them whole hours
+ * stand for what is gone. The hour in which the oldest minute lies has had that
+ * minute too, and those after it: it counts in their place if it has more than
+ * they have, so that nothing counts twice, and nothing that either ring has is
+ * left out. As everywhere, a stretch is in the span in which it begins.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "history/workload.h"
+#include "utils/timestamp.h"
+
+#define MINUTE		INT64CONST(60000000)	/* us */
+#define HOUR		(60 * MINUTE)
+#define MINUTE_MS	60000
+
+/* The most busy in each stretch, and the minutes that this is said of. */
+typedef struct Peaks
+{
+	int			count;
+	int		   *busy;
+	int		   *minutes;
+} Peaks;
+
+/* What is to be read for the sum: whole hours of minutes, for the comparison. */
+PmSpan
+pm_workload_reads(PmSpan span)
+{
+	int64		begun = TIMESTAMP_NOT_FINITE(span.until) ? 0 : span.until % HOUR;
+
+	if (begun != 0)
+		span.until += begun > 0 ? HOUR - begun : -begun;
+	return span;
+}
+
+static void
+add(PmWorkload *work, const PmBucket *bucket)
+{
+	work->nstretches++;
+	work->seen += bucket->seen;
+	work->connections += bucket->connections;
+	work->busy += bucket->busy;
+	work->max_connections = Max(work->max_connections, bucket->max_connections);
+	work->max_busy = Max(work->max_busy, bucket->max_busy);
+	work->transactions += bucket->transactions;
+	work->connects += bucket->connects;
+	work->disconnects += bucket->disconnects;
+	work->retired += bucket->retired;
+	work->refused += bucket->refused;
+	work->overflow += bucket->overflow;
+	work->exhausted += bucket->exhausted;
+	work->over += bucket->over;
+}
+
+static void
+add_stretch(PmWorkload *work, Peaks *peaks, const PmBucket *bucket, int minutes)
+{
+	if (!pm_bucket_has_something(bucket))
+		return;
+	add(work, bucket);
+	peaks->busy[peaks->count] = bucket->max_busy;
+	peaks->minutes[peaks->count++] = minutes;
+}
+
+/* How many minutes of it were watched; one at least, of what happened unseen. */
+static int
+minutes_in(const PmBucket *hour)
+{
+	return Min(Max((hour->seen + MINUTE_MS - 1) / MINUTE_MS, 1), 60);
+}
+
+/* Has the hour more than its first n minutes have that are kept? */
+static bool
+has_more(const PmBucket *hour, const PmBucket *minutes, int n)
+{
+	PmWorkload	kept = {0};
+
+	for (int i = 0; i < n; i++)
+		add(&kept, &minutes[i]);
+	return hour->seen > kept.seen || hour->connects > kept.connects || hour->disconnects > kept.disconnects ||
+		hour->refused > kept.refused || hour->retired > kept.retired || hour->transactions > kept.transactions;
+}
+
+/* Adds the hours that stand for minutes; returns how many minutes these were besides. */
+static int
+add_hours(PmWorkload *work, Peaks *peaks, const PmPast *past)
+{
+	const PmRingCopy *hours = &past->rings[PM_HOURS];
+	const PmRingCopy *minutes = &past->rings[PM_MINUTES];
+	int			replaced = 0;
+
+	for (int h = 0; h < hours->count && hours->starts[h] < minutes->oldest; h++)
+	{
+		const PmBucket *hour = &hours->buckets[h];
+		int			n = 0;
+
+		while (n < minutes->count && minutes->starts[n] < hours->starts[h] + HOUR)
+			n++;
+		if (n > 0 && !has_more(hour, minutes->buckets, n))
+			continue;
+		add_stretch(work, peaks, hour, minutes_in(hour));
+		replaced = n;
+	}
+	return replaced;
+}
+
+static int64
+minutes_up_to(const Peaks *peaks, int busy)
+{
+	int64		minutes = 0;
+
+	for (int i = 0; i < peaks->count; i++)
+		minutes += peaks->busy[i] <= busy ? peaks->minutes[i] : 0;
+	return minutes;
+}
+
+/* The smallest number that is not exceeded in this share of the minutes: percentile_disc(). */
+static int
+quantile(const Peaks *peaks, double share, int max)
+{
+	int64		rank = Max((int64) ceil(share * minutes_up_to(peaks, max)), 1);
+	int			low = 0;
+	int			high = max;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (minutes_up_to(peaks, middle) >= rank)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* The span, of a past that was read with pm_workload_reads(). */
+void
+pm_workload_of(const PmPast *past, PmSpan span, PmWorkload *work)
+{
+	const PmRingCopy *minutes = &past->rings[PM_MINUTES];
+	int			most = minutes->count + past->rings[PM_HOURS].count;
+	Peaks		peaks = {.busy = palloc(most * sizeof(int)),.minutes = palloc(most * sizeof(int))};
+
+	memset(work, 0, sizeof(PmWorkload));
+	for (int i = add_hours(work, &peaks, past); i < minutes->count && minutes->starts[i] < span.until; i++)
+		add_stretch(work, &peaks, &minutes->buckets[i], 1);
+	work->p95_busy = quantile(&peaks, 0.95, work->max_busy);
+	pfree(peaks.busy);
+	pfree(peaks.minutes);
+}

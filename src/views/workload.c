@@ -1,0 +1,106 @@
+/*
+ * workload.c
+ *		workload(): what each pool did in a span of time, and what follows from it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/identity.h"
+#include "base/result.h"
+#include "base/shmem.h"
+#include "history/history.h"
+#include "history/workload.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define LOOK_INTERVAL	60.0	/* s, at least between two independent looks */
+#define GOOD_SAMPLES	30		/* of so many an average is good */
+
+static void
+put_share(PmRow *row, double part, double whole)
+{
+	if (whole > 0)
+		pm_put(row, Float8GetDatum(part / whole));
+	else
+		pm_put_null(row);
+}
+
+/*
+ * How many independent looks the averages are worth. Of M/M/inf the numbers that are
+ * busy at two moments correlate by exp(-time between / mean hold time), 0.14 after
+ * two of these. So a look in each two mean hold times, no more than one a minute,
+ * and no more than there were transactions. See docs/sizing.md.
+ */
+static double
+effective_samples(const PmWorkload *work)
+{
+	double		apart = LOOK_INTERVAL;
+
+	if (work->seen > 0 && work->transactions > 0)
+		apart = Max(apart, 2 * (work->busy / 1000000.0) / work->transactions);
+	return Min((double) work->transactions, work->seen / 1000.0 / apart);
+}
+
+/*
+ * Averages are exact sums over the time seen. The mean hold time is that of Little's
+ * law, busy = rate * hold time, of which both sides were counted.
+ */
+static void
+put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
+{
+	PmRow		row = {0};
+	double		seen = work->seen / 1000.0;
+	double		samples = effective_samples(work);
+
+	pm_put_text(&row, pool);
+	pm_put_duration(&row, work->seen * 1000);
+	put_share(&row, work->connections / 1000000.0, seen);
+	pm_put_int(&row, work->max_connections);
+	put_share(&row, work->busy / 1000000.0, seen);
+	pm_put_int(&row, work->p95_busy);
+	pm_put_int(&row, work->max_busy);
+	pm_put_bound(&row, work->transactions);
+	put_share(&row, work->transactions, seen);
+	if (work->seen > 0)
+		put_share(&row, work->busy / 1000000.0, work->transactions);
+	else
+		pm_put_null(&row);
+	pm_put_bound(&row, work->connects);
+	pm_put_bound(&row, work->disconnects);
+	pm_put_bound(&row, work->retired);
+	pm_put_bound(&row, work->refused);
+	put_share(&row, work->overflow / 1000.0, seen);
+	put_share(&row, work->exhausted / 1000.0, seen);
+	put_share(&row, work->over / 1000.0, seen);
+	pm_put(&row, Float8GetDatum(samples));
+	pm_put_text(&row, samples >= GOOD_SAMPLES ? "good" : "not enough data");
+	pm_put_row(result, &row);
+}
+
+PG_FUNCTION_INFO_V1(pm_workload);
+
+/* workload(pool text, since timestamptz, until timestamptz) */
+Datum
+pm_workload(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PmSpan		span = {
+		.since = PG_ARGISNULL(1) ? GetCurrentTransactionStartTimestamp() - USECS_PER_DAY : PG_GETARG_TIMESTAMPTZ(1),
+		.until = PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2),
+	};
+	PmPast		past;
+	PmWorkload	work;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	pm_past_begin(&past, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), 0, pm_workload_reads(span));
+	while (pm_past_next(&past))
+	{
+		CHECK_FOR_INTERRUPTS();
+		pm_workload_of(&past, span, &work);
+		if (work.nstretches > 0)
+			put_workload(result, past.name, &work);
+	}
+	return (Datum) 0;
+}
