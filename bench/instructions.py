@@ -129,4 +129,5 @@ def main():
         print(f"{what:45s} " + "; ".join(more), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
