@@ -90,7 +90,11 @@ add_holds(PmSheet *sheet)
 	/* with nblocks its octaves */
 	pg_read_barrier();
 	for (int i = 0; i < nblocks; i++)
-		top = Max(top, add_block(sheet->account, &holds->blocks[i], holds->octaves[i]));
+	{
+		int			highest = add_block(sheet->account, &holds->blocks[i], holds->octaves[i]);
+
+		top = Max(top, highest);
+	}
 
 	/* the session's longest may be of another account, before it came here */
 	if (top >= 0)
