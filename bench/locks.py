@@ -74,9 +74,8 @@ def report(log):
 def main():
     bindir, scratch = sys.argv[1:3]
     pools = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
-    server = Server(bindir, scratch, "locks", True)
-    with open(server.data / "postgresql.conf", "a", encoding="ascii") as conf:
-        conf.write(f"pool_monitor.max_pools = {pools}\npool_monitor.sample_interval = {INTERVAL}\n")
+    settings = f"pool_monitor.max_pools = {pools}\npool_monitor.sample_interval = {INTERVAL}"
+    server = Server(bindir, scratch, "locks", "pool_monitor", settings)
     server.start()
     stop = threading.Event()
     try:

@@ -62,11 +62,9 @@ def resident(server):
 
 
 def make_server(bindir, scratch, name, **settings):
-    server = Server(bindir, scratch, name, "pool_monitor")
-    with open(server.data / "postgresql.conf", "a", encoding="ascii") as conf:
-        conf.write("shared_memory_type = sysv\nhuge_pages = off\npool_monitor.sample_interval = 100ms\n")
-        for setting, value in settings.items():
-            conf.write(f"{setting.replace('__', '.')} = {value}\n")
+    conf = ["shared_memory_type = sysv", "huge_pages = off", "pool_monitor.sample_interval = 100ms"]
+    conf += [f"{setting.replace('__', '.')} = {value}" for setting, value in settings.items()]
+    server = Server(bindir, scratch, name, "pool_monitor", "\n".join(conf))
     server.start()
     return server
 

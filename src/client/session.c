@@ -35,6 +35,7 @@
 #include "libpq/pqsignal.h"
 #include "pgstat.h"
 #include "pools/assign.h"
+#include "pools/declared.h"
 #include "replication/walsender.h"
 #include "sessions/scan.h"
 #include "sessions/slot.h"
@@ -43,6 +44,16 @@
 
 static PmSlot *my_slot = NULL;
 static uint32 transactions_before = 0;	/* on our sheet, of others' */
+
+/* What was found when the session began; it holds as long as nothing of it changes. */
+static struct
+{
+	uint32		version;		/* of the declarations */
+	char		application_name[NAMEDATALEN];
+	PmPlace		place;
+	bool		echo;
+}			found;
+
 static ClientAuthentication_hook_type prev_ClientAuthentication_hook = NULL;
 
 static PmSheet *
@@ -55,7 +66,7 @@ my_sheet(void)
 
 /* Where this session belongs now, by its names of now. */
 static PmPlace
-my_place(bool *echo)
+find_place(bool *echo)
 {
 	PmIdentity	who = {
 		.application_name = MyBEEntry->st_appname,
@@ -65,6 +76,34 @@ my_place(bool *echo)
 
 	pm_copy_address(&who.client_addr, &MyBEEntry->st_clientaddr);
 	return pm_account_of(&who, true, echo);
+}
+
+static PmPlace
+place_at_begin(bool *echo)
+{
+	found.version = pg_atomic_read_u32(&pm_declarations->rules_version);
+	pg_read_barrier();
+	strlcpy(found.application_name, MyBEEntry->st_appname, NAMEDATALEN);
+	found.place = find_place(&found.echo);
+	*echo = found.echo;
+	return found.place;
+}
+
+/*
+ * It is where it was if it is still in the account of then, which it holds, and by the
+ * same names and declarations; but who is in "(other)" may have a better place by now.
+ */
+static PmPlace
+place_at_end(const PmSheet *sheet, bool *echo)
+{
+	if (sheet->account == found.place.account && sheet->account != pm_other_account() &&
+		found.version == pg_atomic_read_u32(&pm_declarations->rules_version) &&
+		strcmp(found.application_name, MyBEEntry->st_appname) == 0)
+	{
+		*echo = found.echo;
+		return found.place;
+	}
+	return find_place(echo);
 }
 
 /*
@@ -81,7 +120,7 @@ begin_session(void)
 {
 	PmSheet    *sheet = my_sheet();
 	bool		echo;
-	PmPlace		place = my_place(&echo);
+	PmPlace		place = place_at_begin(&echo);
 	int			account = pm_sheet_begin(sheet, place);
 
 	pm_role_connected(account, MyBEEntry->st_userid);
@@ -156,7 +195,7 @@ end_session(void)
 	int64		lifetime = lifetime_until_now();
 	PmCounter	how = how_it_ends();
 	bool		echo;
-	PmPlace		place = my_place(&echo);
+	PmPlace		place = place_at_end(sheet, &echo);
 	char		name[NAMEDATALEN];
 
 	pm_holds_finish();

@@ -71,6 +71,30 @@ pm_like(const char *pattern, const char *string)
 	return true;
 }
 
+/* As long as it may be at most. */
+void
+pm_pattern_set(PmPattern *pattern, const char *like)
+{
+	pattern->limited = true;
+	pattern->prefix = strcspn(like, "%_\\");
+	strlcpy(pattern->like, like, PM_PATTERN_LEN);
+}
+
+/*
+ * Most patterns do not fit, and are no more than a prefix. A pattern that is written
+ * meanwhile, see assign.c, may say any prefix, but none beyond its end; the name's end is
+ * looked for all the same.
+ */
+static bool
+pattern_fits(const PmPattern *pattern, const char *name)
+{
+	size_t		prefix = pattern->prefix;
+
+	if (strncmp(pattern->like, name, prefix) != 0 || strnlen(name, prefix) < prefix)
+		return false;
+	return pm_like(pattern->like + prefix, name + prefix);
+}
+
 /* A Unix-domain socket is in no network. */
 static bool
 addr_fits(const PmNetwork *network, const PmAddr *addr)
@@ -91,7 +115,7 @@ addr_fits(const PmNetwork *network, const PmAddr *addr)
 static bool
 name_fits(const PmPattern *pattern, const char *name)
 {
-	return !pattern->limited || (name != NULL && pm_like(pattern->like, name));
+	return !pattern->limited || (name != NULL && pattern_fits(pattern, name));
 }
 
 /*

@@ -34,8 +34,12 @@ typedef struct PmWindow
 typedef struct PmPattern
 {
 	bool		limited;		/* false: any name, and the rest is zero */
+	uint8		prefix;			/* bytes at its begin that stand for
+								 * themselves */
 	char		like[PM_PATTERN_LEN];
 } PmPattern;
+
+StaticAssertDecl(PM_PATTERN_LEN - 1 <= PG_UINT8_MAX, "a prefix does not fit");
 
 typedef struct PmNetwork
 {
@@ -95,6 +99,7 @@ typedef struct PmDeclared
 	int64		ceiling;
 } PmDeclared;
 
+extern void pm_pattern_set(PmPattern *pattern, const char *like);
 extern bool pm_like(const char *pattern, const char *string);
 extern int	pm_match(const PmPool *pools, int npools, const PmIdentity *who);
 extern int	pm_overflow(const PmPool *pool, int connections);

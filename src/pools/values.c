@@ -68,8 +68,7 @@ pm_read_pattern(const PmColumn *column, Datum value, PmDeclaration *declaration)
 		return column->range;
 	if (strcmp(pattern, "%") == 0)
 		return NULL;
-	to->limited = true;
-	strlcpy(to->like, pattern, PM_PATTERN_LEN);
+	pm_pattern_set(to, pattern);
 	return NULL;
 }
 
