@@ -70,13 +70,15 @@ sub nothing_lost
 
 my ($alive, $alive_too);
 subtest 'a past with something of everything' => sub {
-	my $missing = join ', ', map { "CASE WHEN ($_->[0]) IS NOT TRUE THEN '$_->[1]' END" } map { [$_, $_ =~ s/'/''/gr] } (
+	my $missing = join ', ',
+	  map { "CASE WHEN ($_->[0]) IS NOT TRUE THEN '$_->[1]' END" } map { [$_, $_ =~ s/'/''/gr] } (
 		'ended_abandoned = 2',
 		'average_busy > 0',
 		"lifetime_p50 > '0'",
 		"hold_max >= '0.05 s'",
-		map { "$_ > 0" } qw(ended_client ended_timeout ended_killed retired declined rejected refused transactions)
-	);
+		map { "$_ > 0" }
+		  qw(ended_client ended_timeout ended_killed retired declined rejected refused transactions)
+	  );
 
 	# every kind of end
 	my $app =
