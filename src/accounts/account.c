@@ -20,38 +20,7 @@
 #define ACCOUNT(i)	(&pm_accounts->all[i])
 #define KEY(i)		(&pm_accounts->keys[i])
 
-/* ---- layout ---- */
-
-/* As many again as max_pools: those no longer declared keep theirs for a while. */
-int
-pm_first_application(void)
-{
-	return 2 * pm_max_pools;
-}
-
-int
-pm_other_account(void)
-{
-	return pm_first_application() + pm_max_applications;
-}
-
-int
-pm_undeclared_account(void)
-{
-	return pm_other_account() + 1;
-}
-
-int
-pm_server_account(void)
-{
-	return pm_other_account() + 2;
-}
-
-int
-pm_num_accounts(void)
-{
-	return pm_other_account() + 3;
-}
+/* ---- places ---- */
 
 bool
 pm_account_is_application(int account)

@@ -27,6 +27,7 @@
 #include "accounts/index.h"
 #include "accounts/place.h"
 #include "accounts/times.h"
+#include "base/guc.h"
 #include "base/identity.h"
 #include "base/reason.h"
 #include "base/shmem.h"
@@ -146,12 +147,39 @@ typedef struct PmAccounts
 extern PmAccounts *pm_accounts;
 extern const PmSection pm_accounts_section;
 
-/* Layout of the array: pools, applications, then these. */
-extern int	pm_num_accounts(void);
-extern int	pm_first_application(void);
-extern int	pm_other_account(void);
-extern int	pm_undeclared_account(void);
-extern int	pm_server_account(void);
+/*
+ * Layout of the array: pools, as many again as max_pools, because those no longer declared
+ * keep theirs for a while; applications; then these.
+ */
+static inline int
+pm_first_application(void)
+{
+	return 2 * pm_max_pools;
+}
+
+static inline int
+pm_other_account(void)
+{
+	return pm_first_application() + pm_max_applications;
+}
+
+static inline int
+pm_undeclared_account(void)
+{
+	return pm_other_account() + 1;
+}
+
+static inline int
+pm_server_account(void)
+{
+	return pm_other_account() + 2;
+}
+
+static inline int
+pm_num_accounts(void)
+{
+	return pm_other_account() + 3;
+}
 
 extern bool pm_account_ready(int account);
 extern uint32 pm_account_incarnation(int account);

@@ -122,8 +122,8 @@ pm_sheet_add(PmSheet *sheet)
 
 /* ---- the session's own ---- */
 
-/* Of each octave: its block and 1; 0: none. What octaves says, for the session itself. */
-static uint8 block_of[PM_OCTAVES];
+/* Of each octave; NULL: it has none. What octaves says, for the session itself. */
+static PmHoldBlock *block_of[PM_OCTAVES];
 static uint32 resets_seen = 0;	/* the longest hold is counted from there */
 
 /*
@@ -140,15 +140,18 @@ empty_blocks(PmSheet *sheet)
 	memset(block_of, 0, sizeof(block_of));
 }
 
-static void
+static pg_noinline PmHoldBlock *
 take_block(PmSheet *sheet, int octave)
 {
+	PmHolds    *holds = holds_of(sheet);
+
 	if (sheet->nblocks == PM_HOLD_BLOCKS)
 		empty_blocks(sheet);
-	holds_of(sheet)->octaves[sheet->nblocks] = octave;
+	block_of[octave] = &holds->blocks[sheet->nblocks];
+	holds->octaves[sheet->nblocks] = octave;
 	pg_write_barrier();
 	sheet->nblocks++;
-	block_of[octave] = sheet->nblocks;
+	return block_of[octave];
 }
 
 /*
@@ -160,16 +163,16 @@ void
 pm_sheet_write(PmSheet *sheet, int64 hold)
 {
 	int			bucket = pm_bucket(hold);
-	int			octave = bucket / PM_OCTAVE_BUCKETS;
+	PmHoldBlock *block = block_of[bucket / PM_OCTAVE_BUCKETS];
 	uint32		resets = pg_atomic_read_u32(&pm_accounts->resets);
 
-	if (unlikely(block_of[octave] == 0))
-		take_block(sheet, octave);
+	if (unlikely(block == NULL))
+		block = take_block(sheet, bucket / PM_OCTAVE_BUCKETS);
 	if (hold > sheet->hold_max || resets != resets_seen)
 		sheet->hold_max = hold;
 	resets_seen = resets;
 	pg_write_barrier();
-	holds_of(sheet)->blocks[block_of[octave] - 1].now[bucket % PM_OCTAVE_BUCKETS]++;
+	block->now[bucket % PM_OCTAVE_BUCKETS]++;
 	pg_write_barrier();
 	sheet->transactions++;
 }
@@ -196,8 +199,8 @@ pm_sheet_begin(PmSheet *sheet, PmPlace place)
 
 /*
  * It ends, and belongs to this account by now; lifetime in us. Writes the name of
- * the account that it was counted in, NAMEDATALEN bytes: afterwards the place may be
- * somebody else's.
+ * the account that it was counted in, NAMEDATALEN bytes, if it is wanted: afterwards the
+ * place may be somebody else's.
  */
 void
 pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char *name)
@@ -206,7 +209,8 @@ pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char 
 	pm_sheet_add(sheet);
 	if (sheet->account != place.account)
 		sheet->account = pm_account_move(sheet->account, place, 0);
-	strlcpy(name, pm_accounts->all[sheet->account].owner.name, NAMEDATALEN);
+	if (name != NULL)
+		strlcpy(name, pm_accounts->all[sheet->account].owner.name, NAMEDATALEN);
 	pm_account_end(sheet->account, how, lifetime);
 	sheet->begun = false;
 	LWLockRelease(pm_sheet_lock(sheet));
@@ -215,22 +219,15 @@ pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char 
 /* ---- holds ---- */
 
 /*
- * How long a transaction that claims this start has held the connection until now,
- * which is "at" by the monotonic clock: never since before the last one ended. When
- * the wall clock was set since then, either while the transaction ran or before,
- * one of two figures is right, and the wrong one is most often impossible: below 0,
- * or more than went by since the last end. No lock; 0 as the start is that end.
+ * See pm_hold_until(). When the wall clock was set since then, either while the
+ * transaction ran or before, one of two figures is right, and the wrong one is most often
+ * impossible: below 0, or more than went by since the last end.
  */
 int64
-pm_hold_until(const PmSheet *sheet, TimestampTz start, TimestampTz now, int64 at)
+pm_hold_over_step(TimestampTz last_end, TimestampTz start, TimestampTz now, int64 step)
 {
-	TimestampTz last_end = sheet->last_end;
-	int64		step = now - at - sheet->wall_ahead;
-	int64		hold;
+	int64		hold = Max(now - step - last_end, 0);
 
-	if (step > -PM_CLOCK_STEP && step < PM_CLOCK_STEP)
-		return Max(now - Max(start, last_end), 0);
-	hold = Max(now - step - last_end, 0);
 	if (now - start >= 0 && now - start < hold)
 		hold = now - start;
 	if (now - step - start >= 0 && now - step - start < hold)

@@ -20,6 +20,7 @@
 
 #include "accounts/counters.h"
 #include "accounts/place.h"
+#include "base/clock.h"
 #include "base/histogram.h"
 #include "base/shmem.h"
 #include "datatype/timestamp.h"
@@ -81,6 +82,22 @@ extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place);
 extern void pm_sheet_write(PmSheet *sheet, int64 hold);
 extern void pm_sheet_add(PmSheet *sheet);
 extern void pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char *name);
-extern int64 pm_hold_until(const PmSheet *sheet, TimestampTz start, TimestampTz now, int64 at);
+extern int64 pm_hold_over_step(TimestampTz last_end, TimestampTz start, TimestampTz now, int64 step);
+
+/*
+ * How long a transaction that claims this start has held the connection until now,
+ * which is "at" by the monotonic clock: never since before the last one ended. No lock;
+ * 0 as the start is that end.
+ */
+static inline int64
+pm_hold_until(const PmSheet *sheet, TimestampTz start, TimestampTz now, int64 at)
+{
+	TimestampTz last_end = sheet->last_end;
+	int64		step = now - at - sheet->wall_ahead;
+
+	if (likely(step > -PM_CLOCK_STEP && step < PM_CLOCK_STEP))
+		return Max(now - Max(start, last_end), 0);
+	return pm_hold_over_step(last_end, start, now, step);
+}
 
 #endif							/* PM_SHEET_H */

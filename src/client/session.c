@@ -83,7 +83,7 @@ place_at_begin(bool *echo)
 {
 	found.version = pg_atomic_read_u32(&pm_declarations->rules_version);
 	pg_read_barrier();
-	strlcpy(found.application_name, MyBEEntry->st_appname, NAMEDATALEN);
+	memcpy(found.application_name, MyBEEntry->st_appname, NAMEDATALEN);
 	found.place = find_place(&found.echo);
 	*echo = found.echo;
 	return found.place;
@@ -115,7 +115,7 @@ place_at_end(const PmSheet *sheet, bool *echo)
  * names that its encoding does not have would raise an error, and in the exit,
  * where a client that does not read would keep a process that heeds no signal.
  */
-static void
+static pg_noinline void
 begin_session(void)
 {
 	PmSheet    *sheet = my_sheet();
@@ -140,8 +140,8 @@ begin_session(void)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	if (my_slot == NULL ||
-		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
+	if ((event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE) ||
+		my_slot == NULL)
 		return;
 	if (pm_login_stage == PM_LOGIN_BEGUN)
 		pm_hold_end(event);
@@ -199,7 +199,7 @@ end_session(void)
 	char		name[NAMEDATALEN];
 
 	pm_holds_finish();
-	pm_sheet_end(sheet, place, how, lifetime, name);
+	pm_sheet_end(sheet, place, how, lifetime, echo ? name : NULL);
 	if (echo)
 		ereport(LOG_SERVER_ONLY,
 				(errmsg("pool \"%s\": session ended: %s, after %.3f s and %u transactions",

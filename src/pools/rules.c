@@ -80,21 +80,6 @@ pm_pattern_set(PmPattern *pattern, const char *like)
 	strlcpy(pattern->like, like, PM_PATTERN_LEN);
 }
 
-/*
- * Most patterns do not fit, and are no more than a prefix. A pattern that is written
- * meanwhile, see assign.c, may say any prefix, but none beyond its end; the name's end is
- * looked for all the same.
- */
-static bool
-pattern_fits(const PmPattern *pattern, const char *name)
-{
-	size_t		prefix = pattern->prefix;
-
-	if (strncmp(pattern->like, name, prefix) != 0 || strnlen(name, prefix) < prefix)
-		return false;
-	return pm_like(pattern->like + prefix, name + prefix);
-}
-
 /* A Unix-domain socket is in no network. */
 static bool
 addr_fits(const PmNetwork *network, const PmAddr *addr)
@@ -112,10 +97,39 @@ addr_fits(const PmNetwork *network, const PmAddr *addr)
 		((network->addr.bytes[whole] ^ addr->bytes[whole]) >> (8 - rest)) == 0;
 }
 
-static bool
-name_fits(const PmPattern *pattern, const char *name)
+typedef struct Measured
 {
-	return !pattern->limited || (name != NULL && pattern_fits(pattern, name));
+	const char *text;			/* NULL: unknown */
+	size_t		length;
+} Measured;
+
+static Measured
+measured(const char *text)
+{
+	return (Measured)
+	{
+		.text = text,.length = text != NULL ? strlen(text) : 0
+	};
+}
+
+/*
+ * Most patterns do not fit, and many are no more than a prefix, of which names that are
+ * alike differ in the last byte. A pattern that is written meanwhile, see assign.c, may say
+ * any prefix, but none beyond its end, nor is the name read beyond its own.
+ */
+static inline bool
+name_fits(const PmPattern *pattern, Measured name)
+{
+	size_t		prefix = pattern->prefix;
+
+	if (!pattern->limited)
+		return true;
+	if (name.text == NULL || name.length < prefix)
+		return false;
+	if (prefix > 0 && (name.text[prefix - 1] != pattern->like[prefix - 1] ||
+					   memcmp(pattern->like, name.text, prefix) != 0))
+		return false;
+	return pm_like(pattern->like + prefix, name.text + prefix);
 }
 
 /*
@@ -125,13 +139,17 @@ name_fits(const PmPattern *pattern, const char *name)
 int
 pm_match(const PmPool *pools, int npools, const PmIdentity *who)
 {
+	Measured	application_name = measured(who->application_name);
+	Measured	datname = measured(who->datname);
+	Measured	usename = measured(who->usename);
+
 	for (int i = 0; i < npools; i++)
 	{
 		const PmPool *pool = &pools[i];
 
-		if (name_fits(&pool->application_name, who->application_name) &&
-			name_fits(&pool->datname, who->datname) &&
-			name_fits(&pool->usename, who->usename) &&
+		if (name_fits(&pool->application_name, application_name) &&
+			name_fits(&pool->datname, datname) &&
+			name_fits(&pool->usename, usename) &&
 			addr_fits(&pool->client_addr, &who->client_addr))
 			return i;
 	}
