@@ -120,7 +120,7 @@ measured(const char *text)
 static inline bool
 name_fits(const PmPattern *pattern, Measured name)
 {
-	size_t		prefix = pattern->prefix;
+	size_t		prefix = *(const volatile uint8 *) &pattern->prefix;	/* read once */
 
 	if (!pattern->limited)
 		return true;
