@@ -432,6 +432,8 @@ main(int argc, char **argv)
 			kill(pids[i], SIGCONT);
 		while (waitpid(pids[i], &status, WNOHANG) == 0);
 	}
+	/* what the last round has closed */
+	pm_places_free_closed(tick * TICK);
 	wrong += check_end() + check_index();
 	printf("stops %lu, given up %u, lost %lu, late %lu, astray %lu, twins %lu, wrong %d\n",
 		   (unsigned long) stops, pg_atomic_read_u32(&pm_accounts->given_up), (unsigned long) lost,
