@@ -99,16 +99,27 @@ pm_tranche(void)
 	return GetNamedLWLockTranche(TRANCHE)->lock.tranche;
 }
 
+#ifdef USE_ASSERT_CHECKING
+static bool
+is_zero(const char *at, Size size)
+{
+	for (Size i = 0; i < size; i++)
+	{
+		if (at[i] != 0)
+			return false;
+	}
+	return true;
+}
+#endif
+
 /*
  * Runs in the postmaster, at start and again in each crash restart.
  *
  * The memory is zero, and stays untouched here, so that what is not used yet costs
- * address space alone. The server's segment is a new one each time: mapped anonymously
- * (with huge pages too), or made by shmget() with IPC_CREAT | IPC_EXCL, or a section
- * of the paging file on Windows, all of which give zeroes. A crash restart detaches the
- * former segment and creates another; what a dead postmaster has left is removed,
- * never taken over (PGSharedMemoryCreate()). Nobody else has had our part of it
- * before: ShmemAlloc() only goes forward.
+ * address space alone. The server's segment is a new one each time, after a crash too:
+ * mapped anonymously (with huge pages too), or made by shmget(), both of which give
+ * zeroes on Linux. Nobody else has had our part of it before: ShmemAlloc() only goes
+ * forward. A server with assertions looks at all of it.
  */
 static void
 start_shared_memory(void)
@@ -121,6 +132,7 @@ start_shared_memory(void)
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	at = (char *) CACHELINEALIGN(ShmemInitStruct("pool_monitor", shared_size(), &found));
+	Assert(found || is_zero(at, shared_size() - PG_CACHE_LINE_SIZE));
 	for (int i = 0; i < nsections; i++)
 	{
 		sections[i]->attach(at);

@@ -96,7 +96,7 @@ put_quantiles(PmRow *row, const uint64 *counts, int n, const double *shares, int
 {
 	int64		durations[3];
 
-	Assert(n <= lengthof(durations));
+	Assert(n <= (int) lengthof(durations));
 	pm_quantiles(counts, n, shares, max, durations);
 	for (int i = 0; i < n; i++)
 		pm_put_duration(row, durations[i]);
