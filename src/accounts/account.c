@@ -13,10 +13,6 @@
 #include "base/guc.h"
 #include "utils/timestamp.h"
 
-/* A server is nearly full when fewer slots than these are left to use. */
-#define NEARLY_FULL_LEAST	3
-#define NEARLY_FULL_SHARE	20	/* one in so many */
-
 #define ACCOUNT(i)	(&pm_accounts->all[i])
 #define KEY(i)		(&pm_accounts->keys[i])
 
@@ -103,8 +99,8 @@ pm_account_let_go(int account)
 		pm_place_let_go(&KEY(account)->place);
 }
 
-static void
-note_use(int account, int64 now)
+void
+pm_account_note_use(int account, int64 now)
 {
 	pg_atomic_write_u64(&ACCOUNT(account)->last_used, now / 1000);
 }
@@ -130,34 +126,6 @@ pm_account_add(int account, PmCounter counter, int64 n)
 
 	for (int i = 0; i < naccounts; i++)
 		pg_atomic_fetch_add_u64(&ACCOUNT(accounts[i])->counters[counter], n);
-}
-
-/* Counts one, for somebody who has no session there. */
-void
-pm_account_count(PmPlace place, PmCounter counter)
-{
-	int			account = pm_account_hold(place);
-
-	pm_account_add(account, counter, 1);
-	note_use(account, pm_monotonic_us());
-	pm_account_let_go(account);
-}
-
-/*
- * A login was refused for want of a slot. What that says lies in how many of the
- * slots are sessions that have begun: anybody who can reach the server can hold the
- * rest without a password.
- */
-void
-pm_account_weigh_refusal(void)
-{
-	int			usable = pm_usable_connections();
-	int			begun = pg_atomic_read_u32(&ACCOUNT(pm_server_account())->connections);
-
-	if (begun >= usable - Max(NEARLY_FULL_LEAST, usable / NEARLY_FULL_SHARE))
-		pg_atomic_fetch_add_u32(&pm_accounts->refused_full, 1);
-	else if (begun >= usable / 2)
-		pg_atomic_fetch_add_u32(&pm_accounts->refused_half, 1);
 }
 
 void
@@ -251,8 +219,16 @@ pm_account_begin(PmPlace place)
 	for (int i = 0; i < n; i++)
 		enter(accounts[i], now);
 	pm_account_add(account, PM_CONNECTS, 1);
-	note_use(account, now);
+	pm_account_note_use(account, now);
 	return account;
+}
+
+/* Its set-up took so many us. The caller's session is there, and holds it. */
+void
+pm_account_set_up(int account, int64 us)
+{
+	pm_account_add_time(account, PM_SETUPS, pm_bucket(us), 1);
+	pm_account_raise(&ACCOUNT(account)->setup_max, us);
 }
 
 /* A session has ended; lifetime in us. It holds the account no longer. */
@@ -269,7 +245,7 @@ pm_account_end(int account, PmCounter how, int64 lifetime)
 	lifetime = Max(lifetime, 0);
 	pm_account_add_time(account, PM_LIFETIMES, pm_bucket(lifetime), 1);
 	pm_account_raise(&ACCOUNT(account)->lifetime_max, lifetime);
-	note_use(account, now);
+	pm_account_note_use(account, now);
 	pm_account_let_go(account);
 }
 
@@ -327,8 +303,8 @@ pm_account_move(int from, PmPlace place, int64 open)
 	move_undeclared(from, to, now, open);
 	note_exchange(from, to);
 	note_exchange(to, from);
-	note_use(from, now);
-	note_use(to, now);
+	pm_account_note_use(from, now);
+	pm_account_note_use(to, now);
 	pm_account_let_go(from);
 	return to;
 }

@@ -24,6 +24,7 @@
 #define PM_ACCOUNT_H
 
 #include "accounts/counters.h"
+#include "accounts/first.h"
 #include "accounts/index.h"
 #include "accounts/place.h"
 #include "accounts/times.h"
@@ -75,17 +76,21 @@ typedef struct PmAccount
 											 * octave n, see times.h */
 	pg_atomic_uint64 hold_max;	/* us */
 	pg_atomic_uint64 lifetime_max;	/* us */
+	pg_atomic_uint64 setup_max; /* us */
 
 	pg_atomic_uint64 peak;		/* PM_PEAK_...: since stats_reset */
 	pg_atomic_uint32 tick_peak; /* since the last tick */
 	pg_atomic_uint32 near_declared; /* it and a declared pool exchanged a
 									 * session */
 	pg_atomic_uint64 last_used; /* ms, monotonic; 0: not since the start */
+	pg_atomic_uint64 refused_at;	/* likewise: a login, for want of a slot */
 
 	/* the worker's alone */
 	uint64		in_history[PM_NUM_KEPT];	/* of the counters */
 	uint64		merged[PM_NUM_COUNTERS];	/* of them: not counted here, but
 											 * added from elsewhere */
+	uint32		series;			/* of history, of an application; may be
+								 * another's by now. 0: none */
 
 	/* written under lock (a pool's), or by who claimed it (an application's) */
 	PmOwner		owner;
@@ -103,6 +108,7 @@ typedef struct PmAccount
 	uint64		base_declines[PM_NUM_REASONS];
 
 	pg_atomic_uint64 declines[PM_NUM_REASONS];	/* PM_DECLINED by PmReason */
+	PmFirstFailure firsts[PM_NUM_FAILURES];
 } PmAccount;
 
 /* In PmAccounts.no_place: an application whose login was admitted, or was not. */
@@ -188,10 +194,10 @@ extern bool pm_account_is_application(int account);
 /* No lock, no allocation, no error: also for processes without PGPROC. */
 extern int	pm_account_hold(PmPlace place);
 extern void pm_account_let_go(int account);
-extern void pm_account_count(PmPlace place, PmCounter counter);
 extern void pm_account_add(int account, PmCounter counter, int64 n);
 extern void pm_account_add_busy(int account, int64 us);
 extern int	pm_account_begin(PmPlace place);
+extern void pm_account_set_up(int account, int64 us);
 extern void pm_account_weigh_refusal(void);
 extern void pm_account_end(int account, PmCounter how, int64 lifetime);
 extern int	pm_account_move(int from, PmPlace to, int64 open);
@@ -201,6 +207,7 @@ extern uint64 pm_peak_word(int count, TimestampTz at);
 
 /* For this folder alone. */
 extern void pm_account_init(int account);
+extern void pm_account_note_use(int account, int64 now);
 extern void pm_account_add_time(int account, PmTimesKind kind, int bucket, int64 n);
 extern void pm_account_read_times(int account, PmTimesKind kind, uint64 *counts);
 extern void pm_account_clear_times(int account);

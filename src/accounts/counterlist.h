@@ -22,13 +22,17 @@ PM_COUNTER(ENDED_TIMEOUT, "ended_timeout", "by a time-out", PM_KEPT_NOTHING)
 /* by an administrator, or the shutdown */
 PM_COUNTER(ENDED_KILLED, "ended_killed", "terminated", PM_KEPT_NOTHING)
 PM_COUNTER(RETIRED, "retired", "retired", PM_KEPT_RETIRED)
+/* of them, used when they were over age and margin already */
+PM_COUNTER(RETIRED_LATE, "retired_late", NULL, PM_KEPT_NOTHING)
 /* by a crash: when and how is not known */
 PM_COUNTER(ENDED_LOST, "ended_lost", "lost", PM_KEPT_NOTHING)
 /* asked to retire, and did not */
 PM_COUNTER(DECLINED, "declined", NULL, PM_KEPT_NOTHING)
 /* authenticated, then not admitted */
-PM_COUNTER(REJECTED, "rejected", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(REJECTED, "rejected", NULL, PM_KEPT_REJECTED)
 /* no slot was free */
 PM_COUNTER(REFUSED, "refused", NULL, PM_KEPT_REFUSED)
-PM_COUNTER(AUTH_FAILURES, "auth_failures", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(AUTH_FAILURES, "auth_failures", NULL, PM_KEPT_AUTH_FAILURES)
 PM_COUNTER(TRANSACTIONS, "transactions", NULL, PM_KEPT_TRANSACTIONS)
+/* of a declared pool, as sampled; in pool_stats it is starved_seconds */
+PM_COUNTER(STARVED_MS, "starved_ms", NULL, PM_KEPT_NOTHING)

@@ -69,11 +69,28 @@ pm_account_kept(int account, uint64 *kept)
 	pm_kept_all(counters, kept);
 }
 
+/*
+ * That it has had since it got its place; in earlier runs of the server, since reset(). If
+ * none, anybody may have made up its name.
+ */
+uint64
+pm_account_sessions(int account)
+{
+	return raw(ACCOUNT(account), PM_CONNECTS) + raw(ACCOUNT(account), PM_TAKEN_OVER);
+}
+
 /* As an event of its own: not what was added from elsewhere. For the worker. */
 uint64
 pm_account_counted(int account, PmCounter which)
 {
 	return pg_atomic_read_u64(&ACCOUNT(account)->counters[which]) - ACCOUNT(account)->merged[which];
+}
+
+/* By the clock of now; 0: never. */
+static TimestampTz
+used_at(uint64 ms)
+{
+	return ms == 0 ? 0 : GetCurrentTimestamp() - (pm_monotonic_us() - (int64) ms * 1000);
 }
 
 /* Caller holds lock, if there is anybody else: then no account is given up. */
@@ -96,14 +113,17 @@ pm_account_read(int account, PmFigures *figures)
 	figures->busy = (int64) pg_atomic_read_u64(&a->busy) - a->base_busy;
 	figures->observed = a->observed_before + pm_monotonic_us() - a->observed_since;
 	figures->stats_reset = a->stats_reset;
+	figures->last_used = used_at(pg_atomic_read_u64(&a->last_used));
 	figures->connections = pg_atomic_read_u32(&a->connections);
 	peak = pg_atomic_read_u64(&a->peak);
 	figures->peak = PM_PEAK_COUNT(peak);
 	figures->peak_at = pm_peak_at(peak);
 	figures->lifetime_max = pg_atomic_read_u64(&a->lifetime_max);
 	figures->hold_max = pg_atomic_read_u64(&a->hold_max);
+	figures->setup_max = pg_atomic_read_u64(&a->setup_max);
 	pm_account_read_times(account, PM_LIFETIMES, figures->lifetimes);
 	pm_account_read_times(account, PM_HOLDS, figures->holds);
+	pm_account_read_times(account, PM_SETUPS, figures->setups);
 }
 
 /* False when the account is free. Without lock only in the last process. */
@@ -150,6 +170,7 @@ pm_account_reset(int account, int64 open_busy, int64 now)
 	pg_atomic_fetch_add_u32(&pm_accounts->resets, 1);
 	pg_atomic_write_u64(&a->lifetime_max, 0);
 	pg_atomic_write_u64(&a->hold_max, 0);
+	pg_atomic_write_u64(&a->setup_max, 0);
 	pm_account_clear_times(account);
 	pg_atomic_write_u64(&a->peak, 0);
 	pm_account_raise_peak(a, pg_atomic_read_u32(&a->connections), a->stats_reset);
@@ -181,9 +202,12 @@ pm_account_add_figures(int account, const PmFigures *figures)
 			pm_account_add_time(account, PM_LIFETIMES, i, figures->lifetimes[i]);
 		if (figures->holds[i] != 0)
 			pm_account_add_time(account, PM_HOLDS, i, figures->holds[i]);
+		if (figures->setups[i] != 0)
+			pm_account_add_time(account, PM_SETUPS, i, figures->setups[i]);
 	}
 	pm_account_raise(&a->lifetime_max, figures->lifetime_max);
 	pm_account_raise(&a->hold_max, figures->hold_max);
+	pm_account_raise(&a->setup_max, figures->setup_max);
 	pm_account_raise_peak(a, figures->peak, figures->peak_at);
 	a->stats_reset = Min(a->stats_reset, figures->stats_reset);
 }

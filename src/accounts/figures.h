@@ -23,11 +23,14 @@ typedef struct PmFigures
 	uint64		not_in_history[PM_NUM_KEPT];
 	int			peak;
 	TimestampTz peak_at;		/* 0: never a connection */
+	TimestampTz last_used;		/* 0: not since the start */
 	TimestampTz stats_reset;
 	int64		lifetime_max;
 	int64		hold_max;
+	int64		setup_max;
 	uint64		lifetimes[PM_BUCKETS];
 	uint64		holds[PM_BUCKETS];
+	uint64		setups[PM_BUCKETS];
 } PmFigures;
 
 /* us that open transactions have been open, by account; see pm_settle_all() */
@@ -38,6 +41,7 @@ typedef struct PmOpen
 
 /* No lock. */
 extern void pm_account_kept(int account, uint64 *kept);
+extern uint64 pm_account_sessions(int account);
 extern uint64 pm_account_counted(int account, PmCounter which);
 extern bool pm_account_open_time(int account, int64 now, int64 *open_time, int *connections);
 extern void pm_account_take_tick_peak(int account, int *peak);

@@ -9,5 +9,7 @@ PM_KEPT(CONNECTS, "connects")
 /* of all kinds */
 PM_KEPT(ENDS, "ends")
 PM_KEPT(REFUSED, "refused")
+PM_KEPT(REJECTED, "rejected")
+PM_KEPT(AUTH_FAILURES, "auth_failures")
 PM_KEPT(RETIRED, "retired")
 PM_KEPT(TRANSACTIONS, "transactions")

@@ -23,7 +23,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
-#include "accounts/counters.h"
+#include "accounts/figures.h"
 #include "accounts/place.h"
 #include "accounts/places.h"
 #include "base/guc.h"
@@ -98,7 +98,7 @@ see_candidate(int i, uint32 incarnation)
 	Candidate	c = {.account = i,.incarnation = incarnation,.role = pm_owner_role_hash(&a->owner)};
 
 	c.last_used = pg_atomic_read_u64(&a->last_used);
-	c.sessions = pg_atomic_read_u64(&a->counters[PM_CONNECTS]) + pg_atomic_read_u64(&a->counters[PM_TAKEN_OVER]);
+	c.sessions = pm_account_sessions(i);
 	c.worth = c.sessions == 0 ? 0 : 1;
 	if (pg_atomic_read_u32(&a->near_declared) != 0)
 		c.worth = 2;

@@ -178,16 +178,17 @@ pm_sheet_write(PmSheet *sheet, int64 hold)
 }
 
 /*
- * The session that owns the sheet has begun. Returns the account that it is in. What
+ * The session that owns the sheet has begun; setup in us. Returns the account that it is in. What
  * the former one has written is in that one's account.
  */
 int
-pm_sheet_begin(PmSheet *sheet, PmPlace place)
+pm_sheet_begin(PmSheet *sheet, PmPlace place, int64 setup)
 {
 	int			account;
 
 	LWLockAcquire(pm_sheet_lock(sheet), LW_EXCLUSIVE);
 	account = pm_account_begin(place);
+	pm_account_set_up(account, setup);
 	sheet->account = account;
 	sheet->begun_at = pm_monotonic_us();
 	sheet->hold_max = 0;

@@ -78,7 +78,7 @@ extern const PmSection pm_sheets_section;
  */
 extern LWLock *pm_sheet_lock(const PmSheet *sheet);
 
-extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place);
+extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place, int64 setup);
 extern void pm_sheet_write(PmSheet *sheet, int64 hold);
 extern void pm_sheet_add(PmSheet *sheet);
 extern void pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char *name);

@@ -1,7 +1,7 @@
 /*
  * times.h
- *		How long sessions have lived and transactions have held, of an account: a
- *		histogram each. Pure: atomics only.
+ *		How long sessions have lived, transactions have held and logins have taken, of
+ *		an account: a histogram each. Pure: atomics only.
  *
  * They are large, and most of them empty or nearly so. So they lie apart from the accounts,
  * which say in a word which octaves have anything: what has nothing is neither read nor
@@ -17,6 +17,7 @@ typedef enum PmTimesKind
 {
 	PM_LIFETIMES,
 	PM_HOLDS,
+	PM_SETUPS,
 	PM_NUM_TIMES
 } PmTimesKind;
 
