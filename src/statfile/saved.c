@@ -11,7 +11,7 @@
 #include "statfile/statrows.h"
 
 static const PmLayout *const layouts[] = {
-	&pm_account_layout, &pm_lifetime_layout, &pm_hold_layout,
+	&pm_account_layout, &pm_lifetime_layout, &pm_hold_layout, &pm_setup_layout,
 	&pm_ring_layout, &pm_start_layout, &pm_series_layout, &pm_bucket_layout,
 	&pm_event_layout,
 };
@@ -38,7 +38,8 @@ read_rows(const PmRows *rows, bool dry)
 		return pm_read_events(rows, dry);
 	if (rows->layout == &pm_account_layout)
 		return pm_read_account(rows, dry);
-	if (rows->layout == &pm_lifetime_layout || rows->layout == &pm_hold_layout)
+	if (rows->layout == &pm_lifetime_layout || rows->layout == &pm_hold_layout ||
+		rows->layout == &pm_setup_layout)
 		return pm_read_account_times(rows, dry);
 	return pm_read_history(rows, dry);
 }

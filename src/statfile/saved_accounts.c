@@ -31,6 +31,7 @@ typedef struct AccountRow
 	int64		stats_reset;
 	int64		lifetime_max;
 	int64		hold_max;
+	int64		setup_max;
 } AccountRow;
 
 static const PmField account_fields[] = {
@@ -45,6 +46,7 @@ static const PmField account_fields[] = {
 	PM_ROW_FIELD(AccountRow, INT, "stats_reset", stats_reset),
 	PM_ROW_FIELD(AccountRow, INT, "lifetime_max", lifetime_max),
 	PM_ROW_FIELD(AccountRow, INT, "hold_max", hold_max),
+	PM_ROW_FIELD(AccountRow, INT, "setup_max", setup_max),
 #define PM_COUNTER(id, name, end, kept) PM_ROW_FIELD(AccountRow, UINT, "counted " name, counters[PM_##id]),
 #include "accounts/counterlist.h"
 #undef PM_COUNTER
@@ -74,6 +76,7 @@ static const PmField times_fields[] = {
 
 const PmLayout pm_lifetime_layout = {"lifetime", sizeof(TimesRow), lengthof(times_fields), times_fields};
 const PmLayout pm_hold_layout = {"hold", sizeof(TimesRow), lengthof(times_fields), times_fields};
+const PmLayout pm_setup_layout = {"setup", sizeof(TimesRow), lengthof(times_fields), times_fields};
 
 /* ---- writing ---- */
 
@@ -116,9 +119,11 @@ put_account(PmWriter *writer, int account)
 	row.stats_reset = figures.stats_reset;
 	row.lifetime_max = figures.lifetime_max;
 	row.hold_max = figures.hold_max;
+	row.setup_max = figures.setup_max;
 	pm_put_rows(writer, &pm_account_layout, &row, 1);
 	put_times(writer, &pm_lifetime_layout, figures.lifetimes);
 	put_times(writer, &pm_hold_layout, figures.holds);
+	put_times(writer, &pm_setup_layout, figures.setups);
 }
 
 /* An application of which only failed logins are known, whose names anybody can make up. */
@@ -275,6 +280,7 @@ take_account(const AccountRow *row)
 	figures->stats_reset = row->stats_reset != 0 ? row->stats_reset : GetCurrentTimestamp();
 	figures->lifetime_max = row->lifetime_max;
 	figures->hold_max = row->hold_max;
+	figures->setup_max = row->setup_max;
 }
 
 bool
@@ -303,10 +309,18 @@ pm_read_account(const PmRows *rows, bool dry)
 	return true;
 }
 
+static uint64 *
+times_of(const PmLayout *layout)
+{
+	if (layout == &pm_hold_layout)
+		return pending.figures.holds;
+	return layout == &pm_setup_layout ? pending.figures.setups : pending.figures.lifetimes;
+}
+
 bool
 pm_read_account_times(const PmRows *rows, bool dry)
 {
-	uint64	   *counts = rows->layout == &pm_hold_layout ? pending.figures.holds : pending.figures.lifetimes;
+	uint64	   *counts = times_of(rows->layout);
 
 	if (!pending.there)
 		return false;

@@ -10,6 +10,7 @@
 extern const PmLayout pm_account_layout;
 extern const PmLayout pm_lifetime_layout;
 extern const PmLayout pm_hold_layout;
+extern const PmLayout pm_setup_layout;
 
 extern void pm_put_accounts(PmWriter *writer);
 

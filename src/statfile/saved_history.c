@@ -10,6 +10,7 @@
 #include "base/identity.h"
 #include "history/rings.h"
 #include "statfile/saved_history.h"
+#include "utils/timestamp.h"
 
 typedef struct RingRow
 {
@@ -36,10 +37,16 @@ const PmLayout pm_start_layout = {"start", sizeof(StartRow), lengthof(start_fiel
 typedef struct SeriesRow
 {
 	char		name[PM_NAME_LEN];
+	uint8		discovered;		/* an application's, with its other names */
+	char		datname[PM_NAME_LEN];
+	char		usename[PM_NAME_LEN];
 } SeriesRow;
 
 static const PmField series_fields[] = {
 	PM_ROW_FIELD(SeriesRow, TEXT, "name", name),
+	PM_ROW_FIELD(SeriesRow, UINT, "discovered", discovered),
+	PM_ROW_FIELD(SeriesRow, TEXT, "datname", datname),
+	PM_ROW_FIELD(SeriesRow, TEXT, "usename", usename),
 };
 
 const PmLayout pm_series_layout = {"series", sizeof(SeriesRow), lengthof(series_fields), series_fields};
@@ -53,11 +60,18 @@ static const PmField bucket_fields[] = {
 	PM_ROW_FIELD(PmBucket, UINT, "connects", connects),
 	PM_ROW_FIELD(PmBucket, UINT, "disconnects", disconnects),
 	PM_ROW_FIELD(PmBucket, UINT, "refused", refused),
+	PM_ROW_FIELD(PmBucket, UINT, "rejected", rejected),
+	PM_ROW_FIELD(PmBucket, UINT, "auth_failures", auth_failures),
 	PM_ROW_FIELD(PmBucket, UINT, "retired", retired),
 	PM_ROW_FIELD(PmBucket, UINT, "transactions", transactions),
 	PM_ROW_FIELD(PmBucket, UINT, "overflow", overflow),
 	PM_ROW_FIELD(PmBucket, UINT, "exhausted", exhausted),
 	PM_ROW_FIELD(PmBucket, UINT, "over", over),
+	PM_ROW_FIELD(PmBucket, UINT, "starved", starved),
+	PM_ROW_FIELD(PmBucket, UINT, "waits client", waits[PM_WAIT_CLIENT]),
+	PM_ROW_FIELD(PmBucket, UINT, "waits lock", waits[PM_WAIT_LOCK]),
+	PM_ROW_FIELD(PmBucket, UINT, "waits io", waits[PM_WAIT_IO]),
+	PM_ROW_FIELD(PmBucket, UINT, "waits other", waits[PM_WAIT_OTHER]),
 };
 
 const PmLayout pm_bucket_layout = {"bucket", sizeof(PmBucket), lengthof(bucket_fields), bucket_fields};
@@ -75,8 +89,16 @@ static void
 put_series(PmWriter *writer, const PmRing *ring, int s)
 {
 	SeriesRow	row = {{0}};
+	const PmSeries *series = &pm_history_rings->series[s];
 
-	strlcpy(row.name, pm_history_rings->series[s].name, PM_NAME_LEN);
+	strlcpy(row.name, series->name, PM_NAME_LEN);
+	row.discovered = s >= pm_first_application_series();
+	if (row.discovered)
+	{
+		strlcpy(row.name, series->application.name, PM_NAME_LEN);
+		strlcpy(row.datname, series->application.datname, PM_NAME_LEN);
+		strlcpy(row.usename, series->application.usename, PM_NAME_LEN);
+	}
 	pm_put_rows(writer, &pm_series_layout, &row, 1);
 	pm_put_rows_begin(writer, &pm_bucket_layout, ring->count);
 	for (int n = 0; n < ring->count; n++)
@@ -125,7 +147,7 @@ static struct
 	int			count;			/* of these that our ring has room for */
 	bool		in_series;
 	bool		named;
-	char		name[PM_NAME_LEN];
+	PmOwner		owner;
 }			reading;
 
 static bool
@@ -183,14 +205,25 @@ read_series(const PmRows *rows)
 	reading.named = pm_read_row(rows, 0, &row);
 	if (!reading.named)
 		pm_leave_out("rows", "with texts that are too long");
-	strlcpy(reading.name, row.name, PM_NAME_LEN);
+	reading.owner = pm_owner_pool(row.name);
+	reading.owner.discovered = row.discovered != 0;
+	strlcpy(reading.owner.datname, row.datname, PM_NAME_LEN);
+	strlcpy(reading.owner.usename, row.usename, PM_NAME_LEN);
 	return true;
+}
+
+/* Caller holds the lock. */
+static int
+series_of(const PmOwner *owner)
+{
+	return owner->discovered ? pm_history_application(owner) : pm_history_series(owner->name);
 }
 
 static bool
 read_buckets(const PmRows *rows, bool dry)
 {
 	PmRing	   *ring = reading.ring;
+	TimestampTz now = GetCurrentTimestamp();
 	bool		ok = true;
 	int			s;
 
@@ -200,9 +233,14 @@ read_buckets(const PmRows *rows, bool dry)
 	if (ring == NULL || !reading.named || dry)
 		return true;
 	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
-	s = pm_history_series(reading.name);
+	s = series_of(&reading.owner);
 	for (int n = 0; s >= 0 && n < reading.count && ok; n++)
-		ok = pm_read_row(rows, rows->n - reading.count + n, &ring->buckets[(Size) s * ring->length + n]);
+	{
+		PmBucket   *bucket = &ring->buckets[(Size) s * ring->length + n];
+
+		ok = pm_read_row(rows, rows->n - reading.count + n, bucket);
+		pm_history_weigh(s, bucket, now - ring->starts[n]);
+	}
 	LWLockRelease(&pm_history_rings->lock);
 	return ok;
 }

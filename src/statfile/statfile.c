@@ -52,9 +52,11 @@
 
 #define SAVE_AGAIN	1000		/* ms */
 
-/* In shared memory, the worker's alone. */
+/* In shared memory, the worker's alone; others read saved_at and error, each in one piece. */
 typedef struct State
 {
+	TimestampTz saved_at;		/* 0: not yet, since the start */
+	int			error;			/* errno of the last attempt; 0: it went well */
 	bool		loaded;			/* the file was read, or set aside */
 	int64		next_save;		/* ms, monotonic; 0: not set yet */
 } State;
@@ -143,6 +145,7 @@ save(bool complete)
 	tried_at = pm_monotonic_ms();
 	if (file == NULL)
 	{
+		state->error = errno;
 		tell_of_failure(errno);
 		return;
 	}
@@ -156,7 +159,11 @@ save(bool complete)
 	if (error != 0)
 		(void) unlink(PM_STATFILE_NEW);
 	else
+	{
 		saved_event = last_event;
+		state->saved_at = GetCurrentTimestamp();
+	}
+	state->error = error;
 	tell_of_failure(error);
 }
 
@@ -209,6 +216,14 @@ const PmSection pm_statfile_section = {
 	.size = state_size,
 	.attach = attach_state,
 };
+
+/* When the file was last written since the start (0: not yet), and errno of the last attempt. */
+void
+pm_statfile_look(TimestampTz *saved_at, int *error)
+{
+	*saved_at = state->saved_at;
+	*error = state->error;
+}
 
 /*
  * Called by the worker when it starts. What it finds is used up: from then on

@@ -14,7 +14,7 @@
  *
  * Rows belong together by their order:
  *
- *		account, lifetime*, hold*		what was counted, and how often how long
+ *		account, lifetime*, hold*, setup*	what was counted, and how often how long
  *		ring, start*, (series, bucket*)*	a bucket for each start
  *		event
  */
