@@ -30,6 +30,7 @@
 #include "accounts/figures.h"
 #include "base/clock.h"
 #include "base/guc.h"
+#include "common/int.h"
 #include "events/events.h"
 #include "history/history.h"
 #include "pools/declared.h"
@@ -53,6 +54,7 @@ typedef struct Tick
 	bool		missed;			/* that is too long */
 	bool		clock_was_set;	/* meanwhile: times of open transactions jump */
 	const PmOpen *open;
+	const PmAtWork *work;
 } Tick;
 
 /* What came to the counters since they were last put into the history. */
@@ -98,6 +100,14 @@ take_open_time(PmSeries *series, const Tick *tick)
 	return Max(series->open_time - last, 0);
 }
 
+/* Sampled, so from this tick back to the last one. */
+static void
+take_waits(PmBucket *news, int account, const Tick *tick)
+{
+	for (int i = 0; i < PM_NUM_WAITS; i++)
+		news->waits[i] = ((uint64) tick->ms * tick->work->waits[account][i] + PM_WAIT_UNIT / 2) / PM_WAIT_UNIT;
+}
+
 static PmBucket
 take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 {
@@ -109,6 +119,8 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.connects = new[PM_KEPT_CONNECTS];
 	news.disconnects = new[PM_KEPT_ENDS];
 	news.refused = new[PM_KEPT_REFUSED];
+	news.rejected = new[PM_KEPT_REJECTED];
+	news.auth_failures = new[PM_KEPT_AUTH_FAILURES];
 	news.retired = new[PM_KEPT_RETIRED];
 	news.transactions = new[PM_KEPT_TRANSACTIONS];
 	pm_account_take_tick_peak(series->account, &news.max_connections);
@@ -119,12 +131,24 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.overflow = seen->overflow ? ms : 0;
 	news.exhausted = seen->exhausted ? ms : 0;
 	news.over = seen->over ? ms : 0;
+	news.starved = seen->starved ? ms : 0;
+	if (!tick->missed && series->primed)
+		take_waits(&news, series->account, tick);
 	if (tick->clock_was_set)
 		news.busy = 0;
 	if (tick->missed || !series->primed)
-		news.connections = news.busy = news.seen = news.overflow = news.exhausted = news.over = 0;
+		news.connections = news.busy = news.seen = news.overflow = news.exhausted = news.over = news.starved = 0;
 	series->primed = true;
 	return news;
+}
+
+/* Of very many sessions that wait all the hour: as many as there is room for. */
+static uint32
+add_within(uint32 a, uint32 b)
+{
+	uint32		sum;
+
+	return pg_add_u32_overflow(a, b, &sum) ? PG_UINT32_MAX : sum;
 }
 
 static void
@@ -138,11 +162,16 @@ add_news(PmBucket *bucket, const PmBucket *news)
 	bucket->connects += news->connects;
 	bucket->disconnects += news->disconnects;
 	bucket->refused += news->refused;
+	bucket->rejected += news->rejected;
+	bucket->auth_failures += news->auth_failures;
 	bucket->retired += news->retired;
 	bucket->transactions += news->transactions;
 	bucket->overflow += news->overflow;
 	bucket->exhausted += news->exhausted;
 	bucket->over += news->over;
+	bucket->starved += news->starved;
+	for (int i = 0; i < PM_NUM_WAITS; i++)
+		bucket->waits[i] = add_within(bucket->waits[i], news->waits[i]);
 }
 
 /* What one series gets. */
@@ -166,6 +195,18 @@ news_of(int s, const Tick *tick, const PmSeen *seen)
 	};
 }
 
+/* A pool's, which pool_stats has too. */
+static News
+news_of_pool(int s, const Tick *tick, const PmSeen *seen)
+{
+	News		news = news_of(s, tick, seen);
+
+	if (news.bucket.starved > 0)
+		pg_atomic_fetch_add_u64(&pm_accounts->all[pm_history_rings->series[s].account].counters[PM_STARVED_MS],
+								news.bucket.starved);
+	return news;
+}
+
 /* What all series get; returns how many. */
 static int
 gather_news(News *news, const PmRules *rules, const Tick *tick, const PmSeen *pools,
@@ -178,10 +219,18 @@ gather_news(News *news, const PmRules *rules, const Tick *tick, const PmSeen *po
 	{
 		/* what has no account of its own is in that of many */
 		if (series[i] >= 0 && rules->accounts[i] != pm_other_account())
-			news[n++] = news_of(series[i], tick, &pools[i]);
+			news[n++] = news_of_pool(series[i], tick, &pools[i]);
 	}
 	news[n++] = news_of(pm_max_pools, tick, undeclared);
 	news[n++] = news_of(pm_max_pools + 1, tick, server);
+	for (int s = pm_first_application_series(); s < pm_history_rings->nseries; s++)
+	{
+		int			account = pm_history_rings->series[s].account;
+		PmSeen		seen = {.busy = account >= 0 ? tick->work->busy[account] : 0};
+
+		if (account >= 0)
+			news[n++] = news_of(s, tick, &seen);
+	}
 	return n;
 }
 
@@ -219,6 +268,31 @@ tell_of_step(int64 step)
 			 errdetail("Ages and idle times of sessions go by the younger of this clock and the monotonic one.")));
 }
 
+/* us since the last tick; 0: there was none yet */
+static int64
+since_last_tick(int64 at)
+{
+	return pm_history_rings->last_tick == 0 ? 0 : at - pm_history_rings->last_tick;
+}
+
+static bool
+is_too_long(int64 elapsed)
+{
+	return elapsed > Max(LATE_TICK, INT64CONST(3000) * pm_sample_interval);
+}
+
+/*
+ * us that a tick at this moment, of the monotonic clock, will count as seen: from the last
+ * one on, whichever worker's that was. Only the worker asks, before the tick.
+ */
+int64
+pm_history_elapsed(int64 at)
+{
+	int64		elapsed = since_last_tick(at);
+
+	return is_too_long(elapsed) ? 0 : elapsed;
+}
+
 /* How the clocks went since the last tick. Returns the wall clock's step against the other. */
 static int64
 measure_time(Tick *tick, TimestampTz now)
@@ -227,12 +301,12 @@ measure_time(Tick *tick, TimestampTz now)
 	bool		first = history->last_tick == 0;
 	int64		step;
 
-	tick->elapsed = first ? 0 : tick->at - history->last_tick;
+	tick->elapsed = since_last_tick(tick->at);
 	tick->ms = (tick->elapsed + history->rest) / 1000;
 	history->rest = (tick->elapsed + history->rest) % 1000;
 	step = first ? 0 : now - history->last_wall - tick->elapsed;
 	tick->clock_was_set = step > CLOCK_SHIFT || step < -CLOCK_SHIFT;
-	tick->missed = tick->elapsed > Max(LATE_TICK, INT64CONST(3000) * pm_sample_interval);
+	tick->missed = is_too_long(tick->elapsed);
 	history->last_tick = tick->at;
 	history->last_wall = now;
 	return step;
@@ -245,10 +319,10 @@ measure_time(Tick *tick, TimestampTz now)
  */
 void
 pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undeclared,
-				const PmSeen *server, const PmOpen *open, TimestampTz now, int64 at)
+				const PmSeen *server, const PmOpen *open, const PmAtWork *work, TimestampTz now, int64 at)
 {
-	Tick		tick = {.at = at,.open = open};
-	News	   *news = palloc(sizeof(News) * (rules->npools + 2));
+	Tick		tick = {.at = at,.open = open,.work = work};
+	News	   *news = palloc(sizeof(News) * (rules->npools + 2 + PM_APPLICATION_SERIES));
 	int64		step;
 	int			n;
 	int			dropped;
@@ -256,6 +330,7 @@ pm_history_tick(const PmRules *rules, const PmSeen *pools, const PmSeen *undecla
 	if (pm_history_rings->generation != rules->generation)
 		pm_history_map(rules);
 	step = measure_time(&tick, now);
+	pm_history_follow(tick.elapsed);
 	n = gather_news(news, rules, &tick, pools, undeclared, server);
 	dropped = put_news(news, n, now);
 	pfree(news);

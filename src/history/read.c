@@ -88,7 +88,7 @@ find_series(const char *name)
 	int			found = -1;
 
 	LWLockAcquire(&pm_history_rings->lock, LW_SHARED);
-	for (int s = 0; s < history->nseries && found < 0; s++)
+	for (int s = 0; s < pm_first_application_series() && found < 0; s++)
 	{
 		if (strcmp(history->series[s].name, name) == 0)
 			found = s;
@@ -104,13 +104,20 @@ pm_past_begin(PmPast *past, const char *name, int64 resolution, PmSpan span)
 	memset(past, 0, sizeof(PmPast));
 	past->only = name;
 	past->span = span;
-	past->end = pm_history_rings->nseries;
+	past->end = pm_first_application_series();
 	if (name != NULL)
 	{
 		past->next = find_series(name);
 		past->end = past->next + 1;
 	}
 	make_room(past, resolution);
+}
+
+void
+pm_past_begin_all(PmPast *past, PmSpan span)
+{
+	pm_past_begin(past, NULL, 0, span);
+	past->end = pm_history_rings->nseries;
 }
 
 static bool
@@ -134,7 +141,11 @@ pm_past_next(PmPast *past)
 		LWLockAcquire(&pm_history_rings->lock, LW_SHARED);
 		found = is_wanted(past, history->series[s].name);
 		if (found)
+		{
 			strlcpy(past->name, history->series[s].name, PM_NAME_LEN);
+			past->of_application = s >= pm_first_application_series();
+			past->application = history->series[s].application;
+		}
 		for (int r = 0; r < PM_NUM_RINGS && found; r++)
 		{
 			if (past->rings[r].starts != NULL)

@@ -32,6 +32,8 @@ typedef struct PmRingCopy
 typedef struct PmPast
 {
 	char		name[PM_NAME_LEN];
+	bool		of_application;
+	PmOwner		application;	/* then */
 	PmRingCopy	rings[PM_NUM_RINGS];
 
 	/* what is read */
@@ -44,6 +46,9 @@ typedef struct PmPast
 /* Allocates in the current memory context; name stays the caller's. */
 extern void pm_past_begin(PmPast *past, const char *name, int64 resolution, PmSpan span);
 
+/* Those of undeclared applications come too, after the others. */
+extern void pm_past_begin_all(PmPast *past, PmSpan span);
+
 /* Takes the lock. */
 extern bool pm_past_next(PmPast *past);
 
@@ -51,7 +56,8 @@ extern bool pm_past_next(PmPast *past);
 static inline bool
 pm_bucket_has_something(const PmBucket *bucket)
 {
-	return bucket->seen > 0 || bucket->connects > 0 || bucket->disconnects > 0 || bucket->refused > 0;
+	return bucket->seen > 0 || bucket->connects > 0 || bucket->disconnects > 0 || bucket->refused > 0 ||
+		bucket->rejected > 0 || bucket->auth_failures > 0;
 }
 
 #endif							/* PM_READ_H */

@@ -21,7 +21,7 @@ PmHistory  *pm_history_rings = NULL;
 static int
 num_series(void)
 {
-	return pm_max_pools + 2;
+	return pm_max_pools + 2 + PM_APPLICATION_SERIES;
 }
 
 static Size

@@ -10,6 +10,18 @@
 #include "datatype/timestamp.h"
 #include "storage/lwlock.h"
 
+/* What a busy session waits for, as sampled; if for nothing, it runs. */
+typedef enum PmWait
+{
+	PM_WAIT_CLIENT,				/* idle in transaction, too */
+	PM_WAIT_LOCK,				/* of another transaction */
+	PM_WAIT_IO,
+	PM_WAIT_OTHER,
+	PM_NUM_WAITS
+} PmWait;
+
+#define PM_WAIT_UNIT	10		/* ms; waits are kept in such, times sessions */
+
 /* One pool in one stretch of time. Everything is of the time that was seen. */
 typedef struct PmBucket
 {
@@ -21,11 +33,15 @@ typedef struct PmBucket
 	uint32		connects;
 	uint32		disconnects;
 	uint32		refused;
+	uint32		rejected;
+	uint32		auth_failures;
 	uint32		retired;
 	uint32		transactions;
 	uint32		overflow;		/* ms */
 	uint32		exhausted;		/* ms */
 	uint32		over;			/* ms */
+	uint32		starved;		/* ms */
+	uint32		waits[PM_NUM_WAITS];	/* PM_WAIT_UNITs, in sum */
 } PmBucket;
 
 /* A ring of stretches; the same ones for all series. */
@@ -51,7 +67,14 @@ typedef struct PmSeries
 	uint32		incarnation;	/* of the account */
 	int64		open_time;
 	int64		busy;
+	/* of an application's series alone: largest.c */
+	PmOwner		application;	/* name is its name, too */
+	double		weight;			/* connections, which fade */
+	bool		admitted;		/* it had sessions */
 } PmSeries;
+
+/* Series of the largest undeclared applications. */
+#define PM_APPLICATION_SERIES	24
 
 /*
  * Written by the worker alone. Its lock, which is held for one tick's additions, or for
@@ -67,7 +90,7 @@ typedef struct PmHistory
 	int64		rest;			/* us of it that made no whole ms */
 	uint64		generation;		/* of the declarations that series go by */
 	int			nseries;
-	PmSeries   *series;			/* max_pools and the two sums */
+	PmSeries   *series;			/* max_pools, the two sums, applications */
 	int		   *series_of_pool; /* by index in the declarations, -1: none */
 } PmHistory;
 
@@ -86,8 +109,19 @@ pm_series_used(const PmSeries *series)
 	return series->name[0] != '\0';
 }
 
+/* Before it are those of pools, and the sums. */
+static inline int
+pm_first_application_series(void)
+{
+	return pm_history_rings->nseries - PM_APPLICATION_SERIES;
+}
+
 /* For the worker. */
 extern int	pm_history_series(const char *name);
+extern int	pm_history_application(const PmOwner *owner);
+extern void pm_history_weigh(int series, const PmBucket *bucket, int64 age);
+extern void pm_history_clear(int series);
+extern void pm_history_follow(int64 elapsed);
 extern void pm_history_map(const struct PmRules *rules);
 extern void pm_history_approach(const PmRing *ring, TimestampTz now);
 extern int	pm_history_open(PmRing *ring, TimestampTz now);

@@ -9,9 +9,11 @@
 #include "history/rings.h"
 #include "pools/declared.h"
 
-static void
-clear_buckets(PmHistory *history, int s)
+void
+pm_history_clear(int s)
 {
+	PmHistory  *history = pm_history_rings;
+
 	for (int r = 0; r < PM_NUM_RINGS; r++)
 		memset(history->rings[r].buckets + (Size) s * history->rings[r].length, 0,
 			   history->rings[r].length * sizeof(PmBucket));
@@ -27,7 +29,7 @@ pm_history_series(const char *name)
 	PmHistory  *history = pm_history_rings;
 	int			place = -1;
 
-	for (int i = 0; i < history->nseries; i++)
+	for (int i = 0; i < pm_first_application_series(); i++)
 	{
 		if (strcmp(history->series[i].name, name) == 0)
 			return i;
@@ -109,7 +111,7 @@ empty_series(PmHistory *history, const bool *is_new)
 	for (int s = 0; s < pm_max_pools; s++)
 	{
 		if (clear[s])
-			clear_buckets(history, s);
+			pm_history_clear(s);
 	}
 	pfree(clear);
 }

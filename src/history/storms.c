@@ -1,13 +1,13 @@
 /*
  * storms.c
- *		Notices connect storms and bursts of refused logins.
+ *		Notices connect storms, and has bursts of failed logins noticed.
  *
  * Connects are counted by the second, and looked at, at each tick, as the sum of
  * the last WINDOW seconds. Those of a tick that is further from the last one than a
  * second are taken to have come evenly in between; so where sample_interval is longer
  * than WINDOW, it is their mean that is judged, and a tick is a window.
  *
- * What is normal for an account is the mean of its sums, taken once in a WINDOW, in
+ * What is normal for an account is the mean of its sums, taken once in a whole WINDOW, in
  * which each one weighs less by the time (an exponential average over about
  * NORMAL_WINDOWS of them, that is an hour). It is a storm when the sum is
  *
@@ -31,8 +31,7 @@
  * not from windows in which an answer to a retirement may be. That is kept in shared
  * memory.
  *
- * Of a burst of refusals the first is told at once, and the whole when
- * BURST_PAUSE has passed without another.
+ * Bursts of logins that come to nothing: bursts.c.
  *
  * All other state is the worker's own: one that is started anew begins to learn anew.
  */
@@ -44,6 +43,7 @@
 #include "accounts/roles.h"
 #include "base/clock.h"
 #include "events/events.h"
+#include "history/bursts.h"
 #include "history/flow.h"
 #include "history/storms.h"
 #include "pools/schedule.h"
@@ -58,7 +58,6 @@
 #define LEARNING		PM_LEARNING_WINDOWS
 #define STORM_FACTOR	5
 #define OWN_FACTOR		2
-#define BURST_PAUSE		10000	/* ms */
 
 /* What the worker knows of one account. */
 typedef struct Watch
@@ -66,6 +65,7 @@ typedef struct Watch
 	uint32		incarnation;	/* of the account: it may get another owner */
 	PmOwner		owner;			/* of that */
 	PmFlow		flow;
+	int64		since;			/* second that it is watched from */
 	PmNormal	normal;
 	PmFlow		by_role[PM_MOST_ROLES];
 	Oid			roles[PM_MOST_ROLES];	/* whose they are */
@@ -77,10 +77,7 @@ typedef struct Watch
 	uint64		storm_connects;
 	int64		storm_since;	/* ms, monotonic */
 
-	uint64		refused;		/* at the last tick */
-	uint64		burst;			/* refused in this burst; 0: none */
-	int64		burst_since;
-	int64		last_refused;
+	PmBurst		bursts[PM_NUM_BURSTS];
 } Watch;
 
 static Watch *watches = NULL;	/* one for each account */
@@ -92,32 +89,6 @@ static uint64
 counter(int account, PmCounter which)
 {
 	return pm_account_counted(account, which);
-}
-
-static void
-watch_refusals(int account, Watch *watch, int64 now)
-{
-	uint64		refused = counter(account, PM_REFUSED);
-	uint64		new = refused - watch->refused;
-
-	watch->refused = refused;
-	if (new > 0)
-	{
-		if (watch->burst == 0)
-		{
-			watch->burst_since = now;
-			pm_event_of(PM_EVENT_REFUSED, &watch->owner, 0, "{\"refused\": " UINT64_FORMAT "}", new);
-		}
-		watch->burst += new;
-		watch->last_refused = now;
-	}
-	else if (watch->burst > 0 && now - watch->last_refused >= BURST_PAUSE)
-	{
-		pm_event_of(PM_EVENT_REFUSED_OVER, &watch->owner, 0,
-					"{\"refused\": " UINT64_FORMAT ", \"seconds\": %.1f}",
-					watch->burst, (watch->last_refused - watch->burst_since) / 1000.0);
-		watch->burst = 0;
-	}
 }
 
 /* Of each account the pool that it is of, -1: of none. Once for each generation. */
@@ -259,16 +230,15 @@ watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
  * happened before it.
  */
 static void
-prime(int account, Watch *watch, bool first)
+prime(int account, Watch *watch, bool first, int64 second)
 {
 	memset(watch, 0, sizeof(*watch));
+	watch->since = second;
 	watch->owner = pm_accounts->all[account].owner;
 	watch->incarnation = pm_accounts->all[account].incarnation;
+	pm_bursts_begin(watch->bursts, account, first);
 	if (first)
-	{
 		watch->flow.connects = counter(account, PM_CONNECTS);
-		watch->refused = counter(account, PM_REFUSED);
-	}
 }
 
 static void
@@ -277,12 +247,13 @@ watch_account(const PmRules *rules, int account, bool first, int64 second, int64
 	Watch	   *watch = &watches[account];
 
 	if (watch->incarnation != pm_accounts->all[account].incarnation)
-		prime(account, watch, first);
-	/* a window has gone by: what it had was normal, if it was no storm */
-	if (second / WINDOW != last_second / WINDOW && (!watch->storm || ++watch->storm_windows > LEARNING))
+		prime(account, watch, first, second);
+	/* a whole window has gone by: what it had was normal, if it was no storm */
+	if (second / WINDOW != last_second / WINDOW && last_second - watch->since >= WINDOW - 1 &&
+		(!watch->storm || ++watch->storm_windows > LEARNING))
 		learn(&watch->normal, (double) watch->flow.sum / WINDOW, NORMAL_WINDOWS);
 	pm_flow_slide(&watch->flow, last_second, second);
-	watch_refusals(account, watch, now);
+	pm_bursts_watch(watch->bursts, account, &watch->owner, now);
 	watch_connects(rules, account, watch, now);
 	watch_roles(account, watch, second, now);
 }

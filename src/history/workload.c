@@ -15,6 +15,9 @@
 #include "history/workload.h"
 #include "utils/timestamp.h"
 
+#define LOOK_INTERVAL	60.0	/* s, at least between two independent looks */
+#define GOOD_SAMPLES	30		/* of so many an average is good */
+
 #define MINUTE		INT64CONST(60000000)	/* us */
 #define HOUR		(60 * MINUTE)
 #define MINUTE_MS	60000
@@ -52,9 +55,14 @@ add(PmWorkload *work, const PmBucket *bucket)
 	work->disconnects += bucket->disconnects;
 	work->retired += bucket->retired;
 	work->refused += bucket->refused;
+	work->rejected += bucket->rejected;
+	work->auth_failures += bucket->auth_failures;
 	work->overflow += bucket->overflow;
 	work->exhausted += bucket->exhausted;
 	work->over += bucket->over;
+	work->starved += bucket->starved;
+	for (int i = 0; i < PM_NUM_WAITS; i++)
+		work->waits[i] += bucket->waits[i];
 }
 
 static void
@@ -83,7 +91,8 @@ has_more(const PmBucket *hour, const PmBucket *minutes, int n)
 	for (int i = 0; i < n; i++)
 		add(&kept, &minutes[i]);
 	return hour->seen > kept.seen || hour->connects > kept.connects || hour->disconnects > kept.disconnects ||
-		hour->refused > kept.refused || hour->retired > kept.retired || hour->transactions > kept.transactions;
+		hour->refused > kept.refused || hour->rejected > kept.rejected || hour->auth_failures > kept.auth_failures ||
+		hour->retired > kept.retired || hour->transactions > kept.transactions;
 }
 
 /* Adds the hours that stand for minutes; returns how many minutes these were besides. */
@@ -153,4 +162,26 @@ pm_workload_of(const PmPast *past, PmSpan span, PmWorkload *work)
 	work->p95_busy = quantile(&peaks, 0.95, work->max_busy);
 	pfree(peaks.busy);
 	pfree(peaks.minutes);
+}
+
+/*
+ * How many independent looks the averages are worth. Of M/M/inf the numbers that are
+ * busy at two moments correlate by exp(-time between / mean hold time), 0.14 after
+ * two of these. So a look in each two mean hold times, no more than one a minute,
+ * and no more than there were transactions. See docs/sizing.md.
+ */
+double
+pm_workload_samples(const PmWorkload *work)
+{
+	double		apart = LOOK_INTERVAL;
+
+	if (work->seen > 0 && work->transactions > 0)
+		apart = Max(apart, 2 * (work->busy / 1000000.0) / work->transactions);
+	return Min((double) work->transactions, work->seen / 1000.0 / apart);
+}
+
+bool
+pm_workload_is_good(const PmWorkload *work)
+{
+	return pm_workload_samples(work) >= GOOD_SAMPLES;
 }

@@ -21,12 +21,18 @@ typedef struct PmWorkload
 	uint64		disconnects;
 	uint64		retired;
 	uint64		refused;
+	uint64		rejected;
+	uint64		auth_failures;
 	uint64		overflow;		/* ms */
 	uint64		exhausted;
 	uint64		over;
+	uint64		starved;
+	uint64		waits[PM_NUM_WAITS];	/* PM_WAIT_UNITs */
 } PmWorkload;
 
 extern PmSpan pm_workload_reads(PmSpan span);
 extern void pm_workload_of(const PmPast *past, PmSpan span, PmWorkload *work);
+extern double pm_workload_samples(const PmWorkload *work);
+extern bool pm_workload_is_good(const PmWorkload *work);
 
 #endif							/* PM_WORKLOAD_H */
