@@ -8,7 +8,8 @@
  * privileges of pg_signal_backend. So does whatever could hand sessions to one: a
  * session belongs to the first row that matches, so deleting a row, or changing
  * what or when it matches, gives its sessions to the rows after it. (A new row only
- * takes sessions away from those.)
+ * takes sessions away from those.) Where a row stands follows from that row alone, see
+ * pm_declaration_compare(): nobody moves one by what he declares beside it.
  *
  * Two transactions could each be right alone: one deletes a row, the other declares
  * one after it that acts. So who writes a row that acts holds ActingLock until the

@@ -31,7 +31,7 @@ match_in_place(const PmIdentity *who, PmPlace *place, bool *echo)
 	int			pool;
 
 	pg_read_barrier();
-	pool = pm_match(set->pools, Min(set->npools, pm_max_pools), who);
+	pool = pm_match(set->pools, set->leads, 0, Min(set->npools, pm_max_pools), who);
 	if (pool >= 0)
 		*place = pm_place_of(set->accounts[pool]);
 	else

@@ -33,6 +33,7 @@
 #include "pools/changes.h"
 #include "pools/declared.h"
 #include "pools/columns.h"
+#include "pools/inserted.h"
 #include "pools/table.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -51,6 +52,7 @@ static object_access_hook_type prev_object_access_hook = NULL;
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
+	pm_inserted_forget();
 	switch (event)
 	{
 		case XACT_EVENT_PRE_PREPARE:
@@ -191,6 +193,8 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 		pm_acting_check_row(trigger);
 		if (!pm_preloaded || !changes_nothing(trigger))
 			note_change();
+		if (changed && TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+			pm_inserted_note(trigger->tg_relation, trigger->tg_trigtuple);
 	}
 	else if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 	{
@@ -198,7 +202,10 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 		note_change();
 	}
 	else if (changed)
+	{
 		check_number(trigger);
+		pm_inserted_lint(trigger->tg_relation);
+	}
 	return PointerGetDatum(NULL);
 }
 

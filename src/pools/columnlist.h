@@ -17,7 +17,7 @@
  * They are read in this order. The name comes first: messages about the others have it.
  */
 PM_COLUMN(name, NAME, pool.name, REFUSED, MATCHES,
-		  "must be 1 to 63 printable ASCII characters, the first of them no parenthesis")
+		  "must be 1 to 63 printable ASCII characters but \" and \\, the first of them no parenthesis")
 PM_COLUMN(priority, INTEGER, priority, REFUSED, MATCHES,
 		  "must be between 0 and 1000000", 0, 1000000)
 PM_COLUMN(application_name, ASCII_PATTERN, pool.application_name, ANY, MATCHES,
@@ -36,6 +36,8 @@ PM_COLUMN(pool_size, INTEGER, pool.pool_size, REFUSED, OTHER,
 		  "must be between 0 (unbounded) and 100000", 0, 100000)
 PM_COLUMN(max_overflow, INTEGER, pool.max_overflow, REFUSED, OTHER,
 		  "must be between -1 (unbounded) and 100000", -1, 100000)
+PM_COLUMN(surge, INTEGER, pool.surge, REFUSED, OTHER,
+		  "must be between 0 and 1000", 0, 1000)
 PM_COLUMN(pool_timeout, INTERVAL, pool.pool_timeout, REFUSED, OTHER,
 		  "must be between 0 and 1 day", 0, USECS_PER_DAY)
 PM_COLUMN(pool_recycle, INTERVAL, pool.pool_recycle, NONE, OTHER,

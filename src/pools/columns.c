@@ -56,27 +56,19 @@ attribute_called(TupleDesc desc, const char *name)
 	return NULL;
 }
 
-static void
-refuse(const PmColumn *column, const char *why)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("column \"%s\" of pool_monitor.pools is %s", column->name, why)));
-}
-
-static AttrNumber
-find_column(TupleDesc desc, const PmColumn *column)
+/* Returns what is wrong with it, or NULL. */
+static const char *
+find_column(TupleDesc desc, const PmColumn *column, AttrNumber *at)
 {
 	Form_pg_attribute attribute = attribute_called(desc, column->name);
 
 	if (attribute == NULL)
-		refuse(column, "missing");
+		return "missing";
+	*at = attribute->attnum;
 	if (attribute->atttypid != column->type)
-		refuse(column, psprintf("not of type %s", column->type_name));
+		return psprintf("not of type %s", column->type_name);
 	/* from 18 on it may be computed by whoever reads it, and have no value */
-	if (attribute->attgenerated != '\0')
-		refuse(column, "a generated column");
-	return attribute->attnum;
+	return attribute->attgenerated != '\0' ? "a generated column" : NULL;
 }
 
 /* Raises an error that names the column when one is not there as it must be. */
@@ -85,7 +77,27 @@ pm_columns_find(PmColumns *columns, TupleDesc desc)
 {
 	columns->desc = desc;
 	for (int i = 0; i < PM_NUM_COLUMNS; i++)
-		columns->at[i] = find_column(desc, &pm_pool_columns[i]);
+	{
+		const char *wrong = find_column(desc, &pm_pool_columns[i], &columns->at[i]);
+
+		if (wrong != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("column \"%s\" of pool_monitor.pools is %s", pm_pool_columns[i].name, wrong)));
+	}
+}
+
+/* Likewise, for who does not mind: false when one is not. */
+bool
+pm_columns_are_good(PmColumns *columns, TupleDesc desc)
+{
+	columns->desc = desc;
+	for (int i = 0; i < PM_NUM_COLUMNS; i++)
+	{
+		if (find_column(desc, &pm_pool_columns[i], &columns->at[i]) != NULL)
+			return false;
+	}
+	return true;
 }
 
 static bool

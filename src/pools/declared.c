@@ -20,6 +20,7 @@ declarations_size(void)
 
 	size = add_size(size, mul_size(2, MAXALIGN(mul_size(pm_max_pools, sizeof(PmPool)))));
 	size = add_size(size, mul_size(2, MAXALIGN(mul_size(pm_max_pools, sizeof(int)))));
+	size = add_size(size, mul_size(2, MAXALIGN(pm_leads_size(pm_max_pools))));
 	return add_size(size, MAXALIGN(mul_size(2 * pm_max_pools, sizeof(PmPoolState))));
 }
 
@@ -43,6 +44,8 @@ init_declarations(void)
 		at += MAXALIGN(pm_max_pools * sizeof(PmPool));
 		pm_declarations->rule_sets[i].accounts = (int *) at;
 		at += MAXALIGN(pm_max_pools * sizeof(int));
+		pm_declarations->rule_sets[i].leads = (uint8 *) at;
+		at += MAXALIGN(pm_leads_size(pm_max_pools));
 	}
 	pm_declarations->states = (PmPoolState *) at;
 }
@@ -64,6 +67,7 @@ copy_pools(PmRules *rules)
 	pg_read_barrier();
 	rules->npools = Min(set->npools, pm_max_pools);
 	memcpy(rules->pools, set->pools, rules->npools * sizeof(PmPool));
+	memcpy(rules->leads, set->leads, pm_leads_size(rules->npools));
 	pg_read_barrier();
 	return version;
 }
@@ -104,6 +108,8 @@ pm_rules_current(void)
 		rules.incarnations = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(uint32));
 	if (rules.pools == NULL)
 		rules.pools = MemoryContextAlloc(TopMemoryContext, pm_max_pools * sizeof(PmPool));
+	if (rules.leads == NULL)
+		rules.leads = MemoryContextAlloc(TopMemoryContext, pm_leads_size(pm_max_pools));
 	if (rules.generation != pg_atomic_read_u64(&pm_declarations->generation))
 	{
 		copy_rules(&rules);

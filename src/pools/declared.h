@@ -10,11 +10,25 @@
 #include "pools/rules.h"
 #include "port/atomics.h"
 
+/*
+ * A condition, from the sample that first saw it until it has been away for status_hold:
+ * then it is over. Times are in us, as sampled; what the worker did not see is left out.
+ */
+typedef struct PmEpisode
+{
+	TimestampTz since;			/* 0: there is none */
+	int64		held;			/* for so long it held */
+	int64		seen;			/* of so long, up to when it last did */
+	int64		away;			/* and so long ago that was */
+} PmEpisode;
+
 /* What the sampler remembers of a pool. */
 typedef struct PmPoolState
 {
-	PmStatus	status;
+	PmStatus	status;			/* the worst of which there is an episode;
+								 * without any as it was last seen */
 	TimestampTz status_since;	/* 0: not sampled yet */
+	PmEpisode	episodes[PM_NUM_CONDITIONS];
 } PmPoolState;
 
 /* How the last load of the declarations ended. */
@@ -30,12 +44,13 @@ typedef enum PmLoadResult
 
 #define PM_LOAD_MESSAGE_LEN 256
 
-/* Declarations, in matching order, each with its account; max_pools of both. */
+/* Declarations, in matching order, each with its account and lead; max_pools of all. */
 typedef struct PmRuleSet
 {
 	int			npools;
 	PmPool	   *pools;
 	int		   *accounts;
+	uint8	   *leads;			/* see pm_match() */
 } PmRuleSet;
 
 /*
@@ -50,6 +65,7 @@ typedef struct PmDeclarations
 	pg_atomic_uint32 rules_version; /* its parity: the set in force */
 
 	uint64		load_done;		/* highest ticket dealt with */
+	TimestampTz loaded_at;		/* the last good load; 0: none yet */
 	PmLoadResult load_result;
 	int			load_declared;	/* rows in the table at the last good load */
 	Oid			load_database;	/* where the last good load read, or invalid */
@@ -57,6 +73,7 @@ typedef struct PmDeclarations
 	char		load_message[PM_LOAD_MESSAGE_LEN];	/* when it failed */
 	PmRuleSet	rule_sets[2];
 	PmPoolState *states;		/* and as many again, for publish.c */
+	PmEpisode	server[PM_NUM_CONDITIONS];
 } PmDeclarations;
 
 extern PmDeclarations *pm_declarations;
@@ -81,6 +98,7 @@ typedef struct PmRules
 	PmPool	   *pools;
 	int		   *accounts;		/* of each pool */
 	uint32	   *incarnations;	/* of these */
+	uint8	   *leads;
 } PmRules;
 
 extern const PmRules *pm_rules_current(void);

@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "pools/declared.h"
 #include "pools/publish.h"
+#include "utils/timestamp.h"
 
 /* The declarations that come, compared with those in force. */
 typedef struct Successor
@@ -119,6 +120,7 @@ replace_pools(const Successor *next)
 		else
 			memset(&states[i], 0, sizeof(PmPoolState));
 		set->accounts[i] = account_of(next, i, former);
+		set->leads[i] = pm_lead(&next->pools[i]);
 	}
 	if (next->npools > 0)
 		memcpy(set->pools, next->pools, next->npools * sizeof(PmPool));
@@ -141,6 +143,7 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 {
 	Successor	next;
 	bool		changed = false;
+	TimestampTz now = GetCurrentTimestamp();
 
 	prepare(&next, pools, npools);
 	compare(&next);
@@ -154,6 +157,7 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		if (changed)
 			replace_pools(&next);
 		pm_declarations->load_done = ticket;
+		pm_declarations->loaded_at = now;
 		pm_declarations->load_result = PM_LOAD_OK;
 		pm_declarations->load_message[0] = '\0';
 		pm_declarations->load_declared = declared;

@@ -28,30 +28,51 @@ fail(const PmDeclaration *declaration, PmColumnId column, const char *why)
 			 errmsg("a row of pool_monitor.pools: column \"%s\" %s", name, why)));
 }
 
-/* What follows from the others. As base and ceiling in the table. */
-static void
-compute(PmDeclaration *declaration)
+/*
+ * The ceiling with the processes that a surge adds; no more than any server can have, for
+ * which nothing is refused.
+ */
+static int
+surge_ceiling(const PmPool *pool)
+{
+	if (pool->ceiling < 0)
+		return -1;
+	return Min(pool->ceiling + pm_surge_processes(pool) * (pool->pool_size + pool->max_overflow), PM_MOST_CONNECTIONS);
+}
+
+/*
+ * What follows from the others; base and ceiling as in the table. Returns what is wrong, and
+ * with which column, or NULL.
+ */
+static const char *
+compute(PmDeclaration *declaration, PmColumnId *column)
 {
 	PmPool	   *pool = &declaration->pool;
 	int64		processes = (int64) pool->servers * pool->workers;
 	int64		most = processes * ((int64) pool->pool_size + Max(pool->max_overflow, 0));
+	bool		bounded = pool->pool_size > 0 && pool->max_overflow >= 0;
 
+	*column = PM_COLUMN_pool_size;
 	if (processes * pool->pool_size > PM_MOST_CONNECTIONS)
-		fail(declaration, PM_COLUMN_pool_size, "times servers * workers must be at most 262143");
+		return "times servers * workers must be at most 262143";
+	*column = PM_COLUMN_max_overflow;
+	if (bounded && most > PM_MOST_CONNECTIONS)
+		return "and pool_size, times servers * workers, must be at most 262143";
+
 	pool->base = processes * pool->pool_size;
 	pool->grows_from_zero = pool->pool_size == 0;
-	if (pool->pool_size == 0 || pool->max_overflow == -1)
-		pool->ceiling = -1;
-	else if (most > PM_MOST_CONNECTIONS)
-		fail(declaration, PM_COLUMN_max_overflow, "and pool_size, times servers * workers, must be at most 262143");
-	else
-		pool->ceiling = most;
+	pool->ceiling = bounded ? most : -1;
+	pool->surge_ceiling = surge_ceiling(pool);
+	pool->has_budget = pool->budget >= 0;
+	pool->budget_at_rest = pool->budget < 0 ? pool->ceiling : pool->budget;
 	if (pool->budget < 0)
-		pool->budget = pool->ceiling;
+		pool->budget = pool->surge_ceiling;
+	declaration->specificity = pm_specificity(pool);
+	return NULL;
 }
 
-void
-pm_row_read(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaration)
+static const char *
+read_row(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaration, PmColumnId *column)
 {
 	memset(declaration, 0, sizeof(*declaration));
 	for (int i = 0; i < PM_NUM_COLUMNS; i++)
@@ -60,19 +81,45 @@ pm_row_read(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaratio
 		Datum		value = heap_getattr(tuple, columns->at[i], columns->desc, &isnull);
 		const char *wrong = pm_value_read(&pm_pool_columns[i], value, isnull, declaration);
 
+		*column = i;
 		if (wrong != NULL)
-			fail(declaration, i, wrong);
+			return wrong;
 	}
-	compute(declaration);
+	return compute(declaration, column);
 }
 
-/* The order in which declarations are matched. */
+void
+pm_row_read(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaration)
+{
+	PmColumnId	column;
+	const char *wrong = read_row(columns, tuple, declaration, &column);
+
+	if (wrong != NULL)
+		fail(declaration, column, wrong);
+}
+
+/* Likewise, for who does not mind: false when something is wrong with it. */
+bool
+pm_row_is_good(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaration)
+{
+	PmColumnId	column;
+
+	return read_row(columns, tuple, declaration, &column) == NULL;
+}
+
+/*
+ * The order in which declarations are matched, the one that there is: by priority, then
+ * the more specific one, then by name. Where a row stands depends on that row alone, so
+ * nobody moves another one by what he declares.
+ */
 int
 pm_declaration_compare(const PmDeclaration *a, const PmDeclaration *b)
 {
-	if (a->priority != b->priority)
-		return a->priority < b->priority ? -1 : 1;
-	return strcmp(a->pool.name, b->pool.name);
+	int			order = a->priority - b->priority;
+
+	if (order == 0)
+		order = pm_specificity_compare(&a->specificity, &b->specificity);
+	return order != 0 ? order : strcmp(a->pool.name, b->pool.name);
 }
 
 /* May it end sessions, or will it as soon as another column says so? */

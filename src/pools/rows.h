@@ -10,6 +10,7 @@
 #include "pools/values.h"
 
 extern void pm_row_read(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaration);
+extern bool pm_row_is_good(const PmColumns *columns, HeapTuple tuple, PmDeclaration *declaration);
 
 extern int	pm_declaration_compare(const PmDeclaration *a, const PmDeclaration *b);
 extern bool pm_declaration_acts(const PmDeclaration *declaration);

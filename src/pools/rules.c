@@ -8,22 +8,8 @@
  */
 #include "postgres.h"
 
+#include "pools/characters.h"
 #include "pools/rules.h"
-
-/* Bytes of the character at s, taking UTF-8 where it is well formed. */
-static int
-char_length(const char *s)
-{
-	unsigned char lead = (unsigned char) s[0];
-	int			length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
-
-	for (int i = 1; i < length; i++)
-	{
-		if (((unsigned char) s[i] & 0xC0) != 0x80)
-			return 1;
-	}
-	return length;
-}
 
 /*
  * SQL's LIKE with backslash as the escape. Only the last "%" passed needs to
@@ -47,7 +33,7 @@ pm_like(const char *pattern, const char *string)
 		if (*pattern == '_' && *string != '\0')
 		{
 			pattern++;
-			string += char_length(string);
+			string += pm_char_length(string);
 			continue;
 		}
 		if (*pattern == '\\' && pattern[1] != '\0' && pattern[1] == *string)
@@ -64,7 +50,7 @@ pm_like(const char *pattern, const char *string)
 		}
 		if (retry_pattern == NULL || *retry_string == '\0')
 			return false;
-		retry_string += char_length(retry_string);
+		retry_string += pm_char_length(retry_string);
 		pattern = retry_pattern;
 		string = retry_string;
 	}
@@ -81,8 +67,8 @@ pm_pattern_set(PmPattern *pattern, const char *like)
 }
 
 /* A Unix-domain socket is in no network. */
-static bool
-addr_fits(const PmNetwork *network, const PmAddr *addr)
+bool
+pm_network_has(const PmNetwork *network, const PmAddr *addr)
 {
 	int			whole = network->bits / 8;
 	int			rest = network->bits % 8;
@@ -132,26 +118,82 @@ name_fits(const PmPattern *pattern, Measured name)
 	return pm_like(pattern->like + prefix, name.text + prefix);
 }
 
+typedef struct Names
+{
+	Measured	application_name;
+	Measured	datname;
+	Measured	usename;
+} Names;
+
+static bool
+pool_fits(const PmPool *pool, const Names *names, const PmAddr *client_addr)
+{
+	return name_fits(&pool->application_name, names->application_name) &&
+		name_fits(&pool->datname, names->datname) &&
+		name_fits(&pool->usename, names->usename) &&
+		pm_network_has(&pool->client_addr, client_addr);
+}
+
+/* Bytes; and as many again as make it whole words. */
+Size
+pm_leads_size(int npools)
+{
+	return TYPEALIGN(sizeof(uint64), npools);
+}
+
+/* The byte with which all application names of the pool begin; 0: there is none. */
+uint8
+pm_lead(const PmPool *pool)
+{
+	return pool->application_name.limited && pool->application_name.prefix > 0 ?
+		(uint8) pool->application_name.like[0] : 0;
+}
+
+#define EIGHT_OF(byte)	(UINT64CONST(0x0101010101010101) * (uint8) (byte))
+
+static inline bool
+has_zero(uint64 eight)
+{
+	return ((eight - EIGHT_OF(0x01)) & ~eight & EIGHT_OF(0x80)) != 0;
+}
+
+/* May one of the eight pools with these leads have a name that begins so? */
+static inline bool
+may_fit(const uint8 *leads, uint64 eight_of_name)
+{
+	uint64		eight;
+
+	memcpy(&eight, leads, sizeof(eight));
+	return has_zero(eight) || has_zero(eight ^ eight_of_name);
+}
+
 /*
- * The first pool that matches, -1 for none. The pools are in matching order
- * already: by priority, then by name.
+ * The first pool from this one on that matches, -1 for none. The pools are in matching order
+ * already, see pm_declaration_compare(). Most cannot match by the first byte of the
+ * application's name, of which eight are compared at once: leads has pm_lead() of each,
+ * and pm_leads_size() bytes.
  */
 int
-pm_match(const PmPool *pools, int npools, const PmIdentity *who)
+pm_match(const PmPool *pools, const uint8 *leads, int from, int npools, const PmIdentity *who)
 {
-	Measured	application_name = measured(who->application_name);
-	Measured	datname = measured(who->datname);
-	Measured	usename = measured(who->usename);
+	Names		names = {
+		.application_name = measured(who->application_name),
+		.datname = measured(who->datname),
+		.usename = measured(who->usename),
+	};
+	uint64		eight_of_name = EIGHT_OF(names.application_name.length > 0 ? who->application_name[0] : 0);
 
-	for (int i = 0; i < npools; i++)
+	for (int eight = from - from % (int) sizeof(uint64); eight < npools; eight += sizeof(uint64))
 	{
-		const PmPool *pool = &pools[i];
+		int			end = Min(eight + (int) sizeof(uint64), npools);
 
-		if (name_fits(&pool->application_name, application_name) &&
-			name_fits(&pool->datname, datname) &&
-			name_fits(&pool->usename, usename) &&
-			addr_fits(&pool->client_addr, &who->client_addr))
-			return i;
+		if (!may_fit(leads + eight, eight_of_name))
+			continue;
+		for (int i = Max(eight, from); i < end; i++)
+		{
+			if (pool_fits(&pools[i], &names, &who->client_addr))
+				return i;
+		}
 	}
 	return -1;
 }
@@ -163,46 +205,80 @@ pm_overflow(const PmPool *pool, int connections)
 	return pool->grows_from_zero ? 0 : Max(connections - pool->base, 0);
 }
 
-PmStatus
-pm_pool_status(const PmPool *pool, int connections, int busy)
+/*
+ * At the ceiling a pool has no connection to give out, whatever its budget: one that may
+ * open some more in need (PgBouncer's reserve) has a budget above it.
+ */
+bool
+pm_pool_is(const PmPool *pool, PmCondition condition, const PmStanding *standing)
 {
-	if (pool->budget >= 0 && connections > pool->budget)
+	switch (condition)
+	{
+		case PM_IS_EXHAUSTED:
+			return pool->ceiling >= 0 && standing->busy >= pool->ceiling;
+		case PM_IS_OVER:
+			return pool->budget >= 0 && standing->connections > pool->budget;
+		case PM_IS_STARVED:
+			return standing->refused && (pool->budget < 0 || standing->connections < pool->budget);
+		default:
+			return false;
+	}
+}
+
+PmStatus
+pm_pool_status(const PmPool *pool, const PmStanding *standing)
+{
+	if (pm_pool_is(pool, PM_IS_STARVED, standing))
+		return PM_STATUS_STARVED;
+	if (pm_pool_is(pool, PM_IS_OVER, standing))
 		return PM_STATUS_OVER;
-	if (pool->ceiling < 0)
-		return PM_STATUS_OK;
-	if (busy >= pool->ceiling)
+	if (pm_pool_is(pool, PM_IS_EXHAUSTED, standing))
 		return PM_STATUS_EXHAUSTED;
-	if (pm_overflow(pool, connections) > 0)
+	if (pool->ceiling >= 0 && pm_overflow(pool, standing->connections) > 0)
 		return PM_STATUS_OVERFLOW;
 	return PM_STATUS_OK;
 }
 
-/* An unbounded pool counts with its explicit budget, if it has one. */
+/* Less than 0, in either: unbounded, and then so is the sum. */
+static void
+add_bound(int64 *sum, int64 bound)
+{
+	*sum = *sum < 0 || bound < 0 ? -1 : *sum + bound;
+}
+
+/*
+ * An unbounded pool counts with its explicit budget, if it has one. Deployments come one
+ * after the other: of the surges the largest counts.
+ */
 PmDeclared
 pm_declared(const PmPool *pools, int npools)
 {
-	PmDeclared	sum = {0, 0};
+	PmDeclared	sum = {0};
+	int			largest = 0;
 
 	for (int i = 0; i < npools; i++)
 	{
-		int			most = pools[i].ceiling >= 0 ? pools[i].ceiling : pools[i].budget;
+		const PmPool *pool = &pools[i];
 
-		sum.base += pools[i].base;
-		if (most < 0 || sum.ceiling < 0)
-			sum.ceiling = -1;
-		else
-			sum.ceiling += most;
+		sum.base += pool->base;
+		add_bound(&sum.ceiling, pool->ceiling >= 0 ? pool->ceiling : pool->budget);
+		add_bound(&sum.budget, pool->budget_at_rest);
+		add_bound(&sum.surged, pool->budget);
+		largest = Max(largest, pool->budget - pool->budget_at_rest);
 	}
+	add_bound(&sum.budget, largest);
 	return sum;
 }
 
 /* Declarations without a bound exceed every budget. */
 PmServerStatus
-pm_server_status(const PmDeclared *declared, int connection_budget, int connections)
+pm_server_status(const PmDeclared *declared, int connection_budget, int connections, bool refused)
 {
+	if (refused)
+		return PM_SERVER_FULL;
 	if (connections > connection_budget)
 		return PM_SERVER_OVER;
-	if (declared->ceiling < 0 || declared->ceiling > connection_budget)
+	if (declared->budget < 0 || declared->budget > connection_budget)
 		return PM_SERVER_OVERCOMMITTED;
 	return PM_SERVER_OK;
 }
@@ -236,6 +312,8 @@ pm_status_name(PmStatus status)
 			return "exhausted";
 		case PM_STATUS_OVER:
 			return "over";
+		case PM_STATUS_STARVED:
+			return "starved";
 	}
 	return NULL;				/* keep the compiler quiet */
 }
@@ -251,6 +329,8 @@ pm_server_status_name(PmServerStatus status)
 			return "overcommitted";
 		case PM_SERVER_OVER:
 			return "over";
+		case PM_SERVER_FULL:
+			return "full";
 	}
 	return NULL;				/* keep the compiler quiet */
 }

@@ -60,9 +60,13 @@ typedef struct PmPool
 	int			workers;		/* on each server */
 	int			pool_size;		/* of each worker */
 	int			max_overflow;	/* -1: unbounded */
+	int			surge;			/* percent */
 	int			base;
 	int			ceiling;		/* -1: unbounded */
-	int			budget;			/* explicit, else the ceiling; -1: none */
+	int			surge_ceiling;	/* with the processes of a surge; likewise */
+	int			budget_at_rest; /* explicit, else the ceiling; -1: none */
+	int			budget;			/* explicit, else surge_ceiling; -1: none */
+	bool		has_budget;		/* an explicit one */
 	bool		grows_from_zero;	/* pool_size = 0: nothing is overflow */
 	int64		pool_timeout;
 	int64		pool_recycle;	/* -1: never */
@@ -82,30 +86,68 @@ typedef enum PmStatus
 	PM_STATUS_OK,
 	PM_STATUS_OVERFLOW,
 	PM_STATUS_EXHAUSTED,
-	PM_STATUS_OVER
+	PM_STATUS_OVER,
+	PM_STATUS_STARVED
 } PmStatus;
+
+/*
+ * What a pool can be, each for itself, and has a beginning and an end that are told. Of
+ * the server: over its budget, and full (in the place of starved).
+ */
+typedef enum PmCondition
+{
+	PM_IS_EXHAUSTED,
+	PM_IS_OVER,
+	PM_IS_STARVED,
+	PM_NUM_CONDITIONS
+} PmCondition;
+
+#define PM_IS_FULL	PM_IS_STARVED
 
 typedef enum PmServerStatus
 {
 	PM_SERVER_OK,
 	PM_SERVER_OVERCOMMITTED,
-	PM_SERVER_OVER
+	PM_SERVER_OVER,
+	PM_SERVER_FULL
 } PmServerStatus;
+
+/* What the status of a pool follows from, at one moment. */
+typedef struct PmStanding
+{
+	int			connections;
+	int			busy;
+	bool		refused;		/* a login of it, lately, for want of a slot */
+} PmStanding;
 
 /* What the declarations add up to; -1 is unbounded. */
 typedef struct PmDeclared
 {
 	int64		base;
 	int64		ceiling;
+	int64		budget;			/* at rest, and the largest single surge */
+	int64		surged;			/* all surges at once */
 } PmDeclared;
 
 extern void pm_pattern_set(PmPattern *pattern, const char *like);
 extern bool pm_like(const char *pattern, const char *string);
-extern int	pm_match(const PmPool *pools, int npools, const PmIdentity *who);
+extern bool pm_network_has(const PmNetwork *network, const PmAddr *addr);
+extern Size pm_leads_size(int npools);
+extern uint8 pm_lead(const PmPool *pool);
+extern int	pm_match(const PmPool *pools, const uint8 *leads, int from, int npools, const PmIdentity *who);
 extern int	pm_overflow(const PmPool *pool, int connections);
-extern PmStatus pm_pool_status(const PmPool *pool, int connections, int busy);
+extern bool pm_pool_is(const PmPool *pool, PmCondition condition, const PmStanding *standing);
+extern PmStatus pm_pool_status(const PmPool *pool, const PmStanding *standing);
+
+/* So many processes more run while a deployment overlaps. */
+static inline int64
+pm_surge_processes(const PmPool *pool)
+{
+	return ((int64) pool->servers * pool->workers * pool->surge + 99) / 100;
+}
+
 extern PmDeclared pm_declared(const PmPool *pools, int npools);
-extern PmServerStatus pm_server_status(const PmDeclared *declared, int connection_budget, int connections);
+extern PmServerStatus pm_server_status(const PmDeclared *declared, int connection_budget, int connections, bool refused);
 extern const char *pm_recycle_mode_name(PmRecycleMode mode);
 extern const char *pm_status_name(PmStatus status);
 extern const char *pm_server_status_name(PmServerStatus status);

@@ -36,12 +36,14 @@ is_printable(const char *text)
 	return true;
 }
 
+/* It stands in quotes in the server log: nothing in it ends them. */
 const char *
 pm_read_name(const PmColumn *column, Datum value, PmDeclaration *declaration)
 {
 	char	   *name = short_text(value, PM_NAME_LEN - 1);
 
-	if (name == NULL || name[0] == '\0' || name[0] == '(' || !is_printable(name))
+	if (name == NULL || name[0] == '\0' || name[0] == '(' || !is_printable(name) ||
+		strpbrk(name, "\"\\") != NULL)
 		return column->range;
 	strlcpy(PM_FIELD(column, declaration), name, PM_NAME_LEN);
 	return NULL;
@@ -57,7 +59,7 @@ ends_in_lone_backslash(const char *pattern)
 	return backslashes % 2 == 1;
 }
 
-/* A pattern "%" has no say. */
+/* A pattern of nothing but "%" has no say. */
 const char *
 pm_read_pattern(const PmColumn *column, Datum value, PmDeclaration *declaration)
 {
@@ -66,7 +68,7 @@ pm_read_pattern(const PmColumn *column, Datum value, PmDeclaration *declaration)
 
 	if (pattern == NULL || ends_in_lone_backslash(pattern))
 		return column->range;
-	if (strcmp(pattern, "%") == 0)
+	if (pattern[0] != '\0' && pattern[strspn(pattern, "%")] == '\0')
 		return NULL;
 	pm_pattern_set(to, pattern);
 	return NULL;

@@ -7,6 +7,7 @@
 #define PM_VALUES_H
 
 #include "datatype/timestamp.h"
+#include "pools/patterns.h"
 #include "pools/rules.h"
 
 typedef struct PmColumn PmColumn;
@@ -16,6 +17,7 @@ typedef struct PmDeclaration
 {
 	PmPool		pool;
 	int			priority;
+	PmSpecificity specificity;	/* follows from the pool */
 	bool		zone_is_unknown;	/* the window's: it stays shut */
 } PmDeclaration;
 
