@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "base/guc.h"
 #include "base/result.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -214,16 +215,17 @@ PG_FUNCTION_INFO_V1(pm_plan_sql);
 
 /*
  * plan(servers int, workers int, instances int, pool_size int, max_overflow int,
- * headroom_percent numeric)
+ * headroom_percent numeric, surge int): one instance is deployed at a time.
  */
 Datum
 pm_plan_sql(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"servers", "workers", "instances", "pool_size", "max_overflow", "headroom_percent"};
+	static const char *const names[] = {"servers", "workers", "instances", "pool_size", "max_overflow", "headroom_percent", "surge"};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PmRow		row = {0};
 	PmPlan		plan;
-	int64		processes = 1;
+	int64		processes;
+	int64		surge;
 	int			pool_size;
 	int			max_overflow;
 	double		headroom;
@@ -235,8 +237,9 @@ pm_plan_sql(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("%s must not be NULL", names[arg])));
 	}
-	for (int arg = 0; arg < 3; arg++)
-		processes *= get_count(fcinfo, arg, names[arg], 1, 10000);
+	processes = (int64) get_count(fcinfo, 0, names[0], 1, 10000) * get_count(fcinfo, 1, names[1], 1, 10000);
+	surge = (processes * get_count(fcinfo, 6, names[6], 0, 1000) + 99) / 100;
+	processes *= get_count(fcinfo, 2, names[2], 1, 10000);
 	pool_size = get_count(fcinfo, 3, names[3], 0, 100000);
 	max_overflow = get_count(fcinfo, 4, names[4], -1, 100000);
 	headroom = DatumGetFloat8(DirectFunctionCall1(numeric_float8, PG_GETARG_DATUM(5)));
@@ -246,11 +249,24 @@ pm_plan_sql(PG_FUNCTION_ARGS)
 				 errmsg("headroom_percent must be between 0 and 1000, not %g", headroom)));
 
 	InitMaterializedSRF(fcinfo, 0);
-	pm_plan(processes, pool_size, max_overflow, headroom, &plan);
+	pm_plan(processes, surge, pool_size, max_overflow, headroom, &plan);
 	pm_put_bound(&row, plan.base);
 	pm_put_bound(&row, plan.ceiling);
 	pm_put_bound(&row, plan.buffer);
 	pm_put_bound(&row, plan.required);
 	pm_put_row(result, &row);
 	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(pm_max_connections_for_sql);
+
+/* max_connections_for(connections int) */
+Datum
+pm_max_connections_for_sql(PG_FUNCTION_ARGS)
+{
+	int64		needed = pm_max_connections_for(get_count(fcinfo, 0, "connections", 0, MOST_CONNECTIONS));
+
+	if (needed > MOST_CONNECTIONS)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32((int32) needed);
 }

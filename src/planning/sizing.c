@@ -129,16 +129,19 @@ pm_connections_needed(double load, double hold, double timeout, double target, i
 
 /* What a pool of many processes comes to; -1: unbounded. */
 void
-pm_plan(int64 processes, int pool_size, int max_overflow, double headroom_percent, PmPlan *plan)
+pm_plan(int64 processes, int64 surge_processes, int pool_size, int max_overflow, double headroom_percent, PmPlan *plan)
 {
+	int64		each = (int64) pool_size + max_overflow;
+	int64		surge = surge_processes * each;
+
 	plan->base = processes * pool_size;
 	plan->ceiling = -1;
 	plan->buffer = -1;
 	plan->required = -1;
 	if (pool_size == 0 || max_overflow < 0)
 		return;
-	plan->ceiling = processes * ((int64) pool_size + max_overflow);
+	plan->ceiling = processes * each;
 	/* what is a whole number must not become the next one by its last bit */
-	plan->buffer = (int64) ceil(plan->ceiling * headroom_percent / 100 - 1e-9);
+	plan->buffer = surge + (int64) ceil((plan->ceiling + surge) * headroom_percent / 100 - 1e-9);
 	plan->required = plan->ceiling + plan->buffer;
 }

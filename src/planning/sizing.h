@@ -12,7 +12,7 @@ typedef struct PmPlan
 {
 	int64		base;			/* connections at rest */
 	int64		ceiling;		/* the most; -1: unbounded, as what follows */
-	int64		buffer;			/* on top, not to run dry */
+	int64		buffer;			/* on top: for a surge, and not to run dry */
 	int64		required;		/* max_connections */
 } PmPlan;
 
@@ -23,6 +23,6 @@ extern double pm_mean_queue(int connections, double load);
 extern double pm_wait_quantile(int connections, double load, double hold, double quantile);
 extern double pm_timeout_probability(int connections, double load, double hold, double timeout);
 extern int	pm_connections_needed(double load, double hold, double timeout, double target, int most);
-extern void pm_plan(int64 processes, int pool_size, int max_overflow, double headroom_percent, PmPlan *plan);
+extern void pm_plan(int64 processes, int64 surge_processes, int pool_size, int max_overflow, double headroom_percent, PmPlan *plan);
 
 #endif							/* PM_SIZING_H */
