@@ -72,11 +72,25 @@ note_end(TimestampTz now, int64 at)
 	last_statement = GetCurrentStatementStartTimestamp();
 }
 
+/*
+ * Now, while a transaction ends. Of a commit that has written nothing the server, 17 and
+ * later (15 does not, 16 was not looked at), reads the clock once for all who ask, itself
+ * among them. What has written is stamped
+ * before it waits for its WAL, or a standby; what has failed may stay so for long. (Another
+ * module's callback before ours may have asked first: then it is as late as that took.)
+ */
+static TimestampTz
+now_at_end(XactEvent event)
+{
+	if (event == XACT_EVENT_COMMIT && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return GetCurrentTransactionStopTimestamp();
+	return GetCurrentTimestamp();
+}
+
 /* Busy until now, since the transaction's start or the last such call. */
 static int64
-busy_until_now(TimestampTz since)
+busy_until(TimestampTz now, TimestampTz since)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	int64		at = pm_monotonic_us();
 	int64		busy = pm_hold_until(sheet, since, now, at);
 
@@ -91,7 +105,7 @@ end_failed_block(bool late)
 {
 	failed_block = false;
 	if (!late)
-		failed_hold += busy_until_now(0);
+		failed_hold += busy_until(GetCurrentTimestamp(), 0);
 	pm_sheet_write(sheet, failed_hold);
 }
 
@@ -123,18 +137,21 @@ is_the_servers_own(XactEvent event)
 void
 pm_hold_end(XactEvent event)
 {
+	int64		busy;
+
 	if (is_the_servers_own(event))
 		return;
 	if (failed_block)
 		end_failed_block(true);
+	busy = busy_until(now_at_end(event), GetCurrentTransactionStartTimestamp());
 	if (event == XACT_EVENT_ABORT && in_block && !ending && !proc_exit_inprogress)
 	{
 		failed_block = true;
-		failed_hold = busy_until_now(GetCurrentTransactionStartTimestamp());
+		failed_hold = busy;
 	}
 	else
 	{
-		pm_sheet_write(sheet, busy_until_now(GetCurrentTransactionStartTimestamp()));
+		pm_sheet_write(sheet, busy);
 		in_block = ending && chained && (event == XACT_EVENT_COMMIT || rolls_back);
 	}
 	ending = false;
@@ -227,7 +244,7 @@ pm_holds_finish(void)
 	if (failed_block)
 		end_failed_block(false);
 	else if (IsTransactionOrTransactionBlock() && !began_by_itself())
-		pm_sheet_write(sheet, busy_until_now(GetCurrentTransactionStartTimestamp()));
+		pm_sheet_write(sheet, busy_until(GetCurrentTimestamp(), GetCurrentTransactionStartTimestamp()));
 	sheet = NULL;
 }
 

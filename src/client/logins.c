@@ -32,6 +32,7 @@
 #include <signal.h>
 
 #include "accounts/account.h"
+#include "accounts/failed.h"
 #include "base/identity.h"
 #include "base/shmem.h"
 #include "client/logins.h"
@@ -101,7 +102,7 @@ pm_login_failed(PmCounter how)
 	 */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	pm_account_count(pm_account_of(&who, false, &echo), how);
+	pm_account_count_failed(pm_account_of(&who, false, &echo), how, &who);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (how == PM_REFUSED)
 		pm_account_weigh_refusal();

@@ -107,6 +107,22 @@ place_at_end(const PmSheet *sheet, bool *echo)
 }
 
 /*
+ * How long the login has taken, in us, from fork to here. All that there is of the part
+ * before authentication is by the wall clock; where that was set meanwhile, the time since
+ * authentication is what is known.
+ */
+static int64
+setup_until_now(void)
+{
+	int64		setup = GetCurrentTimestamp() - pm_fork_time();
+	int64		since_login = pm_monotonic_us() - my_slot->begun_at;
+
+	if (setup < since_login || setup > since_login + AuthenticationTimeout * INT64CONST(1000000))
+		return since_login;
+	return setup;
+}
+
+/*
  * The login's own transaction has committed: authenticated, admitted, set up.
  * Runs in the commit; takes the lock of its sheet, whose holders never wait.
  *
@@ -121,7 +137,7 @@ begin_session(void)
 	PmSheet    *sheet = my_sheet();
 	bool		echo;
 	PmPlace		place = place_at_begin(&echo);
-	int			account = pm_sheet_begin(sheet, place);
+	int			account = pm_sheet_begin(sheet, place, setup_until_now());
 
 	pm_role_connected(account, MyBEEntry->st_userid);
 	pm_login_stage = PM_LOGIN_BEGUN;
@@ -250,6 +266,7 @@ claim_slot(Port *port)
 	PmSlot	   *slot = &pm_slots->all[pm_my_index()];
 
 	slot->backend_start = MyStartTimestamp;
+	slot->proc = MyProc;
 	slot->begun_at = pm_monotonic_us();
 	slot->used_at = slot->begun_at;
 	strlcpy(slot->datname, port->database_name, NAMEDATALEN);

@@ -295,7 +295,7 @@ pm_event_read(uint64 seq, PmEvent *event)
 }
 
 /*
- * For details: a printable ASCII string as JSON, without its quotes; at most
+ * For details: a string of any bytes as JSON in ASCII, without its quotes; at most
  * twice as long.
  */
 char *
@@ -307,7 +307,7 @@ pm_json_escape(char *to, const char *from)
 	{
 		if (*from == '"' || *from == '\\')
 			*at++ = '\\';
-		*at++ = (unsigned char) *from < ' ' ? '?' : *from;
+		*at++ = (unsigned char) *from < ' ' || (unsigned char) *from >= 0x7F ? '?' : *from;
 	}
 	*at = '\0';
 	return to;

@@ -4,8 +4,8 @@
  *
  * PM_EVENT(id, name, repeats, of_session, of_status): repeats: it may come over and over,
  * by what clients do, so it is put together, see PmStretch (not so what somebody did who
- * may do it, nor retirements, each of which has ended a session); of_session: its detail says something of a
- * single session, which is not for everybody who may LISTEN; of_status: the server log
+ * may do it, nor retirements, each of which has ended a session); of_session: its detail says something of
+ * single sessions, logins or applications, which is not for everybody who may LISTEN; of_status: the server log
  * has a line of it, also of those that were put together.
  */
 PM_EVENT(STARTED, "started", false, false, false)
@@ -18,10 +18,20 @@ PM_EVENT(OVER_BUDGET, "over_budget", true, false, true)
 PM_EVENT(BACK_IN_BUDGET, "back_in_budget", true, false, true)
 PM_EVENT(EXHAUSTED, "exhausted", true, false, true)
 PM_EVENT(NO_LONGER_EXHAUSTED, "no_longer_exhausted", true, false, true)
+PM_EVENT(STARVED, "starved", true, false, true)
+PM_EVENT(NO_LONGER_STARVED, "no_longer_starved", true, false, true)
+PM_EVENT(SERVER_FULL, "server_full", true, true, true)
+PM_EVENT(SERVER_NO_LONGER_FULL, "server_no_longer_full", true, false, true)
+PM_EVENT(SERVER_OVER_BUDGET, "server_over_budget", true, true, true)
+PM_EVENT(SERVER_BACK_IN_BUDGET, "server_back_in_budget", true, false, true)
 PM_EVENT(STORM, "storm", true, false, false)
 PM_EVENT(STORM_OVER, "storm_over", true, false, false)
 PM_EVENT(REFUSED, "refused", true, false, false)
 PM_EVENT(REFUSED_OVER, "refused_over", true, false, false)
+PM_EVENT(AUTH_FAILURES, "auth_failures", true, true, false)
+PM_EVENT(AUTH_FAILURES_OVER, "auth_failures_over", true, false, false)
+PM_EVENT(REJECTED, "rejected", true, true, false)
+PM_EVENT(REJECTED_OVER, "rejected_over", true, false, false)
 PM_EVENT(LEAK_SUSPECT, "leak_suspect", true, true, false)
 PM_EVENT(RETIREMENT_PAUSED, "retirement_paused", true, false, false)
 PM_EVENT(RETIREMENT_RESUMED, "retirement_resumed", true, false, false)

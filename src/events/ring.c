@@ -2,12 +2,16 @@
  * ring.c
  *		The ring in shared memory that has the events, and who goes when it is full.
  *
- * Nobody can wash the others' events out. One session that changes its
- * application_name in and out of a pool could fill the ring with that pool's events. So
- * each pool has a share: when the ring is full, the oldest event of the pool that has the
- * most goes, not the oldest of all. A pool loses events to another only down to what is
- * left when all that have some have the same number; and where only one is busy it has
- * all the room that the others leave. (Against it, too: stretches, see events.c.)
+ * Nobody can wash the others' events out, nor one kind the other kinds. One session that
+ * changes its application_name in and out of a pool could fill the ring with that pool's
+ * events; and logins that fail, for which nobody needs a password, with theirs. So each
+ * pool has a share for each kind of event: when the ring is full, the oldest event of the
+ * share that has the most goes, not the oldest of all. A share loses events to another
+ * only down to what is left when all that have some have the same number; and where only
+ * one is busy it has all the room that the others leave. (Against it, too: stretches, see
+ * events.c.) All undeclared applications have one share of each kind together. Two that
+ * have the same hash have one share: failed logins under all of 64 pools' names meet a given
+ * other kind of a given pool in 3 of 100.
  *
  * The work under the lock is bounded: PM_EVENT_SHARES counters. (But a reader whose place
  * has gone looks for it from the oldest on.)
@@ -18,9 +22,11 @@
 #include "base/shmem.h"
 #include "events/ring.h"
 
-#define SERVER_SHARE		0
-#define DISCOVERED_SHARE	1
-#define FIRST_POOL_SHARE	2
+/* those of the server, by kind, those of undeclared applications, and then by hash */
+#define DISCOVERED_SHARES	PM_NUM_EVENTS
+#define POOL_SHARES			(2 * PM_NUM_EVENTS)
+
+StaticAssertDecl(POOL_SHARES < PM_EVENT_SHARES, "no share is left for pools");
 
 PmEvents   *pm_event_ring = NULL;
 
@@ -101,14 +107,12 @@ place_at(int place)
 static PmEventList *
 share_of(const PmEvent *event)
 {
-	int			share;
+	int			share = event->kind;
 
-	if (!pm_event_has_owner(event))
-		share = SERVER_SHARE;
-	else if (event->owner.discovered)
-		share = DISCOVERED_SHARE;
-	else
-		share = FIRST_POOL_SHARE + pm_owner_hash(&event->owner, 0) % (PM_EVENT_SHARES - FIRST_POOL_SHARE);
+	if (event->owner.discovered)
+		share += DISCOVERED_SHARES;
+	else if (pm_event_has_owner(event))
+		share = POOL_SHARES + pm_owner_hash(&event->owner, event->kind) % (PM_EVENT_SHARES - POOL_SHARES);
 	return &pm_event_ring->shares[share];
 }
 

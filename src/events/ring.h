@@ -26,7 +26,7 @@ typedef enum PmEventKind
 #define PM_SINGLE_EVENTS	20
 #define PM_EVENT_STRETCH	60000	/* ms */
 
-#define PM_DETAIL_LEN	384		/* a JSON object with its terminating zero */
+#define PM_DETAIL_LEN	512		/* a JSON object with its terminating zero */
 
 typedef struct PmEvent
 {
@@ -62,11 +62,11 @@ typedef struct PmEventPlace
 } PmEventPlace;
 
 /*
- * A pool's share: those whose names have the same hash have one together. The
- * server has one, and all discovered applications have one, whose names anybody
- * can invent.
+ * Of a kind of a pool's events: those that have the same hash have one share together,
+ * which is why there are so many. The server has one for each kind, and all discovered
+ * applications together, whose names anybody can invent.
  */
-#define PM_EVENT_SHARES 1024
+#define PM_EVENT_SHARES 4096
 
 /*
  * One kind of event of one pool that has come lately. After PM_SINGLE_EVENTS of

@@ -220,6 +220,23 @@ pm_ask_count_decline(const PmAsk *ask)
 	pm_account_let_go(account);
 }
 
+/*
+ * A client that recycles as declared never uses a connection that is past its age and
+ * the margin. Of a session that was retired for its age.
+ */
+void
+pm_ask_count_late(const PmAsk *ask)
+{
+	PmPlace		place = {.account = ask->account,.incarnation = ask->incarnation};
+	int			account;
+
+	if (ask->rule != PM_RULE_STALE || ask->begun_at == 0 || ask->used_at - ask->begun_at <= ask->min_age)
+		return;
+	account = pm_account_hold(place);
+	pm_account_add(account, PM_RETIRED_LATE, 1);
+	pm_account_let_go(account);
+}
+
 static const char *
 rule_name(const PmAsk *ask)
 {

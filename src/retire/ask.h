@@ -46,6 +46,7 @@ extern bool pm_ask_settled(PmAsk *ask);
 extern void pm_ask_withdraw(PmAsk *ask);
 extern bool pm_ask_was_declined(const PmAsk *ask);
 extern void pm_ask_count_decline(const PmAsk *ask);
+extern void pm_ask_count_late(const PmAsk *ask);
 extern void pm_ask_log(const PmAsk *ask, int elevel);
 extern void pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by);
 extern int64 pm_ask_age(const PmAsk *ask, TimestampTz now, int64 at);

@@ -100,6 +100,7 @@ note_retired(const PmAsk *ask)
 {
 	Sums	   *sums = &sums_of[ask->account];
 
+	pm_ask_count_late(ask);
 	sums->retired++;
 	pm_retirement->interval_retired++;
 	if (sums->told < PM_SINGLE_EVENTS)

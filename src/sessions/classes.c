@@ -115,7 +115,7 @@ find_pool(PmClass *class, const PmRules *rules)
 	const PmPool *pool;
 
 	class->recycle_after = class->idle_limit = class->leak_after = PG_INT64_MAX;
-	class->pool = pm_match(rules->pools, rules->npools, &who);
+	class->pool = pm_match(rules->pools, rules->leads, 0, rules->npools, &who);
 	if (class->pool < 0)
 		return;
 	pool = &rules->pools[class->pool];

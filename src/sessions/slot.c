@@ -8,6 +8,7 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "sessions/slot.h"
+#include "storage/proc.h"
 
 PmSlots    *pm_slots = NULL;
 
@@ -124,6 +125,15 @@ pm_slot_stamps(const PmSession *session, int64 *begun_at, int64 *used_at)
 	*used_at = slot->used_at;
 	pg_read_barrier();
 	return slot_of(session) != NULL;
+}
+
+/* What the session's process waits for right now; 0: for nothing, or it has no slot. No lock. */
+uint32
+pm_slot_wait(const PmSession *session)
+{
+	PmSlot	   *slot = slot_of(session);
+
+	return slot != NULL ? *(volatile uint32 *) &slot->proc->wait_event_info : 0;
 }
 
 /* A number that is equal for equal names; 0 when the session has no slot. */

@@ -69,6 +69,7 @@ typedef struct PmSlot
 	pg_atomic_uint32 listening; /* does it LISTEN? Errs on the side of yes */
 	pg_atomic_uint32 role;		/* that it began with; invalid before that */
 	TimestampTz backend_start;	/* as in the backend status entry */
+	struct PGPROC *proc;		/* its process's, which stays where it is */
 	int64		begun_at;		/* us, monotonic: when it was authenticated */
 	volatile int64 used_at;		/* us, monotonic: end of the last transaction
 								 * of its client, in one piece */
@@ -112,6 +113,7 @@ extern bool pm_slot_names(const PmSession *session, char *datname, char *usename
 extern Oid	pm_slot_role(const PmSession *session);
 extern bool pm_slot_stamps(const PmSession *session, int64 *begun_at, int64 *used_at);
 extern uint64 pm_slot_identity(const PmSession *session);
+extern uint32 pm_slot_wait(const PmSession *session);
 extern uint64 pm_names_identity(const char *datname, const char *usename);
 
 #endif							/* PM_SLOT_H */

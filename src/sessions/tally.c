@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
+#include "accounts/failed.h"
 #include "base/clock.h"
 #include "base/guc.h"
 #include "sessions/cache.h"
@@ -160,6 +162,17 @@ pm_counts_add(PmCounts *to, const PmCounts *counts)
 	to->leak_suspects += counts->leak_suspects;
 	to->oldest = Max(to->oldest, counts->oldest);
 	to->longest_idle = Max(to->longest_idle, counts->longest_idle);
+}
+
+PmStanding
+pm_standing(const PmCounts *counts, int account, int64 at)
+{
+	return (PmStanding)
+	{
+		.connections = counts->connections,
+			.busy = pm_busy(counts),
+			.refused = pm_account_refused_lately(account, at / 1000),
+	};
 }
 
 /* As pg_stat_activity has it; NULL when it is unknown. */

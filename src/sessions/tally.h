@@ -58,6 +58,9 @@ typedef struct PmTally
 	struct shares_hash *shares; /* shares.c; NULL: not counted */
 } PmTally;
 
+/* Of a pool, at that moment in us of the monotonic clock. */
+extern PmStanding pm_standing(const PmCounts *counts, int account, int64 at);
+
 extern void pm_tally_begin(PmTally *tally);
 extern void pm_class_empty(PmClass *class, uint64 pass);
 extern PmFlags pm_flags_now(const PmTally *tally, const PmSession *session);
@@ -116,6 +119,14 @@ pm_count(const PmTally *tally, PmCounts *counts, const PmSession *session, const
 		pm_count_flags(counts, flags);
 	if (unlikely(pm_is_longest(tally, counts, session)))
 		pm_note_ages(tally, counts, session);
+}
+
+/* Is it certainly checked out of the client's pool? */
+static inline bool
+pm_is_busy(PmSessionState state)
+{
+	return state == PM_STATE_ACTIVE || state == PM_STATE_IDLE_IN_TRANSACTION ||
+		state == PM_STATE_IDLE_IN_TRANSACTION_ABORTED;
 }
 
 /* Certainly checked out of the client's pool; a lower bound of what is. */

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/failed.h"
 #include "accounts/figures.h"
 #include "accounts/places.h"
 #include "base/clock.h"
@@ -27,53 +28,39 @@
 #include "sessions/slot.h"
 #include "sessions/tally.h"
 #include "utils/timestamp.h"
+#include "worker/atwork.h"
+#include "worker/bygone.h"
+#include "worker/holders.h"
 #include "worker/sampler.h"
+#include "worker/statuses.h"
 
 /* What one tick has counted. */
 typedef struct Sample
 {
 	PmTally		tally;
 	PmOpen		open;
+	PmAtWork	work;
 	PmCounts   *pools;			/* npools */
 	PmCounts	undeclared;
 	PmCounts	server;
+	PmServerStanding standing;
+	bool		no_slot_left;
+	int64		elapsed;		/* us, as history counts it; 0: not known */
 } Sample;
 
-/* A change of status that belongs in the log. */
-typedef struct Change
+static PmStanding
+standing_of(const Sample *sample, int pool)
 {
-	const PmPool *pool;
-	PmStatus	from;
-	PmStatus	to;
-	PmCounts	counts;
-} Change;
-
-static bool
-is_bad(PmStatus status)
-{
-	return status == PM_STATUS_EXHAUSTED || status == PM_STATUS_OVER;
+	return pm_standing(&sample->pools[pool], sample->tally.rules->accounts[pool], sample->tally.at);
 }
 
-/* Caller holds lock. Fills in change and returns true if the log is to have it. */
-static bool
-store_pool(PmPoolState *state, const PmPool *pool, const PmCounts *counts,
-		   TimestampTz now, Change *change)
-{
-	change->pool = pool;
-	change->from = state->status;
-	change->to = pm_pool_status(pool, counts->connections, pm_busy(counts));
-	change->counts = *counts;
-
-	if (state->status_since != 0 && change->from == change->to)
-		return false;
-	state->status = change->to;
-	state->status_since = now;
-	return is_bad(change->from) || is_bad(change->to);
-}
-
-/* Returns the number of changes put into changes[]; -1: the declarations changed. */
+/*
+ * Returns the number of changes put into changes[], PM_NUM_CONDITIONS at most of the
+ * server, which comes first, of each pool, and of each that pm_bygone_find() found; -1: the
+ * declarations changed.
+ */
 static int
-store(const Sample *sample, Change *changes)
+store(const Sample *sample, PmChange *changes)
 {
 	const PmRules *rules = sample->tally.rules;
 	int			nchanges = 0;
@@ -81,11 +68,15 @@ store(const Sample *sample, Change *changes)
 	LWLockAcquire(&pm_accounts->lock.lock, LW_EXCLUSIVE);
 	if (pg_atomic_read_u64(&pm_declarations->generation) == rules->generation)
 	{
+		nchanges = pm_follow_server(&sample->standing, sample->elapsed, sample->tally.now, changes);
+		nchanges += pm_bygone_take(&changes[nchanges]);
 		for (int i = 0; i < rules->npools; i++)
 		{
-			if (store_pool(&pm_declarations->states[i], &rules->pools[i], &sample->pools[i],
-						   sample->tally.now, &changes[nchanges]))
-				nchanges++;
+			PmStanding	standing = standing_of(sample, i);
+
+			nchanges += pm_follow_pool(&pm_declarations->states[i], &rules->pools[i], &standing,
+									   sample->elapsed, sample->tally.now, &changes[nchanges]);
+			pm_bygone_keep(rules, i);
 		}
 	}
 	else
@@ -93,89 +84,6 @@ store(const Sample *sample, Change *changes)
 	pm_accounts_tidy(pm_monotonic_ms());
 	LWLockRelease(&pm_accounts->lock.lock);
 	return nchanges;
-}
-
-static void
-log_change(const Change *change)
-{
-	const PmPool *pool = change->pool;
-	int			connections = change->counts.connections;
-	int			busy = pm_busy(&change->counts);
-
-	if (change->to == PM_STATUS_OVER)
-		ereport(LOG,
-				(errmsg("pool \"%s\" is over its budget: connections %d, budget %d",
-						pool->name, connections, pool->budget)));
-	else if (change->to == PM_STATUS_EXHAUSTED)
-		ereport(LOG,
-				(errmsg("pool \"%s\" is exhausted: busy %d, ceiling %d",
-						pool->name, busy, pool->ceiling)));
-	else if (change->from == PM_STATUS_OVER)
-		ereport(LOG,
-				(errmsg("pool \"%s\" is no longer over its budget: connections %d, busy %d",
-						pool->name, connections, busy)));
-	else
-		ereport(LOG,
-				(errmsg("pool \"%s\" is no longer exhausted: connections %d, busy %d",
-						pool->name, connections, busy)));
-}
-
-/* False when nothing of it was recorded singly: it comes too often. */
-static bool
-record_change(const Change *change)
-{
-	const char *name = change->pool->name;
-	int			connections = change->counts.connections;
-	int			busy = pm_busy(&change->counts);
-	bool		recorded = false;
-
-	if (change->from == PM_STATUS_OVER)
-		recorded |= pm_event(PM_EVENT_BACK_IN_BUDGET, name, 0,
-							 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
-	if (change->from == PM_STATUS_EXHAUSTED && change->to != PM_STATUS_OVER)
-		recorded |= pm_event(PM_EVENT_NO_LONGER_EXHAUSTED, name, 0,
-							 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
-	if (change->to == PM_STATUS_OVER)
-		recorded |= pm_event(PM_EVENT_OVER_BUDGET, name, 0,
-							 "{\"connections\": %d, \"budget\": %d}", connections, change->pool->budget);
-	if (change->to == PM_STATUS_EXHAUSTED)
-		recorded |= pm_event(PM_EVENT_EXHAUSTED, name, 0,
-							 "{\"busy\": %d, \"ceiling\": %d}", busy, change->pool->ceiling);
-	return recorded;
-}
-
-/*
- * Records what is due of what was held back. Of statuses, which have lines in the
- * log, one tells of all that came onto the record so since the last tick, whoever let
- * them go.
- */
-static void
-tell_of_repeats(void)
-{
-	static PmEventCursor logged = {0};
-	static bool begun = false;
-	PmEvent		event;
-
-	/* what is there when the worker begins is an earlier one's */
-	if (!begun)
-		logged.seq = pg_atomic_read_u64(&pm_event_ring->last_seq);
-	begun = true;
-	pm_events_release_due();
-	while (pg_atomic_read_u64(&pm_event_ring->last_seq) > logged.seq && pm_event_next(&logged, &event))
-	{
-		if (!event.held_back)
-			continue;
-		if (event.kind == PM_EVENT_DECLARATIONS_LOADED)
-			ereport(LOG,
-					(errmsg("pool_monitor loaded the declared pools %u more times, the last at %s",
-							event.times, timestamptz_to_str(event.at)),
-					 errdetail("%s", event.detail)));
-		else if (pm_event_kinds[event.kind].of_status)
-			ereport(LOG,
-					(errmsg("pool \"%s\": \"%s\" %u more times, the last at %s",
-							event.owner.name, pm_event_kinds[event.kind].name, event.times, timestamptz_to_str(event.at)),
-					 errdetail("%s", event.detail)));
-	}
 }
 
 /*
@@ -205,32 +113,55 @@ count_sessions(Sample *sample)
 	PmScan		scan;
 	const PmSession *session;
 
+	pm_holders_begin(sample->elapsed);
 	pm_scan_begin(&scan);
 	while ((session = pm_scan_next(&scan)) != NULL)
 	{
 		PmClass    *class = pm_tally_class(&sample->tally, session);
 		PmFlags		flags = pm_tally_flags(&sample->tally, session);
+		int			account;
 
 		if (flags.leak_suspect)
 			tell_of_leak(sample, session);
 		pm_count(&sample->tally, class->pool >= 0 ? &sample->pools[class->pool] : &sample->undeclared, session, &flags);
-		(void) pm_settle(&sample->tally, class, session, &sample->open);
+		account = pm_settle(&sample->tally, class, session, &sample->open);
+		pm_holders_see(account, pm_is_busy(session->state));
+		pm_at_work_note(&sample->work, account, session);
 	}
+	pm_holders_end();
 	sample->server = sample->undeclared;
 	for (int i = 0; i < sample->tally.rules->npools; i++)
 		pm_counts_add(&sample->server, &sample->pools[i]);
 }
 
-static PmSeen
-see_pool(const PmPool *pool, const PmCounts *counts)
+static void
+look_at_server(Sample *sample)
 {
-	PmSeen		seen = {0};
+	PmServerStanding *server = &sample->standing;
+	int			in_use = pm_slots_in_use(&server->authenticating);
 
-	seen.busy = pm_busy(counts);
-	seen.overflow = pm_overflow(pool, counts->connections) > 0;
-	seen.exhausted = pool->ceiling >= 0 && seen.busy >= pool->ceiling;
-	seen.over = pool->budget >= 0 && counts->connections > pool->budget;
-	return seen;
+	server->connections = sample->server.connections;
+	server->usable = pm_usable_connections();
+	server->budget = pm_server_budget();
+	server->is[PM_IS_OVER] = server->connections > server->budget;
+	server->is[PM_IS_FULL] = pm_account_refused_lately(pm_server_account(), sample->tally.at / 1000);
+	sample->no_slot_left = in_use >= server->usable;
+}
+
+static PmSeen
+see_pool(const Sample *sample, int i)
+{
+	const PmPool *pool = &sample->tally.rules->pools[i];
+	PmStanding	standing = standing_of(sample, i);
+
+	return (PmSeen)
+	{
+		.busy = standing.busy,
+			.overflow = pm_overflow(pool, standing.connections) > 0,
+			.exhausted = pm_pool_is(pool, PM_IS_EXHAUSTED, &standing),
+			.over = pm_pool_is(pool, PM_IS_OVER, &standing),
+			.starved = pm_pool_is(pool, PM_IS_STARVED, &standing),
+	};
 }
 
 static void
@@ -239,16 +170,16 @@ feed_history(const Sample *sample)
 	const PmRules *rules = sample->tally.rules;
 	PmSeen	   *pools = palloc0(sizeof(PmSeen) * (rules->npools + 1));
 	PmSeen		undeclared = {.busy = pm_busy(&sample->undeclared)};
-	int			authenticating;
 	PmSeen		server = {
 		.busy = pm_busy(&sample->server),
-		.exhausted = pm_slots_in_use(&authenticating) >= pm_usable_connections(),
-		.over = sample->server.connections > pm_server_budget(),
+		.exhausted = sample->no_slot_left,
+		.over = sample->standing.is[PM_IS_OVER],
+		.starved = sample->standing.is[PM_IS_FULL],
 	};
 
 	for (int i = 0; i < rules->npools; i++)
-		pools[i] = see_pool(&rules->pools[i], &sample->pools[i]);
-	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, sample->tally.now, sample->tally.at);
+		pools[i] = see_pool(sample, i);
+	pm_history_tick(rules, pools, &undeclared, &server, &sample->open, &sample->work, sample->tally.now, sample->tally.at);
 }
 
 /*
@@ -275,26 +206,26 @@ void
 pm_sample(void)
 {
 	Sample		sample = {0};
-	Change	   *changes;
+	PmChange   *changes;
 	int			nchanges;
 	int			held;
 	bool		crowded = pm_accounts_make_room(pm_monotonic_ms(), &held);
 
 	pm_settle_begin(&sample.tally, &sample.open);
+	sample.elapsed = pm_history_elapsed(sample.tally.at);
+	pm_at_work_begin(&sample.work);
 	sample.pools = palloc0(sizeof(PmCounts) * (sample.tally.rules->npools + 1));
-	changes = palloc(sizeof(Change) * (sample.tally.rules->npools + 1));
+	changes = palloc(sizeof(PmChange) * PM_NUM_CONDITIONS *
+					 (1 + sample.tally.rules->npools + pm_bygone_find(sample.tally.rules)));
 
 	count_sessions(&sample);
+	look_at_server(&sample);
 	nchanges = store(&sample, changes);
-	for (int i = 0; i < nchanges; i++)
-	{
-		if (record_change(&changes[i]))
-			log_change(&changes[i]);
-	}
+	pm_tell_changes(changes, nchanges, &sample.standing);
 	if (nchanges >= 0)
 		feed_history(&sample);
 	pm_storms_tick(sample.tally.rules);
-	tell_of_repeats();
+	pm_tell_of_repeats();
 	if (crowded)
 		tell_of_full_applications(held);
 }

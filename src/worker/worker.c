@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/shmem.h"
 #include "base/wake.h"
 #include "libpq/pqsignal.h"
 #include "pgstat.h"
@@ -63,6 +64,16 @@ start(void)
 
 	before_shmem_exit(forget_latch, (Datum) 0);
 	pm_wake_me(MyLatch);
+}
+
+/* So that the server log of any start says that it is there, and of which version. */
+static void
+tell_of_start(void)
+{
+	ereport(LOG,
+			(errmsg("pool_monitor %s watches: every %d ms, up to %d pools and %d undeclared applications, declared in database \"%s\"",
+					PM_VERSION, pm_sample_interval, pm_max_pools, pm_max_applications, pm_database),
+			 errdetail("Its shared memory has %zu kB, of which what is not used yet costs nothing.", pm_shmem_size() / 1024)));
 }
 
 static void
@@ -182,6 +193,7 @@ pm_worker_main(Datum arg)
 	uint32		wait_event;
 
 	start();
+	tell_of_start();
 	wait_event = pm_wait_event("PoolMonitorMain");
 	tick = AllocSetContextCreate(TopMemoryContext, "pool_monitor tick", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(tick);
