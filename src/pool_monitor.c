@@ -21,6 +21,7 @@
 #include "retire/pace.h"
 #include "sessions/slot.h"
 #include "statfile/statfile.h"
+#include "views/memory.h"
 #include "worker/errands.h"
 #include "worker/worker.h"
 
@@ -41,6 +42,7 @@ static const PmSection *const sections[] = {
 	&pm_retirement_section,
 	&pm_statfile_section,
 	&pm_errands_section,
+	&pm_idle_memory_section,
 };
 
 /*

@@ -25,6 +25,10 @@
 #include "varatt.h"				/* until 15 a part of postgres.h */
 #endif
 
+#if PG_VERSION_NUM >= 180000
+#include "tcop/backend_startup.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "pool_monitor needs PostgreSQL 15 or later"
 #endif
@@ -51,6 +55,17 @@ pm_my_index(void)
 #else
 	return MyBackendId == InvalidBackendId ? -1 : MyBackendId - 1;
 #endif
+}
+
+/* When this backend's process was made, for its client; before 18, when it had begun. */
+static inline TimestampTz
+pm_fork_time(void)
+{
+#if PG_VERSION_NUM >= 180000
+	if (conn_timing.fork_start > 0)
+		return conn_timing.fork_start;
+#endif
+	return MyStartTimestamp;
 }
 
 /* Connection slots that ordinary roles cannot use. */

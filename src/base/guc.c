@@ -17,6 +17,8 @@
 #define DEFAULT_SAMPLE_INTERVAL		1000
 #define MIN_SAMPLE_INTERVAL			10
 #define MAX_SAMPLE_INTERVAL			60000
+#define DEFAULT_STATUS_HOLD			10000
+#define MAX_STATUS_HOLD				3600000
 #define DEFAULT_RECYCLE_INTERVAL	30000
 #define MIN_RECYCLE_INTERVAL		100
 #define MAX_RECYCLE_INTERVAL		86400000
@@ -46,6 +48,7 @@
 
 char	   *pm_database = NULL;
 int			pm_sample_interval = DEFAULT_SAMPLE_INTERVAL;
+int			pm_status_hold = DEFAULT_STATUS_HOLD;
 bool		pm_recycle_enabled = true;
 int			pm_recycle_interval = DEFAULT_RECYCLE_INTERVAL;
 int			pm_recycle_limit = DEFAULT_RECYCLE_LIMIT;
@@ -149,22 +152,22 @@ pm_server_budget(void)
 }
 
 /*
- * Called from _PG_init. PGC_POSTMASTER settings exist only where the library
- * was preloaded: a session that loads it later may not define them, and has
- * no use for them.
+ * The least max_connections with which pm_server_budget() is so much; a fixed
+ * connection_budget has to be raised besides. Usable ones, of which headroom_percent is
+ * kept free: what plan() calls its buffer is a share of the ceiling, and this one of the
+ * whole.
  */
-void
-pm_guc_define(void)
+int64
+pm_max_connections_for(int64 connections)
 {
-	DefineCustomStringVariable("pool_monitor.database",
-							   "Database whose pool_monitor.pools declares the pools.",
-							   NULL, &pm_database, DEFAULT_DATABASE,
-							   PGC_SIGHUP, 0, check_database, NULL, NULL);
-	DefineCustomIntVariable("pool_monitor.sample_interval",
-							"Time between two samples of peaks and statuses.",
-							NULL, &pm_sample_interval, DEFAULT_SAMPLE_INTERVAL,
-							MIN_SAMPLE_INTERVAL, MAX_SAMPLE_INTERVAL,
-							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	int			share = pm_connection_budget > 0 ? 100 : 100 - pm_headroom_percent;
+
+	return (connections * 100 + share - 1) / share + pm_reserved_connections();
+}
+
+static void
+define_retirement(void)
+{
 	DefineCustomBoolVariable("pool_monitor.recycle_enabled",
 							 "Allows stale sessions to be retired; off stops all retirement, whatever the pools' recycle_mode.",
 							 NULL, &pm_recycle_enabled, true,
@@ -188,6 +191,31 @@ pm_guc_define(void)
 							   "Roles whose sessions are never retired.",
 							   NULL, &pm_protected_roles, "",
 							   PGC_SIGHUP, GUC_LIST_INPUT, check_protected_roles, NULL, NULL);
+}
+
+/*
+ * Called from _PG_init. PGC_POSTMASTER settings exist only where the library
+ * was preloaded: a session that loads it later may not define them, and has
+ * no use for them.
+ */
+void
+pm_guc_define(void)
+{
+	DefineCustomStringVariable("pool_monitor.database",
+							   "Database whose pool_monitor.pools declares the pools.",
+							   NULL, &pm_database, DEFAULT_DATABASE,
+							   PGC_SIGHUP, 0, check_database, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.sample_interval",
+							"Time between two samples of peaks and statuses.",
+							NULL, &pm_sample_interval, DEFAULT_SAMPLE_INTERVAL,
+							MIN_SAMPLE_INTERVAL, MAX_SAMPLE_INTERVAL,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.status_hold",
+							"Time for which a pool's or the server's bad status must have been away before it is told to be over.",
+							NULL, &pm_status_hold, DEFAULT_STATUS_HOLD,
+							0, MAX_STATUS_HOLD,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	define_retirement();
 	DefineCustomIntVariable("pool_monitor.headroom_percent",
 							"Share of the usable connections to keep free when connection_budget is -1, in percent.",
 							NULL, &pm_headroom_percent, DEFAULT_HEADROOM,

@@ -10,6 +10,7 @@
 
 extern char *pm_database;		/* where the declarations are read */
 extern int	pm_sample_interval; /* ms */
+extern int	pm_status_hold;		/* ms */
 extern bool pm_recycle_enabled; /* the kill switch */
 extern int	pm_recycle_interval;	/* ms */
 extern int	pm_recycle_limit;
@@ -27,6 +28,7 @@ extern bool pm_notify_events;
 
 extern int	pm_usable_connections(void);
 extern int	pm_server_budget(void);
+extern int64 pm_max_connections_for(int64 connections);
 extern void pm_guc_define(void);
 
 #endif							/* PM_GUC_H */

@@ -59,11 +59,13 @@ put_interval(PmRow *row, int32 days, TimeOffset time)
 
 /*
  * An interval, with days, as the difference of two times: what timestamp_mi() makes of
- * it. Negative becomes NULL.
+ * it, but for people, to the second from a minute on. Negative becomes NULL.
  */
 void
 pm_put_age(PmRow *row, int64 us)
 {
+	if (us >= USECS_PER_MINUTE)
+		us -= us % USECS_PER_SEC;
 	if (us < 0)
 		pm_put_null(row);
 	else

@@ -11,7 +11,7 @@
 #include "funcapi.h"
 #include "utils/timestamp.h"
 
-#define PM_MAX_COLUMNS 40
+#define PM_MAX_COLUMNS 64
 #define PM_ROW_INTERVALS 8		/* for which a row has room itself */
 
 /* A value may point into it: it stays where it is. */

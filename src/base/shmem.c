@@ -36,8 +36,9 @@ section_size(const PmSection *section)
 	return CACHELINEALIGN(section->size());
 }
 
-static Size
-shared_size(void)
+/* Of all sections together. */
+Size
+pm_shmem_size(void)
 {
 	Size		size = PG_CACHE_LINE_SIZE;
 
@@ -81,7 +82,7 @@ explain_request(Size size)
 static void
 request_shared_memory(void)
 {
-	Size		size = shared_size();
+	Size		size = pm_shmem_size();
 
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
@@ -131,8 +132,8 @@ start_shared_memory(void)
 		prev_shmem_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	at = (char *) CACHELINEALIGN(ShmemInitStruct("pool_monitor", shared_size(), &found));
-	Assert(found || is_zero(at, shared_size() - PG_CACHE_LINE_SIZE));
+	at = (char *) CACHELINEALIGN(ShmemInitStruct("pool_monitor", pm_shmem_size(), &found));
+	Assert(found || is_zero(at, pm_shmem_size() - PG_CACHE_LINE_SIZE));
 	for (int i = 0; i < nsections; i++)
 	{
 		sections[i]->attach(at);

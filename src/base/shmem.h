@@ -37,6 +37,7 @@ extern bool pm_preloaded;
 
 extern void pm_shmem_install(const PmSection *const *sections, int n);
 extern int	pm_tranche(void);
+extern Size pm_shmem_size(void);
 extern void pm_require_preload(void);
 
 #endif							/* PM_SHMEM_H */

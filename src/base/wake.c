@@ -41,6 +41,15 @@ pm_wake_me(Latch *latch)
 	pg_atomic_write_u64(worker_latch, (uintptr_t) latch);
 }
 
+/* The worker's process; 0 when there is none. */
+int
+pm_worker_pid(void)
+{
+	const Latch *latch = (const Latch *) (uintptr_t) pg_atomic_read_u64(worker_latch);
+
+	return latch != NULL ? latch->owner_pid : 0;
+}
+
 /* SetLatch on a latch whose worker is gone is harmless: PGPROCs stay. */
 void
 pm_wake_worker(void)
