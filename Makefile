@@ -11,10 +11,10 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/pool_
 # The install script: its parts, joined in this order. Once a version is released, its
 # script is committed as it is (then in DATA) and changes no more.
 DATA_built = pool_monitor--$(EXTVERSION).sql
-PM_SQL = header schedule pools live counted timeline planning declared workload advice checklist act rights
+PM_SQL = header schedule pools live health counted timeline planning declared lint workload incident overview memory judging fit advice advice_sizes advice_declarations advice_refused advice_sessions advice_told checklist can_retire act rights
 PM_PARTS = $(PM_SQL:%=$(srcdir)/src/sql/parts/%.sql)
 
-REGRESS = declarations views rights schedule sizing
+REGRESS = declarations views rights schedule sizing judging
 REGRESS_OPTS = --inputdir=$(srcdir)
 # needs the library preloaded, so only "make test" runs it
 PM_ISOLATION = declarations

@@ -15,18 +15,32 @@
 #include "views/common.h"
 
 /*
+ * The sampler's, unless it has not seen yet what is seen right now. What is milder than
+ * a condition that has not been away for status_hold is no news.
+ */
+static TimestampTz
+status_since(const PmPoolState *state, PmStatus status, TimestampTz now)
+{
+	bool		may_come_back = state->status >= PM_STATUS_EXHAUSTED && status < state->status;
+
+	if (state->status_since != 0 && (state->status == status || may_come_back))
+		return state->status_since;
+	return now;
+}
+
+/*
  * Peak and status are never behind what is seen right now, though the sampler
  * may not have moved sessions to a pool that was just declared.
  */
 static void
 put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCounts *counts,
-		   const PmPoolState *state, TimestampTz now)
+		   const PmPoolState *state, const PmTally *tally)
 {
 	PmRow		row = {0};
-	PmStatus	status = pm_pool_status(pool, counts->connections, pm_busy(counts));
+	PmStanding	standing = pm_standing(counts, account, tally->at);
+	PmStatus	status = pm_pool_status(pool, &standing);
 	uint64		peak = pg_atomic_read_u64(&pm_accounts->all[account].peak);
 	bool		new_peak = counts->connections > PM_PEAK_COUNT(peak);
-	bool		new_status = state->status_since == 0 || state->status != status;
 
 	pm_put_text(&row, pool->name);
 	pm_put_bound(&row, pool->base);
@@ -37,11 +51,11 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	pm_put_int(&row, pm_overflow(pool, counts->connections));
 	pm_put_int(&row, pool->budget < 0 ? 0 : Max(counts->connections - pool->budget, 0));
 	pm_put_int(&row, new_peak ? counts->connections : PM_PEAK_COUNT(peak));
-	pm_put_time(&row, new_peak ? now : pm_peak_at(peak));
+	pm_put_time(&row, new_peak ? tally->now : pm_peak_at(peak));
 	pm_put_findings(&row, counts);
 	pm_put_longest(&row, counts);
 	pm_put_text(&row, pm_status_name(status));
-	pm_put_time(&row, new_status ? now : state->status_since);
+	pm_put_time(&row, status_since(state, status, tally->now));
 	pm_put_row(result, &row);
 }
 
@@ -87,6 +101,6 @@ pm_budgets(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < tally.rules->npools; i++)
 		put_budget(result, &tally.rules->pools[i], tally.rules->accounts[i], &pools[i],
-				   &states[i], tally.now);
+				   &states[i], &tally);
 	return (Datum) 0;
 }

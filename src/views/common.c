@@ -102,27 +102,50 @@ is_legible(const char *name)
 		pg_verifymbstr(name, strlen(name), true);
 }
 
-/*
- * A name that a client has logged in with, or tried to: it may be of any bytes, and must
- * not make the view fail. Control characters are shown as \xNN; so is what is not
- * ASCII, where this session's client could not read it.
- */
-static void
-put_login_name(PmRow *row, const char *name)
+static bool
+is_control(unsigned char c)
 {
-	char		shown[4 * PM_NAME_LEN];
-	char	   *to = shown;
-	bool		legible = is_legible(name);
+	return c < ' ' || c == 0x7F;
+}
 
-	for (const unsigned char *c = (const unsigned char *) name; *c != '\0'; c++)
+/* What is not ASCII is shown as \xNN, where this session's client could not read it. */
+static void
+put_legible(PmRow *row, const char *text, bool escape_controls)
+{
+	char	   *shown = palloc(4 * strlen(text) + 1);
+	char	   *to = shown;
+	bool		legible = is_legible(text);
+
+	for (const unsigned char *c = (const unsigned char *) text; *c != '\0'; c++)
 	{
-		if (*c < ' ' || *c == 0x7F || (*c > 0x7F && !legible))
+		if ((escape_controls && is_control(*c)) || (*c > 0x7F && !legible))
 			to += sprintf(to, "\\x%02x", *c);
 		else
 			*to++ = (char) *c;
 	}
 	*to = '\0';
 	pm_put_text(row, shown);
+	pfree(shown);
+}
+
+/*
+ * A name that a client has logged in with, or tried to: it may be of any bytes, and must
+ * not make the view fail. Control characters are shown as \xNN too.
+ */
+static void
+put_login_name(PmRow *row, const char *name)
+{
+	put_legible(row, name, true);
+}
+
+/* A statement of another session, of whatever database; it must not make the view fail. */
+void
+pm_put_statement(PmRow *row, const char *statement)
+{
+	if (statement == NULL)
+		pm_put_null(row);
+	else
+		put_legible(row, statement, false);
 }
 
 /* Three columns: application_name, datname, usename; NULL of what is none. */

@@ -32,6 +32,7 @@ extern Datum pm_viewer_database(PmViewer *viewer, Oid datid);
 extern void pm_put_counts(PmRow *row, const PmCounts *counts);
 extern void pm_put_longest(PmRow *row, const PmCounts *counts);
 extern void pm_put_findings(PmRow *row, const PmCounts *counts);
+extern void pm_put_statement(PmRow *row, const char *statement);
 extern void pm_put_application(PmRow *row, const PmOwner *owner);
 extern int	pm_visible_pool(const PmTally *tally, const PmClass *class, bool visible);
 extern void pm_nap(const char *wait_event, long ms);

@@ -9,13 +9,6 @@
 #include "pools/declared.h"
 #include "pools/rules.h"
 
-/* Does the declaration ask for a role? What matches every name asks for none. */
-static bool
-asks_for_role(const PmPool *pool)
-{
-	return pool->usename.limited && pool->usename.like[strspn(pool->usename.like, "%")] != '\0';
-}
-
 static bool
 asks_for_address(const PmPool *pool)
 {
@@ -45,6 +38,7 @@ pm_declared_pools(PG_FUNCTION_ARGS)
 		pm_put_int(&row, pool->workers);
 		pm_put_int(&row, pool->pool_size);
 		pm_put_int(&row, pool->max_overflow);
+		pm_put_int(&row, pool->surge);
 		pm_put_duration(&row, pool->pool_timeout);
 		pm_put_duration(&row, pool->pool_recycle);
 		pm_put_bool(&row, pool->pre_ping);
@@ -53,11 +47,13 @@ pm_declared_pools(PG_FUNCTION_ARGS)
 		pm_put_duration(&row, pool->leak_threshold);
 		pm_put_bound(&row, pool->base);
 		pm_put_bound(&row, pool->ceiling);
+		pm_put_bound(&row, pool->surge_ceiling);
 		pm_put_bound(&row, pool->budget);
 		pm_put_text(&row, pm_recycle_mode_name(pool->recycle_mode));
 		pm_put_duration(&row, pool->recycle_grace);
 		pm_put_bool(&row, pool->shrink_idle);
-		pm_put_bool(&row, asks_for_role(pool));
+		pm_put_bool(&row, pool->has_budget);
+		pm_put_bool(&row, pool->usename.limited);
 		pm_put_bool(&row, asks_for_address(pool));
 		pm_put_row(result, &row);
 	}

@@ -84,7 +84,10 @@ put_counters(PmRow *row, const PmFigures *figures)
 	pm_put_bound(row, pm_ended(c) + c[PM_GIVEN_OVER]);
 	for (int i = PM_CONNECTS + 1; i < PM_NUM_COUNTERS; i++)
 	{
-		pm_put_bound(row, c[i]);
+		if (i == PM_STARVED_MS)
+			pm_put(row, Float8GetDatum(c[i] / 1000.0));
+		else
+			pm_put_bound(row, c[i]);
 		if (i == PM_DECLINED)
 			put_declines(row, figures->declines);
 	}
@@ -118,6 +121,8 @@ put_durations(PmRow *row, const PmFigures *figures, int64 open_busy)
 		pm_put_null(row);
 	put_quantiles(row, figures->lifetimes, lengthof(of_lifetimes), of_lifetimes, figures->lifetime_max);
 	put_quantiles(row, figures->holds, lengthof(of_holds), of_holds, figures->hold_max);
+	put_quantiles(row, figures->setups, lengthof(of_holds), of_holds, figures->setup_max);
+	pm_put_time(row, figures->last_used);
 	pm_put_time(row, figures->stats_reset);
 }
 

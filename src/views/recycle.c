@@ -128,6 +128,7 @@ record_answers(const Candidate *candidates, int n, const char *caller)
 		if (candidates[i].ask.retired)
 		{
 			pm_ask_log(&candidates[i].ask, LOG_SERVER_ONLY);
+			pm_ask_count_late(&candidates[i].ask);
 			retired++;
 		}
 		else

@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "views/common.h"
+#include "views/lint.h"
 #include "views/reload.h"
 
 #define LOAD_TIMEOUT	10000	/* ms */
@@ -59,7 +60,8 @@ PG_FUNCTION_INFO_V1(pm_reload);
 
 /*
  * Reads the declarations again, as they are committed, and waits for it: the
- * number of pools in force, or the reason why not as an error.
+ * number of pools in force, or the reason why not as an error. What is odd about them is
+ * warned of.
  */
 Datum
 pm_reload(PG_FUNCTION_ARGS)
@@ -71,6 +73,7 @@ pm_reload(PG_FUNCTION_ARGS)
 	ticket = pg_atomic_add_fetch_u64(&pm_declarations->load_requested, 1);
 	pm_wake_worker();
 	pm_wait_for_load(ticket, &outcome);
+	pm_warn_of_declarations();
 	PG_RETURN_INT32(outcome.in_force);
 }
 

@@ -6,7 +6,9 @@
 
 #include "accounts/account.h"
 #include "accounts/counters.h"
+#include "accounts/failed.h"
 #include "accounts/figures.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/result.h"
@@ -69,6 +71,8 @@ pm_server(PG_FUNCTION_ARGS)
 	pm_put_int(&row, budget);
 	pm_put_bound(&row, declared.base);
 	pm_put_bound(&row, declared.ceiling);
+	pm_put_bound(&row, declared.budget);
+	pm_put_bound(&row, declared.surged);
 	pm_put_int(&row, connections);
 	pm_put_int(&row, undeclared);
 	pm_put_int(&row, authenticating);
@@ -76,7 +80,8 @@ pm_server(PG_FUNCTION_ARGS)
 	pm_put_int(&row, figures->peak);
 	pm_put_time(&row, figures->peak_at);
 	pm_put_bound(&row, (int64) figures->counters[PM_REFUSED]);
-	pm_put_text(&row, pm_server_status_name(pm_server_status(&declared, budget, connections)));
+	pm_put_text(&row, pm_server_status_name(pm_server_status(&declared, budget, connections,
+															 pm_account_refused_lately(pm_server_account(), pm_monotonic_ms()))));
 	pm_put_row(result, &row);
 	return (Datum) 0;
 }

@@ -1,6 +1,10 @@
 /*
  * sessions.c
  *		The view sessions: each with its flags, and why it is not retired.
+ *
+ * They are collected first, because they are shown in an order. Nothing of a session
+ * whose details are not for the caller may be read off its place: such ones are in the
+ * order of their pids.
  */
 #include "postgres.h"
 
@@ -21,12 +25,19 @@ typedef struct Look
 	PmViewer	viewer;
 	Datum		states[PM_NUM_STATES];
 	Datum		reasons[PM_NUM_REASONS];
+	const char *only;			/* the pool; NULL: all */
+	PmSession  *found;
+	int			nfound;
+	int			room;			/* for these */
 } Look;
 
 /* The values that all sessions of one class have; 0 is NULL. */
 typedef struct ClassValues
 {
 	bool		visible;
+	bool		wanted;
+	int			shown;			/* the pool in matching order, those without
+								 * after them */
 	Datum		pool;
 	Datum		application_name;
 	Datum		datname;
@@ -50,6 +61,15 @@ text_of(const char *text)
 	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
 }
 
+/* Is it of the pool that is asked for, as far as the caller may know? */
+static bool
+is_wanted(const Look *look, int pool)
+{
+	if (look->only == NULL)
+		return true;
+	return strcmp(look->only, pool < 0 ? "(undeclared)" : look->tally.rules->pools[pool].name) == 0;
+}
+
 static ClassValues *
 make_values(Look *look, const PmClass *class)
 {
@@ -58,6 +78,8 @@ make_values(Look *look, const PmClass *class)
 
 	values->visible = pm_viewer_sees(&look->viewer, class->key.userid);
 	pool = pm_visible_pool(&look->tally, class, values->visible);
+	values->wanted = is_wanted(look, pool);
+	values->shown = pool < 0 ? INT_MAX : pool;
 	values->pool = text_of(pool < 0 ? NULL : look->tally.rules->pools[pool].name);
 	values->application_name = text_of(class->application_name);
 	values->datname = copy_name(&values->names[0], pm_viewer_database(&look->viewer, class->key.datid));
@@ -107,12 +129,9 @@ put_no_details(PmRow *row)
 static void
 put_session(ReturnSetInfo *result, PmRow *row, Look *look, const PmSession *session)
 {
-	PmClass    *class = pm_tally_class(&look->tally, session);
-	ClassValues *values;
+	PmClass    *class = session->class;
+	ClassValues *values = class->extra;
 
-	if (class->extra == NULL)
-		class->extra = make_values(look, class);
-	values = class->extra;
 	pm_put_int(row, session->pid);
 	pm_put_time(row, values->visible ? session->backend_start : 0);
 	pm_put_made(row, values->pool);
@@ -126,6 +145,75 @@ put_session(ReturnSetInfo *result, PmRow *row, Look *look, const PmSession *sess
 	pm_put_row(result, row);
 }
 
+static int
+compare_ints(int64 a, int64 b)
+{
+	return (a > b) - (a < b);
+}
+
+/* Since when something lasts, the longest first; 0, not at all, last. */
+static int
+compare_since(TimestampTz a, TimestampTz b)
+{
+	if (a == 0 || b == 0)
+		return compare_ints(a == 0, b == 0);
+	return compare_ints(a, b);
+}
+
+/* Of one class, which is for the caller to see. */
+static int
+compare_details(const PmSession *a, const PmSession *b)
+{
+	int			order = compare_since(pm_xact_since(a), pm_xact_since(b));
+
+	if (order == 0)
+		order = compare_ints(b->state == PM_STATE_IDLE, a->state == PM_STATE_IDLE);
+	return order != 0 ? order : compare_ints(a->state_change, b->state_change);
+}
+
+static int
+compare_sessions(const void *x, const void *y)
+{
+	const PmSession *a = x;
+	const PmSession *b = y;
+	const ClassValues *of_a = a->class->extra;
+	const ClassValues *of_b = b->class->extra;
+	int			order = compare_ints(of_a->shown, of_b->shown);
+
+	if (order == 0 && a->class != b->class)
+		order = strcmp(a->class->application_name, b->class->application_name);
+	if (order == 0)
+		order = compare_ints(of_b->visible, of_a->visible);
+	if (order == 0 && of_a->visible)
+		order = compare_details(a, b);
+	return order != 0 ? order : compare_ints(a->pid, b->pid);
+}
+
+static void
+find_sessions(Look *look)
+{
+	PmScan		scan;
+	const PmSession *session;
+
+	pm_scan_begin(&scan);
+	while ((session = pm_scan_next(&scan)) != NULL)
+	{
+		PmClass    *class = pm_tally_class(&look->tally, session);
+
+		if (class->extra == NULL)
+			class->extra = make_values(look, class);
+		if (!((ClassValues *) class->extra)->wanted)
+			continue;
+		if (look->nfound == look->room)
+		{
+			look->room *= 2;
+			look->found = repalloc(look->found, look->room * sizeof(PmSession));
+		}
+		look->found[look->nfound++] = *session;
+	}
+	qsort(look->found, look->nfound, sizeof(PmSession), compare_sessions);
+}
+
 static void
 begin(Look *look)
 {
@@ -136,24 +224,26 @@ begin(Look *look)
 	pm_verdicts_begin(-1);
 	for (int i = 0; i < PM_NUM_STATES; i++)
 		look->states[i] = text_of(pm_state_name(i));
+	look->room = 64;
+	look->found = palloc(look->room * sizeof(PmSession));
 }
 
 PG_FUNCTION_INFO_V1(pm_sessions);
 
+/* sessions(pool text) */
 Datum
 pm_sessions(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	PmScan		scan;
-	const PmSession *session;
 	PmRow		row;
 	Look		look;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	begin(&look);
+	look.only = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	find_sessions(&look);
 	pm_row_begin(&row);
-	pm_scan_begin(&scan);
-	while ((session = pm_scan_next(&scan)) != NULL)
-		put_session(result, &row, &look, session);
+	for (int i = 0; i < look.nfound; i++)
+		put_session(result, &row, &look, &look.found[i]);
 	return (Datum) 0;
 }

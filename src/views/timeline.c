@@ -40,11 +40,14 @@ put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const cha
 	pm_put_bound(&row, bucket->connects);
 	pm_put_bound(&row, bucket->disconnects);
 	pm_put_bound(&row, bucket->refused);
+	pm_put_bound(&row, bucket->rejected);
+	pm_put_bound(&row, bucket->auth_failures);
 	pm_put_bound(&row, bucket->retired);
 	pm_put_bound(&row, bucket->transactions);
 	pm_put(&row, Float8GetDatum(bucket->overflow / 1000.0));
 	pm_put(&row, Float8GetDatum(bucket->exhausted / 1000.0));
 	pm_put(&row, Float8GetDatum(bucket->over / 1000.0));
+	pm_put(&row, Float8GetDatum(bucket->starved / 1000.0));
 	pm_put_row(result, &row);
 }
 

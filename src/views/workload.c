@@ -14,9 +14,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#define LOOK_INTERVAL	60.0	/* s, at least between two independent looks */
-#define GOOD_SAMPLES	30		/* of so many an average is good */
-
 static void
 put_share(PmRow *row, double part, double whole)
 {
@@ -24,22 +21,6 @@ put_share(PmRow *row, double part, double whole)
 		pm_put(row, Float8GetDatum(part / whole));
 	else
 		pm_put_null(row);
-}
-
-/*
- * How many independent looks the averages are worth. Of M/M/inf the numbers that are
- * busy at two moments correlate by exp(-time between / mean hold time), 0.14 after
- * two of these. So a look in each two mean hold times, no more than one a minute,
- * and no more than there were transactions. See docs/sizing.md.
- */
-static double
-effective_samples(const PmWorkload *work)
-{
-	double		apart = LOOK_INTERVAL;
-
-	if (work->seen > 0 && work->transactions > 0)
-		apart = Max(apart, 2 * (work->busy / 1000000.0) / work->transactions);
-	return Min((double) work->transactions, work->seen / 1000.0 / apart);
 }
 
 /*
@@ -51,7 +32,6 @@ put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
 {
 	PmRow		row = {0};
 	double		seen = work->seen / 1000.0;
-	double		samples = effective_samples(work);
 
 	pm_put_text(&row, pool);
 	pm_put_duration(&row, work->seen * 1000);
@@ -70,11 +50,14 @@ put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
 	pm_put_bound(&row, work->disconnects);
 	pm_put_bound(&row, work->retired);
 	pm_put_bound(&row, work->refused);
+	pm_put_bound(&row, work->rejected);
+	pm_put_bound(&row, work->auth_failures);
 	put_share(&row, work->overflow / 1000.0, seen);
 	put_share(&row, work->exhausted / 1000.0, seen);
 	put_share(&row, work->over / 1000.0, seen);
-	pm_put(&row, Float8GetDatum(samples));
-	pm_put_text(&row, samples >= GOOD_SAMPLES ? "good" : "not enough data");
+	put_share(&row, work->starved / 1000.0, seen);
+	pm_put(&row, Float8GetDatum(pm_workload_samples(work)));
+	pm_put_text(&row, pm_workload_is_good(work) ? "good" : "not enough data");
 	pm_put_row(result, &row);
 }
 

@@ -12,30 +12,65 @@ CREATE VIEW pool_monitor.checklist AS
 	day AS MATERIALIZED (
 		SELECT * FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 day')
 	),
+	judged AS (
+		SELECT d.*, w.max_connections, w.quality,
+			d.ceiling IS NULL AND d.budget IS NULL AS unbounded,
+			w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling OR d.ceiling IS NOT NULL AND pool_monitor.above_ceiling(
+				w.max_connections, greatest(d.surge_ceiling, d.budget), d.servers * d.workers, d.budget, w.over_share, w.seen) AS too_small,
+			w.max_connections >= 0.8 * coalesce(d.ceiling, d.budget) AS tested,
+			d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes' AS long_recycle,
+			d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr AS by_name
+		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool
+	),
 	pools AS (
 		SELECT count(*) AS declared,
-			count(*) FILTER (WHERE d.ceiling IS NULL) AS unbounded,
-			count(*) FILTER (WHERE w.quality = 'good') AS measured,
-			count(*) FILTER (WHERE w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling OR w.max_connections > d.ceiling) AS too_small,
-			count(*) FILTER (WHERE w.max_connections >= 0.8 * coalesce(d.ceiling, d.budget)) AS tested,
-			count(*) FILTER (WHERE w.max_connections IS NOT NULL) AS seen,
-			count(*) FILTER (WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes') AS long_recycle,
+			count(*) FILTER (WHERE d.unbounded) AS unbounded,
+			count(*) FILTER (WHERE d.quality = 'good') AS measured,
+			count(*) FILTER (WHERE d.too_small) AS too_small,
+			count(*) FILTER (WHERE d.tested) AS tested,
+			count(*) FILTER (WHERE d.max_connections IS NOT NULL) AS seen,
+			count(*) FILTER (WHERE d.long_recycle) AS long_recycle,
 			max(d.pool_recycle) AS longest_recycle,
 			count(*) FILTER (WHERE NOT d.pre_ping) AS no_ping,
 			count(*) FILTER (WHERE d.echo_pool) AS echo,
 			count(*) FILTER (WHERE d.recycle_mode = 'terminate') AS acting,
-			count(*) FILTER (WHERE d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr) AS by_name
-		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool
+			count(*) FILTER (WHERE d.by_name) AS by_name,
+			pool_monitor.names_of(array_agg(d.pool ORDER BY d.pool) FILTER (WHERE d.unbounded)) AS unbounded_names,
+			pool_monitor.names_of(array_agg(d.pool ORDER BY d.pool) FILTER (WHERE d.too_small)) AS too_small_names,
+			pool_monitor.names_of(array_agg(d.pool ORDER BY d.pool) FILTER (WHERE d.tested IS NOT TRUE)) AS untested_names,
+			pool_monitor.names_of(array_agg(d.pool ORDER BY d.pool) FILTER (WHERE d.long_recycle)) AS long_recycle_names,
+			pool_monitor.names_of(array_agg(d.pool ORDER BY d.pool) FILTER (WHERE NOT d.pre_ping)) AS no_ping_names,
+			pool_monitor.names_of(array_agg(d.pool ORDER BY d.pool) FILTER (WHERE d.echo_pool)) AS echo_names,
+			pool_monitor.names_of(array_agg(d.pool ORDER BY d.pool) FILTER (WHERE d.by_name)) AS by_name_names
+		FROM judged AS d
+	),
+	-- who logs in as a superuser: any session of a pool, and applications with two of them
+	superusers AS (
+		SELECT count(*) AS applications, pool_monitor.names_of(array_agg(a.name ORDER BY a.name)) AS names
+		FROM (SELECT format('%s (%s)', coalesce(s.pool, format('%L', min(s.application_name))), s.usename) AS name
+			FROM pool_monitor.sessions() AS s JOIN pg_catalog.pg_roles AS r ON r.rolname = s.usename AND r.rolsuper
+			GROUP BY s.pool, CASE WHEN s.pool IS NULL THEN s.application_name END, s.usename
+			HAVING s.pool IS NOT NULL OR count(*) > 1) AS a
+	),
+	-- the way in for monitoring, when all other slots are taken
+	reserved AS (
+		SELECT coalesce(pg_catalog.current_setting('reserved_connections', true)::int, -1) AS connections,
+			EXISTS (SELECT FROM pg_catalog.pg_roles AS g
+				JOIN pg_catalog.pg_roles AS m ON m.rolcanlogin AND NOT m.rolsuper AND pg_catalog.pg_has_role(m.oid, g.oid, 'USAGE')
+				WHERE g.rolname = 'pg_use_reserved_connections') AS is_given
 	),
 	settings AS (
 		SELECT
 			max(s.reset_val) FILTER (WHERE s.name = 'idle_in_transaction_session_timeout') AS idle_timeout,
 			bool_or(s.source IN ('default', 'configuration file', 'command line', 'environment variable'))
 				FILTER (WHERE s.name = 'idle_in_transaction_session_timeout') AS is_servers,
-			coalesce(max(s.reset_val) FILTER (WHERE s.name = 'client_connection_check_interval'
-				AND s.source IN ('configuration file', 'command line')), '0') AS check_interval,
-			coalesce(bool_or(s.source IN ('configuration file', 'command line'))
-				FILTER (WHERE s.name = 'tcp_keepalives_idle'), false) AS keepalives,
+			bool_and(s.source IN ('default', 'configuration file', 'command line'))
+				FILTER (WHERE s.name IN ('tcp_keepalives_idle', 'tcp_user_timeout')) AS tcp_is_servers,
+			-- 0 is the operating system's: two hours for keepalives, never for the time-out
+			coalesce(max(s.reset_val) FILTER (WHERE s.name = 'tcp_keepalives_idle'
+				AND s.source IN ('configuration file', 'command line')), '0') AS keepalives,
+			coalesce(max(s.reset_val) FILTER (WHERE s.name = 'tcp_user_timeout'
+				AND s.source IN ('configuration file', 'command line')), '0') AS user_timeout,
 			max(s.reset_val) FILTER (WHERE s.name = 'superuser_reserved_connections')::int AS superuser_reserved
 		FROM pg_catalog.pg_settings AS s
 	),
@@ -59,43 +94,50 @@ CREATE VIEW pool_monitor.checklist AS
 			CASE WHEN NOT l.loaded THEN 'unknown' WHEN p.declared = 0 THEN 'fail' WHEN p.too_small > 0 THEN 'warn'
 				WHEN p.measured < p.declared THEN 'unknown' ELSE 'pass' END,
 			CASE WHEN l.loaded THEN
-				format('%s pools declared, %s with enough data in the last day, %s exhausted or above their ceiling in it',
-					p.declared, p.measured, p.too_small)
+				format('%s pools declared, %s with enough data in the last day, %s exhausted or above what they can open in it',
+					p.declared, p.measured, p.too_small) || p.too_small_names
 			ELSE 'the declared pools have not been loaded since the server started: the server log says why' END
 		FROM pools AS p, pool_monitor.declarations_loaded() AS l(loaded)
 		UNION ALL
 		SELECT 2, 'connections recycled after 30 minutes or less',
 			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.long_recycle > 0 THEN 'warn' ELSE 'pass' END,
 			format('%s of %s pools longer or never; longest %s', p.long_recycle, p.declared, coalesce(p.longest_recycle::text, '-'))
+				|| p.long_recycle_names
 		FROM pools AS p
 		UNION ALL
 		SELECT 3, 'pre_ping on',
 			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.no_ping > 0 THEN 'warn' ELSE 'pass' END,
-			format('declared off for %s of %s pools', p.no_ping, p.declared)
+			format('declared off for %s of %s pools', p.no_ping, p.declared) || p.no_ping_names
 		FROM pools AS p
 		UNION ALL
 		SELECT 4, 'echo_pool off',
 			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.echo > 0 THEN 'warn' ELSE 'pass' END,
-			format('on for %s of %s pools', p.echo, p.declared)
+			format('on for %s of %s pools', p.echo, p.declared) || p.echo_names
 		FROM pools AS p
 		UNION ALL
 		SELECT 5, 'max_connections sufficient, with 20 to 30 % of headroom',
-			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.unbounded > 0 AND s.declared_ceiling IS NULL THEN 'fail'
-				WHEN s.declared_ceiling > s.usable THEN 'fail' WHEN s.declared_ceiling > 0.8 * s.usable THEN 'warn' ELSE 'pass' END,
-			CASE WHEN s.declared_ceiling IS NULL THEN format('%s pools without ceiling and budget', p.unbounded)
-				ELSE format('declared ceilings %s of %s usable: %s headroom', s.declared_ceiling, s.usable,
-					pool_monitor.percent(1 - s.declared_ceiling / greatest(s.usable, 1)::float8)) END
+			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.unbounded > 0 AND s.declared_budget IS NULL THEN 'fail'
+				WHEN s.declared_budget > s.usable THEN 'fail' WHEN s.declared_budget > 0.8 * s.usable THEN 'warn' ELSE 'pass' END,
+			CASE WHEN s.declared_budget IS NULL THEN format('%s pools without ceiling and budget', p.unbounded) || p.unbounded_names
+				ELSE format('declared budgets %s of %s usable: %s%s', s.declared_budget, s.usable,
+					CASE WHEN s.declared_budget > s.usable THEN s.declared_budget - s.usable || ' too many'
+						ELSE pool_monitor.percent(1 - s.declared_budget / greatest(s.usable, 1)::float8) || ' headroom' END,
+					CASE WHEN s.declared_surged > s.declared_budget
+						THEN format(' with the largest surge; %s with all at once', s.declared_surged) END) END
 		FROM pools AS p, server AS s
 		UNION ALL
 		SELECT 6, 'monitoring on',
-			CASE WHEN m.workers = 0 THEN 'fail' WHEN m.last_minute IS NULL THEN 'unknown'
+			CASE WHEN m.workers = 0 OR NOT l.loaded OR h.load_error IS NOT NULL THEN 'fail' WHEN m.last_minute IS NULL THEN 'unknown'
 				WHEN m.last_minute < pg_catalog.now() - interval '3 minutes' THEN 'fail' ELSE 'pass' END,
 			format('%s worker; last minute in history %s', m.workers, coalesce(m.last_minute::text, 'none'))
-		FROM monitoring AS m
+				|| CASE WHEN l.loaded THEN coalesce('; declarations could not be loaded anew: ' || h.load_error, '')
+					ELSE '; it has no declarations: ' || coalesce(h.load_error, 'none were loaded yet') END
+		FROM monitoring AS m, pool_monitor.declarations_loaded() AS l(loaded), pool_monitor.health() AS h
 		UNION ALL
 		SELECT 7, 'load test seen',
 			CASE WHEN p.declared = 0 OR p.seen = 0 THEN 'unknown' WHEN p.tested < p.declared THEN 'warn' ELSE 'pass' END,
 			format('%s of %s pools had 80 %% of their ceiling or more open at one moment of the last day', p.tested, p.declared)
+				|| CASE WHEN p.untested_names <> '' THEN '; not' || p.untested_names ELSE '' END
 		FROM pools AS p
 		UNION ALL
 		SELECT 8, 'idle_in_transaction_session_timeout set',
@@ -110,16 +152,24 @@ CREATE VIEW pool_monitor.checklist AS
 						WHERE c ~ '^idle_in_transaction_session_timeout=[1-9]') || ')' END
 		FROM settings AS s
 		UNION ALL
-		SELECT 9, 'TCP keepalives or client_connection_check_interval set',
-			CASE WHEN s.check_interval::int > 0 OR s.keepalives THEN 'pass' ELSE 'warn' END,
-			format('client_connection_check_interval %s ms; tcp_keepalives_idle %s',
-				s.check_interval, CASE WHEN s.keepalives THEN 'set' ELSE 'the operating system''s' END)
+		SELECT 9, 'TCP keepalives or tcp_user_timeout set: clients that vanish while idle are noticed',
+			CASE WHEN s.keepalives::int > 0 OR s.user_timeout::int > 0 THEN 'pass'
+				WHEN NOT s.tcp_is_servers THEN 'unknown' ELSE 'warn' END,
+			CASE WHEN s.keepalives::int = 0 AND s.user_timeout::int = 0 AND NOT s.tcp_is_servers
+				THEN 'this session has settings of its own, which hide the server''s'
+				ELSE format('tcp_keepalives_idle %s; tcp_user_timeout %s',
+					CASE WHEN s.keepalives::int > 0 THEN s.keepalives || ' s' ELSE 'the operating system''s' END,
+					CASE WHEN s.user_timeout::int > 0 THEN s.user_timeout || ' ms' ELSE 'not set' END) END
 		FROM settings AS s
 		UNION ALL
-		SELECT 10, 'reserved connections kept',
-			CASE WHEN s.superuser_reserved >= 3 THEN 'pass' WHEN s.superuser_reserved > 0 THEN 'warn' ELSE 'fail' END,
+		SELECT 10, 'reserved connections kept, for superusers and for monitoring',
+			CASE WHEN s.superuser_reserved = 0 THEN 'fail'
+				WHEN s.superuser_reserved < 3 OR r.connections = 0 OR r.connections > 0 AND NOT r.is_given THEN 'warn' ELSE 'pass' END,
 			format('superuser_reserved_connections %s', s.superuser_reserved)
-		FROM settings AS s
+				|| CASE WHEN r.connections < 0 THEN '' ELSE format('; reserved_connections %s; pg_use_reserved_connections %s',
+					r.connections,
+					CASE WHEN r.is_given THEN 'granted' ELSE 'granted to nobody' END) END
+		FROM settings AS s, reserved AS r
 		UNION ALL
 		SELECT 11, 'every application declared',
 			CASE WHEN u.applications > 0 THEN 'warn' ELSE 'pass' END,
@@ -130,8 +180,13 @@ CREATE VIEW pool_monitor.checklist AS
 		UNION ALL
 		SELECT 12, 'usename or client_addr declared where sessions are retired on schedule',
 			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.by_name > 0 THEN 'warn' ELSE 'pass' END,
-			format('missing in %s of %s pools with recycle_mode terminate', p.by_name, p.acting)
+			format('missing in %s of %s pools with recycle_mode terminate', p.by_name, p.acting) || p.by_name_names
 		FROM pools AS p
+		UNION ALL
+		SELECT 13, 'no application logs in as a superuser',
+			CASE WHEN u.applications > 0 THEN 'fail' ELSE 'pass' END,
+			format('%s do now', u.applications) || u.names
+		FROM superusers AS u
 	)
 	SELECT * FROM items AS i ORDER BY i.item;
 

@@ -8,15 +8,16 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT taken_over bigint, OUT given_over bigint,
 	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_timeout bigint,
 	OUT ended_killed bigint,
-	OUT retired bigint, OUT ended_lost bigint,
+	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint,
 	OUT declined bigint, OUT declined_reasons jsonb,
 	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint,
-	OUT transactions bigint,
+	OUT transactions bigint, OUT starved_seconds float8,
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT busy_seconds float8, OUT average_busy float8,
 	OUT lifetime_p50 interval, OUT lifetime_p95 interval, OUT lifetime_max interval,
 	OUT hold_p50 interval, OUT hold_p95 interval, OUT hold_p99 interval, OUT hold_max interval,
-	OUT stats_reset timestamptz
+	OUT setup_p50 interval, OUT setup_p95 interval, OUT setup_p99 interval, OUT setup_max interval,
+	OUT last_used timestamptz, OUT stats_reset timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_pool_stats';
@@ -28,7 +29,7 @@ CREATE VIEW pool_monitor.pool_stats AS
 COMMENT ON VIEW pool_monitor.pool_stats IS
 'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for what there '
 'is no room for above max_applications, which takes over the sums of applications that were not used for longest. '
-'Exact: nothing is sampled. Of replication connections only auth_failures are counted. '
+'Exact: nothing is sampled, but for starved_seconds. Of replication connections only auth_failures are counted. '
 'Needs shared_preload_libraries, and '
 'pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
@@ -60,6 +61,9 @@ COMMENT ON COLUMN pool_monitor.pool_stats.ended_timeout IS
 'log_min_messages = panic they are among ended_fatal)';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_killed IS 'of disconnects: terminated by an administrator, or by the server''s shutdown';
 COMMENT ON COLUMN pool_monitor.pool_stats.retired IS 'of disconnects: retired by pool_monitor';
+COMMENT ON COLUMN pool_monitor.pool_stats.retired_late IS
+'of retired: its client had used it when it was over age already, and past recycle_margin too: it recycles later than declared, or '
+'not at all';
 COMMENT ON COLUMN pool_monitor.pool_stats.ended_lost IS
 'of disconnects: they were there when the statistics were last saved before a crash';
 COMMENT ON COLUMN pool_monitor.pool_stats.declined IS
@@ -75,6 +79,8 @@ COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS
 'protocol version, no answer within authentication_timeout. Not counted: a client that goes away when it is asked '
 'for a password, as psql does to ask its user, and a connection on which no whole start-up packet has come';
 COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
+COMMENT ON COLUMN pool_monitor.pool_stats.starved_seconds IS
+'seconds in which the pool was starved, as sampled (see status in budgets); 0 for an application';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_connections IS 'most connections at any moment since stats_reset: exact';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_at IS 'when that was; NULL: there was no connection yet';
 COMMENT ON COLUMN pool_monitor.pool_stats.busy_seconds IS
@@ -94,4 +100,13 @@ COMMENT ON COLUMN pool_monitor.pool_stats.hold_p95 IS '95 % of the transactions 
 COMMENT ON COLUMN pool_monitor.pool_stats.hold_p99 IS '99 % of the transactions held no longer';
 COMMENT ON COLUMN pool_monitor.pool_stats.hold_max IS
 'longest hold time; off by at most 6.25 % if it is of a session that came from elsewhere and had held longer there';
+COMMENT ON COLUMN pool_monitor.pool_stats.setup_p50 IS
+'median set-up time of the sessions that began here: from the fork of the process (before PostgreSQL 18, from when it '
+'had begun) until the login''s own transaction has committed. TLS, authentication and the answers of the client are in '
+'it: it is what a new connection costs, at least. Where the clock is set meanwhile, the part after authentication';
+COMMENT ON COLUMN pool_monitor.pool_stats.setup_p95 IS '95 % of them took no longer';
+COMMENT ON COLUMN pool_monitor.pool_stats.setup_p99 IS '99 % of them took no longer';
+COMMENT ON COLUMN pool_monitor.pool_stats.setup_max IS 'longest set-up time';
+COMMENT ON COLUMN pool_monitor.pool_stats.last_used IS
+'when a session last began or ended here, came or left, or a login failed; NULL: not since the server started';
 COMMENT ON COLUMN pool_monitor.pool_stats.stats_reset IS 'since when all of this was counted';

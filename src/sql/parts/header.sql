@@ -13,3 +13,10 @@ CREATE FUNCTION pool_monitor.version() RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'pm_version';
 COMMENT ON FUNCTION pool_monitor.version() IS 'version of the library that serves this session';
+
+-- a WARNING, where the library is not preloaded
+CREATE FUNCTION pool_monitor.tell_of_preload() RETURNS void
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'pm_tell_of_preload';
+SELECT pool_monitor.tell_of_preload();
+DROP FUNCTION pool_monitor.tell_of_preload();

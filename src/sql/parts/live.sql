@@ -20,7 +20,7 @@ CREATE VIEW pool_monitor.budgets AS
 	SELECT b.pool, b.base, b.ceiling, b.budget, b.connections, b.active, b.idle,
 		b.idle_in_transaction, b.idle_in_transaction_aborted, b.busy,
 		b.overflow, b.over_budget,
-		pg_catalog.round(100.0 * b.connections::numeric / b.budget::numeric, 1) AS utilization,
+		pg_catalog.round(100.0 * b.connections::numeric / b.budget::numeric, 1) AS percent_of_budget,
 		b.peak_connections, b.peak_at, b.stale, b.idle_over_limit, b.leak_suspects,
 		b.oldest, b.longest_idle, b.status, b.status_since
 	FROM pool_monitor.budgets() AS b;
@@ -29,8 +29,10 @@ COMMENT ON VIEW pool_monitor.budgets IS
 'Each declared pool that is in force, against the sessions it has at this moment. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.budgets.pool IS 'name of the pool';
 COMMENT ON COLUMN pool_monitor.budgets.base IS 'servers * workers * pool_size: connections the pool keeps open at rest';
-COMMENT ON COLUMN pool_monitor.budgets.ceiling IS 'servers * workers * (pool_size + max_overflow): the most it can open; NULL: unbounded';
-COMMENT ON COLUMN pool_monitor.budgets.budget IS 'connections it may hold: the declared budget, else the ceiling; NULL: no limit';
+COMMENT ON COLUMN pool_monitor.budgets.ceiling IS
+'servers * workers * (pool_size + max_overflow): the most it can open at rest; NULL: unbounded';
+COMMENT ON COLUMN pool_monitor.budgets.budget IS
+'connections it may hold: the declared budget, else the ceiling with surge; NULL: no limit';
 COMMENT ON COLUMN pool_monitor.budgets.connections IS 'sessions it has now';
 COMMENT ON COLUMN pool_monitor.budgets.active IS 'of these, executing a statement';
 COMMENT ON COLUMN pool_monitor.budgets.idle IS 'of these, waiting for the client, in no transaction';
@@ -40,7 +42,7 @@ COMMENT ON COLUMN pool_monitor.budgets.busy IS
 'active, or idle in a transaction: certainly checked out of the client''s pool, so a lower bound of what is';
 COMMENT ON COLUMN pool_monitor.budgets.overflow IS 'connections above base; 0 where pool_size is 0';
 COMMENT ON COLUMN pool_monitor.budgets.over_budget IS 'connections above budget; 0 where there is no limit';
-COMMENT ON COLUMN pool_monitor.budgets.utilization IS 'connections in percent of budget; NULL where there is no limit';
+COMMENT ON COLUMN pool_monitor.budgets.percent_of_budget IS 'connections in percent of budget; NULL where there is no limit';
 COMMENT ON COLUMN pool_monitor.budgets.peak_connections IS 'most connections at any moment since stats_reset in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.budgets.peak_at IS 'when that was; NULL: there was no connection yet';
 COMMENT ON COLUMN pool_monitor.budgets.stale IS 'sessions older than pool_recycle by recycle_margin and idle for recycle_grace';
@@ -49,10 +51,13 @@ COMMENT ON COLUMN pool_monitor.budgets.leak_suspects IS 'sessions in one transac
 COMMENT ON COLUMN pool_monitor.budgets.oldest IS 'age of the oldest session; NULL: none';
 COMMENT ON COLUMN pool_monitor.budgets.longest_idle IS 'longest time that a session has been idle; NULL: none is';
 COMMENT ON COLUMN pool_monitor.budgets.status IS
-'the worst that holds: ok; overflow (connections above base); exhausted (busy >= ceiling); over (connections above '
-'budget)';
+'the worst that holds at this moment: ok; overflow (connections above base); exhausted (busy >= ceiling); over '
+'(connections above budget); starved (connections below budget, and a login was refused within the last 10 s because '
+'the server was full)';
 COMMENT ON COLUMN pool_monitor.budgets.status_since IS
-'when the sampler first saw this status, to sample_interval; the moment of the query when it has not seen it yet';
+'when the sampler first saw this status, to sample_interval; the moment of the query when it has not seen it yet. What '
+'is better than exhausted, over or starved counts as such again once that has been away for status_hold: until then it '
+'is the time at which that began';
 
 CREATE FUNCTION pool_monitor.applications(
 	OUT application_name text, OUT datname name, OUT usename name, OUT pool text,
@@ -66,11 +71,12 @@ CREATE FUNCTION pool_monitor.applications(
 COMMENT ON FUNCTION pool_monitor.applications() IS 'behind the view pool_monitor.applications';
 
 CREATE VIEW pool_monitor.applications AS
-	SELECT * FROM pool_monitor.applications() AS a;
+	SELECT * FROM pool_monitor.applications() AS a ORDER BY a.connections DESC, a.application_name, a.datname, a.usename, a.pool;
 
 COMMENT ON VIEW pool_monitor.applications IS
 'The client sessions of this moment by application_name, database and role (and pool, where pools are told apart by '
-'address). Without shared_preload_libraries pool is NULL. Of other roles'' sessions only pg_read_all_stats sees more '
+'address), those with the most connections first. Without shared_preload_libraries pool is NULL. '
+'Of other roles'' sessions only pg_read_all_stats sees more '
 'than connections; the rest is NULL.';
 COMMENT ON COLUMN pool_monitor.applications.application_name IS 'as the client set it; may be empty';
 COMMENT ON COLUMN pool_monitor.applications.datname IS 'database';
@@ -93,6 +99,7 @@ COMMENT ON COLUMN pool_monitor.applications.oldest IS 'age of the oldest session
 COMMENT ON COLUMN pool_monitor.applications.longest_idle IS 'longest time that a session has been idle; NULL: none is';
 
 CREATE FUNCTION pool_monitor.sessions(
+	pool text DEFAULT NULL,
 	OUT pid int, OUT backend_start timestamptz, OUT pool text,
 	OUT application_name text, OUT datname name, OUT usename name,
 	OUT client_addr inet, OUT state text, OUT age interval, OUT idle_for interval,
@@ -101,13 +108,16 @@ CREATE FUNCTION pool_monitor.sessions(
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_sessions';
-COMMENT ON FUNCTION pool_monitor.sessions() IS 'behind the view pool_monitor.sessions';
+COMMENT ON FUNCTION pool_monitor.sessions(text) IS
+'As the view sessions, of one pool only (or (undeclared)), in less time. NULL: of all. No rows for a pool that is not '
+'declared.';
 
 CREATE VIEW pool_monitor.sessions AS
 	SELECT * FROM pool_monitor.sessions() AS s;
 
 COMMENT ON VIEW pool_monitor.sessions IS
-'The client sessions of this moment. Without shared_preload_libraries all are in no pool. Of other roles'' sessions '
+'The client sessions of this moment: by pool, in matching order, then by application; the longest transactions first, '
+'then those idle for longest. Without shared_preload_libraries all are in no pool. Of other roles'' sessions '
 'only pg_read_all_stats sees more than pid, names and pool; the rest is NULL.';
 COMMENT ON COLUMN pool_monitor.sessions.pid IS 'process ID of the backend';
 COMMENT ON COLUMN pool_monitor.sessions.backend_start IS 'when it started; with pid, this identifies a session';
@@ -135,10 +145,43 @@ COMMENT ON COLUMN pool_monitor.sessions.keep_reason IS
 'reasons that only it knows (a message that is coming in, a session-level lock, a temporary schema, LISTEN, a WITH '
 'HOLD cursor, a changed role, a backup, a temporary replication slot, a replication origin)';
 
+CREATE FUNCTION pool_monitor.leak_suspects(
+	OUT pool text, OUT pid int, OUT application_name text, OUT datname name, OUT usename name, OUT client_addr inet,
+	OUT backend_start timestamptz, OUT since timestamptz, OUT xact_age interval, OUT state text,
+	OUT wait_event_type text, OUT wait_event text, OUT query text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10
+	AS 'MODULE_PATHNAME', 'pm_leak_suspects';
+COMMENT ON FUNCTION pool_monitor.leak_suspects() IS 'behind the view pool_monitor.leak_suspects';
+
+CREATE VIEW pool_monitor.leak_suspects AS
+	SELECT * FROM pool_monitor.leak_suspects() AS l ORDER BY l.xact_age DESC, l.pid;
+
+COMMENT ON VIEW pool_monitor.leak_suspects IS
+'The sessions that are in one transaction for longer than their pool''s leak_threshold, the longest first. Without '
+'shared_preload_libraries there are none. Other roles'' sessions are shown to members of the role and to '
+'pg_read_all_stats only.';
+COMMENT ON COLUMN pool_monitor.leak_suspects.pool IS 'its pool';
+COMMENT ON COLUMN pool_monitor.leak_suspects.pid IS 'process ID of the backend';
+COMMENT ON COLUMN pool_monitor.leak_suspects.application_name IS 'as the client set it; may be empty';
+COMMENT ON COLUMN pool_monitor.leak_suspects.datname IS 'database';
+COMMENT ON COLUMN pool_monitor.leak_suspects.usename IS 'role that logged in';
+COMMENT ON COLUMN pool_monitor.leak_suspects.client_addr IS 'NULL: Unix-domain socket';
+COMMENT ON COLUMN pool_monitor.leak_suspects.backend_start IS 'when it started; with pid, this identifies a session';
+COMMENT ON COLUMN pool_monitor.leak_suspects.since IS 'begin of the transaction by the server''s clock; of a failed one, when it failed';
+COMMENT ON COLUMN pool_monitor.leak_suspects.xact_age IS 'how long it has been open, as in sessions';
+COMMENT ON COLUMN pool_monitor.leak_suspects.state IS 'as in sessions';
+COMMENT ON COLUMN pool_monitor.leak_suspects.wait_event_type IS
+'what kind of thing it waits for: Client is the client; NULL: it does not wait';
+COMMENT ON COLUMN pool_monitor.leak_suspects.wait_event IS 'what it waits for, as in pg_stat_activity; NULL: it does not wait';
+COMMENT ON COLUMN pool_monitor.leak_suspects.query IS
+'its last statement, which runs where state is active; cut at track_activity_query_size. Bytes that are not ASCII are '
+'\xNN, where client_encoding is not the database''s';
+
 CREATE FUNCTION pool_monitor.server(
 	OUT max_connections int, OUT reserved int, OUT usable int,
 	OUT headroom_percent int, OUT connection_budget int,
-	OUT declared_base bigint, OUT declared_ceiling bigint,
+	OUT declared_base bigint, OUT declared_ceiling bigint, OUT declared_budget bigint, OUT declared_surged bigint,
 	OUT connections int, OUT undeclared int, OUT authenticating int, OUT available int,
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT refused bigint, OUT status text
@@ -161,6 +204,10 @@ COMMENT ON COLUMN pool_monitor.server.connection_budget IS 'connections that all
 COMMENT ON COLUMN pool_monitor.server.declared_base IS 'sum of the declared pools'' base';
 COMMENT ON COLUMN pool_monitor.server.declared_ceiling IS
 'sum of the declared pools'' ceilings, an unbounded pool with its budget; NULL: one has neither';
+COMMENT ON COLUMN pool_monitor.server.declared_budget IS
+'sum of the declared pools'' budgets, with the largest single surge: what they can come to while one of them is deployed. '
+'It decides overcommitted; NULL: a pool is unbounded, and has no budget';
+COMMENT ON COLUMN pool_monitor.server.declared_surged IS 'the same with all surges at once';
 COMMENT ON COLUMN pool_monitor.server.connections IS 'client sessions now, without those still authenticating';
 COMMENT ON COLUMN pool_monitor.server.undeclared IS 'of these, in no declared pool';
 COMMENT ON COLUMN pool_monitor.server.authenticating IS 'connection slots held by logins that are not authenticated yet';
@@ -173,5 +220,5 @@ COMMENT ON COLUMN pool_monitor.server.refused IS
 'logins refused because no connection slot was free (SQLSTATE 53300 without the limits of single roles and '
 'databases), since the last reset() of everything';
 COMMENT ON COLUMN pool_monitor.server.status IS
-'the worst that holds: ok; overcommitted (declared_ceiling above connection_budget, or unbounded); over (connections '
-'above connection_budget)';
+'the worst that holds: ok; overcommitted (declared_budget above connection_budget, or unbounded); over (connections '
+'above connection_budget); full (a login was refused within the last 10 s because no connection slot was free)';

@@ -4,16 +4,25 @@
 
 CREATE FUNCTION pool_monitor.plan(
 	servers int, workers int, instances int, pool_size int, max_overflow int,
-	headroom_percent numeric DEFAULT 20,
+	headroom_percent numeric DEFAULT 20, surge int DEFAULT 0,
 	OUT base bigint, OUT ceiling bigint, OUT buffer bigint, OUT required_max_connections bigint
 ) RETURNS SETOF record
 	LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 1
 	AS 'MODULE_PATHNAME', 'pm_plan_sql';
-COMMENT ON FUNCTION pool_monitor.plan(int, int, int, int, int, numeric) IS
+COMMENT ON FUNCTION pool_monitor.plan(int, int, int, int, int, numeric, int) IS
 'What servers * workers * instances pools of one size come to, all of them together: base = processes * pool_size; '
-'ceiling = processes * (pool_size + max_overflow); buffer = headroom_percent of the ceiling, rounded up; '
+'ceiling = processes * (pool_size + max_overflow); buffer = what the surge of one instance adds, as in pools, and '
+'headroom_percent of it and the ceiling, rounded up; '
 'required_max_connections = ceiling + buffer. The last three are NULL where a pool is unbounded (pool_size 0 or '
-'max_overflow -1). Raises an error for what makes no sense.';
+'max_overflow -1). For the setting of a server, with what it reserves and keeps free, see max_connections_for(). Raises an '
+'error for what makes no sense.';
+
+CREATE FUNCTION pool_monitor.max_connections_for(connections int) RETURNS int
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_max_connections_for_sql';
+COMMENT ON FUNCTION pool_monitor.max_connections_for(int) IS
+'The least max_connections with which this server has room for so many connections: of the usable ones its '
+'headroom_percent stays free (with a connection_budget of its own: none), and reserved ones come on top. So a ceiling of '
+'plan() is not overcommitted with it, and is with one less. NULL: more than 262143.';
 
 CREATE FUNCTION pool_monitor.erlang_b(connections int, offered_load float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_erlang_b_sql';
@@ -83,7 +92,7 @@ CREATE VIEW pool_monitor.presets AS
 		interval '30 seconds' AS standard_latency_timeout, interval '60 seconds' AS high_latency_timeout,
 		true AS pre_ping
 	FROM (VALUES
-		('small', 1, 10, 1, 1, 5, 10, interval '1 hour', interval '30 seconds'),
+		('small', 1, 10, 1, 1, 5, 10, interval '30 minutes', interval '30 seconds'),
 		('medium', 10, 100, 1, 1, 10, 20, interval '30 minutes', interval '30 seconds'),
 		('large', 100, 1000, 2, 4, 20, 40, interval '30 minutes', interval '30 seconds'),
 		('enterprise', 1000, NULL, 5, NULL, 30, 70, interval '15 minutes', interval '20 seconds')

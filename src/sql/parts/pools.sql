@@ -19,8 +19,9 @@ CREATE TABLE pool_monitor.pools (
 	workers int NOT NULL DEFAULT 1,
 	pool_size int NOT NULL DEFAULT 5,
 	max_overflow int NOT NULL DEFAULT 10,
+	surge int NOT NULL DEFAULT 0,
 	pool_timeout interval NOT NULL DEFAULT interval '30 seconds',
-	pool_recycle interval DEFAULT interval '1 hour',
+	pool_recycle interval DEFAULT interval '30 minutes',
 	pre_ping bool NOT NULL DEFAULT true,
 	echo_pool bool NOT NULL DEFAULT false,
 	idle_limit interval NOT NULL DEFAULT interval '10 minutes',
@@ -41,6 +42,8 @@ CREATE TABLE pool_monitor.pools (
 	) STORED,
 	CONSTRAINT "name must be 1 to 63 printable ASCII characters"
 		CHECK (name ~ E'^[\\x20-\\x7e]{1,63}$'),
+	CONSTRAINT "name must have no double quote and no backslash"
+		CHECK (name !~ E'["\\\\]'),
 	CONSTRAINT "name must not begin with a parenthesis"
 		CHECK (left(name, 1) <> '('),
 	CONSTRAINT "priority must be between 0 and 1000000"
@@ -67,6 +70,8 @@ CREATE TABLE pool_monitor.pools (
 		CHECK (pool_size BETWEEN 0 AND 100000),
 	CONSTRAINT "max_overflow must be between -1 (unbounded) and 100000"
 		CHECK (max_overflow BETWEEN -1 AND 100000),
+	CONSTRAINT "surge must be between 0 and 1000"
+		CHECK (surge BETWEEN 0 AND 1000),
 	CONSTRAINT "servers * workers * pool_size must be at most 262143"
 		CHECK (base <= 262143),
 	CONSTRAINT "servers * workers * (size + overflow) must be at most 262143"
@@ -94,9 +99,11 @@ SELECT pg_catalog.pg_extension_config_dump('pool_monitor.pools', '');
 COMMENT ON TABLE pool_monitor.pools IS
 'The declared pools, one row each. In force from the commit of a change on, in the database that '
 'pool_monitor.database names and in no other. A session belongs to the first pool that matches, lowest priority '
-'first, then by name.';
+'first; of equal ones the more specific: more columns constrained, more of them without a wildcard, more literal '
+'characters, more bits of the network, fewer % (those that only wildcards part are one), more _; then by name.';
 COMMENT ON COLUMN pool_monitor.pools.name IS 'name of the pool, in every view and message';
-COMMENT ON COLUMN pool_monitor.pools.priority IS 'matching order, lowest first; equal ones by name (in byte order)';
+COMMENT ON COLUMN pool_monitor.pools.priority IS 
+'matching order, lowest first; of equal ones the more specific, then by name (in byte order)';
 COMMENT ON COLUMN pool_monitor.pools.application_name IS
 'LIKE pattern for application_name, which PostgreSQL keeps in printable ASCII; NULL: any';
 COMMENT ON COLUMN pool_monitor.pools.datname IS 'LIKE pattern for the database name the session logged in with; NULL: any';
@@ -107,6 +114,9 @@ COMMENT ON COLUMN pool_monitor.pools.servers IS 'application servers that run th
 COMMENT ON COLUMN pool_monitor.pools.workers IS 'processes on each application server, each with a pool of its own';
 COMMENT ON COLUMN pool_monitor.pools.pool_size IS 'connections that each process keeps open; 0: without bound, as in SQLAlchemy';
 COMMENT ON COLUMN pool_monitor.pools.max_overflow IS 'connections that each process may open above pool_size; -1: without bound';
+COMMENT ON COLUMN pool_monitor.pools.surge IS
+'percent of servers * workers that run beside these while a deployment overlaps, rounded up to whole processes: 0, '
+'none; 25; 100, all twice. It counts in the budget, where none is declared, and not in base and ceiling';
 COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS
 'how long a checkout waits for a connection before it fails; the advice says how often that would happen';
 COMMENT ON COLUMN pool_monitor.pools.pool_recycle IS 'age from which the client replaces a connection at its next checkout; NULL: never';
@@ -114,7 +124,9 @@ COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connect
 COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'log this pool''s connects, disconnects and retirements in the server log';
 COMMENT ON COLUMN pool_monitor.pools.idle_limit IS 'an idle session is flagged idle_over_limit after this time';
 COMMENT ON COLUMN pool_monitor.pools.leak_threshold IS 'a session is flagged leak_suspect when it has been in one transaction for longer';
-COMMENT ON COLUMN pool_monitor.pools.budget IS 'connections that the pool may hold; NULL: the ceiling';
+COMMENT ON COLUMN pool_monitor.pools.budget IS
+'connections that the pool may hold; NULL: the ceiling with surge. Above the ceiling for what a client opens in need only, '
+'as PgBouncer''s reserve_pool_size: the pool is exhausted at the ceiling, and over above the budget';
 COMMENT ON COLUMN pool_monitor.pools.recycle_mode IS
 'off: never retire a session of this pool; report: flag stale ones, retire only when asked by hand; terminate: '
 'retire stale ones on schedule';
@@ -127,7 +139,8 @@ COMMENT ON COLUMN pool_monitor.pools.shrink_idle IS
 'needs recycle_mode terminate';
 COMMENT ON COLUMN pool_monitor.pools.description IS 'free text';
 COMMENT ON COLUMN pool_monitor.pools.base IS 'servers * workers * pool_size: connections the pool keeps open at rest';
-COMMENT ON COLUMN pool_monitor.pools.ceiling IS 'servers * workers * (pool_size + max_overflow): the most it can open; NULL: unbounded';
+COMMENT ON COLUMN pool_monitor.pools.ceiling IS
+'servers * workers * (pool_size + max_overflow): the most it can open at rest; NULL: unbounded';
 
 CREATE FUNCTION pool_monitor.pools_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'pm_pools_changed';

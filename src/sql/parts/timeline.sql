@@ -7,8 +7,9 @@ CREATE FUNCTION pool_monitor.history(
 	OUT bucket_start timestamptz, OUT resolution interval, OUT pool text, OUT seen float8,
 	OUT avg_connections float8, OUT max_connections int,
 	OUT avg_busy float8, OUT max_busy int,
-	OUT connects bigint, OUT disconnects bigint, OUT refused bigint, OUT retired bigint, OUT transactions bigint,
-	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8
+	OUT connects bigint, OUT disconnects bigint, OUT refused bigint, OUT rejected bigint, OUT auth_failures bigint,
+	OUT retired bigint, OUT transactions bigint,
+	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100000
 	AS 'MODULE_PATHNAME', 'pm_history';
@@ -39,12 +40,18 @@ COMMENT ON COLUMN pool_monitor.history.connects IS
 'sessions that began: exact, also where nothing was seen; those that only came from another pool do not count';
 COMMENT ON COLUMN pool_monitor.history.disconnects IS 'sessions that ended: exact';
 COMMENT ON COLUMN pool_monitor.history.refused IS 'logins refused because no connection slot was free: exact';
+COMMENT ON COLUMN pool_monitor.history.rejected IS 'logins that were authenticated, then not admitted, as in pool_stats: exact';
+COMMENT ON COLUMN pool_monitor.history.auth_failures IS 'logins that were not authenticated, as in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.history.retired IS 'sessions retired by pool_monitor: exact';
 COMMENT ON COLUMN pool_monitor.history.transactions IS 'transactions that ended: exact';
 COMMENT ON COLUMN pool_monitor.history.overflow_seconds IS 'seconds above base, as sampled; 0 for the sums';
 COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS
 'seconds with busy at the ceiling or above, as sampled; of (server): with no connection available';
 COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as sampled; of (server): above connection_budget';
+
+COMMENT ON COLUMN pool_monitor.history.starved_seconds IS
+'seconds below budget with a login refused within 10 s before, because the server was full, as sampled; of (server): '
+'seconds in which it was full, so that any login was';
 
 CREATE FUNCTION pool_monitor.events(
 	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name text, OUT datname text, OUT usename text,
@@ -63,7 +70,7 @@ COMMENT ON VIEW pool_monitor.events IS
 'The last events, the oldest first. There is room for max_events; when it is used up, the oldest event of the pool '
 'that has the most goes (the server counts as one, and so do all discovered applications). They survive a restart, '
 'after a crash those that were saved. LISTEN pool_monitor, in the database of the declarations, delivers each as '
-'JSON (not on a standby; pid, and detail of retired and declined, only here). Any role may LISTEN, and any role may '
+'JSON (not on a standby; pid, and detail of single sessions, logins and holders, only here). Any role may LISTEN, and any role may '
 'NOTIFY the same channel: trust the view. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.events.seq IS
 'number of the event; the next one is greater by 1, but for what has gone and a gap of some thousands after a crash. '
@@ -78,10 +85,16 @@ COMMENT ON COLUMN pool_monitor.events.usename IS
 COMMENT ON COLUMN pool_monitor.events.event IS
 'started, statistics_lost, statistics_reset, declarations_loaded, applications_full, clock_step (seconds by which '
 'the wall clock moved against the monotonic one), clock_set_back (so far that history was dropped); over_budget, '
-'back_in_budget, exhausted, no_longer_exhausted; storm, storm_over; refused, refused_over; leak_suspect; '
+'back_in_budget, exhausted, no_longer_exhausted, starved, no_longer_starved; server_full, server_no_longer_full, '
+'server_over_budget, server_back_in_budget (holders: who held most that was not busy); storm, storm_over; refused, '
+'refused_over, auth_failures, auth_failures_over, rejected, rejected_over (with role, database and address of the '
+'first; again, with grown, whenever they are ten times as many); leak_suspect; '
 'retirement_paused, retirement_resumed; retired, declined';
 COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
-COMMENT ON COLUMN pool_monitor.events.detail IS 'details; times in seconds';
+COMMENT ON COLUMN pool_monitor.events.detail IS
+'details; times in seconds. Of the end of a status: seconds from its begin until it was last seen, and the share (0 '
+'to 1) of them in which it held, as sampled; undeclared, in place of figures, when the pool went with its '
+'declaration';
 COMMENT ON COLUMN pool_monitor.events.times IS
 'more than 1: so many of this kind and pool, put together, of which this was the last. What comes more than 20 times '
 'within a minute is told once a minute from then on, until a minute goes by without it. Not so retired, nor what is '

@@ -7,8 +7,8 @@ CREATE FUNCTION pool_monitor.workload(
 	OUT pool text, OUT seen interval, OUT avg_connections float8, OUT max_connections int,
 	OUT avg_busy float8, OUT p95_busy int, OUT max_busy int,
 	OUT transactions bigint, OUT transactions_per_second float8, OUT hold_time float8,
-	OUT connects bigint, OUT disconnects bigint, OUT retired bigint, OUT refused bigint,
-	OUT overflow_share float8, OUT exhausted_share float8, OUT over_share float8,
+	OUT connects bigint, OUT disconnects bigint, OUT retired bigint, OUT refused bigint, OUT rejected bigint, OUT auth_failures bigint,
+	OUT overflow_share float8, OUT exhausted_share float8, OUT over_share float8, OUT starved_share float8,
 	OUT effective_samples float8, OUT quality text
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
@@ -19,16 +19,32 @@ COMMENT ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz) IS
 'begin in it: p95_busy then takes the most of an hour for each of its minutes, and is an upper bound. No rows for a '
 'pool that has no history in this time.';
 
+CREATE FUNCTION pool_monitor.rounded(number float8) RETURNS float8
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN pg_catalog.abs(number) < 1e-100 THEN 0
+		ELSE pg_catalog.round(number::numeric, greatest(3 - pg_catalog.floor(pg_catalog.log(pg_catalog.abs(number)))::int, 0))::float8 END;
+COMMENT ON FUNCTION pool_monitor.rounded(float8) IS 'a number for people: to four digits, and never less than ones';
+
+CREATE FUNCTION pool_monitor.rounded(span interval) RETURNS interval
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN span < interval '1 minute' THEN span ELSE pg_catalog.date_trunc('second', span) END;
+COMMENT ON FUNCTION pool_monitor.rounded(interval) IS 'a time for people: to the second from a minute on';
+
 CREATE VIEW pool_monitor.workload AS
-	SELECT w.pool, s.span, w.seen, w.avg_connections, w.max_connections, w.avg_busy, w.p95_busy, w.max_busy,
-		w.transactions, w.transactions_per_second, w.hold_time, w.connects, w.disconnects, w.retired, w.refused,
-		w.overflow_share, w.exhausted_share, w.over_share, w.effective_samples, w.quality
+	SELECT w.pool, s.span, pool_monitor.rounded(w.seen) AS seen, pool_monitor.rounded(w.avg_connections) AS avg_connections,
+		w.max_connections, pool_monitor.rounded(w.avg_busy) AS avg_busy, w.p95_busy, w.max_busy,
+		w.transactions, pool_monitor.rounded(w.transactions_per_second) AS transactions_per_second,
+		pool_monitor.rounded(w.hold_time) AS hold_time, w.connects, w.disconnects, w.retired, w.refused, w.rejected, w.auth_failures,
+		pool_monitor.rounded(w.overflow_share) AS overflow_share, pool_monitor.rounded(w.exhausted_share) AS exhausted_share,
+		pool_monitor.rounded(w.over_share) AS over_share, pool_monitor.rounded(w.starved_share) AS starved_share,
+		pool_monitor.rounded(w.effective_samples) AS effective_samples, w.quality
 	FROM (VALUES ('hour', interval '1 hour'), ('day', interval '1 day')) AS s(span, length)
 	CROSS JOIN LATERAL pool_monitor.workload(since => pg_catalog.now() - s.length) AS w;
 
 COMMENT ON VIEW pool_monitor.workload IS
 'What each declared pool, (undeclared) and (server) did in the last hour and the last day, from the minutes of '
-'history. Needs shared_preload_libraries, and pg_read_all_stats.';
+'history, rounded for people: to four digits, and to the second; the function of this name is exact. Needs '
+'shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.workload.pool IS 'as in history';
 COMMENT ON COLUMN pool_monitor.workload.span IS 'hour or day';
 COMMENT ON COLUMN pool_monitor.workload.seen IS 'how much of it was watched';
@@ -48,9 +64,13 @@ COMMENT ON COLUMN pool_monitor.workload.connects IS 'sessions that began: exact'
 COMMENT ON COLUMN pool_monitor.workload.disconnects IS 'sessions that ended: exact';
 COMMENT ON COLUMN pool_monitor.workload.retired IS 'sessions retired by pool_monitor: exact';
 COMMENT ON COLUMN pool_monitor.workload.refused IS 'logins refused because no connection slot was free: exact';
+COMMENT ON COLUMN pool_monitor.workload.rejected IS 'logins that were authenticated, then not admitted: exact';
+COMMENT ON COLUMN pool_monitor.workload.auth_failures IS 'logins that were not authenticated: exact';
 COMMENT ON COLUMN pool_monitor.workload.overflow_share IS 'share (0 to 1) of the time seen above base';
 COMMENT ON COLUMN pool_monitor.workload.exhausted_share IS 'share of the time seen with busy at the ceiling: measured, without any model';
 COMMENT ON COLUMN pool_monitor.workload.over_share IS 'share of the time seen above budget';
+COMMENT ON COLUMN pool_monitor.workload.starved_share IS
+'share of the time seen below budget with logins refused, because the server was full; of (server): in which it was full';
 COMMENT ON COLUMN pool_monitor.workload.effective_samples IS
 'how many independent looks the averages are worth: one a minute, or one in two mean hold times where these are '
 'longer, and no more than there were transactions';

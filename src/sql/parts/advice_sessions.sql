@@ -1,0 +1,131 @@
+--
+-- In the view advice: what sessions do, and what becomes of them
+--
+	slow_holds AS (
+		SELECT 'warning', d.pool, 'slow_holds', 'long transactions hold connections: tune the queries before the pool',
+			format('since %s a hold took %s s (median), %s s (95 %%), %s s (longest); %s of %s busy at most in %s',
+				date_trunc('second', t.stats_reset), round(extract(epoch FROM t.hold_p50), 3), round(extract(epoch FROM t.hold_p95), 3),
+				round(extract(epoch FROM t.hold_max), 3),
+				w.max_busy, coalesce(d.ceiling::text, 'any number'), pool_monitor.watched(w.seen, 'day')),
+			format('Look for slow statements (pg_stat_statements), and for work that is done while a transaction is open. '
+				'Halving the holds is worth as much as doubling the pool. Then count anew: SELECT pool_monitor.reset(%L).', d.pool),
+			NULL::text, NULL::int, NULL::int, w.seen, t.transactions::float8,
+			CASE WHEN t.transactions >= 30 THEN 'good' ELSE 'not enough data' END
+		FROM declared AS d JOIN stats AS t ON t.pool = d.pool JOIN day AS w ON w.pool = d.pool
+		WHERE t.hold_p95 >= interval '1 second' AND t.transactions >= 30
+			AND (d.ceiling IS NULL OR w.max_busy >= 0.5 * d.ceiling)
+	),
+
+	leaks AS (
+		SELECT d.pool, d.leak_threshold, coalesce(n.sessions, 0) AS now, coalesce(t.times, 0) AS told
+		FROM declared AS d
+		LEFT JOIN (SELECT s.pool, count(*) AS sessions FROM sessions AS s WHERE s.leak_suspect GROUP BY s.pool) AS n ON n.pool = d.pool
+		LEFT JOIN (SELECT e.pool, sum(e.times) AS times FROM events AS e WHERE e.event = 'leak_suspect' GROUP BY e.pool) AS t
+			ON t.pool = d.pool
+	),
+	leak AS (
+		SELECT CASE WHEN l.now > 0 THEN 'warning' ELSE 'info' END, l.pool, 'leak',
+			'sessions stay in one transaction for longer than leak_threshold',
+			format('%s now, %s in %s; leak_threshold %s', l.now, l.told, r.watched, l.leak_threshold),
+			'Find the code path that does not give its connection back. Meanwhile idle_in_transaction_session_timeout, '
+				'and from PostgreSQL 17 on transaction_timeout, end such sessions; pool_monitor never does.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM leaks AS l, room AS r
+		WHERE l.now > 0 OR l.told > 0
+	),
+
+	-- what is measured is of a minute ago at most
+	memory AS (
+		SELECT 'info', m.pool, 'memory', 'idle connections hold memory of the machine',
+			format('%s idle connections hold %s%s', m.idle, pg_size_pretty(m.bytes),
+				CASE WHEN m.measured < m.idle THEN format(', extrapolated from %s of them', m.measured) ELSE '' END),
+			'Keep fewer of them open (pool_size, idle_limit), or recycle them sooner: the memory of a session grows with its age.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, CASE WHEN m.measured < m.idle THEN 'good' ELSE 'exact' END
+		FROM pool_monitor.idle_memory() AS m
+		WHERE m.bytes >= 100 * 1024 * 1024
+	),
+
+	-- used when it was over age already: a client that recycles would have replaced it
+	aged AS (
+		SELECT d.pool, d.pool_recycle, count(*) AS sessions, max(s.age) AS oldest
+		FROM declared AS d JOIN sessions AS s ON s.pool = d.pool
+		WHERE pool_monitor.used_late(s.age, s.idle_for, s.xact_age, d.pool_recycle)
+		GROUP BY d.pool, d.pool_recycle
+	),
+	over_age AS (
+		SELECT 'warning', a.pool, 'over_age', 'the client uses connections that are past pool_recycle: it recycles later, or not at all',
+			format('%s sessions were used at more than one and a half times pool_recycle %s; the oldest is %s old',
+				a.sessions, a.pool_recycle, date_trunc('second', a.oldest)),
+			'Set pool_recycle in the client, or declare what it really has: retirement goes by the declaration.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM aged AS a
+	),
+	-- while they are retired, those that are there are young; so those that are gone say it
+	retired_late AS (
+		SELECT 'warning', d.pool, 'over_age',
+			'retired connections had been used past pool_recycle: the client recycles later, or not at all',
+			format('%s of %s sessions retired since %s, with pool_recycle %s',
+				t.retired_late, t.retired, date_trunc('second', t.stats_reset), d.pool_recycle),
+			format('Set pool_recycle in the client, or declare what it really has; then begin to count anew: '
+				'SELECT pool_monitor.reset(%L). Until then each retirement may cost the client a statement; see can_retire().', d.pool),
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM declared AS d JOIN stats AS t ON t.pool = d.pool
+		WHERE pool_monitor.recycles_late(t.retired, t.retired_late)
+			AND NOT EXISTS (SELECT FROM aged AS a WHERE a.pool = d.pool)
+	),
+	long_recycle AS (
+		SELECT 'info', d.pool, 'pool_recycle', 'connections live for longer than 30 minutes',
+			format('pool_recycle %s', coalesce(d.pool_recycle::text, 'not set')),
+			'Firewalls, proxies and failovers leave old connections dead; memory of a session grows with its age. '
+				'30 minutes or less is usual, 15 for managed databases.',
+			'pool_recycle'::text, extract(epoch FROM d.pool_recycle)::int, 1800, NULL::interval, NULL::float8, 'exact'
+		FROM declared AS d
+		WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes'
+	),
+	no_ping AS (
+		SELECT 'warning', d.pool, 'pre_ping',
+			'sessions are retired on schedule, but the client does not test a connection before it uses it',
+			'recycle_mode terminate, pre_ping off',
+			'Switch pre_ping on in the client. Without it everything depends on the declared pool_recycle being the client''s.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM declared AS d
+		WHERE NOT d.pre_ping AND d.recycle_mode = 'terminate'
+	),
+	no_identity AS (
+		SELECT 'warning', d.pool, 'identity',
+			'sessions are retired on schedule, and anybody who sets this application_name belongs to the pool',
+			format('recycle_mode terminate%s; neither usename nor client_addr declared',
+				CASE WHEN d.shrink_idle THEN ', shrink_idle' ELSE '' END),
+			'Declare the usename or the client_addr of the application too: any role can set any application_name, '
+				'and sessions under it are counted, paced and retired with the pool''s own.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM declared AS d
+		WHERE d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr
+	),
+	storms AS (
+		SELECT 'warning', nullif(e.pool, '(other)'), 'storm',
+			CASE WHEN e.pool = '(other)' THEN 'applications that there was no room for opened many connections at once'
+				WHEN e.pool IS NULL
+				THEN format('application %s of role %s in database %s opened many connections at once',
+					pool_monitor.quoted(e.application_name), pool_monitor.quoted(e.usename), pool_monitor.quoted(e.datname))
+				ELSE 'the pool opened many connections at once' END,
+			format('%s storms in %s, the last at %s: %s',
+				sum(e.times), (SELECT r.watched FROM room AS r), date_trunc('second', max(e.at)),
+				(array_agg(e.detail ORDER BY e.seq DESC))[1]),
+			'Look for restarts, failed health checks, a pool that throws all its connections away for one that is gone, '
+				'or code that opens a pool for each request.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM events AS e
+		WHERE e.event = 'storm'
+		GROUP BY e.pool, e.application_name, e.datname, e.usename
+	),
+	pauses AS (
+		SELECT 'warning', e.pool, 'retirement',
+			'scheduled retirement has paused: the pool answered with far more connects than it lost sessions',
+			format('%s times in %s, the last at %s', sum(e.times), (SELECT r.watched FROM room AS r), date_trunc('second', max(e.at))),
+			'The declared pool_recycle is probably shorter than the client''s. See docs/retirement.md.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM events AS e
+		WHERE e.event = 'retirement_paused' AND e.pool IS NOT NULL
+		GROUP BY e.pool
+	),

@@ -1,0 +1,154 @@
+--
+-- In the view advice: sizes, by what was measured
+--
+	-- What each process needs, for 95 % of the minutes, with what chance gives one process more than its share; and
+	-- a quarter above, and what the week needed.
+	needs AS (
+		SELECT d.pool, n.most_minutes,
+			greatest(ceil(1.25 * l.p95), n.most_minutes, ceil(k.p95_busy / d.processes::float8))::int AS ample
+		FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool,
+			LATERAL (SELECT w.p95_busy / d.processes::float8 AS p95) AS l,
+			LATERAL (SELECT greatest(ceil(l.p95 + 1.65 * sqrt(l.p95 * (1 - 1 / d.processes::float8))), 1)::int AS most_minutes) AS n
+	),
+
+	-- the last hour, or the day where the pool was exhausted for a notably larger share of that
+	saturation AS (
+		SELECT DISTINCT ON (d.pool) d.*, w.span, w.seen, w.avg_busy, w.p95_busy, w.max_busy,
+			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
+			max(w.exhausted_share) OVER (PARTITION BY d.pool) AS worst_share,
+			max(w.exhausted_share * extract(epoch FROM w.seen)) OVER (PARTITION BY d.pool) AS exhausted_seconds,
+			EXISTS (SELECT FROM above AS a WHERE a.pool = d.pool) AS is_unsound,
+			pool_monitor.erlang_c(d.ceiling::int, w.avg_busy) AS shared_model,
+			pool_monitor.erlang_c(d.each, w.avg_busy / d.processes) AS isolated_model,
+			pool_monitor.timeout_probability(d.each, w.avg_busy / d.processes, w.hold_time, extract(epoch FROM d.pool_timeout))
+				AS timeouts
+		FROM declared AS d JOIN workload AS w ON w.pool = d.pool
+			AND NOT EXISTS (SELECT FROM above_in AS a WHERE a.pool = d.pool AND a.span = w.span)
+		-- not what was measured against a smaller ceiling, before the pool was declared anew
+		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling
+		ORDER BY d.pool, w.quality = 'good' DESC, w.exhausted_share * CASE w.span WHEN 'hour' THEN 1.1 ELSE 1 END DESC
+	),
+	-- One step: a fifth more, half more from a fifth of the time on. What more a pool that is full would have
+	-- taken, nobody has seen: so it is a step, and then another look.
+	saturation_wish AS (
+		SELECT s.*, CASE WHEN s.quality = 'good' AND NOT s.is_unsound
+			THEN least(greatest(floor(s.each * (0.2 + 0.3 * least(s.exhausted_share / 0.2, 1))), 1),
+				CASE WHEN s.has_budget THEN greatest(floor((s.budget - s.ceiling) / s.processes::float8), 0) END)::int
+			ELSE 0 END AS wish
+		FROM saturation AS s
+	),
+	-- If there is room, which the fullest have first: together they never ask for more than there is. A pool whose
+	-- smallest step is too large takes none.
+	-- What was measured is the time in which all processes were full at once: between
+	-- the product of their isolated probabilities, or one shared queue, and a single
+	-- one's. Further off than a factor of three, the model is withheld.
+	saturation_step AS (
+		SELECT s.*, least(s.wish, floor((r.connections - coalesce(sum(least(s.wish, c.steps) * c.of_step)
+				OVER (ORDER BY s.exhausted_share DESC, s.pool ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
+				/ c.of_step))::int AS more,
+			s.exhausted_share > 3 * s.isolated_model
+				OR s.exhausted_share < least(s.shared_model,
+					exp(greatest(s.processes * ln(greatest(s.isolated_model, 1e-6)), -700))) / 3 AS model_is_off,
+			CASE WHEN s.max_overflow = 0 OR s.overflow_share >= 0.5 THEN 'pool_size' ELSE 'max_overflow' END AS which
+		FROM saturation_wish AS s, room AS r,
+			LATERAL (SELECT o.of_step, greatest(floor(r.connections / o.of_step), 0) AS steps
+				FROM (SELECT (s.processes + s.surge_processes)::float8 AS of_step) AS o) AS c
+	),
+	exhausted AS (
+		-- what was measured was measured; only a number needs more than a moment of it
+		SELECT CASE WHEN s.exhausted_seconds < 36 THEN 'info' WHEN s.worst_share >= 0.2 AND s.exhausted_seconds >= 60 THEN 'critical'
+				ELSE 'warning' END AS severity,
+			s.pool, 'exhausted' AS topic,
+			'all connections were busy: the next checkout waited, up to pool_timeout' AS finding,
+			format('busy at the ceiling of %s for %s of %s; busy %s on average, %s at most; %s',
+				s.ceiling, pool_monitor.percent(s.exhausted_share), pool_monitor.watched(s.seen, s.span),
+				round(s.avg_busy::numeric, 2), s.max_busy,
+				CASE WHEN s.model_is_off THEN 'Erlang''s model is withheld: it disagrees with what was seen'
+					ELSE format('Erlang C says %s (one queue) to %s (one for each process) of the checkouts wait, '
+						'up to %s for longer than pool_timeout %s',
+						pool_monitor.percent(s.shared_model), pool_monitor.percent(s.isolated_model),
+						coalesce(pool_monitor.percent(s.timeouts), 'an unknown share'), s.pool_timeout) END) AS evidence,
+			CASE WHEN s.quality <> 'good' THEN 'See who holds them: sessions, leak_suspects. Watch for longer before sizes are changed.'
+				WHEN s.is_unsound THEN 'First correct the declaration, see the topic declaration.'
+				WHEN s.more >= 1 THEN format('Raise %s of each process by %s, then look again. '
+					'Long holds come first: see slow_holds, and pg_stat_statements.', s.which, s.more)
+				ELSE 'There is no room in the server''s connection budget or the pool''s: '
+					'shorten the holds, lower another pool, or raise max_connections.' END AS recommendation,
+			CASE WHEN s.quality = 'good' AND s.more >= 1 THEN s.which END AS setting,
+			CASE WHEN s.quality = 'good' AND s.more >= 1
+				THEN CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END END AS current,
+			CASE WHEN s.quality = 'good' AND s.more >= 1
+				THEN s.more + CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END END AS proposed,
+			s.seen, s.effective_samples, s.quality
+		FROM saturation_step AS s
+	),
+
+	-- Sessions above base come and go, far sooner than their age would have it. Where base is as large as idle would
+	-- leave it, it is not too small: then no number, which idle would take back.
+	churn AS (
+		SELECT d.*, w.overflow_share, w.disconnects, w.p95_busy, w.seen, w.effective_samples, w.quality,
+			w.avg_connections * extract(epoch FROM w.seen) / w.disconnects AS lifetime,
+			CASE WHEN w.quality = 'good' AND d.pool_size < n.ample
+				THEN least(greatest(n.most_minutes, d.pool_size + 1), d.each) END AS size
+		FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN needs AS n ON n.pool = d.pool
+		WHERE d.max_overflow > 0 AND w.overflow_share >= 0.05
+			AND w.disconnects - w.retired >= 30
+			AND w.avg_connections * extract(epoch FROM w.seen) / w.disconnects
+				< extract(epoch FROM coalesce(d.pool_recycle, interval '1 hour')) / 4
+			-- first the one, which may raise pool_size too
+			AND NOT EXISTS (SELECT FROM saturation_step AS x WHERE x.pool = d.pool AND x.more >= 1)
+	),
+	overflow AS (
+		SELECT CASE WHEN c.quality = 'good' THEN 'warning' ELSE 'info' END,
+			c.pool, 'overflow', 'overflow connections are opened and closed all the time',
+			format('above base of %s for %s of %s; %s sessions ended, after %s s on average; '
+				'95 %% of the minutes needed no more than %s busy',
+				c.base, pool_monitor.percent(c.overflow_share), pool_monitor.watched(c.seen, 'day'), c.disconnects,
+				round(c.lifetime::numeric, 1), c.p95_busy),
+			CASE WHEN c.quality <> 'good' THEN 'Watch for longer before sizes are changed.'
+				WHEN c.size IS NULL THEN 'Base has room for the load: look for bursts, and for processes that have more of it than others.'
+				ELSE format('Raise pool_size to %s and lower max_overflow to %s: the ceiling stays, much of the churn goes.',
+					c.size, c.each - c.size) END,
+			CASE WHEN c.size IS NOT NULL THEN 'pool_size' END,
+			CASE WHEN c.size IS NOT NULL THEN c.pool_size END,
+			c.size, c.seen, c.effective_samples, c.quality
+		FROM churn AS c
+	),
+
+	-- Idle ones are what a pool is for; they are too many when they take up a fifth of what the server can give, or when
+	-- it is short of connections. Less is proposed only after a day: half an hour has not seen the peak.
+	slack AS (
+		SELECT d.*, w.p95_busy, k.p95_busy AS week_busy, k.max_busy, k.seen AS week_seen, w.avg_connections, w.seen,
+			w.effective_samples, w.quality, n.ample AS size,
+			-- the ceiling stays above the most that was busy
+			least(greatest(d.max_overflow, floor(k.max_busy / d.processes)::int + 1 - n.ample), d.each - n.ample) AS overflow,
+			least(w.avg_connections, d.base) - d.processes * n.ample AS kept,
+			CASE WHEN r.is_short THEN 5 ELSE greatest(20, 0.2 * v.connection_budget) END AS many
+		FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool JOIN needs AS n ON n.pool = d.pool,
+			room AS r, server AS v
+		WHERE w.quality = 'good' AND w.seen >= interval '20 hours' AND n.ample < d.pool_size
+			AND NOT EXISTS (SELECT FROM saturation AS x WHERE x.pool = d.pool)
+			AND NOT EXISTS (SELECT FROM churn AS x WHERE x.pool = d.pool)
+	),
+	idle AS (
+		SELECT 'info', s.pool, 'idle', 'more connections are kept open than the load needs',
+			format('%s connections on average, base %s; 95 %% of the minutes of %s needed no more than %s busy, of %s no more than '
+				'%s, and none more than %s', round(s.avg_connections::numeric, 1), s.base, pool_monitor.watched(s.seen, 'day'), s.p95_busy,
+				pool_monitor.watched(s.week_seen, 'week'), s.week_busy, s.max_busy),
+			format('Lower pool_size to %s, above what 95 %% of the minutes needed, with max_overflow %s.', s.size, s.overflow),
+			'pool_size', s.pool_size, s.size, s.seen, s.effective_samples, s.quality
+		FROM slack AS s
+		WHERE s.kept >= s.many
+	),
+	-- each alone is no finding
+	idle_together AS (
+		SELECT 'info', NULL::text, 'idle', 'more connections are kept open than the load needs, of several pools together',
+			format('%s of the connections that these keep open: %s', round(sum(s.kept)::numeric),
+				string_agg(format('%s (pool_size %s, %s would do)', s.pool, s.pool_size, s.size), ', '
+					ORDER BY round(s.kept::numeric) DESC, s.pool)),
+			'Lower them together: SELECT * FROM pool_monitor.fit() says to what.',
+			NULL::text, NULL::int, NULL::int, min(s.seen), min(s.effective_samples), 'good'
+		FROM slack AS s
+		WHERE s.kept < s.many AND NOT EXISTS (SELECT FROM muted AS m WHERE m.topic = 'idle' AND m.pool = s.pool)
+		HAVING count(*) > 1 AND sum(s.kept) >= min(s.many)
+	),

@@ -1,0 +1,66 @@
+--
+-- What advice and checklist go by
+--
+
+CREATE FUNCTION pool_monitor.watched(seen interval, span text) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE WHEN seen >= CASE span WHEN 'hour' THEN interval '55 minutes' WHEN 'day' THEN interval '23 hours'
+			ELSE interval '160 hours' END THEN ''
+		ELSE coalesce(date_trunc('second', seen), interval '0') || ' seen of ' END || 'the last ' || span;
+COMMENT ON FUNCTION pool_monitor.watched(interval, text) IS
+'the time that a finding is about, as the views write it: the last hour, day or week, or how much of it was seen. span: hour, '
+'day or week';
+
+CREATE FUNCTION pool_monitor.above_ceiling(
+	max_connections int, ceiling bigint, processes int, budget bigint, over_share float8, seen interval
+) RETURNS bool
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN max_connections > ceiling + processes
+		OR max_connections > ceiling AND budget = ceiling AND over_share * extract(epoch FROM seen) >= 10;
+COMMENT ON FUNCTION pool_monitor.above_ceiling(int, bigint, int, bigint, float8, interval) IS
+'Has a pool really been above its ceiling? Not when it was by one connection of each process, and for less than 10 s in '
+'all (which over_share says where the ceiling is the budget): a client that replaces a connection opens the new one '
+'before the server has ended the old one.';
+
+CREATE FUNCTION pool_monitor.used_late(age interval, idle_for interval, xact_age interval, pool_recycle interval) RETURNS bool
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN age - coalesce(idle_for, xact_age) > 1.5 * pool_recycle;
+COMMENT ON FUNCTION pool_monitor.used_late(interval, interval, interval, interval) IS
+'Was a session used at more than one and a half times pool_recycle? A client that recycles would have replaced it. NULL: it is '
+'not known since when it is idle (track_activities off).';
+
+CREATE FUNCTION pool_monitor.recycles_late(retired bigint, retired_late bigint) RETURNS bool
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN retired_late >= 3 AND retired_late >= 0.1 * retired;
+COMMENT ON FUNCTION pool_monitor.recycles_late(bigint, bigint) IS
+'Does the client recycle later than declared, by its sessions that were retired? When 10 % of them, and three, had been used '
+'past their age.';
+
+CREATE FUNCTION pool_monitor.names_of(names text[]) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN coalesce(': ' || array_to_string(names[:5], ', ')
+		|| CASE WHEN cardinality(names) > 5 THEN format(' and %s more', cardinality(names) - 5) ELSE '' END, '');
+COMMENT ON FUNCTION pool_monitor.names_of(text[]) IS 'the first five of some names, to follow their number; NULL: nothing';
+
+CREATE FUNCTION pool_monitor.quoted(name text) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN '"' || regexp_replace(regexp_replace(name, '["\\]', '\\\&', 'g'), '[^ -~]', '?', 'g') || '"';
+COMMENT ON FUNCTION pool_monitor.quoted(text) IS
+'A name that a client chose, as the views write it: in quotes, which it cannot end, and what is not printable ASCII as ?';
+
+CREATE TABLE pool_monitor.muted (
+	pool text,
+	topic text NOT NULL,
+	until timestamptz,
+	why text NOT NULL,
+	UNIQUE NULLS NOT DISTINCT (pool, topic)
+);
+
+SELECT pg_catalog.pg_extension_config_dump('pool_monitor.muted', '');
+
+COMMENT ON TABLE pool_monitor.muted IS
+'Findings that advice, in this database, counts and does not show.';
+COMMENT ON COLUMN pool_monitor.muted.pool IS 'of which pool; NULL: of whichever, and of the server';
+COMMENT ON COLUMN pool_monitor.muted.topic IS 'of which topic of advice';
+COMMENT ON COLUMN pool_monitor.muted.until IS 'until then; NULL: until the row is deleted';
+COMMENT ON COLUMN pool_monitor.muted.why IS 'for who reads it later';

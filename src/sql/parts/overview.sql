@@ -1,0 +1,88 @@
+--
+-- The whole server, in a terminal of 100 columns
+--
+
+CREATE FUNCTION pool_monitor.short(span interval) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN span < interval '1 minute' THEN pg_catalog.floor(extract(epoch FROM span)) || ' s'
+		WHEN span < interval '1 hour' THEN pg_catalog.floor(extract(epoch FROM span) / 60) || ' min'
+		WHEN span < interval '1 day' THEN pg_catalog.round(extract(epoch FROM span) / 3600, 1) || ' h'
+		ELSE pg_catalog.floor(extract(epoch FROM span) / 86400) || ' d' END;
+COMMENT ON FUNCTION pool_monitor.short(interval) IS 'a time as the view overview writes it: in seconds, minutes, hours or days';
+
+CREATE VIEW pool_monitor.overview AS
+	WITH hour AS MATERIALIZED (
+		SELECT h.* FROM pool_monitor.holders(pg_catalog.now() - interval '1 hour') AS h
+	),
+	applications AS MATERIALIZED (
+		SELECT a.* FROM pool_monitor.applications() AS a
+	),
+	pools AS MATERIALIZED (
+		SELECT b.* FROM pool_monitor.budgets() AS b
+	),
+	refusals AS (
+		SELECT h.application_name, sum(h.refused) AS refused, max(h.max_connections) AS peak, count(*) AS names
+		FROM hour AS h
+		WHERE h.application_name IS NOT NULL
+		GROUP BY h.application_name
+	),
+	-- who holds what he does not use comes first; who was refused has none, perhaps
+	undeclared AS (
+		SELECT application_name, coalesce(a.connections, 0) AS connections, coalesce(a.busy, 0) AS busy, coalesce(a.idle, 0) AS idle,
+			r.refused, r.peak, r.names,
+			row_number() OVER (ORDER BY coalesce(a.connections - a.busy, 0) DESC, a.connections DESC NULLS LAST, application_name) AS rank,
+			row_number() OVER (ORDER BY r.refused DESC NULLS LAST, application_name) AS refused_rank
+		FROM (SELECT a.application_name, sum(a.connections) AS connections, sum(a.busy) AS busy, sum(a.idle) AS idle
+			FROM applications AS a WHERE a.pool IS NULL GROUP BY a.application_name) AS a
+			FULL JOIN refusals AS r USING (application_name)
+		WHERE a.connections > 0 OR r.refused > 0
+	),
+	lines AS (
+		SELECT '(server)' AS name, s.status, NULL::interval AS since, s.connections::bigint AS connections,
+			least(s.connection_budget, s.usable)::bigint AS budget,
+			(SELECT sum(a.busy) FROM applications AS a) AS busy, (SELECT sum(a.idle) FROM applications AS a) AS idle,
+			h.max_connections AS peak, h.refused::numeric AS refused
+		FROM pool_monitor.server() AS s LEFT JOIN hour AS h ON h.pool = '(server)'
+		UNION ALL
+		SELECT b.pool, b.status, clock_timestamp() - b.status_since, b.connections, b.budget, b.busy, b.idle, h.max_connections, h.refused
+		FROM pools AS b LEFT JOIN hour AS h ON h.pool = b.pool
+		UNION ALL
+		SELECT CASE u.application_name WHEN '' THEN '(no name)' ELSE u.application_name END, 'undeclared', NULL,
+			u.connections, NULL, u.busy, u.idle, CASE WHEN u.names = 1 THEN u.peak END, u.refused
+		FROM undeclared AS u
+		WHERE u.rank <= 5 OR u.refused_rank <= 2 AND u.refused > 0
+		UNION ALL
+		SELECT '(others)', 'undeclared', NULL, sum(u.connections), NULL, sum(u.busy), sum(u.idle), NULL, NULL
+		FROM undeclared AS u
+		WHERE u.rank > 5 AND (u.refused_rank > 2 OR coalesce(u.refused, 0) = 0)
+		HAVING count(*) > 0
+	)
+	SELECT CASE WHEN length(l.name) > 16 THEN left(l.name, 8) || '~' || right(l.name, 7) ELSE l.name END AS pool,
+		l.status, pool_monitor.short(l.since) AS since, l.connections AS conns, l.budget,
+		CASE WHEN l.connections >= 10 * l.budget THEN '>999 %'
+			ELSE round(100.0 * l.connections / nullif(l.budget, 0)) || ' %' END AS used,
+		l.busy, l.idle, l.peak, l.refused
+	FROM lines AS l
+	ORDER BY coalesce(array_position(ARRAY['full', 'starved', 'over', 'exhausted', 'overcommitted', 'undeclared', 'overflow', 'ok'],
+			l.status), 0),
+		l.name = '(others)', CASE l.status WHEN 'undeclared' THEN l.busy - l.connections END,
+		l.refused DESC NULLS LAST, l.connections::numeric / nullif(l.budget, 0) DESC NULLS LAST, l.connections DESC, l.name;
+
+COMMENT ON VIEW pool_monitor.overview IS
+'What one wants to see first, the worst first: the server, each declared pool, the five undeclared applications with the '
+'most connections that are not busy, and the two that were refused most in the last hour. Fits into a terminal of 100 '
+'columns, so names are cut. Needs shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.overview.pool IS
+'declared pool; application_name, where status is undeclared, of all its databases and roles together; (others): the '
+'rest of these; (server): the whole. Longer than 16 characters: ~ in place of its middle';
+COMMENT ON COLUMN pool_monitor.overview.status IS 'as in budgets and server; undeclared: in no declared pool';
+COMMENT ON COLUMN pool_monitor.overview.since IS 'how long it has had this status; NULL: that is not kept';
+COMMENT ON COLUMN pool_monitor.overview.conns IS 'connections now';
+COMMENT ON COLUMN pool_monitor.overview.budget IS 'connections it may hold; of (server) the connection budget; NULL: no limit';
+COMMENT ON COLUMN pool_monitor.overview.used IS 'conns in percent of budget; NULL: no limit';
+COMMENT ON COLUMN pool_monitor.overview.busy IS 'of conns, active or idle in a transaction';
+COMMENT ON COLUMN pool_monitor.overview.idle IS 'of conns, idle in no transaction';
+COMMENT ON COLUMN pool_monitor.overview.peak IS 'most connections at any moment of the last hour; NULL: not known';
+COMMENT ON COLUMN pool_monitor.overview.refused IS
+'logins refused in the last hour because no connection slot was free; NULL: not known, it has no history of its own';

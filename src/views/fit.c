@@ -1,0 +1,236 @@
+/*
+ * fit.c
+ *		fit(): sizes for all pools at once, from what was measured in the last day.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/guc.h"
+#include "base/result.h"
+#include "base/shmem.h"
+#include "history/workload.h"
+#include "miscadmin.h"
+#include "planning/fit.h"
+#include "planning/sizing.h"
+#include "pools/declared.h"
+#include "pools/rules.h"
+#include "utils/timestamp.h"
+
+#define WEEK				(8 * USECS_PER_DAY) /* a quiet day is not what a
+												 * pool is for */
+#define MOST_CONNECTIONS	262143	/* of any PostgreSQL server */
+
+typedef struct Fitted
+{
+	const PmPool *pool;
+	PmWorkload	work;			/* of the last day */
+	int			week_busy;		/* p95_busy of WEEK */
+	bool		measured;		/* well enough to be given a size */
+	double		hold;			/* s, mean */
+	int			each;			/* size of each process now; -1: unbounded */
+	int64		now;			/* connections that it is given room for now */
+	int64		reserve;		/* above them, of an explicit budget */
+	PmFitPool	fit;
+} Fitted;
+
+static double
+per_second(double sum, const PmWorkload *work)
+{
+	return work->seen > 0 ? sum / (work->seen * 1000.0) : 0;
+}
+
+/* What it has now. A pool without ceiling or budget has the most that was seen. */
+static void
+take_stock(Fitted *fitted)
+{
+	const PmPool *pool = fitted->pool;
+	const PmWorkload *work = &fitted->work;
+
+	fitted->each = pool->ceiling < 0 ? -1 : pool->pool_size + pool->max_overflow;
+	fitted->now = pool->ceiling >= 0 ? pool->ceiling : pool->budget >= 0 ? pool->budget : work->max_connections;
+	fitted->reserve = pool->has_budget && pool->ceiling >= 0 ? Max(pool->budget - pool->ceiling, 0) : 0;
+	fitted->measured = pm_workload_is_good(work);
+	fitted->hold = work->transactions > 0 ? work->busy / 1000000.0 / work->transactions : 0;
+	fitted->fit.processes = pool->servers * pool->workers;
+	fitted->fit.surge = pool->has_budget ? 0 : pm_surge_processes(pool);
+	fitted->fit.load = per_second(work->busy, work) / fitted->fit.processes;
+	fitted->fit.least = Max((Max(work->p95_busy, fitted->week_busy) + fitted->fit.processes - 1) / fitted->fit.processes, 1);
+}
+
+static Fitted *
+find_pool(Fitted *all, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(all[i].pool->name, name) == 0)
+			return &all[i];
+	}
+	return NULL;
+}
+
+/* Gives each of those that have a past its workload since then; works has room for n. */
+static void
+read_past(Fitted *all, int n, TimestampTz since, PmWorkload *works)
+{
+	PmSpan		span = {
+		.since = since,
+		.until = DT_NOEND,
+	};
+	Fitted	   *fitted;
+	PmPast		past;
+
+	pm_past_begin(&past, NULL, 0, pm_workload_reads(span));
+	while (pm_past_next(&past))
+	{
+		CHECK_FOR_INTERRUPTS();
+		fitted = find_pool(all, n, past.name);
+		if (fitted != NULL)
+			pm_workload_of(&past, span, &works[fitted - all]);
+	}
+}
+
+/* Each declared pool, with what it did lately. */
+static Fitted *
+gather(const PmRules *rules)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	int			n = rules->npools;
+	Fitted	   *all = palloc0(sizeof(Fitted) * Max(n, 1));
+	PmWorkload *day = palloc0(sizeof(PmWorkload) * Max(n, 1));
+	PmWorkload *week = palloc0(sizeof(PmWorkload) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		all[i].pool = &rules->pools[i];
+	read_past(all, n, now - USECS_PER_DAY, day);
+	read_past(all, n, now - WEEK, week);
+	for (int i = 0; i < n; i++)
+	{
+		all[i].work = day[i];
+		all[i].week_busy = week[i].p95_busy;
+		take_stock(&all[i]);
+	}
+	pfree(day);
+	pfree(week);
+	return all;
+}
+
+/* Who was not measured keeps what it has; the others share the rest. */
+static void
+fit_all(Fitted *all, int n, int64 budget)
+{
+	PmFitPool  *pools = palloc(sizeof(PmFitPool) * Max(n, 1));
+	int64		surge = 0;
+	int			npools = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const PmPool *pool = all[i].pool;
+
+		budget -= all[i].reserve;
+		if (all[i].measured)
+			pools[npools++] = all[i].fit;
+		else
+		{
+			budget -= all[i].now;
+			surge = Max(surge, pool->budget - pool->budget_at_rest);
+		}
+	}
+	pm_fit(pools, npools, budget, surge);
+	npools = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (all[i].measured)
+			all[i].fit = pools[npools++];
+	}
+	pfree(pools);
+}
+
+static int64
+proposed(const Fitted *fitted)
+{
+	return fitted->measured ? (int64) fitted->fit.processes * fitted->fit.size : fitted->now;
+}
+
+/* For qsort: who frees the most connections first. */
+static int
+compare_freed(const void *a, const void *b)
+{
+	const Fitted *left = a;
+	const Fitted *right = b;
+	int64		difference = (right->now - proposed(right)) - (left->now - proposed(left));
+
+	if (difference != 0)
+		return difference < 0 ? -1 : 1;
+	return strcmp(left->pool->name, right->pool->name);
+}
+
+/* What the model says of one size of each process; -1: unbounded, or not known. */
+static void
+put_model(PmRow *row, const Fitted *fitted, int size)
+{
+	const PmFitPool *fit = &fitted->fit;
+
+	if (size < 0)
+	{
+		pm_put_null(row);
+		pm_put_null(row);
+		return;
+	}
+	pm_put(row, Float8GetDatum(fit->processes * pm_mean_queue(size, fit->load)));
+	pm_put(row, Float8GetDatum(pm_timeout_probability(size, fit->load, fitted->hold,
+													  fitted->pool->pool_timeout / 1000000.0)));
+}
+
+static void
+put_pool(ReturnSetInfo *result, const Fitted *fitted)
+{
+	const PmPool *pool = fitted->pool;
+	int			size = fitted->measured ? fitted->fit.size : -1;
+	int			kept = pool->pool_size > 0 ? Min(pool->pool_size, size) : size;
+	PmRow		row = {0};
+
+	pm_put_text(&row, pool->name);
+	pm_put_int(&row, fitted->fit.processes);
+	pm_put_duration(&row, fitted->work.seen * 1000);
+	pm_put(&row, Float8GetDatum(per_second(fitted->work.busy, &fitted->work)));
+	pm_put_int(&row, fitted->work.p95_busy);
+	pm_put_int(&row, fitted->week_busy);
+	pm_put_int(&row, pool->pool_size);
+	pm_put_int(&row, pool->max_overflow);
+	pm_put_bound(&row, fitted->now);
+	pm_put_bound(&row, kept);
+	pm_put_bound(&row, size < 0 ? -1 : size - kept);
+	pm_put_bound(&row, proposed(fitted));
+	pm_put_bound(&row, pool->has_budget ? proposed(fitted) + fitted->reserve : -1);
+	pm_put(&row, Int64GetDatum(fitted->now - proposed(fitted)));
+	put_model(&row, fitted, fitted->measured ? fitted->each : -1);
+	put_model(&row, fitted, size);
+	pm_put_text(&row, fitted->measured ? "good" : "not enough data");
+	pm_put_row(result, &row);
+}
+
+PG_FUNCTION_INFO_V1(pm_fit_sql);
+
+/* fit(connection_budget int); NULL: the server's, or what is usable where that is less. */
+Datum
+pm_fit_sql(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			budget = PG_ARGISNULL(0) ? Min(pm_server_budget(), pm_usable_connections()) : PG_GETARG_INT32(0);
+	const PmRules *rules;
+	Fitted	   *all;
+
+	pm_require_preload();
+	if (budget < 1 || budget > MOST_CONNECTIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("connection_budget must be between 1 and %d, not %d", MOST_CONNECTIONS, budget)));
+	InitMaterializedSRF(fcinfo, 0);
+	rules = pm_rules_current();
+	all = gather(rules);
+	fit_all(all, rules->npools, budget);
+	qsort(all, rules->npools, sizeof(Fitted), compare_freed);
+	for (int i = 0; i < rules->npools; i++)
+		put_pool(result, &all[i]);
+	return (Datum) 0;
+}
