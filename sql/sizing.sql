@@ -91,6 +91,8 @@ SELECT pool_monitor.erlang_b(1, 'Infinity');
 SELECT pool_monitor.wait_quantile(1, 0.5, 1, 1.1);
 SELECT pool_monitor.mean_wait(1, 0.5, -1);
 SELECT pool_monitor.connections_needed(1, 1, 1, -0.1);
+SELECT pool_monitor.max_connections_for(-1);
+SELECT pool_monitor.max_connections_for(262144);
 SELECT * FROM pool_monitor.queue(1, 1, 0);
 SELECT * FROM pool_monitor.queue(1, 1, 1000, 1000);
 SELECT pool_monitor.erlang_b(NULL, 1), pool_monitor.connections_needed(1, NULL, 1, 0.1);
