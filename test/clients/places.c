@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "accounts/account.h"
+#include "accounts/failed.h"
 #include "accounts/places.h"
 #include "base/guc.h"
 #include "base/identity.h"
@@ -106,7 +107,7 @@ use(const char *name)
 		pm_account_end(account, PM_ENDED_CLIENT, 1);
 	}
 	else
-		pm_account_count(place, ways[way]);
+		pm_account_count_failed(place, ways[way], &who);
 	pg_atomic_fetch_add_u64(&common->done[way], 1);
 }
 

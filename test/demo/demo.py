@@ -12,7 +12,7 @@ import psycopg2
 from application import Process, all_do, stop, wait_until
 
 BUDGETS = """SELECT pool, base, ceiling, connections, busy, idle, overflow, over_budget,
-  utilization AS util, peak_connections AS peak, stale, idle_over_limit AS idle_over, status
+  percent_of_budget AS percent, peak_connections AS peak, stale, idle_over_limit AS idle_over, status
 FROM pool_monitor.budgets"""
 
 

@@ -70,16 +70,18 @@ sub make_certificate
 	return;
 }
 
-# A started server with the extension in database postgres, and more settings.
+# A started server with the extension in database postgres, and more settings. Its
+# encoding and locale are not those of whoever runs the tests.
 sub new_server
 {
 	my ($name, $conf, %param) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(%{$param{init} || {}});
+	$node->init(extra => ['--encoding=UTF8', '--locale=C'], %{$param{init} || {}});
 	$node->append_conf('postgresql.conf', <<EOC);
 shared_preload_libraries = 'pool_monitor'
 pool_monitor.sample_interval = 50ms
+pool_monitor.status_hold = 0
 max_connections = 40
 log_min_messages = log
 log_statement = none

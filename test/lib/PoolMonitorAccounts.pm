@@ -33,7 +33,7 @@ EOC
 
 my @counters =
   qw(connects disconnects taken_over given_over ended_client ended_abandoned ended_fatal
-  ended_timeout ended_killed retired ended_lost declined rejected refused auth_failures);
+  ended_timeout ended_killed retired retired_late ended_lost declined rejected refused auth_failures);
 
 # The counters of all rows that are not 0, as { 'web' => { connects => 1 } }.
 sub stats

@@ -11,7 +11,7 @@ our @EXPORT = qw(query events_server events number_of wait_for_events holder psq
   $quoted $quoted_sql $other_client);
 
 # The name of one of the pools.
-our $quoted     = q{a "quoted" \back\\\\slashed\ 'name'};
+our $quoted     = q{a 'quoted' {name}, [1]: // %s};
 our $quoted_sql = $quoted =~ s/'/''/gr;
 
 # A test's own psql runs often enough to be a storm, too.

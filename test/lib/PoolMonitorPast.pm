@@ -73,7 +73,7 @@ FROM (VALUES $names) AS p(pool),
 	(SELECT interval '1 min', t FROM generate_series(mark('oldest'), mark('now') - interval '1 min', '1 min') AS t
 		WHERE t NOT BETWEEN mark('oldest') + interval '20 min' AND mark('oldest') + interval '34 min'
 	UNION ALL SELECT interval '1 hour', t FROM generate_series(mark('first'), mark('now') - interval '1 hour', '1 hour') AS t) AS r(resolution, t)
-WHERE p.pool <> 'idle' AND (p.pool <> 'rare' OR hashtext(r.t::text) % 3 = 0);
+WHERE p.pool <> 'idle' AND (p.pool <> 'rare' OR (extract(epoch FROM r.t) / extract(epoch FROM r.resolution))::bigint % 3 = 0);
 UPDATE past SET connections = 0, busy = 0 WHERE seen = 0;
 UPDATE past AS p SET max_busy = 40, $more
 FROM (SELECT m.pool, sum(seen) AS seen, sum(connects) AS connects, sum(disconnects) AS disconnects,

@@ -122,12 +122,13 @@ our $events =
 our $balanced =
   'SELECT bool_and(connects - disconnects = connections) FROM pool_monitor.pool_stats';
 
-# Rows of pool_stats, by name, without some columns. average_busy goes on falling.
+# Rows of pool_stats, by name, without some columns. average_busy goes on falling;
+# last_used is only of this start of the server.
 sub stats
 {
 	my ($names, @without) = @_;
 	my $list    = join ', ', map { "'$_'" } @$names;
-	my $without = join ', ', map { "'$_'" } 'average_busy', @without;
+	my $without = join ', ', map { "'$_'" } 'average_busy', 'last_used', @without;
 	return
 	  "SELECT coalesce(jsonb_agg(to_jsonb(s) - ARRAY[$without] ORDER BY coalesce(pool, application_name))::text, 'none') FROM pool_monitor.pool_stats s WHERE coalesce(pool, application_name) IN ($list)";
 }

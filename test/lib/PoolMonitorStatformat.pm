@@ -227,10 +227,12 @@ sub bucket
 		seen        => 60_000,
 		overflow    => 3000,
 		exhausted   => 2000,
-		over        => 1000
+		over        => 1000,
+		starved     => 500
 	);
-	@bucket{qw(max_connections max_busy connects disconnects refused retired transactions)} =
-	  map { $n + $_ } 10, 20, 30, 40, 50, 60, 70;
+	@bucket{
+		qw(max_connections max_busy connects disconnects refused retired transactions rejected auth_failures)
+	} = map { $n + $_ } 10, 20, 30, 40, 50, 60, 70, 80, 90;
 	return \%bucket;
 }
 
@@ -238,7 +240,8 @@ sub bucket
 sub bucket_row
 {
 	my ($n) = @_;
-	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60, 70), 3, 2, 1;
+	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60, 70, 80, 90), 3,
+	  2, 1, 0.5;
 }
 
 # A copy in which the ring of so many seconds has these starts, and each pool these stretches.

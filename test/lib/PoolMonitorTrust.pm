@@ -20,7 +20,7 @@ pool_monitor.recycle_interval = 100ms
 EOC
 
 	# letters that are not ASCII are tried, in whatever locale this runs
-	my $node = new_server($name, $settings, init => {extra => ['--encoding', 'UTF8']});
+	my $node = new_server($name, $settings);
 	query($node, <<'EOS');
 CREATE ROLE owner LOGIN; CREATE ROLE tenant LOGIN; CREATE ROLE declarer LOGIN; CREATE ROLE signaller LOGIN;
 GRANT pg_signal_backend TO signaller;

@@ -68,7 +68,7 @@ $app->do('open 3');
 is(
 	$node->safe_psql(
 		'postgres',
-		"SELECT status, connections, over_budget, overflow, utilization FROM pool_monitor.budgets WHERE pool = 'app'"
+		"SELECT status, connections, over_budget, overflow, percent_of_budget FROM pool_monitor.budgets WHERE pool = 'app'"
 	),
 	'over|7|3|5|175.0',
 	'seven of four are over, by three'

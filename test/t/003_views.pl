@@ -34,8 +34,8 @@ is(
 	'4|6|6|5|1|1|2|1|4',
 	'every state is counted in its own column'
 );
-is(budget('overflow, over_budget, utilization, status'), '1|0|83.3|overflow',
-	'overflow above base');
+is(budget('overflow, over_budget, percent_of_budget, status'),
+	'1|0|83.3|overflow', 'overflow above base');
 is(budget('peak_connections, peak_at <= clock_timestamp(), status_since <= clock_timestamp()'),
 	'5|t|t', 'the peak is never below what is there, though the sampler sleeps');
 is(
@@ -102,7 +102,7 @@ is(budget('connections, busy, status'), '6|5|overflow', 'all six open is not exh
 $app->do('sql 5 BEGIN');
 is(budget('connections, busy, status'), '6|6|exhausted', 'all six busy is');
 declare($node, 'UPDATE pool_monitor.pools SET budget = 5');
-is(budget('budget, over_budget, utilization, status'),
+is(budget('budget, over_budget, percent_of_budget, status'),
 	'5|1|120.0|over', 'an explicit budget below the ceiling: over is worse');
 declare($node, 'UPDATE pool_monitor.pools SET budget = 50, max_overflow = -1');
 is(budget('coalesce(ceiling, -1), budget, overflow, status'),
@@ -112,7 +112,7 @@ is(budget('over_budget, status'), '1|over', 'or over, with an explicit budget');
 declare($node, 'UPDATE pool_monitor.pools SET budget = NULL, pool_size = 0, max_overflow = 10');
 is(
 	budget(
-		'coalesce(ceiling, -1), coalesce(budget, -1), overflow, over_budget, coalesce(utilization, -1), status'
+		'coalesce(ceiling, -1), coalesce(budget, -1), overflow, over_budget, coalesce(percent_of_budget, -1), status'
 	),
 	'-1|-1|0|0|-1|ok',
 	'pool_size 0'

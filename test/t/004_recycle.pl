@@ -1,5 +1,5 @@
-# Retirement: who is stale, who is kept and why, by hand and on schedule. Needs
-# several real sessions that hold what pins them.
+# Retirement by hand: who is stale, who is kept and why. Needs several real sessions that
+# hold what pins them. On schedule: 039.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;
@@ -368,69 +368,6 @@ foreach my $signal (sort keys %interrupted)
 	is($silent->do('sql 0 SELECT 42'), '42', "$what: who did not answer goes on");
 	$silent->close;
 }
-
-# On schedule: pool app, whose oldest session is pinned, and pool other, which
-# shows that cycles have gone by.
-declare(
-	$node,
-	"UPDATE pool_monitor.pools SET pool_size = 4, recycle_mode = 'report', pool_recycle = '1 s', recycle_grace = '100 ms';
-	 INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace, recycle_mode) VALUES ('other', 'other', '1 s', '0', 'terminate')"
-);
-
-sub let_cycles_pass
-{
-	my $canary = holder(application_name => 'other');
-	wait_for($node, "SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'other'",
-		'cycles go by', '0');
-	$canary->close;
-	return;
-}
-my $app_stale = "SELECT stale FROM pool_monitor.budgets WHERE pool = 'app'";
-my $pinned    = holder();
-$pinned->do('sql 0 CREATE TEMP TABLE t (i int)');
-my $scheduled = holder(sessions => 3);
-wait_for($node, $app_stale, 'stale', '4');
-$node->append_conf('postgresql.conf', "pool_monitor.recycle_interval = 100ms\n");
-$node->reload;
-$offset = -s $node->logfile;
-let_cycles_pass();
-is($node->safe_psql('postgres', $app_stale), '4', 'recycle_mode report: none retired');
-declare($node, "UPDATE pool_monitor.pools SET recycle_mode = 'terminate'");
-wait_for(
-	$node,
-	"SELECT connections FROM pool_monitor.budgets WHERE pool = 'app'",
-	'recycle_mode terminate: all but the pinned one retired', '1'
-);
-is($pinned->do('sql 0 SELECT 42'), '42', 'the one with a temporary table goes on');
-wait_for_log(
-	$node,
-	qr/pool "app": sessions retired: \d+, declined: 1 temporary schema/,
-	'the pinned one, though the oldest, does not stand in the way', $offset
-);
-is(log_count($node, 'pool "app": session retired: PID', $offset), 3, 'a line for each');
-
-# once it is at rest again after that statement
-let_cycles_pass();
-$offset = -s $node->logfile;
-let_cycles_pass() for 1 .. 3;
-is(log_count($node, 'pool "app": sessions retired: 0', $offset),
-	0, 'a decline that was in the log already is not repeated in every cycle');
-$scheduled->close;
-$pinned->close;
-
-# superusers and protected roles are looked up by a worker that has no database
-$boss    = holder(user => 'boss');
-$guarded = holder(user => 'guarded');
-my $other = holder();
-wait_for(
-	$node,
-	"SELECT string_agg(keep_reason, ',' ORDER BY keep_reason) FROM pool_monitor.sessions WHERE pool = 'app'",
-	'retired all but the superuser and the protected role',
-	'protected role,superuser'
-);
-is($boss->do('sql 0 SELECT 42'),    '42', 'the superuser goes on');
-is($guarded->do('sql 0 SELECT 42'), '42', 'the protected role goes on');
-$_->close foreach ($boss, $guarded, $other);
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
 is(

@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root   = "$FindBin::RealBin/../..";
-my $node   = new_server('readme', '', no_extension => 1);
+my $node   = new_server('readme', "max_connections = 400\n", no_extension => 1);
 my $marked = qr/<!-- test: (\w+) -->\n```sql\n(.*?)```/s;
 my $readme = slurp_file("$root/README.md");
 
@@ -53,12 +53,16 @@ sub run_examples
 	return $n;
 }
 
+# That nothing is missing, of which declarations are warned of.
+$node->safe_psql('postgres', $_)
+  foreach 'CREATE DATABASE billing', map { "CREATE ROLE $_" } qw(billing_app ems_app reports);
+
 # What the examples of some documents come to.
 my $sizes   = 'SELECT pool, base, ceiling FROM pool_monitor.budgets ORDER BY pool';
 my $mode    = "SELECT recycle_mode FROM pool_monitor.pools WHERE name = 'ems'";
 my %outcome = (
-	'README.md'          => [$sizes,                              'ems|18|42'],
-	'docs/declare.md'    => [$sizes,                              "billing|80|80\nems|24|56"],
+	'README.md'          => [$sizes, 'ems|18|42'],
+	'docs/declare.md'    => [$sizes, "billing|80|80\nems|24|56\nshop-web|40|60"],
 	'docs/install.md'    => ['SELECT count(*) FROM pg_extension', '1'],
 	'docs/retirement.md' => [$mode,                               'off'],
 	'docs/sizing.md'     => [$sizes,                              "shop|5|15\nweb|20|60"]

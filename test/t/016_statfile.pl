@@ -139,6 +139,11 @@ subtest 'a past with something of everything' => sub {
 		"SELECT concat_ws(', ', $missing) FROM pool_monitor.pool_stats WHERE pool = 'app'",
 		'there is something of everything', ''
 	);
+	wait_for(
+		$node,
+		"SELECT status FROM pool_monitor.budgets WHERE pool = 'app'",
+		'it is starved no longer', 'ok'
+	);
 	worker_works($node, 0.5);
 };
 

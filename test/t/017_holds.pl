@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_server('holds',
-	"pool_monitor.recycle_interval = 1h\nlog_min_messages = warning\nmax_prepared_transactions = 5\n"
+	"pool_monitor.recycle_interval = 1h\nlog_min_messages = warning\nmax_prepared_transactions = 5\nwal_level = replica\nmax_wal_senders = 1\n"
 );
 declare($node, "INSERT INTO pool_monitor.pools (name, application_name) VALUES ('web', 'web')");
 my $web = PoolMonitor::Holder->new($node, application_name => 'web');
@@ -170,6 +170,42 @@ cmp_ok($median, '<', 0.25,  'each for itself');
 );
 is($n, 1, 'PREPARE TRANSACTION ends one');
 $web->do(q(sql 0 ROLLBACK PREPARED 'p'));
+
+# a commit that waits, for a standby that is not there
+sub wait_for_standby
+{
+	my ($names) = @_;
+	$node->append_conf('postgresql.conf', "synchronous_standby_names = '$names'\n");
+	$node->reload;
+	wait_for(
+		$node,
+		"SELECT current_setting('synchronous_standby_names')",
+		"standby '$names'", $names
+	);
+	return;
+}
+wait_for_standby('nobody');
+($n, $busy, $max, $median, $time) = account(
+	sub {
+		my $writer = IPC::Run::start(
+			[
+				'psql', '-X', '-q', '-d', $node->connstr('postgres') . ' application_name=web',
+				'-c',   'INSERT INTO t VALUES (3)'
+			]
+		);
+		wait_for(
+			$node,
+			"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND clock_timestamp() - xact_start > interval '0.5 s'",
+			'it waits',
+			'1'
+		);
+		wait_for_standby('');
+		$writer->finish;
+	}
+);
+is($n, 1, 'a commit that waited');
+cmp_ok($max, '>=', 0.5,   'holds until it is over');
+cmp_ok($max, '<=', $time, 'and not longer');
 
 # what is open counts as busy, but is no transaction yet
 ($n, $busy, $max, $median, $time) = account(

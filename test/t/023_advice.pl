@@ -91,8 +91,8 @@ subtest 'exhausted: one step up, never past the budget of the server' => sub {
 	);
 	like(
 		advice($node, 'evidence', 'exhausted of sat'),
-		qr/of the last day/,
-		'and says of which time'
+		qr/% of 1\d:\d\d:\d\d seen of the last day;/,
+		'and says of which time, which is not a whole day'
 	);
 	pools(
 		$node,
@@ -127,13 +127,13 @@ subtest 'exhausted: one step up, never past the budget of the server' => sub {
 	replay($node, ['brief', 20, @sat, exhausted => 0.3]);
 	is(
 		advice($node, $numbers, 'exhausted of brief'),
-		'info||||not enough data',
-		'twenty minutes are not enough'
+		'critical||||not enough data',
+		'twenty minutes are not enough for a number'
 	);
 	replay($node, ['single', 60, @sat, transactions => 0, exhausted => 0.3]);
 	is(
 		advice($node, $numbers, 'exhausted of single'),
-		'info||||not enough data',
+		'critical||||not enough data',
 		'nor is an hour without the end of a transaction'
 	);
 	replay($node, ['odd', 60, @sat, busy => 2, exhausted => 0.3]);
@@ -152,10 +152,10 @@ subtest 'overflow that comes and goes' => sub {
 	pools($node, row('churn', pool_size => 2, max_overflow => 10));
 	replay($node, ['churn', 600, @churn, connects => 40, disconnects => 40, overflow => 0.3]);
 	is(advice($node, $numbers, 'overflow of churn'),
-		'warning|pool_size|2|3|good', 'churn: a larger pool_size');
+		'warning|pool_size|2|6|good', 'churn: the pool_size that 95 % of the minutes need');
 	like(
 		advice($node, 'recommendation', 'overflow of churn'),
-		qr/pool_size to 3 and lower max_overflow to 9/,
+		qr/pool_size to 6 and lower max_overflow to 6/,
 		'with the same ceiling'
 	);
 	replay($node, ['churn', 600, @churn, overflow => 0.3]);
@@ -168,16 +168,16 @@ subtest 'idle' => sub {
 	my @idle =
 	  (connections => 60, max_connections => 60, busy => 2, max_busy => 5, transactions => 5000);
 	pools($node, row('idle', pool_size => 60, max_overflow => 0));
-	replay($node, ['idle', 600, @idle]);
+	replay($node, ['idle', 1300, @idle]);
 	is(
 		advice($node, $numbers, 'idle of idle'),
 		'info|pool_size|60|7|good',
 		'a quarter above the 95th percentile'
 	);
-	replay($node, ['idle', 600, @idle, max_busy => 45]);
+	replay($node, ['idle', 1300, @idle, max_busy => 45]);
 	is(advice($node, 'count(*)', 'idle of idle'), 0, 'a pool that is used now and then: silent');
-	replay($node, ['idle', 40, @idle]);
-	is(advice($node, 'count(*)', 'idle of idle'), 0, 'too little seen: silent');
+	replay($node, ['idle', 1100, @idle]);
+	is(advice($node, 'count(*)', 'idle of idle'), 0, 'less than a day seen: silent');
 };
 
 subtest 'flat at its base for days, with a low busy peak: nothing at all to say' => sub {
@@ -194,7 +194,7 @@ subtest 'flat at its base for days, with a low busy peak: nothing at all to say'
 	);
 	replay($node, ['flat', 1440, @flat], ['(server)', 1440, @flat, refused => 1]);
 	is(advice($node, $numbers, 'idle of flat'),
-		'info|pool_size|6|2|good', 'but not when logins are refused');
+		'info|pool_size|6|3|good', 'but not when logins are refused');
 	replay($node, ['flat', 1440, @flat], ['(server)', 1440, @flat]);
 };
 
@@ -203,12 +203,19 @@ subtest 'declared and observed' => sub {
 	replay($node, ['above', 60, max_connections => 15]);
 	is(advice($node, $numbers, 'declaration of above'),
 		'warning|workers|2|3|exact', 'a third worker');
+	replay($node, ['above', 60, max_connections => 12]);
+	is(advice($node, 'count(*)', 'declaration of above'),
+		0, 'one of each process begins before its predecessor is gone: silent');
+	replay($node, ['above', 60, max_connections => 13]);
+	is(advice($node, 'proposed', 'declaration of above'), 3, 'one more');
 	replay($node, ['above', 60, max_connections => 10]);
 	is(advice($node, 'count(*)', 'declaration of above'), 0, 'as declared: silent');
 
 	pools($node, row('open', pool_size => 5, max_overflow => -1));
 	is(advice($node, $numbers, 'unbounded of open'), 'warning||||not enough data', 'unbounded');
 	replay($node, ['open', 60, max_connections => 20, busy => 1, transactions => 1000]);
+	is(advice($node, $numbers, 'unbounded of open'), 'warning||||good', 'an hour gives no bound');
+	replay($node, ['open', 1260, max_connections => 20, busy => 1, transactions => 1000]);
 	is(
 		advice($node, $numbers, 'unbounded of open'),
 		'warning|max_overflow|-1|19|good',
@@ -227,21 +234,21 @@ subtest 'overcommitted, and which pool to lower' => sub {
 	replay(
 		$node,
 		[
-			'big', 60,
+			'big', 1440,
 			connections     => 30,
 			max_connections => 36,
 			busy            => 5,
 			max_busy        => 8,
 			transactions    => 1000
 		],
-		['small', 60, connections => 5, max_connections => 10, busy => 5, transactions => 1000]
+		['small', 1440, connections => 5, max_connections => 10, busy => 5, transactions => 1000]
 	);
 	is(
 		$node->safe_psql(
 			'postgres',
 			"SELECT pool, severity, setting, current, proposed FROM pool_monitor.advice WHERE topic = 'overcommitted'"
 		),
-		"|warning|max_connections|82|102\nbig|info|max_overflow|15|2",
+		"|warning|max_connections|82|88\n|warning|pool_monitor.connection_budget|65|85\nbig|info|max_overflow|15|2",
 		'overcommitted: what would be needed, and which pool has slack'
 	);
 	pools($node, row('big', workers => 3, pool_size => 6, max_overflow => 8));

@@ -21,7 +21,7 @@ sub churn
 {
 	my ($name, $rate) = @_;
 	local $ENV{PGAPPNAME} = $name;
-	return pgbench($node, 'app', $script, '-C', '-R', $rate);
+	return pgbench($node, 'app', $script, '-C', '-c', 2, '-R', $rate);
 }
 my $churn  = churn('busy',   2);
 my $steady = churn('steady', 5);
@@ -68,11 +68,14 @@ subtest 'a change that has committed, and that the loader cannot read yet' => su
 		"SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'",
 		'a lock waits for the change', 1
 	);
+
+	# where this took long, all of them may be gone
+	my $more = app_holder($node, 'load', 6);
 	$owner->do('sql 0 COMMIT');
 	is($locker->answer, 'ok', 'and comes before the loader');
 	stands_still($node, 'load', 'nobody is retired by what was declared before');
 	$locker->do('sql 0 COMMIT');
-	$_->close foreach $owner, $locker, $load;
+	$_->close foreach $owner, $locker, $load, $more;
 };
 
 subtest 'roles' => sub {
@@ -155,10 +158,12 @@ subtest 'herds' => sub {
 	cmp_ok(query($node, retired('busy')), '>=', 3, 'as they should');
 	is(query($node, "$paused 'fair'"), 0, 'a pool that replaces what is gone does not pause');
 	is(query($node, "$paused 'busy'"), 0, 'nor one that connects all the time');
+
+	# where this took long, all 30 of them may be gone already
 	my $before_known = query($node, retired('busy'));
 	wait_for(
 		$node,
-		"SELECT retired > $before_known FROM pool_monitor.pool_stats WHERE pool = 'busy'",
+		"SELECT retired > $before_known OR retired >= 30 FROM pool_monitor.pool_stats WHERE pool = 'busy'",
 		'which goes on when that is known'
 	);
 	wait_for(

@@ -110,7 +110,7 @@ is(
 	$node->safe_psql(
 		'postgres', 'SELECT status, evidence FROM pool_monitor.checklist WHERE item = 12'
 	),
-	'warn|missing in 3 of 4 pools with recycle_mode terminate',
+	'warn|missing in 3 of 4 pools with recycle_mode terminate: canary, named, own',
 	'and the checklist'
 );
 declare($node, <<'EOS');

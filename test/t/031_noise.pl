@@ -27,7 +27,7 @@ sub flap
 declare(
 	$node, q{
 	INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, budget, leak_threshold) VALUES
-		('quiet', 'quiet', 1, 0, 1, '1 h'), ('noisy', 'noisy', 1, 0, 1, '1 h'), ('other', 'other', 1, 0, 1, '1 h')}
+		('quiet', 'quiet', 1, 2, 1, '1 h'), ('noisy', 'noisy', 1, 1, 1, '1 h'), ('other', 'other', 1, 1, 1, '1 h')}
 );
 
 # what one more of each is too many for
@@ -39,6 +39,12 @@ wait_for($node, "SELECT count(*) FROM pool_monitor.events WHERE pool = 'quiet'",
 $quiet->close;
 wait_for($node, "SELECT count(*) FROM pool_monitor.events WHERE pool = 'quiet'", 'and another',
 	'2');
+
+# and one of another kind to the noisy one
+query("SELECT pool_monitor.reset('noisy')");
+my $reset =
+  "SELECT count(*) FROM pool_monitor.events WHERE pool = 'noisy' AND event = 'statistics_reset'";
+wait_for($node, $reset, 'it is reset', '1');
 my $before = query(
 	"SELECT string_agg(seq || event, ' ' ORDER BY seq) FROM pool_monitor.events WHERE pool IS DISTINCT FROM 'noisy' AND application_name IS NULL"
 );
@@ -60,6 +66,7 @@ is(
 );
 is(query("SELECT count(*) <= 40, max(times) $noise"), 't|1', 'the first ones came singly');
 is(query('SELECT count(*) FROM pool_monitor.events'), '40',  'the ring is full');
+is(query($reset),                                     '1', 'its own of another kind is there, too');
 my $lines = log_count($node, 'LOG:  pool "noisy" is (?:no longer )?over its budget', $offset);
 is($lines, 40, 'and so did their lines in the log: 20 of each');
 
@@ -87,20 +94,27 @@ wait_for_log(
 # What is held back of it comes before what happens next, and not after it.
 #
 flap('other', 2);
-$steady[1]->do('sql 0 BEGIN');
+my $then = query('SELECT clock_timestamp()');
+$steady[1]->do('open 1');
+wait_for(
+	$node,
+	"SELECT status_since > '$then' FROM pool_monitor.budgets WHERE pool = 'other' AND status = 'over'",
+	'it is seen over its budget, before it is exhausted'
+);
+$steady[1]->do('busy 2');
 wait_for(
 	$node,
 	q{SELECT string_agg(event || (times > 1), ' ' ORDER BY seq) FROM
 		(SELECT * FROM pool_monitor.events WHERE pool = 'other' ORDER BY seq DESC LIMIT 3) AS e},
 	'what was held back is told before another event of the pool',
-	'over_budgettrue back_in_budgettrue exhaustedfalse'
+	'back_in_budgettrue over_budgettrue exhaustedfalse'
 );
 wait_for_log(
 	$node,
 	qr/LOG:  pool "other": "back_in_budget" \d+ more times, the last at /,
 	'the log has it, too', $offset
 );
-$steady[1]->do('sql 0 COMMIT');
+$steady[1]->do('free');
 wait_for(
 	$node,
 	q{SELECT event FROM pool_monitor.events WHERE pool = 'other' ORDER BY seq DESC LIMIT 1},

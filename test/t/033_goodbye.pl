@@ -11,11 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $to_client = '-c client_min_messages=log';
-my $node      = new_server(
-	'goodbye',
-	'pool_monitor.recycle_margin = 0',
-	init => {extra => ['--encoding=UTF8', '--locale=C']}
-);
+my $node      = new_server('goodbye', 'pool_monitor.recycle_margin = 0');
 
 # Runs as a client that wants to see log lines; its messages and result.
 sub nosy

@@ -97,7 +97,7 @@ SELECT count(*) >= 0 FROM pool_monitor.advice;
 EOS
 is(
 	$answer,
-	"1|1|0|overcommitted\ndeclared ceilings 15 of 1 usable: -1400.00 % headroom\nt",
+	"1|1|0|overcommitted\ndeclared budgets 15 of 1 usable: 14 too many\nt",
 	'max_connections 1: a budget of 1'
 );
 

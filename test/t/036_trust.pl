@@ -82,7 +82,7 @@ subtest 'each column: NULL where it must not be, of another type, dropped, renam
 	);
 	my %nullable = map { $_ => 1 }
 	  qw(application_name datname usename client_addr pool_recycle budget recycle_window);
-	cmp_ok(scalar(@columns), '>=', 21, 'columns are read');
+	cmp_ok(scalar(@columns), '>=', 22, 'columns are read');
 	query($node, 'ALTER TABLE pool_monitor.pools DROP COLUMN base, DROP COLUMN ceiling');
 	is(query($node, 'SELECT pool_monitor.reload()'), '1',
 		'base and ceiling are computed, not read');
@@ -153,6 +153,8 @@ subtest 'each value out of its range' => sub {
 		["pool_size",        "100001"],
 		["max_overflow",     "-2"],
 		["max_overflow",     "2147483647"],
+		["surge",            "-1"],
+		["surge",            "1001"],
 		["pool_timeout",     "'-1 s'"],
 		["pool_timeout",     "'25 h'"],
 		["pool_recycle",     "'0'"],

@@ -166,7 +166,8 @@ $node->safe_psql('postgres',
 );
 my $forty = 'INSERT INTO pool_monitor.pools (name) SELECT %s || i FROM generate_series(1, 40) i';
 my $one   = $node->background_psql('postgres');
-$one->query_safe('SET ROLE declarer; BEGIN; ' . sprintf($forty, "'one '"));
+$one->query_safe(
+	'SET client_min_messages = error; SET ROLE declarer; BEGIN; ' . sprintf($forty, "'one '"));
 my $other = $node->background_psql('postgres', on_error_stop => 0);
 $other->query('SET ROLE declarer');
 $other->query_until(qr/begun/, "\\echo begun\n" . sprintf($forty, "'two '") . ";\n\\echo done\n");

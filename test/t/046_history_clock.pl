@@ -41,7 +41,7 @@ sub set_clock
 sub sane
 {
 	my ($when)  = @_;
-	my $elapsed = now() - $begun;
+	my $elapsed = now() - $begun + 1;    # both are cut to seconds
 	my %none    = (
 		'no bucket is there twice' =>
 		  'SELECT 1 FROM pool_monitor.history GROUP BY pool, resolution, bucket_start HAVING count(*) > 1',

@@ -10,9 +10,9 @@ use Test::More;
 
 my $timeout = $PostgreSQL::Test::Utils::timeout_default;
 
-# Nine slots for ordinary roles, room for ten events and four applications.
+# Nine slots for ordinary roles, room for 20 events and four applications.
 my $full = new_server('full',
-	"max_connections = 12\nsuperuser_reserved_connections = 3\nmax_wal_senders = 0\npool_monitor.max_events = 10\npool_monitor.max_applications = 4\n"
+	"max_connections = 12\nsuperuser_reserved_connections = 3\nmax_wal_senders = 0\npool_monitor.max_events = 20\npool_monitor.max_applications = 4\n"
 );
 query($full, 'CREATE ROLE client LOGIN');
 declare($full,
@@ -106,28 +106,31 @@ subtest 'an application that was forgotten comes back to its former place' => su
 
 my $last;
 
-# A ring that is smaller than what happens: of the pool that has the most the
-# oldest go, and nobody else's. (Anybody may have added one of another pool
+# A ring that is smaller than what happens: of the pool and kind that have the most
+# the oldest go, and nothing else. (Anybody may have added one of another pool
 # meanwhile, but for the last four.)
 subtest 'a ring that is smaller than what happens' => sub {
+	my $resets = "pool = 'tight' AND event = 'statistics_reset'";
 	query($full, "SELECT pool_monitor.reset('tight') FROM generate_series(1, 25)");
-	is(number_of($full, 'true'), '10', 'of 25 events and those before them the ring has ten');
+	is(number_of($full, 'true'), '20', 'of 25 events and those before them the ring has 20');
 	is(
 		query(
 			$full,
-			"SELECT count(*) > 2, count(*) = count(DISTINCT seq), max(seq) - min(seq) = count(*) - 1, bool_and(event = 'statistics_reset') FROM pool_monitor.events WHERE pool = 'tight'"
+			"SELECT count(*) > 2, count(*) = count(DISTINCT seq), max(seq) - min(seq) = count(*) - 1 FROM pool_monitor.events WHERE $resets"
 		),
-		't|t|t|t',
-		'of the pool that has the most the newest, each once'
+		't|t|t',
+		'of those that are the most the newest, each once'
 	);
 	cmp_ok(number_of($full, "pool = 'probe'"), '>=', 2, 'those of the other pool are all there');
-	my $room = number_of($full, "pool = 'tight'");
+	is(number_of($full, "pool = 'tight' AND event = 'refused'"), '1',
+		'nor have they taken its own');
+	my $room = number_of($full, $resets);
 	$last = query($full, "SELECT max(seq) FROM pool_monitor.events");
 	query($full, "SELECT pool_monitor.reset('tight') FROM generate_series(1, 3)");
 	is(
 		query(
 			$full,
-			"SELECT string_agg((seq - $last)::text, ' ' ORDER BY seq) FROM pool_monitor.events WHERE pool = 'tight'"
+			"SELECT string_agg((seq - $last)::text, ' ' ORDER BY seq) FROM pool_monitor.events WHERE $resets"
 		),
 		join(' ', 4 - $room .. 3),
 		'three more of it, and its three oldest are gone'

@@ -94,6 +94,10 @@ subtest 'a listener is told' => sub {
 	$listener = listener('postgres');
 	my $first = query($node, 'SELECT max(seq) + 1 FROM pool_monitor.events');
 	over_and_back(3);
+	run_command(
+		['psql', '-XAt', '-d', $node->connstr('nowhere') . ' user=client application_name=storm'])
+	  foreach 1 .. 5;
+	wait_for_events($node, "event = 'rejected' AND detail ? 'client_addr'", 1, 'logins that fail');
 	query($node, "SELECT pool_monitor.reset('crowd')");
 	wait_to_hear($listener, 'statistics_reset', 'a listener is told');
 	my $last =
@@ -124,8 +128,8 @@ subtest 'a listener is told' => sub {
 		);
 		$expected{at} = $at;
 
-		# what the detail says of single sessions is for those who may read the view
-		$expected{detail}           = $row->{detail} unless $row->{event} =~ /^(retired|declined)$/;
+		# what the detail says of single sessions and logins is for those who may read the view
+		$expected{detail} = $row->{detail} unless $row->{event} =~ /^(retired|declined|rejected)$/;
 		$expected{application_name} = $row->{application_name} if defined $row->{application_name};
 		is_deeply($heard{$seq}, \%expected, "event $seq, $row->{event}: as it is in the view");
 		is(events($node, "at = '$at'", "seq = $seq"), 't', "event $seq: the same moment")

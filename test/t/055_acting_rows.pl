@@ -83,7 +83,7 @@ subtest 'two transactions that are right alone: the second one waits, and sees t
 	query($node, "DELETE FROM pool_monitor.pools WHERE name = 'acting'");
 	my $first = $node->background_psql('postgres');
 	$first->query_safe(
-		"BEGIN; INSERT INTO pool_monitor.pools (name, priority, application_name, recycle_mode) VALUES ('acting', 100, 'app%', 'terminate')"
+		"SET client_min_messages = error; BEGIN; INSERT INTO pool_monitor.pools (name, priority, application_name, recycle_mode) VALUES ('acting', 100, 'app%', 'terminate')"
 	);
 	my $second = $node->background_psql('postgres', on_error_stop => 0);
 	$second->query('SET ROLE declarer');
@@ -101,6 +101,31 @@ subtest 'two transactions that are right alone: the second one waits, and sees t
 	is(query($node, "SELECT count(*) FROM pool_monitor.pools WHERE name = 'before'"),
 		'1', 'and is denied');
 	$second->quit;
+};
+
+# "zz" comes before "acting", and "aa" after it: names are the last thing to decide.
+subtest 'of equal priorities the more specific row comes first' => sub {
+	query($node, "DELETE FROM pool_monitor.pools WHERE name <> 'good'");
+	query($node,
+		"INSERT INTO pool_monitor.pools (name, application_name, recycle_mode) VALUES ('zz', 'app-web%', 'report'), ('acting', 'app%', 'terminate'), ('aa', NULL, 'report')"
+	);
+	my $widened = "UPDATE pool_monitor.pools SET application_name = '%' WHERE name = 'zz'";
+	my $deleted = "DELETE FROM pool_monitor.pools WHERE name =";
+	my $moved =
+	  "UPDATE pool_monitor.pools SET application_name = 'app-x%', usename = 'u' WHERE name = 'aa'";
+	like(try($node, "BEGIN; SET ROLE declarer; $_; ROLLBACK"), $denied, "denied: $_")
+	  foreach $widened, "$deleted 'zz'", "$moved; $deleted 'aa'";
+	unlike(try($node, "BEGIN; SET ROLE declarer; $_; ROLLBACK"), qr/ERROR/, "allowed: $_")
+	  foreach "$deleted 'aa'", $moved;
+	is(
+		query(
+			$node,
+			"SELECT pool_monitor.reload(); SELECT pool, others FROM pool_monitor.which_pool('app-web-1', 'd', 'u')"
+		),
+		"4\nzz|{acting,aa}",
+		'as they are matched'
+	);
+	query($node, "DELETE FROM pool_monitor.pools WHERE name <> 'good'");
 };
 
 $node->stop('fast');

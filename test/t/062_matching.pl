@@ -99,6 +99,37 @@ subtest q{the same as SQL's LIKE, for every pattern and every name} => sub {
 	$like->close;
 };
 
+# Eight pools are compared at once by their first byte: more than eight, all of which
+# have one, some the same, and one in each eight that begins with a wildcard.
+subtest 'many pools' => sub {
+	my $wild = 0;
+	foreach
+	  my $any (q{chr(96 + i)}, q{CASE WHEN i % 8 = 3 THEN '_' ELSE chr(96 + (i - 1) % 20 + 1) END})
+	{
+		declare($node, <<"EOS");
+DELETE FROM pool_monitor.pools;
+INSERT INTO pool_monitor.pools (name, priority, application_name)
+	SELECT format('pool %s', i), i, $any || '-app' FROM generate_series(1, 26) AS i;
+EOS
+		my $asker = PoolMonitor::Holder->new($node, application_name => 'asker');
+		my $pid   = $asker->do('pid 0');
+		my @wrong;
+		foreach my $i (1 .. 26)
+		{
+			my $name = chr(96 + $i) . '-app';
+			$asker->do("sql 0 SET application_name = '$name'");
+			my ($got, $expected) = split /\|/, $node->safe_psql('postgres', <<"EOS");
+SELECT (SELECT coalesce(pool, '-') FROM pool_monitor.sessions WHERE pid = $pid),
+	coalesce((SELECT p.name FROM pool_monitor.pools AS p WHERE '$name' LIKE p.application_name
+		ORDER BY p.priority LIMIT 1), '-')
+EOS
+			push @wrong, "$name: $got, not $expected" if $got ne $expected;
+		}
+		is("@wrong", '', $wild++ ? 'some begin with a wildcard' : 'none begins with a wildcard');
+		$asker->close;
+	}
+};
+
 subtest '"_" is one character, also where that is two bytes' => sub {
 	$node->safe_psql('postgres', "CREATE ROLE \"caf\xc3\xa9\" LOGIN");
 	declare($node,

@@ -26,7 +26,7 @@ foreach my $record (grep { $_->{layout} eq 'account' } @{$parsed->{records}})
 	my $row = $record->{rows}[0];
 	$row->{$_} = $value++ foreach grep { /^(counted|declined) / } keys %$row;
 	my $ends = 0;
-	$ends += $row->{$_} foreach grep { /^counted (ended_|retired)/ } keys %$row;
+	$ends += $row->{$_} foreach grep { /^counted (ended_|retired$)/ } keys %$row;
 	$row->{'counted taken_over'} = 0;
 	$row->{'counted given_over'} = 0;
 	$row->{'counted connects'}   = $ends;
@@ -147,7 +147,7 @@ subtest 'a state of the future' => sub {
 	my $new = copy();
 	add_field($new, 'account', 'counted migrated',     7777);
 	add_field($new, 'account', 'declined BAD_WEATHER', 8888);
-	add_field($new, 'bucket',  'starved',              99,  length => 2);
+	add_field($new, 'bucket',  'drowned',              99,  length => 2);
 	add_field($new, 'account', 'hold_min',             0.5, type   => 3);
 	push @{$new->{layouts}},
 	  {
@@ -172,7 +172,7 @@ subtest 'a state of the future' => sub {
 	my ($told) = PoolMonitor::log_text($node, $reader->{offset}) =~ /$unknown.*\n.*Left out: (.*)/;
 	like($told, qr/\Q$_\E/, "told of: $_")
 	  foreach 'field "account.counted migrated"', 'field "account.declined BAD_WEATHER"',
-	  'field "account.hold_min"', 'field "bucket.starved"', 'rows "weather"', 'history by 86400 s',
+	  'field "account.hold_min"', 'field "bucket.drowned"', 'rows "weather"', 'history by 86400 s',
 	  'event "teleported"';
 	ok((contents("$file.bad") // '') eq $data, 'and the file is kept');
 	is(

@@ -1,0 +1,223 @@
+# Where advice could mislead: a day that was not like the others, a declaration that was
+# wrong for an hour of it, a pool that is full so that nothing ends, budgets and surges
+# beside the sizes. Regress has no past: each is replayed.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PoolMonitorAdvice;
+use Test::More;
+
+my $node = advice_server('advice_traps');
+my $rows =
+  "SELECT concat_ws(' ', severity, pool, topic, setting, proposed) FROM pool_monitor.advice WHERE topic <> 'undeclared' ORDER BY 1";
+
+sub full
+{
+	my ($most) = @_;
+	return (busy => $most, max_busy => $most, connections => $most, max_connections => $most);
+}
+
+sub no_past
+{
+	query($node,
+		"SELECT replay_rings(ARRAY[date_trunc('minute', now())], ARRAY[date_trunc('hour', now())])"
+	);
+	return;
+}
+
+subtest 'full for an hour, and no transaction ends' => sub {
+	pools($node, row('stuck', pool_size => 10, max_overflow => 0));
+	replay($node, ['stuck', 60, full(10), exhausted => 1]);
+	is(
+		query($node, $rows),
+		'critical stuck exhausted',
+		'that is grave, whatever can be said of sizes'
+	);
+	like(
+		advice($node, 'evidence', 'exhausted of stuck'),
+		qr/up to an unknown share for longer than pool_timeout|model is withheld/,
+		'what is not known is not left blank'
+	);
+	like(advice($node, 'recommendation', 'exhausted of stuck'),
+		qr/leak_suspects/, 'and it says where to look');
+	replay($node, ['stuck', 60, full(10), exhausted => 0.3]);
+	is(query($node, $rows), 'critical stuck exhausted', 'the same for 30 % of it');
+	no_past();
+	replay($node, ['stuck', 1, full(10), exhausted => 0.5]);
+	is(query($node, $rows), 'info stuck exhausted', 'half a minute of it is not');
+};
+
+subtest 'long holds: the day has looks enough, the hour has not' => sub {
+	pools($node, row('slow', pool_size => 10, max_overflow => 0));
+	replay($node, ['slow', 1440, full(10), busy => 9, exhausted => 0.3, transactions => 4]);
+	is(query($node, $rows), 'critical slow exhausted pool_size 15', 'so the day is judged');
+};
+
+subtest 'more than declared in the day, full in the last hour' => sub {
+	pools($node, row('ems', workers => 3, pool_size => 6, max_overflow => 8));
+	replay(
+		$node,
+		['ems', 1440, full(84), busy      => 30,  transactions => 5000],
+		['ems', 60,   full(42), exhausted => 0.9, transactions => 5000]
+	);
+	is(
+		query($node, $rows),
+		"critical ems exhausted\nwarning ems declaration workers 6",
+		'both are told, without a number by a declaration that is wrong'
+	);
+	like(
+		advice($node, 'recommendation', 'exhausted of ems'),
+		qr/First correct the declaration/,
+		'in this order'
+	);
+};
+
+subtest 'a quiet day' => sub {
+	my $hours =
+	  q{generate_series(date_trunc('hour', now()) - interval '6 days', date_trunc('hour', now()), '1 hour')};
+	pools($node, row('web', pool_size => 40, max_overflow => 0));
+	query($node,
+		"SELECT replay_rings(ARRAY[date_trunc('minute', now())], ARRAY(SELECT h FROM $hours AS h))"
+	);
+	replay($node, ['web', 1440, full(40), busy => 2, max_busy => 4, transactions => 5000]);
+	like(query($node, $rows), qr/^info web idle pool_size \d$/, 'where no other is known');
+	query($node,
+		"SELECT count(replay_stretch('web', '1 hour', h, 3600, 40, 40, 30, 38, 0, 0, 0, 0, 5000, 0, 0, 0)) FROM $hours AS h WHERE h < now() - interval '2 days'"
+	);
+	is(query($node, $rows), '', 'takes nothing away that the week needs');
+	is(
+		query($node, 'SELECT p95_busy, week_busy, proposed_ceiling >= 38 FROM pool_monitor.fit()'),
+		'4|38|t',
+		'nor does fit()'
+	);
+	pools($node, row('web', pool_size => 5, max_overflow => 90));
+	is(
+		query(
+			$node,
+			"SELECT setting, proposed FROM pool_monitor.advice WHERE pool = 'web' AND topic = 'overcommitted'"
+		),
+		'max_overflow|35',
+		'nor where all pools together are too many'
+	);
+};
+
+subtest 'two pools with the same numbers' => sub {
+	pools($node, map { row($_, pool_size => 5, max_overflow => 0) } 'm1', 'm2');
+	replay($node, map { [$_, 60, refused => 9] } 'm1', 'm2', '(server)');
+	is(
+		query(
+			$node,
+			"SELECT pool, split_part(evidence, ' ', 1) FROM pool_monitor.advice WHERE topic = 'refused' ORDER BY 1"
+		),
+		"m1|540\nm2|540",
+		'are told each by itself'
+	);
+	pools($node, map { row($_, leak_threshold => "'1 s'") } 'l1', 'l2');
+	my @open = map { PoolMonitor::Holder->new($node, application_name => $_) } 'l1', 'l2';
+	$_->do('sql 0 BEGIN') foreach @open;
+	wait_for(
+		$node,
+		"SELECT string_agg(pool, ' ' ORDER BY pool) FROM pool_monitor.advice WHERE topic = 'leak'",
+		'as what they have right now is',
+		'l1 l2'
+	);
+	$_->close foreach @open;
+	pools($node, row('m1', pool_size => 5, max_overflow => 0));
+	is(
+		query(
+			$node,
+			"SELECT pool, substring(finding FROM 'pool .*') FROM pool_monitor.advice WHERE topic = 'refused' ORDER BY 1"
+		),
+		"m1|\n|pool m2, which is not declared any more",
+		'one that is not declared any more is none'
+	);
+	no_past();
+};
+
+subtest 'one muted pool of several that are idle together' => sub {
+	my @four = map { "p$_" } 1 .. 4;
+	pools($node, map { row($_, pool_size => 5, max_overflow => 0) } @four);
+	replay(
+		$node,
+		(map { [$_, 1440, full(5), busy => 0.06, max_busy => 1, transactions => 5000] } @four),
+		['(server)', 1440, max_connections => 60]
+	);
+	query($node, "INSERT INTO pool_monitor.muted VALUES ('p1', 'idle', NULL, 'a standby')");
+	like(
+		query($node, "SELECT evidence FROM pool_monitor.advice WHERE topic = 'idle'"),
+		qr/^9 of the connections that these keep open: p2 .*, p3 .*, p4 [^,]*, [^,]*$/,
+		'is not named'
+	);
+	query($node, 'DELETE FROM pool_monitor.muted');
+	replay($node, ['(server)', 1440]);
+};
+
+subtest 'a smallest step that does not fit' => sub {
+	pools(
+		$node,
+		row('big',   workers   => 25, pool_size    => 2, max_overflow => 0),
+		row('small', pool_size => 5,  max_overflow => 0)
+	);
+	replay(
+		$node,
+		['big',   60, full(50), busy => 48,  transactions => 5000, exhausted => 0.9],
+		['small', 60, full(5),  busy => 4.5, transactions => 5000, exhausted => 0.5]
+	);
+	is(
+		query($node, $rows),
+		"critical big exhausted\ncritical small exhausted pool_size 7",
+		'leaves the room to those whose step does'
+	);
+};
+
+subtest 'a budget of its own' => sub {
+	pools($node, row('capped', pool_size => 10, max_overflow => 0, budget => 10));
+	replay($node, ['capped', 60, full(10), exhausted => 0.9, transactions => 5000]);
+	is(query($node, $rows), 'critical capped exhausted', 'that is the ceiling is kept, too');
+	pools($node, row('capped', pool_size => 5, max_overflow => -1, budget => 30));
+	replay($node, ['capped', 1260, full(33), busy => 10, transactions => 5000]);
+	is(
+		query($node, $rows),
+		'warning capped unbounded max_overflow 25',
+		'a bound is proposed within it'
+	);
+};
+
+# What fit() proposes is declared as it is.
+sub fitted
+{
+	query(
+		$node,
+		"BEGIN; CREATE TEMP TABLE f ON COMMIT DROP AS SELECT * FROM pool_monitor.fit();
+		UPDATE pool_monitor.pools AS p SET pool_size = f.proposed_pool_size, max_overflow = f.proposed_max_overflow, budget = f.proposed_budget
+		FROM f WHERE f.pool = p.name AND f.proposed_pool_size IS NOT NULL; COMMIT"
+	);
+	declare($node, 'SELECT 1');
+	return query($node,
+		'SELECT status, declared_budget <= connection_budget, (SELECT sum(freed) FROM pool_monitor.fit()) FROM pool_monitor.server'
+	);
+}
+
+subtest 'fit() knows surges and budgets' => sub {
+	my @busy =
+	  (busy => 4, max_busy => 6, connections => 20, max_connections => 20, transactions => 6000);
+	pools(
+		$node,
+		row('a', pool_size => 20, max_overflow => 4, surge  => 100),
+		row('b', pool_size => 10, max_overflow => 5, surge  => 50, workers => 2),
+		row('c', pool_size => 10, max_overflow => 0, budget => 40)
+	);
+	replay($node, map { [$_, 1440, @busy] } 'a', 'b', 'c');
+	is(fitted(), 'ok|t|0', 'done once, there is room, and nothing more to be freed');
+	is(query($node, "SELECT budget - ceiling FROM pool_monitor.pools WHERE name = 'c'"),
+		30, 'the reserve of a budget stays');
+	pools(
+		$node,
+		row('d',     pool_size => 50, max_overflow => 0, surge => 50),
+		row('fresh', pool_size => 10, max_overflow => 0, surge => 200)
+	);
+	replay($node, ['d', 1440, @busy]);
+	is(fitted(), 'ok|t|0', 'room is kept for the surge of one that was not measured');
+};
+
+done_testing();
