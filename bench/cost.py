@@ -15,6 +15,7 @@ import re
 import statistics
 import sys
 
+from found import found
 from servers import Server
 
 MODES = [
@@ -28,9 +29,12 @@ def tps(server, options, seconds):
     return float(re.search(r"^tps = ([0-9.]+)", out, re.M).group(1))
 
 
-def describe(what, ratios):
+def describe(mode, what, ratios):
     low, middle, high = statistics.quantiles(ratios, n=4)
-    print(f"  {what}: {middle:.4f} of the transactions a second (quartiles {low:.4f} to {high:.4f})")
+    found(
+        f"  {what:22s}: {middle:.4f} of the transactions a second (quartiles {low:.4f} to {high:.4f})",
+        mode=mode, what=what, low=low, middle=middle, high=high, pairs=len(ratios),
+    )  # fmt: skip
 
 
 def compare(mode, options, plain, loaded, pairs, seconds):
@@ -43,9 +47,8 @@ def compare(mode, options, plain, loaded, pairs, seconds):
         ratios.append(got["loaded"] / got["plain"])
         noise.append(got["again"] / got["plain"])
     print(f"{mode}: {pairs} pairs of {seconds} s, last {got['plain']:.0f} a second without")
-    describe("with the library     ", ratios)
-    describe("the same without, again", noise)
-    sys.stdout.flush()
+    describe(mode, "with the library", ratios)
+    describe(mode, "the same without, again", noise)
 
 
 def main():

@@ -17,6 +17,7 @@ import sys
 import time
 
 import psycopg2
+from found import found
 from servers import Server, has
 
 FEW = 100
@@ -126,7 +127,7 @@ def main():
         plain = plain or got
         more = [f"{of} {value:.0f} ({value - was:+.0f}, {100 * (value - was) / was:+.2f} %)"
                 for of, value, was in zip(("transaction", "connect and exit"), got, plain)]
-        print(f"{what:45s} " + "; ".join(more), flush=True)
+        found(f"{what:45s} " + "; ".join(more), what=what, transaction=got[0], connect=got[1])
 
 
 if __name__ == "__main__":

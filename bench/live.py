@@ -19,6 +19,7 @@ import sys
 import time
 
 import psycopg2
+from found import found
 
 PAIRS = 101
 FIRSTS = 15
@@ -99,11 +100,11 @@ def check(cur, name):
 
 
 def say(sessions, clock, when, name, sql, view):
-    print(
+    found(
         f"{sessions:5d} sessions, {clock}'s clock, {when:5s}: {name:12s} {view:8.1f} us,"
         f" SQL {sql:9.1f} us: {sql / view:6.1f} times faster",
-        flush=True,
-    )
+        sessions=sessions, clock=clock, when=when, view=name, view_us=view, sql_us=sql,
+    )  # fmt: skip
 
 
 def compare_warm(cur, name, sessions):

@@ -14,6 +14,7 @@ import threading
 import time
 
 import psycopg2
+from found import found
 from servers import Server
 
 INTERVAL = "20ms"
@@ -63,12 +64,13 @@ def change(server, pools):
         print(f"  {what}: loaded after {time.monotonic() - begun - 0.5:.2f} s")
 
 
-def report(log):
+def report(when, server):
+    log = (server.folder / "log").read_text(encoding="utf-8", errors="replace")
     longest = {}
     for name, mode, us in re.findall(r"^pool_monitor lock (\w+) (\w+) ([0-9.]+) us$", log, re.M):
         longest[name, mode] = max(longest.get((name, mode), 0), float(us))
     for (name, mode), us in sorted(longest.items()):
-        print(f"  {name}, {mode}: {us:.0f} us")
+        found(f"  {name}, {mode}: {us:.0f} us", when=when, lock=name, mode=mode, longest_us=us)
 
 
 def main():
@@ -92,13 +94,13 @@ def main():
             for other in others:
                 other.join()
         print(f"longest holds, {pools} pools, while they change:")
-        report((server.folder / "log").read_text(encoding="utf-8", errors="replace"))
+        report(f"{pools} pools change", server)
         server.stop()
         (server.folder / "log").rename(server.folder / "log.1")
         server.start()
         time.sleep(1)
         print("when it starts with what they had in the file:")
-        report((server.folder / "log").read_text(encoding="utf-8", errors="replace"))
+        report("start", server)
     finally:
         stop.set()
         server.stop()

@@ -17,6 +17,7 @@ import sys
 import time
 
 import psycopg2
+from found import found
 from servers import Server
 
 TICKS = 20
@@ -27,6 +28,7 @@ libc.shmat.restype = ctypes.c_void_p
 libc.shmat.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 libc.shmdt.argtypes = (ctypes.c_void_p,)
 libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
+SERIES = 64 + 2 + 24  # of pools, of sums, of applications that are not declared
 
 
 def query(server, sql, fetch=True, **who):
@@ -83,10 +85,13 @@ def sizes(bindir, scratch):
     slots = asked(bindir, scratch, "slots", max_connections=1100)
     pools = asked(bindir, scratch, "pools", pool_monitor__max_pools=164)
     short = asked(bindir, scratch, "short", pool_monitor__history_minutes=440)
-    bucket = (plain - short) / 1000 / (64 + 2)
+    bucket = (plain - short) / 1000 / SERIES
     print(f"asked for with default settings, 100 connections: {plain / 2**20:.1f} MB")
     print(f"  a slot: {(slots - plain) / 1000:.0f} bytes; a pool: {(pools - plain) / 100 / 1000:.1f} kB")
-    print(f"  a full series: 2160 times {bucket:.1f} bytes, {2160 * bucket / 1000:.1f} kB")
+    found(
+        f"  a full series: 2160 times {bucket:.1f} bytes, {2160 * bucket / 1000:.1f} kB",
+        asked_with_defaults=plain, a_slot=(slots - plain) / 1000, a_pool=(pools - plain) / 100, a_bucket=bucket,
+    )  # fmt: skip
 
 
 def declare(server, pools):
@@ -123,11 +128,13 @@ def measure(bindir, scratch, pools):
         use(server, pools)
         time.sleep(TICKS / 10)
         used = resident(server)
-        print(
-            f"{pools} pools: asked for {our_part(server)[1] / 2**20:.1f} MB;"
+        asked_for = our_part(server)[1]
+        found(
+            f"{pools} pools: asked for {asked_for / 2**20:.1f} MB;"
             f" resident {begun / 2**20:.2f} MB at start, {used / 2**20:.2f} MB used"
-            f" ({(begun - empty) / pools / 1000:.1f} and {(used - empty) / pools / 1000:.1f} kB a pool)"
-        )
+            f" ({(begun - empty) / pools / 1000:.1f} and {(used - empty) / pools / 1000:.1f} kB a pool)",
+            pools=pools, asked=asked_for, begun=begun, used=used,
+        )  # fmt: skip
     finally:
         server.stop()
 

@@ -16,6 +16,7 @@ import sys
 import time
 
 import psycopg2
+from found import found
 from instructions import under_callgrind, wait_until_alone, wait_until_up
 from servers import Server
 
@@ -103,7 +104,7 @@ def main():
         ours, seen = waits(server)
     finally:
         server.stop()
-    print(f"waits for a lock of ours: {ours} of {seen} looks at a backend", flush=True)
+    found(f"waits for a lock of ours: {ours} of {seen} looks at a backend", waits=ours, looks=seen)
 
     costs = hottest(server)
     total = sum(costs.values())
@@ -114,7 +115,7 @@ def main():
         if rank > 10 and ours:
             break
     share = sum(cost for (_, library), cost in costs.items() if library.startswith("pool_monitor"))
-    print(f"all of the library: {100 * share / total:.2f} %")
+    found(f"all of the library: {100 * share / total:.2f} %", share_of_instructions=share / total)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import sys
 import time
 
 import psycopg2
+from found import found
 from servers import Server, has
 
 SECONDS = 20
@@ -70,11 +71,11 @@ def main():
             share, spent = measure(server, backend_type, sessions)
         finally:
             server.stop()
-        print(
-            f"{what}, {sessions} sessions, {looks} looks a second: {100 * share:.3f} % of a core,"
-            f" {spent / looks / SECONDS / 1000:.0f} us a look",
-            flush=True,
-        )
+        us_a_look = spent / looks / SECONDS / 1000
+        found(
+            f"{what}, {sessions} sessions, {looks} looks a second: {100 * share:.3f} % of a core, {us_a_look:.0f} us a look",
+            what=what, sessions=sessions, looks=looks, share_of_core=share, us_a_look=us_a_look,
+        )  # fmt: skip
 
 
 main()
