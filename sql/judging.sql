@@ -27,6 +27,13 @@ INSERT INTO pool_monitor.muted VALUES (NULL, 'pool_recycle', NULL, 'behind a poo
 INSERT INTO pool_monitor.muted VALUES (NULL, 'pool_recycle', NULL, 'again');
 INSERT INTO pool_monitor.muted VALUES ('web', 'overflow', NULL, NULL);
 SELECT pool, topic, until > now() AS still, why FROM pool_monitor.muted ORDER BY topic;
+-- of a topic that there is: of each that advice says it has
+INSERT INTO pool_monitor.muted VALUES (NULL, 'storms', NULL, 'not its name');
+INSERT INTO pool_monitor.muted SELECT 'any', t.topic, NULL, 'one of each'
+FROM pg_attribute AS a, regexp_split_to_table(split_part(col_description(a.attrelid, a.attnum), ';', 1), ', ') AS t(topic)
+WHERE a.attrelid = 'pool_monitor.advice'::regclass AND a.attname = 'topic';
+SELECT count(*) AS of_advice, (SELECT count(*) FROM pg_constraint AS c, regexp_matches(pg_get_constraintdef(c.oid), '''[a-z_]+''', 'g')
+	WHERE c.conname = 'topic must be one of those of advice') AS accepted FROM pool_monitor.muted WHERE pool = 'any';
 SELECT c.oid::regclass FROM pg_extension AS e, unnest(e.extconfig) AS c(oid) WHERE e.extname = 'pool_monitor'
 ORDER BY c.oid::regclass::text COLLATE "C";
 

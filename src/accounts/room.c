@@ -4,8 +4,9 @@
  *
  * Whoever may log in, or only reach the server, can make up names; without more
  * they would fill the places for good. So when somebody found no place, the worker
- * gives up those of applications without sessions, and for CROWDED_TIME after that it keeps an eighth of the places free. What they had
- * counted goes to "(other)". They go in this order:
+ * gives up those of applications without sessions, and for CROWDED_TIME after that it
+ * keeps an eighth of the places free. What they had counted goes to "(other)". They go
+ * in this order:
  *
  *	- those that never had a session: only failed logins;
  *	- those that had;

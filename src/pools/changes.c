@@ -173,11 +173,21 @@ note_change(void)
 	}
 }
 
+/* For the warnings at the statement's end. */
+static void
+note_row(const TriggerData *trigger)
+{
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		pm_inserted_note(trigger->tg_relation, trigger->tg_trigtuple);
+	else if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && !changes_nothing(trigger))
+		pm_inserted_note(trigger->tg_relation, trigger->tg_newtuple);
+}
+
 PG_FUNCTION_INFO_V1(pm_pools_changed);
 
 /*
  * The trigger: for each changed row (logical replication fires row triggers
- * only), after each INSERT statement, and before TRUNCATE.
+ * only), after each INSERT and UPDATE statement, and before TRUNCATE.
  */
 Datum
 pm_pools_changed(PG_FUNCTION_ARGS)
@@ -193,8 +203,8 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 		pm_acting_check_row(trigger);
 		if (!pm_preloaded || !changes_nothing(trigger))
 			note_change();
-		if (changed && TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-			pm_inserted_note(trigger->tg_relation, trigger->tg_trigtuple);
+		if (changed)
+			note_row(trigger);
 	}
 	else if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 	{
@@ -203,7 +213,8 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 	}
 	else if (changed)
 	{
-		check_number(trigger);
+		if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+			check_number(trigger);
 		pm_inserted_lint(trigger->tg_relation);
 	}
 	return PointerGetDatum(NULL);

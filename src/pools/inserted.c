@@ -1,9 +1,9 @@
 /*
  * inserted.c
- *		What is odd about rows that are inserted into pool_monitor.pools: warnings, at the
+ *		What is odd about rows that are written to pool_monitor.pools: warnings, at the
  *		end of the statement.
  *
- * It never makes an INSERT fail: a table or a row that cannot be read is passed over, which a
+ * It never makes the statement fail: a table or a row that cannot be read is passed over, which a
  * load complains of.
  */
 #include "postgres.h"

@@ -144,10 +144,12 @@ is(value('SELECT sum(rejected) FROM pool_monitor.pool_stats') > 110, 1, 'that on
 is(value("SELECT count(*) FROM pool_monitor.events WHERE event = 'applications_full'"),
 	'0', 'they crowd nobody else out');
 
+# How many of the ghosts are still there depends on the worker's ticks.
 my $before = transactions();
-is(logins('client', 'flood', 1, 60), 60, '60 with made-up names are let in');
+my $flood  = 110 - value("SELECT count(*) $rows IS NOT NULL");
+is(logins('client', 'flood', 1, $flood), $flood, 'more with made-up names than there is room for');
 wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'an eighth of the places gets free');
-is(transactions() - $before, 60, 'no transaction is lost, none counted twice');
+is(transactions() - $before, $flood, 'no transaction is lost, none counted twice');
 has_row('nightly 1', 'those that never had a session went first');
 is(logins('client', 'fresh', 1, 1), 1, 'a new application comes');
 is(value("SELECT connects || ' ' || taken_over $rows = 'fresh 1'"),
@@ -157,7 +159,7 @@ wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'again an eighth g
 is(value("SELECT count(*) $rows LIKE 'ghost %' OR application_name = 'nightly 1'"),
 	'0', 'what was not used for longest has gone');
 has_row('side', 'but not what exchanged a session with a declared pool');
-is(transactions() - $before, 361, 'no transaction is lost, none counted twice');
+is(transactions() - $before, $flood + 301, 'no transaction is lost, none counted twice');
 is(value("SELECT count(*) FROM pool_monitor.pool_stats WHERE pool = 'web' AND connections = 1"),
 	'1', 'the declared pool is where it was');
 is(

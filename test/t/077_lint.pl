@@ -101,6 +101,27 @@ subtest 'a row that shadows what is there' => sub {
 	is(warnings($warning), 1, 'once');
 };
 
+subtest 'an UPDATE' => sub {
+	insert(
+		"('narrow', 100, 'web-1%', NULL, NULL), ('wide', 100, 'web%', NULL, NULL), ('x', 100, 'x', NULL, NULL)"
+	);
+	my $update = sub {
+		my ($set) = @_;
+		return ($node->psql('postgres', "UPDATE pool_monitor.pools SET $set"))[2];
+	};
+	is($update->("description = 'for people' WHERE name = 'wide'"),
+		'', 'that changes nothing of it');
+	is($update->("priority = 50 WHERE name = 'x'"), '', 'that is all right');
+	my $warning = $update->("priority = 50 WHERE name = 'wide'");
+	like(
+		$warning,
+		qr/WARNING:  pool "narrow" gets no session: pool "wide" comes before it/,
+		'that shadows another one'
+	);
+	is(warnings($warning),                                        1,  'once');
+	is($update->("description = 'likewise' WHERE name = 'wide'"), '', 'nor once more');
+};
+
 subtest 'by network' => sub {
 	my $columns = 'name, priority, client_addr';
 	like(
@@ -295,7 +316,6 @@ subtest 'warnings are few, and refuse nothing' => sub {
 		'postgres',
 		<<'EOS', stderr => \$err, on_error_stop => 0, extra_params => ['-U', 'inserter']);
 INSERT INTO pool_monitor.pools (name) SELECT 'p' || i FROM generate_series(1, 200) i;
-UPDATE pool_monitor.pools SET name = 'p1' WHERE name = 'narrow';
 INSERT INTO pool_monitor.pools (name, priority, application_name) VALUES ('next', 2, 'next');
 EOS
 	like(

@@ -171,5 +171,26 @@ is(
 	't',
 	'workload is rounded'
 );
+
+# Who was refused is undeclared for as long as that is so, not for the rest of the hour.
+my $late =
+  'SELECT status, conns, coalesce(refused, 0) > 0 FROM pool_monitor.overview WHERE pool = $$late 0$$';
+my $filler = PoolMonitor::Holder->new(
+	$node,
+	application_name => 'filler',
+	sessions         => query($node, 'SELECT usable - connections + 1 FROM pool_monitor.server')
+);
+query($node, 'CREATE ROLE app LOGIN');
+my ($out_late) = run_command(
+	[
+		python(),    "$FindBin::RealBin/../clients/refused.py",
+		$node->host, $node->port, 'app', 'late', 1, 2
+	]
+);
+cmp_ok($out_late, '>', 0, 'logins are refused');
+wait_for($node, $late, 'of an application that is in no pool', 'undeclared|0|t');
+$filler->close;
+declare($node, insert_pool('late 0', usename => "'app'"));
+is(query($node, $late), 'ok|0|f', 'then it is declared');
 $_->close foreach @undeclared, values %holder;
 done_testing();

@@ -48,7 +48,7 @@
 	-- a proposal matches the very sessions that were counted, after all pools there are; nobody's name can be
 	-- made to stand in the way of another's, and none that was changed to be shown is proposed
 	-- Who comes and goes is there for an hour after it was last; but not who was not here again since pools were declared,
-	-- nor whose sessions went to a pool then.
+	-- nor whose sessions went to a pool then, or would by their names.
 	back_within AS (
 		SELECT greatest(pg_catalog.now() - interval '1 hour',
 			(SELECT max(e.at) FROM events AS e WHERE e.event = 'declarations_loaded')) AS since
@@ -69,7 +69,8 @@
 			LATERAL (SELECT s.application_name IN ('', 'PostgreSQL JDBC Driver', 'r2dbc-postgresql', 'vertx-pg-client', 'postgres.js')
 				AS is_nobodys) AS n
 		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND pool_monitor.declarations_loaded()
-			AND (s.connections > 0 OR s.given_over = 0 AND s.last_used > b.since)
+			AND (s.connections > 0 OR s.given_over = 0 AND s.last_used > b.since AND NOT EXISTS (
+				SELECT FROM pool_monitor.which_pool(s.application_name, s.datname, s.usename) AS w WHERE w.pool IS NOT NULL))
 	),
 	undeclared AS (
 		SELECT 'info', NULL::text, 'undeclared',

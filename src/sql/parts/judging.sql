@@ -53,7 +53,10 @@ CREATE TABLE pool_monitor.muted (
 	topic text NOT NULL,
 	until timestamptz,
 	why text NOT NULL,
-	UNIQUE NULLS NOT DISTINCT (pool, topic)
+	UNIQUE NULLS NOT DISTINCT (pool, topic),
+	CONSTRAINT "topic must be one of those of advice" CHECK (topic IN ('exhausted', 'overflow', 'idle', 'declarations',
+		'declaration', 'lint', 'unbounded', 'undeclared', 'overcommitted', 'starved', 'refused', 'logins', 'slow_holds', 'leak',
+		'memory', 'over_age', 'pool_recycle', 'pre_ping', 'identity', 'storm', 'retirement'))
 );
 
 SELECT pg_catalog.pg_extension_config_dump('pool_monitor.muted', '');
@@ -61,6 +64,6 @@ SELECT pg_catalog.pg_extension_config_dump('pool_monitor.muted', '');
 COMMENT ON TABLE pool_monitor.muted IS
 'Findings that advice, in this database, counts and does not show.';
 COMMENT ON COLUMN pool_monitor.muted.pool IS 'of which pool; NULL: of whichever, and of the server';
-COMMENT ON COLUMN pool_monitor.muted.topic IS 'of which topic of advice';
+COMMENT ON COLUMN pool_monitor.muted.topic IS 'of which topic of advice; another text is an error';
 COMMENT ON COLUMN pool_monitor.muted.until IS 'until then; NULL: until the row is deleted';
 COMMENT ON COLUMN pool_monitor.muted.why IS 'for who reads it later';

@@ -22,7 +22,8 @@ CREATE FUNCTION pool_monitor.lint(
 	AS 'MODULE_PATHNAME', 'pm_lint_sql';
 COMMENT ON FUNCTION pool_monitor.lint(interval) IS
 'What is odd about the declarations in force, one row for each finding, none when all is well; also a WARNING of an '
-'INSERT into pools and of reload(). rule: shadowed (an earlier pool takes all of it), duplicate (and asks for the same), '
-'catch_all (takes every session, before others), glob (* or ? in a LIKE pattern without %), no_database, no_role, budget '
-'(above the usable connections), ceilings (all budgets with the largest surge are; of no pool), unmatched (no session '
-'since its counters began, unmatched_after ago or longer). Needs shared_preload_libraries, and pg_read_all_stats.';
+'INSERT into pools, an UPDATE, and reload(). rule: shadowed (an earlier pool takes all of it), duplicate (and asks for '
+'the same), catch_all (takes every session, before others), glob (* or ? in a LIKE pattern without %), no_database, '
+'no_role, budget (above the usable connections), ceilings (all budgets with the largest surge are; of no pool), '
+'unmatched (no session since its counters began, unmatched_after ago or longer; NULL is an error). Needs '
+'shared_preload_libraries, and pg_read_all_stats.';

@@ -24,7 +24,9 @@ CREATE VIEW pool_monitor.overview AS
 	refusals AS (
 		SELECT h.application_name, sum(h.refused) AS refused, max(h.max_connections) AS peak, count(*) AS names
 		FROM hour AS h
-		WHERE h.application_name IS NOT NULL
+		-- what was declared within the hour is a pool by now
+		WHERE h.application_name IS NOT NULL AND NOT EXISTS (
+			SELECT FROM pool_monitor.which_pool(h.application_name, h.datname, h.usename) AS w WHERE w.pool IS NOT NULL)
 		GROUP BY h.application_name
 	),
 	-- who holds what he does not use comes first; who was refused has none, perhaps
@@ -67,7 +69,7 @@ CREATE VIEW pool_monitor.overview AS
 	ORDER BY coalesce(array_position(ARRAY['full', 'starved', 'over', 'exhausted', 'overcommitted', 'undeclared', 'overflow', 'ok'],
 			l.status), 0),
 		l.name = '(others)', CASE l.status WHEN 'undeclared' THEN l.busy - l.connections END,
-		l.refused DESC NULLS LAST, l.connections::numeric / nullif(l.budget, 0) DESC NULLS LAST, l.connections DESC, l.name;
+		coalesce(l.refused, 0) DESC, l.connections::numeric / nullif(l.budget, 0) DESC NULLS LAST, l.connections DESC, l.name;
 
 COMMENT ON VIEW pool_monitor.overview IS
 'What one wants to see first, the worst first: the server, each declared pool, the five undeclared applications with the '

@@ -151,7 +151,7 @@ COMMENT ON FUNCTION pool_monitor.pools_changed() IS
 
 CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools
 	FOR EACH ROW EXECUTE FUNCTION pool_monitor.pools_changed();
-CREATE TRIGGER pools_counted AFTER INSERT ON pool_monitor.pools
+CREATE TRIGGER pools_counted AFTER INSERT OR UPDATE ON pool_monitor.pools
 	FOR EACH STATEMENT EXECUTE FUNCTION pool_monitor.pools_changed();
 CREATE TRIGGER pools_truncated BEFORE TRUNCATE ON pool_monitor.pools
 	FOR EACH STATEMENT EXECUTE FUNCTION pool_monitor.pools_changed();
