@@ -81,6 +81,21 @@ pm_account_init(int account)
 	ACCOUNT(account)->incarnation = incarnation;
 }
 
+/* Of a pool's: since when its sizes are what they are; 0: they were never others, or nobody knows. */
+TimestampTz
+pm_account_sized_since(int account)
+{
+	TimestampTz since = account < pm_first_application() ? ACCOUNT(account)->sizes.since : 0;
+
+	return since == DT_NOBEGIN ? 0 : since;
+}
+
+PmAccounts *
+pm_accounts_memory(void)
+{
+	return pm_accounts;
+}
+
 /* ---- counting ---- */
 
 /* That account, which is now held, or (other) if it has another owner by now. */

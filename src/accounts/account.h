@@ -27,6 +27,7 @@
 #include "accounts/first.h"
 #include "accounts/index.h"
 #include "accounts/place.h"
+#include "accounts/sizes.h"
 #include "accounts/times.h"
 #include "base/guc.h"
 #include "base/identity.h"
@@ -103,6 +104,7 @@ typedef struct PmAccount
 								 * is of none that is declared; 0: it is */
 	int64		observed_before;	/* us of earlier runs of the server */
 	int64		observed_since; /* us, monotonic: begin of this run's part */
+	PmSizes		sizes;			/* of a declared pool */
 	int64		base_busy;		/* to be subtracted, as the next two */
 	uint64		base[PM_NUM_COUNTERS];
 	uint64		base_declines[PM_NUM_REASONS];
@@ -151,6 +153,9 @@ typedef struct PmAccounts
 } PmAccounts;
 
 extern PmAccounts *pm_accounts;
+
+/* For the tests that make up a past: test/modules. */
+extern PGDLLEXPORT PmAccounts *pm_accounts_memory(void);
 extern const PmSection pm_accounts_section;
 
 /*
@@ -190,6 +195,7 @@ pm_num_accounts(void)
 extern bool pm_account_ready(int account);
 extern uint32 pm_account_incarnation(int account);
 extern bool pm_account_is_application(int account);
+extern TimestampTz pm_account_sized_since(int account);
 
 /* No lock, no allocation, no error: also for processes without PGPROC. */
 extern int	pm_account_hold(PmPlace place);

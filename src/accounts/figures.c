@@ -113,6 +113,7 @@ pm_account_read(int account, PmFigures *figures)
 	figures->busy = (int64) pg_atomic_read_u64(&a->busy) - a->base_busy;
 	figures->observed = a->observed_before + pm_monotonic_us() - a->observed_since;
 	figures->stats_reset = a->stats_reset;
+	figures->sizes = a->sizes;
 	figures->last_used = used_at(pg_atomic_read_u64(&a->last_used));
 	figures->connections = pg_atomic_read_u32(&a->connections);
 	peak = pg_atomic_read_u64(&a->peak);
@@ -223,6 +224,7 @@ pm_account_merge(int account, const PmFigures *figures)
 	int64		lost = pm_still_there(figures->counters);
 
 	pm_account_add_figures(account, figures);
+	pm_sizes_merge(&a->sizes, &figures->sizes);
 	a->merged[PM_ENDED_LOST] += lost;
 	pg_atomic_fetch_add_u64(&a->counters[PM_ENDED_LOST], lost);
 	/* several can come into one, that were watched at the same time */

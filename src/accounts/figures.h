@@ -6,6 +6,7 @@
 #define PM_FIGURES_H
 
 #include "accounts/counters.h"
+#include "accounts/sizes.h"
 #include "base/histogram.h"
 #include "base/identity.h"
 #include "base/reason.h"
@@ -25,6 +26,7 @@ typedef struct PmFigures
 	TimestampTz peak_at;		/* 0: never a connection */
 	TimestampTz last_used;		/* 0: not since the start */
 	TimestampTz stats_reset;
+	PmSizes		sizes;
 	int64		lifetime_max;
 	int64		hold_max;
 	int64		setup_max;

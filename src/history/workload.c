@@ -97,7 +97,7 @@ has_more(const PmBucket *hour, const PmBucket *minutes, int n)
 
 /* Adds the hours that stand for minutes; returns how many minutes these were besides. */
 static int
-add_hours(PmWorkload *work, Peaks *peaks, const PmPast *past)
+add_hours(PmWorkload *work, Peaks *peaks, const PmPast *past, TimestampTz since)
 {
 	const PmRingCopy *hours = &past->rings[PM_HOURS];
 	const PmRingCopy *minutes = &past->rings[PM_MINUTES];
@@ -108,6 +108,8 @@ add_hours(PmWorkload *work, Peaks *peaks, const PmPast *past)
 		const PmBucket *hour = &hours->buckets[h];
 		int			n = 0;
 
+		if (hours->starts[h] < since)
+			continue;
 		while (n < minutes->count && minutes->starts[n] < hours->starts[h] + HOUR)
 			n++;
 		if (n > 0 && !has_more(hour, minutes->buckets, n))
@@ -148,7 +150,10 @@ quantile(const Peaks *peaks, double share, int max)
 	return low;
 }
 
-/* The span, of a past that was read with pm_workload_reads(). */
+/*
+ * The span, of a past that was read with pm_workload_reads(), of this span or of one that
+ * begins earlier.
+ */
 void
 pm_workload_of(const PmPast *past, PmSpan span, PmWorkload *work)
 {
@@ -157,8 +162,11 @@ pm_workload_of(const PmPast *past, PmSpan span, PmWorkload *work)
 	Peaks		peaks = {.busy = palloc(most * sizeof(int)),.minutes = palloc(most * sizeof(int))};
 
 	memset(work, 0, sizeof(PmWorkload));
-	for (int i = add_hours(work, &peaks, past); i < minutes->count && minutes->starts[i] < span.until; i++)
-		add_stretch(work, &peaks, &minutes->buckets[i], 1);
+	for (int i = add_hours(work, &peaks, past, span.since); i < minutes->count && minutes->starts[i] < span.until; i++)
+	{
+		if (minutes->starts[i] >= span.since)
+			add_stretch(work, &peaks, &minutes->buckets[i], 1);
+	}
 	work->p95_busy = quantile(&peaks, 0.95, work->max_busy);
 	pfree(peaks.busy);
 	pfree(peaks.minutes);

@@ -99,13 +99,21 @@ account_of(const Successor *next, int i, const PmRuleSet *former)
 	return account >= 0 && account != pm_other_account() ? account : pm_account_for_pool(next->pools[i].name);
 }
 
+/* Of a pool that has an account of its own. Caller holds lock. */
+static void
+note_sizes(int account, const PmPool *pool, TimestampTz now)
+{
+	if (account != pm_other_account())
+		pm_sizes_become(&pm_accounts->all[account].sizes, pool->base, pool->ceiling, pool->budget, now);
+}
+
 /*
  * Puts the declarations in force: all is written into the set that is not, and
  * then they change places. Those that go on keep their accounts, which are open, so new
  * ones get others. Caller holds lock.
  */
 static void
-replace_pools(const Successor *next)
+replace_pools(const Successor *next, TimestampTz now)
 {
 	const PmRuleSet *former = pm_rules_in_force();
 	PmRuleSet  *set = &pm_declarations->rule_sets[1 - (former - pm_declarations->rule_sets)];
@@ -120,6 +128,7 @@ replace_pools(const Successor *next)
 		else
 			memset(&states[i], 0, sizeof(PmPoolState));
 		set->accounts[i] = account_of(next, i, former);
+		note_sizes(set->accounts[i], &next->pools[i], now);
 		set->leads[i] = pm_lead(&next->pools[i]);
 	}
 	if (next->npools > 0)
@@ -155,7 +164,7 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		compare_again(&next);
 		changed = next.changed;
 		if (changed)
-			replace_pools(&next);
+			replace_pools(&next, now);
 		pm_declarations->load_done = ticket;
 		pm_declarations->loaded_at = now;
 		pm_declarations->load_result = PM_LOAD_OK;

@@ -29,6 +29,7 @@ typedef struct AccountRow
 	int64		in_history[PM_NUM_KEPT];	/* of the counters; less than 0
 											 * after a reset() */
 	int64		stats_reset;
+	PmSizes		sizes;
 	int64		lifetime_max;
 	int64		hold_max;
 	int64		setup_max;
@@ -44,6 +45,10 @@ static const PmField account_fields[] = {
 	PM_ROW_FIELD(AccountRow, INT, "busy", busy),
 	PM_ROW_FIELD(AccountRow, INT, "observed", observed),
 	PM_ROW_FIELD(AccountRow, INT, "stats_reset", stats_reset),
+	PM_ROW_FIELD(AccountRow, INT, "sized_since", sizes.since),
+	PM_ROW_FIELD(AccountRow, INT, "sized_base", sizes.base),
+	PM_ROW_FIELD(AccountRow, INT, "sized_ceiling", sizes.ceiling),
+	PM_ROW_FIELD(AccountRow, INT, "sized_budget", sizes.budget),
 	PM_ROW_FIELD(AccountRow, INT, "lifetime_max", lifetime_max),
 	PM_ROW_FIELD(AccountRow, INT, "hold_max", hold_max),
 	PM_ROW_FIELD(AccountRow, INT, "setup_max", setup_max),
@@ -117,6 +122,7 @@ put_account(PmWriter *writer, int account)
 	for (int i = 0; i < PM_NUM_KEPT; i++)
 		row.in_history[i] = pm_kept(figures.counters, i) - figures.not_in_history[i];
 	row.stats_reset = figures.stats_reset;
+	row.sizes = figures.sizes;
 	row.lifetime_max = figures.lifetime_max;
 	row.hold_max = figures.hold_max;
 	row.setup_max = figures.setup_max;
@@ -278,6 +284,7 @@ take_account(const AccountRow *row)
 	figures->peak = Min(row->peak, (1 << PM_PEAK_BITS) - 1);
 	figures->peak_at = row->peak_at;
 	figures->stats_reset = row->stats_reset != 0 ? row->stats_reset : GetCurrentTimestamp();
+	figures->sizes = row->sizes;
 	figures->lifetime_max = row->lifetime_max;
 	figures->hold_max = row->hold_max;
 	figures->setup_max = row->setup_max;

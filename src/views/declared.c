@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "pools/declared.h"
@@ -55,6 +56,7 @@ pm_declared_pools(PG_FUNCTION_ARGS)
 		pm_put_bool(&row, pool->has_budget);
 		pm_put_bool(&row, pool->usename.limited);
 		pm_put_bool(&row, asks_for_address(pool));
+		pm_put_time(&row, pm_account_sized_since(rules->accounts[i]));
 		pm_put_row(result, &row);
 	}
 	return (Datum) 0;

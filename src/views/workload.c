@@ -5,12 +5,15 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "accounts/account.h"
 #include "base/identity.h"
+#include "base/nameindex.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "history/history.h"
 #include "history/workload.h"
 #include "miscadmin.h"
+#include "pools/declared.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -61,9 +64,37 @@ put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
 	pm_put_row(result, &row);
 }
 
+/* The declared pools by name, where their present sizes are asked for. */
+typedef struct Sized
+{
+	const PmRules *rules;		/* NULL: they are not */
+	PmNameIndex index;
+}			Sized;
+
+static void
+find_sizes(Sized * sized)
+{
+	sized->rules = pm_rules_current();
+	pm_name_index_init(&sized->index, sized->rules->npools);
+	for (int i = 0; i < sized->rules->npools; i++)
+		pm_name_index_add(&sized->index, sized->rules->pools[i].name, i);
+}
+
+/* The part of the span in which the pool had the sizes that it has. */
+static PmSpan
+as_sized(const Sized * sized, const char *name, PmSpan span)
+{
+	int			i = sized->rules ? pm_name_index_find(&sized->index, name) : -1;
+	TimestampTz since = i >= 0 ? pm_account_sized_since(sized->rules->accounts[i]) : 0;
+
+	if (since != 0)
+		span.since = Max(span.since, since);
+	return span;
+}
+
 PG_FUNCTION_INFO_V1(pm_workload);
 
-/* workload(pool text, since timestamptz, until timestamptz) */
+/* workload(pool text, since timestamptz, until timestamptz, as_sized bool) */
 Datum
 pm_workload(PG_FUNCTION_ARGS)
 {
@@ -74,14 +105,17 @@ pm_workload(PG_FUNCTION_ARGS)
 	};
 	PmPast		past;
 	PmWorkload	work;
+	Sized		sized = {0};
 
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
+	if (!PG_ARGISNULL(3) && PG_GETARG_BOOL(3))
+		find_sizes(&sized);
 	pm_past_begin(&past, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), 0, pm_workload_reads(span));
 	while (pm_past_next(&past))
 	{
 		CHECK_FOR_INTERRUPTS();
-		pm_workload_of(&past, span, &work);
+		pm_workload_of(&past, as_sized(&sized, past.name, span), &work);
 		if (work.nstretches > 0)
 			put_workload(result, past.name, &work);
 	}

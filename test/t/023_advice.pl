@@ -151,8 +151,11 @@ subtest 'overflow that comes and goes' => sub {
 	  (connections => 4, max_connections => 8, busy => 2, max_busy => 6, transactions => 5000);
 	pools($node, row('churn', pool_size => 2, max_overflow => 10));
 	replay($node, ['churn', 600, @churn, connects => 40, disconnects => 40, overflow => 0.3]);
-	is(advice($node, $numbers, 'overflow of churn'),
-		'warning|pool_size|2|6|good', 'churn: the pool_size that 95 % of the minutes need');
+	is(
+		advice($node, $numbers, 'overflow of churn'),
+		"warning|max_overflow|10|6|good\nwarning|pool_size|2|6|good",
+		'churn: the pool_size that 95 % of the minutes need'
+	);
 	like(
 		advice($node, 'recommendation', 'overflow of churn'),
 		qr/pool_size to 6 and lower max_overflow to 6/,

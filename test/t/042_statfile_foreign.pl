@@ -48,6 +48,7 @@ subtest 'what cannot be made sense of is not used in part' => sub {
 
 my $other;
 subtest q{another server's} => sub {
+	local $ENV{INITDB_COPIES} = '';    # no copy: with a system identifier of its own
 	$other = new_server('other', "log_min_messages = warning\n");
 	$other->stop;
 	isnt(

@@ -78,7 +78,7 @@ subtest 'the storms are over' => sub {
 			$node, "SELECT $name,
 			(e.detail->>'connects')::numeric >= (SELECT (b.detail->>'connects')::numeric FROM pool_monitor.events b WHERE b.event = 'storm' AND coalesce(b.pool, b.application_name) = coalesce(e.pool, e.application_name)),
 			(e.detail->>'connects')::numeric <= $connects,
-			(e.detail->>'seconds')::numeric BETWEEN 1 AND extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM pool_monitor.events))
+			(e.detail->>'seconds')::numeric BETWEEN 0 AND extract(epoch FROM clock_timestamp() - (SELECT min(at) FROM pool_monitor.events))
 		FROM pool_monitor.events e WHERE event = 'storm_over' AND $other_client ORDER BY 1"
 		),
 		"stampede|t|t|t\nstorm|t|t|t",

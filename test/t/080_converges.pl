@@ -112,12 +112,18 @@ sub measure
 sub findings
 {
 	my $rows = query($node, <<'EOS');
-SELECT concat_ws('|', topic, coalesce(pool, ''), coalesce(setting, ''), coalesce(proposed::text, ''), recommendation)
-FROM pool_monitor.advice WHERE topic NOT IN ('undeclared', 'slow_holds', 'lint') ORDER BY 1
+SELECT concat_ws('|', topic, coalesce(pool, ''), coalesce(setting, ''), coalesce(proposed::text, ''), evidence)
+FROM pool_monitor.advice WHERE topic NOT IN ('undeclared', 'slow_holds', 'lint', 'storm') ORDER BY 1
 EOS
 	return map {
-		my ($topic, $pool, $setting, $proposed, $text) = split /\|/, $_, 5;
-		{topic => $topic, pool => $pool, setting => $setting, proposed => $proposed, text => $text}
+		my ($topic, $pool, $setting, $proposed, $evidence) = split /\|/, $_, 5;
+		{
+			topic    => $topic,
+			pool     => $pool,
+			setting  => $setting,
+			proposed => $proposed,
+			evidence => $evidence
+		}
 	} split /\n/, $rows;
 }
 
@@ -131,17 +137,28 @@ sub set_server
 	return;
 }
 
+# Several pools in one sentence, each with its numbers.
+sub heed_together
+{
+	my ($evidence, %pools) = @_;
+	while ($evidence =~ /(\w+) \(pool_size \d+; (\d+) would do, with max_overflow (\d+)\)/g)
+	{
+		@{$pools{$1}}{qw(pool_size max_overflow)} = ($2, $3);
+	}
+	return;
+}
+
 sub heed
 {
-	my ($finding, %pools) = @_;
-	my ($setting, $proposed, $text) = @$finding{qw(setting proposed text)};
+	my ($finding, %pools)    = @_;
+	my ($setting, $proposed) = @$finding{qw(setting proposed)};
+	return heed_together($finding->{evidence}, %pools) if $setting eq '';
 	return set_server($setting, $proposed)
 	  if $setting eq 'max_connections' || $setting =~ /^pool_monitor/;
 	foreach my $pool ($finding->{pool} eq '' ? values %pools : $pools{$finding->{pool}})
 	{
 		$pool->{$setting eq 'pool_recycle' ? 'recycle' : $setting} =
 		  $setting eq 'pool_recycle' ? "'$proposed s'" : $proposed;
-		$pool->{max_overflow} = $1 if $text =~ /max_overflow (?:to )?(\d+)/;
 	}
 	return;
 }
@@ -173,7 +190,7 @@ sub converges
 	{
 		measure(@estate);
 		my @now   = findings();
-		my @to_do = grep { $_->{proposed} ne '' } @now;
+		my @to_do = grep { $_->{proposed} ne '' || $_->{evidence} =~ / would do, / } @now;
 		push @relapses, map { "round $round: $_" } relapses(\@done, \@before, \@now);
 		if (!@to_do)
 		{

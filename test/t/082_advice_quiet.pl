@@ -41,27 +41,35 @@ subtest 'the same finding of every pool is one of the server' => sub {
 		'a', 'a single pool has its name');
 };
 
+# The queries of this file can be a storm of psql, where the machine is fast.
+my $quiet = "topic <> 'storm'";
+
 subtest 'muted' => sub {
 	pools($node, map { row($_, pool_recycle => "'45 min'") } 'a', 'b', 'c');
 	query($node, "INSERT INTO pool_monitor.muted VALUES ('a', 'pool_recycle', NULL, 'PgBouncer')");
 	is(
-		query($node, "SELECT topic, pool, evidence FROM pool_monitor.advice ORDER BY 1, 2"),
+		query(
+			$node,
+			"SELECT topic, pool, evidence FROM pool_monitor.advice WHERE $quiet ORDER BY 1, 2"
+		),
 		"muted||1 pool_recycle\npool_recycle|b|pool_recycle 00:45:00\npool_recycle|c|pool_recycle 00:45:00",
 		'one pool: counted, not shown'
 	);
 	query($node, "UPDATE pool_monitor.muted SET topic = 'idle'");
-	is(query($node, 'SELECT count(*) FROM pool_monitor.advice'), 1, 'another topic: it is shown');
+	is(query($node, "SELECT count(*) FROM pool_monitor.advice WHERE $quiet"),
+		1, 'another topic: it is shown');
 	query($node,
 		"UPDATE pool_monitor.muted SET topic = 'pool_recycle', pool = NULL, until = now() + interval '1 hour'"
 	);
 	is(
-		query($node, 'SELECT topic, evidence FROM pool_monitor.advice'),
+		query($node, "SELECT topic, evidence FROM pool_monitor.advice WHERE $quiet"),
 		'muted|3 pool_recycle',
 		'of every pool, for an hour'
 	);
 	query($node, "UPDATE pool_monitor.muted SET until = now() - interval '1 second'");
-	is(query($node, 'SELECT topic FROM pool_monitor.advice'), 'pool_recycle', 'which is over');
-	is(query($node, "SET ROLE watcher; SELECT topic FROM pool_monitor.advice"),
+	is(query($node, "SELECT topic FROM pool_monitor.advice WHERE $quiet"),
+		'pool_recycle', 'which is over');
+	is(query($node, "SET ROLE watcher; SELECT topic FROM pool_monitor.advice WHERE $quiet"),
 		'pool_recycle', 'it needs no right of its own');
 	query($node, 'DELETE FROM pool_monitor.muted');
 };
@@ -92,7 +100,7 @@ subtest 'four pools, each below what is worth a word' => sub {
 	replay($node, (map { [$_, 1440, @idle] } @four), ['(server)', 1440, max_connections => 60]);
 	is(
 		query($node, "$rows 'idle'"),
-		'(server)|info|12 of the connections that these keep open: p1 (pool_size 5, 2 would do), p2 (pool_size 5, 2 would do), p3 (pool_size 5, 2 would do), p4 (pool_size 5, 2 would do)|||',
+		'(server)|info|12 of the connections that these keep open: p1 (pool_size 5; 2 would do, with max_overflow 0), p2 (pool_size 5; 2 would do, with max_overflow 0), p3 (pool_size 5; 2 would do, with max_overflow 0), p4 (pool_size 5; 2 would do, with max_overflow 0)|||',
 		'when it is scarce they are found together'
 	);
 	replay($node, ['(server)', 1440]);
@@ -100,7 +108,7 @@ subtest 'four pools, each below what is worth a word' => sub {
 
 subtest 'what one look proposes fits together' => sub {
 	my $proposed =
-	  "SELECT concat_ws(' ', pool, topic, setting, proposed) FROM pool_monitor.advice WHERE topic <> 'undeclared' ORDER BY topic, pool, setting";
+	  "SELECT concat_ws(' ', pool, topic, setting, proposed) FROM pool_monitor.advice WHERE topic NOT IN ('undeclared', 'storm') ORDER BY topic, pool, setting";
 	my @open = (connections => 10, transactions => 5000);
 	pools(
 		$node,
@@ -141,7 +149,7 @@ subtest 'what one look proposes fits together' => sub {
 	);
 	is(
 		query($node, $proposed),
-		"wrong declaration workers 5\nidle idle pool_size 10\novercommitted\nchurn overflow",
+		"wrong declaration workers 5\nidle idle max_overflow 11\nidle idle pool_size 10\novercommitted\nchurn overflow",
 		'a wrong declaration first; no base that idle would take back'
 	);
 	like(

@@ -184,7 +184,7 @@ subtest 'storms that retirements were answered with' => sub {
 	$_->close foreach $answer, $herd;
 	wait_for(
 		$node,
-		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retired' AND pool = 'calm' AND at < now() - interval '21 s'",
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retired' AND pool = 'calm' AND at < now() - interval '25 s'",
 		'one that was retired long ago',
 		1
 	);

@@ -9,7 +9,7 @@ use Test::More;
 
 my $node = advice_server('advice_traps');
 my $rows =
-  "SELECT concat_ws(' ', severity, pool, topic, setting, proposed) FROM pool_monitor.advice WHERE topic <> 'undeclared' ORDER BY 1";
+  "SELECT concat_ws(' ', severity, pool, topic, setting, proposed) FROM pool_monitor.advice WHERE topic NOT IN ('undeclared', 'storm') ORDER BY 1";
 
 sub full
 {
@@ -91,6 +91,7 @@ subtest 'a quiet day' => sub {
 		'nor does fit()'
 	);
 	pools($node, row('web', pool_size => 5, max_overflow => 90));
+	replay($node, ['web', 1440, full(40), busy => 2, max_busy => 4, transactions => 5000]);
 	is(
 		query(
 			$node,
@@ -98,6 +99,68 @@ subtest 'a quiet day' => sub {
 		),
 		'max_overflow|35',
 		'nor where all pools together are too many'
+	);
+};
+
+# A day with the sizes that were says nothing of those that are, but for how large the load is.
+subtest 'sizes that are declared anew' => sub {
+	my $item         = 'SELECT status FROM pool_monitor.checklist WHERE item = 1';
+	my @sizes        = ([wide => 40, 0, 10, 11], [hot => 10, 0, 15, 0]);
+	my $declare_them = sub {
+		my ($new) = @_;
+		pools(
+			$node,
+			map {
+				row($_->[0], pool_size => $_->[1 + 2 * $new], max_overflow => $_->[2 + 2 * $new])
+			} @sizes
+		);
+	};
+	$declare_them->(0);
+	replay(
+		$node,
+		['wide', 1440, full(40), busy => 3, max_busy  => 8,   transactions => 5000],
+		['wide', 60,   full(40), busy => 3, max_busy  => 20,  transactions => 5000],
+		['hot',  1440, full(10), busy => 8, exhausted => 0.3, transactions => 5000]
+	);
+	is(
+		query($node, $rows),
+		"critical hot exhausted pool_size 15\ninfo wide idle max_overflow 11\ninfo wide idle pool_size 10",
+		'what is proposed'
+	);
+	is(query($node, $item), 'warn', 'and in the checklist');
+	$declare_them->(1);
+	is(query($node, $rows), '',        'done, nothing is left to say');
+	is(query($node, $item), 'unknown', 'nor in the checklist');
+	my $sums = 'SELECT max(max_connections) FROM pool_monitor.workload($$wide$$, as_sized => ';
+	is(query($node, "$sums false)"),                      '40', 'the past is there');
+	is(query($node, "SELECT coalesce(($sums true)), 0)"), '0',  'and set apart');
+
+	# another name of it, other processes with the same ceiling: no new sizes
+	my $since =
+	  "SELECT string_agg(pool || ' ' || sized_since, ', ' ORDER BY pool) FROM pool_monitor.declared()";
+	my $before = query($node, $since);
+	isnt($before, '', 'since when is known');
+	declare($node, "UPDATE pool_monitor.pools SET pool_recycle = '20 min', priority = 7");
+	is(query($node, $since), $before, 'it is the sizes that count');
+	$node->restart;
+	wait_for($node, $since, 'a restart does not change them', $before);
+	is(query($node, $rows), '', 'and nothing is said of the time before');
+	declare($node, "UPDATE pool_monitor.pools SET max_overflow = 12 WHERE name = 'wide'");
+	isnt(query($node, $since), $before, 'a change after it does');
+	$node->stop;
+	$node->start;
+	wait_for(
+		$node,
+		'SELECT count(*) FROM pool_monitor.declared() WHERE sized_since IS NOT NULL',
+		'both are known', 2
+	);
+	declare($node, row('fresh'));
+	is(
+		query(
+			$node, "SELECT sized_since IS NULL FROM pool_monitor.declared() WHERE pool = 'fresh'"
+		),
+		't',
+		'one that is new was never of another size'
 	);
 };
 

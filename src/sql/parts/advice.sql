@@ -32,8 +32,24 @@ CREATE VIEW pool_monitor.advice AS
 		SELECT w.pool, w.max_connections, w.p95_busy, w.max_busy, w.seen
 		FROM pool_monitor.workload(since => pg_catalog.now() - interval '8 days') AS w
 	),
+	-- what is said of a pool's sizes is measured against those that it has: not what was before they were declared anew
+	resized AS (
+		SELECT EXISTS (SELECT FROM declared AS d WHERE d.sized_since > pg_catalog.now() - interval '1 day') AS of_late
+	),
+	sized_day AS MATERIALIZED (
+		SELECT * FROM day WHERE NOT (SELECT r.of_late FROM resized AS r)
+		UNION ALL
+		SELECT 'day', w.* FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 day', as_sized => true) AS w
+		WHERE (SELECT r.of_late FROM resized AS r)
+	),
+	sized_hour AS MATERIALIZED (
+		SELECT * FROM hour WHERE NOT (SELECT r.of_late FROM resized AS r)
+		UNION ALL
+		SELECT 'hour', w.* FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 hour', as_sized => true) AS w
+		WHERE (SELECT r.of_late FROM resized AS r)
+	),
 	workload AS (
-		SELECT * FROM day UNION ALL SELECT * FROM hour
+		SELECT * FROM sized_day UNION ALL SELECT * FROM sized_hour
 	),
 	stats AS (
 		SELECT * FROM pool_monitor.pool_stats()

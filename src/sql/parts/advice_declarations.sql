@@ -94,6 +94,30 @@
 		FROM discovered AS s
 	),
 
+	-- with one name for each connection nobody has two under one
+	scattered AS (
+		SELECT 'info', NULL::text, 'undeclared',
+			format('sessions of role %s in database %s, under many names, are in no declared pool', pool_monitor.quoted(s.usename),
+				pool_monitor.quoted(s.datname)),
+			format('%s connections now, under %s names', count(*), count(DISTINCT s.application_name)),
+			'Give the client one application_name, or declare it by usename and datname.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM sessions AS s
+		WHERE s.pool IS NULL AND NOT EXISTS (SELECT FROM discovered AS d
+			WHERE (d.application_name, d.datname, d.usename) = (s.application_name, s.datname::text, s.usename::text))
+		GROUP BY s.usename, s.datname
+		HAVING count(*) >= 5
+	),
+	over AS (
+		SELECT 'warning', d.pool, 'over', 'the pool holds more than its budget',
+			format('above its budget of %s for %s of %s; %s connections at most, ceiling %s', d.budget, pool_monitor.percent(w.over_share),
+				pool_monitor.watched(w.seen, 'day'), w.max_connections, d.ceiling),
+			'Lower its sizes in the client, or raise the budget.',
+			NULL::text, NULL::int, NULL::int, w.seen, NULL::float8, 'exact'
+		FROM sound AS d JOIN sized_day AS w ON w.pool = d.pool
+		WHERE d.has_budget AND d.budget < d.ceiling AND w.over_share >= 0.01 AND w.max_connections > d.budget
+	),
+
 	unloaded AS (
 		SELECT 'critical', NULL::text, 'declarations', 'the declared pools could not be loaded', h.load_error,
 			'Until they are, what was loaded before is in force, nothing is retired, and advice may be wrong. See docs/troubleshooting.md.',
@@ -135,7 +159,7 @@
 		SELECT l.*, sum(l.frees) OVER (ORDER BY l.frees DESC, l.pool) - l.frees AS freed_before
 		FROM (SELECT d.*, c.used, k.seen AS week_seen, w.seen, w.effective_samples, w.quality, e.enough,
 				d.processes * (d.max_overflow - e.enough) AS frees
-			FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool,
+			FROM sound AS d JOIN sized_day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool,
 				LATERAL (SELECT greatest(w.max_connections, k.max_connections) AS used, greatest(w.max_busy, k.max_busy) AS busy) AS c,
 				LATERAL (SELECT greatest(greatest(ceil(c.used / d.processes::float8), c.busy / d.processes + 1)::int
 					- d.pool_size, 0) AS enough) AS e

@@ -2,12 +2,13 @@
 -- In the view advice: sizes, by what was measured
 --
 	-- What each process needs, for 95 % of the minutes, with what chance gives one process more than its share; and
-	-- a quarter above, and what the week needed.
+	-- a quarter above, of the day and of the week.
 	needs AS (
 		SELECT d.pool, n.most_minutes,
-			greatest(ceil(1.25 * l.p95), n.most_minutes, ceil(k.p95_busy / d.processes::float8))::int AS ample
+			greatest(ceil(1.25 * greatest(l.p95, l.week)), n.most_minutes,
+				ceil(l.week + 1.65 * sqrt(l.week * (1 - 1 / d.processes::float8))))::int AS ample
 		FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool,
-			LATERAL (SELECT w.p95_busy / d.processes::float8 AS p95) AS l,
+			LATERAL (SELECT w.p95_busy / d.processes::float8 AS p95, k.p95_busy / d.processes::float8 AS week) AS l,
 			LATERAL (SELECT greatest(ceil(l.p95 + 1.65 * sqrt(l.p95 * (1 - 1 / d.processes::float8))), 1)::int AS most_minutes) AS n
 	),
 
@@ -24,7 +25,6 @@
 				AS timeouts
 		FROM declared AS d JOIN workload AS w ON w.pool = d.pool
 			AND NOT EXISTS (SELECT FROM above_in AS a WHERE a.pool = d.pool AND a.span = w.span)
-		-- not what was measured against a smaller ceiling, before the pool was declared anew
 		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling
 		ORDER BY d.pool, w.quality = 'good' DESC, w.exhausted_share * CASE w.span WHEN 'hour' THEN 1.1 ELSE 1 END DESC
 	),
@@ -38,21 +38,21 @@
 		FROM saturation AS s
 	),
 	-- If there is room, which the fullest have first: together they never ask for more than there is. A pool whose
-	-- smallest step is too large takes none.
+	-- smallest step is too large takes none. What is within a declared budget has its room there.
 	-- What was measured is the time in which all processes were full at once: between
 	-- the product of their isolated probabilities, or one shared queue, and a single
 	-- one's. Further off than a factor of three, the model is withheld.
 	saturation_step AS (
 		SELECT s.*, least(s.wish, floor((r.connections - coalesce(sum(least(s.wish, c.steps) * c.of_step)
 				OVER (ORDER BY s.exhausted_share DESC, s.pool ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
-				/ c.of_step))::int AS more,
+				/ nullif(c.of_step, 0)))::int AS more,
 			s.exhausted_share > 3 * s.isolated_model
 				OR s.exhausted_share < least(s.shared_model,
 					exp(greatest(s.processes * ln(greatest(s.isolated_model, 1e-6)), -700))) / 3 AS model_is_off,
 			CASE WHEN s.max_overflow = 0 OR s.overflow_share >= 0.5 THEN 'pool_size' ELSE 'max_overflow' END AS which
 		FROM saturation_wish AS s, room AS r,
-			LATERAL (SELECT o.of_step, greatest(floor(r.connections / o.of_step), 0) AS steps
-				FROM (SELECT (s.processes + s.surge_processes)::float8 AS of_step) AS o) AS c
+			LATERAL (SELECT o.of_step, CASE WHEN o.of_step = 0 THEN s.wish ELSE greatest(floor(r.connections / o.of_step), 0) END AS steps
+				FROM (SELECT CASE WHEN s.has_budget THEN 0 ELSE s.processes + s.surge_processes END::float8 AS of_step) AS o) AS c
 	),
 	exhausted AS (
 		-- what was measured was measured; only a number needs more than a moment of it
@@ -90,7 +90,7 @@
 			w.avg_connections * extract(epoch FROM w.seen) / w.disconnects AS lifetime,
 			CASE WHEN w.quality = 'good' AND d.pool_size < n.ample
 				THEN least(greatest(n.most_minutes, d.pool_size + 1), d.each) END AS size
-		FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN needs AS n ON n.pool = d.pool
+		FROM sound AS d JOIN sized_day AS w ON w.pool = d.pool JOIN needs AS n ON n.pool = d.pool
 		WHERE d.max_overflow > 0 AND w.overflow_share >= 0.05
 			AND w.disconnects - w.retired >= 30
 			AND w.avg_connections * extract(epoch FROM w.seen) / w.disconnects
@@ -109,14 +109,16 @@
 				WHEN c.size IS NULL THEN 'Base has room for the load: look for bursts, and for processes that have more of it than others.'
 				ELSE format('Raise pool_size to %s and lower max_overflow to %s: the ceiling stays, much of the churn goes.',
 					c.size, c.each - c.size) END,
-			CASE WHEN c.size IS NOT NULL THEN 'pool_size' END,
-			CASE WHEN c.size IS NOT NULL THEN c.pool_size END,
-			c.size, c.seen, c.effective_samples, c.quality
-		FROM churn AS c
+			s.setting, s.current, s.proposed, c.seen, c.effective_samples, c.quality
+		FROM churn AS c, LATERAL (VALUES (c.size IS NULL, NULL::text, NULL::int, NULL::int),
+			(c.size IS NOT NULL, 'pool_size', c.pool_size, c.size), (c.size IS NOT NULL, 'max_overflow', c.max_overflow, c.each - c.size))
+			AS s(is_so, setting, current, proposed)
+		WHERE s.is_so
 	),
 
 	-- Idle ones are what a pool is for; they are too many when they take up a fifth of what the server can give, or when
-	-- it is short of connections. Less is proposed only after a day: half an hour has not seen the peak.
+	-- it is short of connections. Less is proposed only after a day with these sizes: half an hour has not seen the peak.
+	-- Not for a fifth less or none: that is chance.
 	slack AS (
 		SELECT d.*, w.p95_busy, k.p95_busy AS week_busy, k.max_busy, k.seen AS week_seen, w.avg_connections, w.seen,
 			w.effective_samples, w.quality, n.ample AS size,
@@ -124,9 +126,9 @@
 			least(greatest(d.max_overflow, floor(k.max_busy / d.processes)::int + 1 - n.ample), d.each - n.ample) AS overflow,
 			least(w.avg_connections, d.base) - d.processes * n.ample AS kept,
 			CASE WHEN r.is_short THEN 5 ELSE greatest(20, 0.2 * v.connection_budget) END AS many
-		FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool JOIN needs AS n ON n.pool = d.pool,
+		FROM sound AS d JOIN sized_day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool JOIN needs AS n ON n.pool = d.pool,
 			room AS r, server AS v
-		WHERE w.quality = 'good' AND w.seen >= interval '20 hours' AND n.ample < d.pool_size
+		WHERE w.quality = 'good' AND w.seen >= interval '20 hours' AND d.pool_size - n.ample >= greatest(0.2 * n.ample, 1)
 			AND NOT EXISTS (SELECT FROM saturation AS x WHERE x.pool = d.pool)
 			AND NOT EXISTS (SELECT FROM churn AS x WHERE x.pool = d.pool)
 	),
@@ -136,17 +138,18 @@
 				'%s, and none more than %s', round(s.avg_connections::numeric, 1), s.base, pool_monitor.watched(s.seen, 'day'), s.p95_busy,
 				pool_monitor.watched(s.week_seen, 'week'), s.week_busy, s.max_busy),
 			format('Lower pool_size to %s, above what 95 %% of the minutes needed, with max_overflow %s.', s.size, s.overflow),
-			'pool_size', s.pool_size, s.size, s.seen, s.effective_samples, s.quality
-		FROM slack AS s
-		WHERE s.kept >= s.many
+			p.setting, p.current, p.proposed, s.seen, s.effective_samples, s.quality
+		FROM slack AS s, LATERAL (VALUES ('pool_size', s.pool_size, s.size), ('max_overflow', s.max_overflow, s.overflow))
+			AS p(setting, current, proposed)
+		WHERE s.kept >= s.many AND p.current <> p.proposed
 	),
 	-- each alone is no finding
 	idle_together AS (
 		SELECT 'info', NULL::text, 'idle', 'more connections are kept open than the load needs, of several pools together',
 			format('%s of the connections that these keep open: %s', round(sum(s.kept)::numeric),
-				string_agg(format('%s (pool_size %s, %s would do)', s.pool, s.pool_size, s.size), ', '
+				string_agg(format('%s (pool_size %s; %s would do, with max_overflow %s)', s.pool, s.pool_size, s.size, s.overflow), ', '
 					ORDER BY round(s.kept::numeric) DESC, s.pool)),
-			'Lower them together: SELECT * FROM pool_monitor.fit() says to what.',
+			'Lower them together, to these: the ceilings stay above the most that was busy.',
 			NULL::text, NULL::int, NULL::int, min(s.seen), min(s.effective_samples), 'good'
 		FROM slack AS s
 		WHERE s.kept < s.many AND NOT EXISTS (SELECT FROM muted AS m WHERE m.topic = 'idle' AND m.pool = s.pool)

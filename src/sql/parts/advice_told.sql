@@ -5,7 +5,8 @@
 		SELECT * FROM exhausted UNION ALL SELECT * FROM overflow UNION ALL SELECT * FROM idle
 		UNION ALL SELECT * FROM idle_together UNION ALL SELECT * FROM unloaded UNION ALL SELECT * FROM lint
 		UNION ALL SELECT * FROM declaration UNION ALL SELECT * FROM more_hosts UNION ALL SELECT * FROM unbounded
-		UNION ALL SELECT * FROM undeclared UNION ALL SELECT * FROM overcommitted UNION ALL SELECT * FROM lower_pool
+		UNION ALL SELECT * FROM undeclared UNION ALL SELECT * FROM scattered UNION ALL SELECT * FROM over
+		UNION ALL SELECT * FROM overcommitted UNION ALL SELECT * FROM lower_pool
 		UNION ALL SELECT * FROM starved UNION ALL SELECT * FROM logins
 		UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM slow_holds UNION ALL SELECT * FROM leak
 		UNION ALL SELECT * FROM over_age UNION ALL SELECT * FROM retired_late
@@ -63,8 +64,8 @@ COMMENT ON COLUMN pool_monitor.advice.severity IS
 'declaration is wrong; info: could be better';
 COMMENT ON COLUMN pool_monitor.advice.pool IS 'declared pool; NULL: the server, an undeclared application, or every declared pool';
 COMMENT ON COLUMN pool_monitor.advice.topic IS
-'exhausted, overflow, idle, declarations, declaration, lint, unbounded, undeclared, overcommitted, starved, refused, logins, slow_holds, '
-'leak, memory, over_age, pool_recycle, pre_ping, identity, storm, retirement; muted: how many findings there are besides, by '
+'exhausted, overflow, idle, declarations, declaration, lint, unbounded, over, undeclared, overcommitted, starved, refused, logins, '
+'slow_holds, leak, memory, over_age, pool_recycle, pre_ping, identity, storm, retirement; muted: how many findings there are besides, by '
 'topic';
 COMMENT ON COLUMN pool_monitor.advice.finding IS 'what was found';
 COMMENT ON COLUMN pool_monitor.advice.evidence IS 'the numbers behind it';

@@ -24,12 +24,20 @@ BEGIN ATOMIC
 		SELECT e.pool, e.event, e.at, e.times, e.detail FROM pool_monitor.events() AS e
 		WHERE e.at > now() - interval '1 day' AND e.event IN ('storm', 'retired', 'retirement_paused')
 	),
-	-- a storm tells of the seconds before it; one that began before a session was retired is no answer to that
+	looks AS (
+		SELECT current_setting('pool_monitor.sample_interval')::interval AS sample,
+			current_setting('pool_monitor.recycle_interval')::interval AS recycle
+	),
+	-- A storm has begun in the seconds before it was seen, and one sample. It answers what was retired in these, or not long
+	-- before: a client may take a while to come upon what has gone. Of many sessions that were retired at once the last ones
+	-- are one event, at the end of the round.
 	answers AS (
-		SELECT s.pool, sum(s.times) AS storms FROM events AS s
+		SELECT s.pool, sum(s.times) AS storms
+		FROM looks AS l, events AS s
 		WHERE s.event = 'storm' AND EXISTS (SELECT FROM events AS r
 			WHERE r.event = 'retired' AND r.pool = s.pool
-				AND r.at BETWEEN s.at - pg_catalog.make_interval(secs => (s.detail::jsonb ->> 'seconds')::float8 + 1) AND s.at)
+				AND r.at >= s.at - make_interval(secs => (s.detail::jsonb ->> 'seconds')::float8) - l.sample - interval '20 s'
+				AND r.at - CASE WHEN r.detail::jsonb ? 'further_sessions' THEN l.recycle ELSE interval '0' END <= s.at)
 		GROUP BY s.pool
 	),
 	pauses AS (

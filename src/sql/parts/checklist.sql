@@ -10,7 +10,7 @@ CREATE VIEW pool_monitor.checklist AS
 		SELECT * FROM pool_monitor.declared()
 	),
 	day AS MATERIALIZED (
-		SELECT * FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 day')
+		SELECT * FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 day', as_sized => true)
 	),
 	judged AS (
 		SELECT d.*, w.max_connections, w.quality,

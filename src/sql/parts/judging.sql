@@ -16,11 +16,12 @@ CREATE FUNCTION pool_monitor.above_ceiling(
 ) RETURNS bool
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN max_connections > ceiling + processes
-		OR max_connections > ceiling AND budget = ceiling AND over_share * extract(epoch FROM seen) >= 10;
+		OR max_connections > ceiling AND budget = ceiling
+			AND over_share * extract(epoch FROM seen) >= greatest(10, 0.002 * extract(epoch FROM seen));
 COMMENT ON FUNCTION pool_monitor.above_ceiling(int, bigint, int, bigint, float8, interval) IS
-'Has a pool really been above its ceiling? Not when it was by one connection of each process, and for less than 10 s in '
-'all (which over_share says where the ceiling is the budget): a client that replaces a connection opens the new one '
-'before the server has ended the old one.';
+'Has a pool really been above its ceiling? Not when it was by one connection of each process, and for less than 10 s '
+'and 0.2 % of the time in all (which over_share says where the ceiling is the budget): a client that replaces a '
+'connection opens the new one before the server has ended the old one.';
 
 CREATE FUNCTION pool_monitor.used_late(age interval, idle_for interval, xact_age interval, pool_recycle interval) RETURNS bool
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -55,7 +56,7 @@ CREATE TABLE pool_monitor.muted (
 	why text NOT NULL,
 	UNIQUE NULLS NOT DISTINCT (pool, topic),
 	CONSTRAINT "topic must be one of those of advice" CHECK (topic IN ('exhausted', 'overflow', 'idle', 'declarations',
-		'declaration', 'lint', 'unbounded', 'undeclared', 'overcommitted', 'starved', 'refused', 'logins', 'slow_holds', 'leak',
+		'declaration', 'lint', 'unbounded', 'over', 'undeclared', 'overcommitted', 'starved', 'refused', 'logins', 'slow_holds', 'leak',
 		'memory', 'over_age', 'pool_recycle', 'pre_ping', 'identity', 'storm', 'retirement'))
 );
 

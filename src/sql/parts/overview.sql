@@ -27,15 +27,19 @@ CREATE VIEW pool_monitor.overview AS
 		-- what was declared within the hour is a pool by now
 		WHERE h.application_name IS NOT NULL AND NOT EXISTS (
 			SELECT FROM pool_monitor.which_pool(h.application_name, h.datname, h.usename) AS w WHERE w.pool IS NOT NULL)
+			AND NOT EXISTS (SELECT FROM applications AS a WHERE a.pool IS NOT NULL
+				AND (a.application_name, a.datname::text, a.usename::text) = (h.application_name, h.datname, h.usename))
 		GROUP BY h.application_name
 	),
 	-- who holds what he does not use comes first; who was refused has none, perhaps
 	undeclared AS (
 		SELECT application_name, coalesce(a.connections, 0) AS connections, coalesce(a.busy, 0) AS busy, coalesce(a.idle, 0) AS idle,
-			r.refused, r.peak, r.names,
+			r.refused,
+			-- of what has several databases or roles, or none of them a history of its own, nobody knows
+			CASE WHEN r.names = 1 AND coalesce(a.parts, 1) = 1 THEN greatest(r.peak, a.connections) END AS peak,
 			row_number() OVER (ORDER BY coalesce(a.connections - a.busy, 0) DESC, a.connections DESC NULLS LAST, application_name) AS rank,
 			row_number() OVER (ORDER BY r.refused DESC NULLS LAST, application_name) AS refused_rank
-		FROM (SELECT a.application_name, sum(a.connections) AS connections, sum(a.busy) AS busy, sum(a.idle) AS idle
+		FROM (SELECT a.application_name, sum(a.connections) AS connections, sum(a.busy) AS busy, sum(a.idle) AS idle, count(*) AS parts
 			FROM applications AS a WHERE a.pool IS NULL GROUP BY a.application_name) AS a
 			FULL JOIN refusals AS r USING (application_name)
 		WHERE a.connections > 0 OR r.refused > 0
@@ -50,8 +54,8 @@ CREATE VIEW pool_monitor.overview AS
 		SELECT b.pool, b.status, clock_timestamp() - b.status_since, b.connections, b.budget, b.busy, b.idle, h.max_connections, h.refused
 		FROM pools AS b LEFT JOIN hour AS h ON h.pool = b.pool
 		UNION ALL
-		SELECT CASE u.application_name WHEN '' THEN '(no name)' ELSE u.application_name END, 'undeclared', NULL,
-			u.connections, NULL, u.busy, u.idle, CASE WHEN u.names = 1 THEN u.peak END, u.refused
+		SELECT CASE u.application_name WHEN '' THEN '(no name)' ELSE regexp_replace(u.application_name, '^\(', 'app (') END,
+			'undeclared', NULL, u.connections, NULL, u.busy, u.idle, u.peak, u.refused
 		FROM undeclared AS u
 		WHERE u.rank <= 5 OR u.refused_rank <= 2 AND u.refused > 0
 		UNION ALL
@@ -76,8 +80,8 @@ COMMENT ON VIEW pool_monitor.overview IS
 'most connections that are not busy, and the two that were refused most in the last hour. Fits into a terminal of 100 '
 'columns, so names are cut. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.overview.pool IS
-'declared pool; application_name, where status is undeclared, of all its databases and roles together; (others): the '
-'rest of these; (server): the whole. Longer than 16 characters: ~ in place of its middle';
+'declared pool; application_name, where status is undeclared, of all its databases and roles together, after app '
+'where it begins with (; (others): the rest of these; (server): the whole. Longer than 16 characters: ~ in place of its middle';
 COMMENT ON COLUMN pool_monitor.overview.status IS 'as in budgets and server; undeclared: in no declared pool';
 COMMENT ON COLUMN pool_monitor.overview.since IS 'how long it has had this status; NULL: that is not kept';
 COMMENT ON COLUMN pool_monitor.overview.conns IS 'connections now';

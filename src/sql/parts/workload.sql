@@ -3,7 +3,7 @@
 --
 
 CREATE FUNCTION pool_monitor.workload(
-	pool text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
+	pool text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, as_sized bool DEFAULT false,
 	OUT pool text, OUT seen interval, OUT avg_connections float8, OUT max_connections int,
 	OUT avg_busy float8, OUT p95_busy int, OUT max_busy int,
 	OUT transactions bigint, OUT transactions_per_second float8, OUT hold_time float8,
@@ -13,11 +13,12 @@ CREATE FUNCTION pool_monitor.workload(
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_workload';
-COMMENT ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz, bool) IS
 'What each pool (or one of them, (undeclared) or (server)) did from since (NULL: a day ago) until then (NULL: now), as '
 'in the view workload: from the minutes that begin in this time. Where these are no longer kept, from the hours that '
 'begin in it: p95_busy then takes the most of an hour for each of its minutes, and is an upper bound. No rows for a '
-'pool that has no history in this time.';
+'pool that has no history in this time. as_sized: of a declared pool only since its base, ceiling and budget have been '
+'what they are (sized_since of declared()), because time at a ceiling is time at that of then.';
 
 CREATE FUNCTION pool_monitor.rounded(number float8) RETURNS float8
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE

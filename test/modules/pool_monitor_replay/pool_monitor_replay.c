@@ -4,7 +4,7 @@
  *		from it.
  *
  * It reaches the shared memory of the library that the server has loaded by
- * pm_history_memory(), and knows its layout from the headers of the same tree; of
+ * pm_history_memory() and pm_accounts_memory(), and knows its layout from the headers of the same tree; of
  * the library's functions it uses none. A pool must be declared, so that the
  * worker has given it a series.
  */
@@ -13,11 +13,13 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "accounts/account.h"
 #include "fmgr.h"
 #include "history/history.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #define SERIES_TIMEOUT	30000	/* ms; the worker makes one within a sample */
@@ -42,6 +44,24 @@ history_memory(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pool_monitor must be loaded via \"shared_preload_libraries\"")));
 	return history;
+}
+
+/* The past that is made up is one with the sizes that the pool has now. */
+static void
+had_these_sizes(const char *pool)
+{
+	PmAccounts *accounts = ((PmAccounts *(*) (void)) load_external_function("$libdir/pool_monitor", "pm_accounts_memory", true, NULL)) ();
+	int			npools = 2 * atoi(GetConfigOption("pool_monitor.max_pools", false, false));
+
+	LWLockAcquire(&accounts->lock.lock, LW_EXCLUSIVE);
+	for (int i = 0; i < npools; i++)
+	{
+		PmAccount  *account = &accounts->all[i];
+
+		if (account->sizes.since != 0 && strcmp(account->owner.name, pool) == 0)
+			account->sizes.since = DT_NOBEGIN;
+	}
+	LWLockRelease(&accounts->lock.lock);
 }
 
 /* The place of the pool's series, -1 where there is none. Caller holds its lock. */
@@ -138,6 +158,7 @@ pm_replay_history(PG_FUNCTION_ARGS)
 	bucket.overflow = PG_GETARG_FLOAT8(10) * 60000;
 	bucket.exhausted = PG_GETARG_FLOAT8(11) * 60000;
 	fill_when_there(history, pool, &bucket, n);
+	had_these_sizes(pool);
 	PG_RETURN_VOID();
 }
 
@@ -243,5 +264,6 @@ pm_replay_stretch(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("pool \"%s\" has no such stretch", pool)));
+	had_these_sizes(pool);
 	PG_RETURN_VOID();
 }
