@@ -8,14 +8,14 @@
 #include "utils/timestamp.h"
 
 static bool
-are(const PmSizes * sizes, int64 base, int64 ceiling, int64 budget)
+are(const PmSizes *sizes, int64 base, int64 ceiling, int64 budget)
 {
 	return sizes->since != 0 && sizes->base == base && sizes->ceiling == ceiling && sizes->budget == budget;
 }
 
 /* They are declared to be these. Caller holds the lock of accounts exclusively. */
 void
-pm_sizes_become(PmSizes * sizes, int64 base, int64 ceiling, int64 budget, TimestampTz now)
+pm_sizes_become(PmSizes *sizes, int64 base, int64 ceiling, int64 budget, TimestampTz now)
 {
 	if (are(sizes, base, ceiling, budget))
 		return;
@@ -31,7 +31,7 @@ pm_sizes_become(PmSizes * sizes, int64 base, int64 ceiling, int64 budget, Timest
  * holds the lock of accounts exclusively.
  */
 void
-pm_sizes_merge(PmSizes * sizes, const PmSizes * earlier)
+pm_sizes_merge(PmSizes *sizes, const PmSizes *earlier)
 {
 	if (earlier->since == 0)
 		return;

@@ -15,9 +15,9 @@ typedef struct PmSizes
 	int64		budget;
 	TimestampTz since;			/* 0: no sizes are known; DT_NOBEGIN: they
 								 * were never others */
-}			PmSizes;
+} PmSizes;
 
-extern void pm_sizes_become(PmSizes * sizes, int64 base, int64 ceiling, int64 budget, TimestampTz now);
-extern void pm_sizes_merge(PmSizes * sizes, const PmSizes * earlier);
+extern void pm_sizes_become(PmSizes *sizes, int64 base, int64 ceiling, int64 budget, TimestampTz now);
+extern void pm_sizes_merge(PmSizes *sizes, const PmSizes *earlier);
 
 #endif							/* PM_SIZES_H */

@@ -69,10 +69,10 @@ typedef struct Sized
 {
 	const PmRules *rules;		/* NULL: they are not */
 	PmNameIndex index;
-}			Sized;
+} Sized;
 
 static void
-find_sizes(Sized * sized)
+find_sizes(Sized *sized)
 {
 	sized->rules = pm_rules_current();
 	pm_name_index_init(&sized->index, sized->rules->npools);
@@ -82,7 +82,7 @@ find_sizes(Sized * sized)
 
 /* The part of the span in which the pool had the sizes that it has. */
 static PmSpan
-as_sized(const Sized * sized, const char *name, PmSpan span)
+as_sized(const Sized *sized, const char *name, PmSpan span)
 {
 	int			i = sized->rules ? pm_name_index_find(&sized->index, name) : -1;
 	TimestampTz since = i >= 0 ? pm_account_sized_since(sized->rules->accounts[i]) : 0;
