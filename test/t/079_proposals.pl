@@ -3,7 +3,7 @@
 # patterns, for SQL, for nobody's, or for each other's.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor qw(:DEFAULT query holder);
+use PoolMonitor qw(:DEFAULT query holder app_holder);
 use Test::More;
 
 my $node  = new_server('proposals', "max_connections = 200\n");
@@ -73,6 +73,34 @@ subtest 'each takes its own sessions, and nothing else under any of these names'
 		0, 'two each');
 	query($node, 'DELETE FROM pool_monitor.pools');
 	query($node, 'SELECT pool_monitor.reload()');
+};
+
+subtest 'a name for each connection' => sub {
+	my $scattered = app_holder($node, 'n', 6);
+	my $finding =
+	  "SELECT finding || ': ' || evidence FROM pool_monitor.advice WHERE finding LIKE 'sessions of role \"app\" %'";
+	is(query($node, $finding), '', 'six under one name are an application');
+	my $named = "SELECT count(*) FROM pool_monitor.applications WHERE application_name LIKE 'n_'";
+	$scattered->do("sql $_ SET application_name = 'n$_'") foreach 0 .. 5;
+	wait_for($node, $named, 'they take six', 6);
+	is(
+		query($node, $finding),
+		'sessions of role "app" in database "postgres", under many names, are in no declared pool: 6 connections now, under 6 names',
+		'are told of by their role'
+	);
+	like(
+		query($node, 'SELECT status, evidence FROM pool_monitor.checklist WHERE item = 11'),
+		qr/^warn\|.*: .*6 names \(app in postgres\)/,
+		'and in the checklist'
+	);
+	declare($node,
+		"INSERT INTO pool_monitor.pools (name, application_name, usename) VALUES ('numbered', 'n_', 'app')"
+	);
+	wait_for($node, "SELECT connections FROM pool_monitor.budgets WHERE pool = 'numbered'",
+		'declared', 6);
+	is(query($node, $finding), '', 'nothing is left to say');
+	$scattered->close;
+	declare($node, 'DELETE FROM pool_monitor.pools');
 };
 
 subtest 'what is missing, where the name is nobody\'s' => sub {

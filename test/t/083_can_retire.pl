@@ -167,8 +167,9 @@ subtest 'also on schedule' => sub {
 subtest 'storms that retirements were answered with' => sub {
 	pools(
 		$node,
-		row('herd', @mine, pool_size => 1, max_overflow => 0),
-		row('calm', @mine, pool_size => 1, max_overflow => 0)
+		row('herd',  @mine, pool_size => 1, max_overflow => 0),
+		row('later', @mine, pool_size => 1, max_overflow => 0),
+		row('calm',  @mine, pool_size => 1, max_overflow => 0)
 	);
 	my $herd = app_holder($node, 'herd', 1);
 	retire('herd', 1);
@@ -182,6 +183,22 @@ subtest 'storms that retirements were answered with' => sub {
 		'is held against it'
 	);
 	$_->close foreach $answer, $herd;
+
+	# by hand nobody pauses: a client may come upon it seconds later
+	my $late = app_holder($node, 'later', 1);
+	retire('later', 1);
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retired' AND pool = 'later' AND at < now() - interval '6 s'",
+		'some seconds pass',
+		1
+	);
+	$answer = app_holder($node, 'later', 60);
+	wait_for($node,
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'later'",
+		'a late storm', 1);
+	like(verdict('later'), qr/retirements were answered with storms/, 'is one, too');
+	$_->close foreach $answer, $late;
 	wait_for(
 		$node,
 		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retired' AND pool = 'calm' AND at < now() - interval '25 s'",

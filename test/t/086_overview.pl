@@ -192,5 +192,19 @@ wait_for($node, $late, 'of an application that is in no pool', 'undeclared|0|t')
 $filler->close;
 declare($node, insert_pool('late 0', usename => "'app'"));
 is(query($node, $late), 'ok|0|f', 'then it is declared');
+
+# A name that looks like one of the view's own; one that several roles have.
+my $peak = "SELECT peak IS NULL FROM pool_monitor.overview WHERE pool = 'java'";
+is(query($node, $peak), 'f', 'the peak of an application is known');
+my $other = PoolMonitor::Holder->new($node, application_name => 'java', user => 'app');
+wait_for($node, $peak, 'but not of what is in several accounts');
+$other->close;
+$undeclared[0]->do("sql $_ SET application_name = '(server)'") foreach 0 .. 4;
+wait_for(
+	$node,
+	q{SELECT string_agg(pool || ' ' || conns, ', ') FROM pool_monitor.overview WHERE pool LIKE '%(server)' AND status = 'undeclared'},
+	'nobody is the server by his name',
+	'app (server) 5'
+);
 $_->close foreach @undeclared, values %holder;
 done_testing();

@@ -246,6 +246,38 @@ subtest 'a budget of its own' => sub {
 	);
 };
 
+subtest 'room that a budget has already' => sub {
+	pools(
+		$node,
+		row('bouncer', pool_size => 20, max_overflow => 0, budget => 40),
+		row('ems',     pool_size => 25, max_overflow => 0)
+	);
+	replay($node, ['bouncer', 60, full(20), exhausted => 0.9, transactions => 5000]);
+	is(query($node, $rows), 'critical bouncer exhausted pool_size 30', 'is no room of the server');
+};
+
+subtest 'more than its budget' => sub {
+	my $minute = "date_trunc('minute', now())";
+	pools($node, row('above', pool_size => 20, max_overflow => 20, budget => 20));
+	my $for = sub {
+		my ($seconds) = @_;
+		query(
+			$node,
+			"BEGIN; SELECT replay_rings(ARRAY[$minute], ARRAY[date_trunc('hour', now())]);
+			SELECT replay_stretch('above', '1 minute', $minute, 60, 35, 35, 10, 12, 0, 0, 0, 0, 5000, 0, 0, $seconds); COMMIT"
+		);
+	};
+	$for->(60);
+	is(query($node, $rows), 'warning above over', 'though it is below its ceiling');
+	like(
+		advice($node, 'evidence', 'over of above'),
+		qr/^above its budget of 20 for \d+ % of .* seen of the last day; 35 connections at most, ceiling 40$/,
+		'for how long'
+	);
+	$for->(0);
+	is(query($node, $rows), '', 'in a part of a second that no sample saw: silent');
+};
+
 # What fit() proposes is declared as it is.
 sub fitted
 {

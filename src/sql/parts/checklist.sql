@@ -82,12 +82,26 @@ CREATE VIEW pool_monitor.checklist AS
 				(SELECT max(h.bucket_start) FROM pool_monitor.history('(server)', interval '1 minute') AS h WHERE h.seen > 0))
 				AS last_minute
 	),
-	undeclared AS (
-		SELECT string_agg(format('%L (%s in %s)', s.application_name, s.usename, s.datname), ', '
-				ORDER BY s.peak_connections DESC, s.application_name, s.usename, s.datname) AS names,
-			count(*) AS applications
+	-- in no pool, by name; and those with a name for each connection, as advice has them
+	named AS (
+		SELECT s.application_name, s.datname, s.usename, s.peak_connections
 		FROM pool_monitor.pool_stats() AS s
 		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND s.connections > 0
+	),
+	undeclared AS (
+		SELECT string_agg(format('%s (%s in %s)', u.name, u.usename, u.datname), ', '
+				ORDER BY u.connections DESC, u.name, u.usename, u.datname) AS names,
+			count(*) AS applications
+		FROM (
+			SELECT format('%L', n.application_name) AS name, n.usename, n.datname, n.peak_connections AS connections FROM named AS n
+			UNION ALL
+			SELECT format('%s names', count(DISTINCT s.application_name)), s.usename, s.datname, count(*)
+			FROM pool_monitor.sessions() AS s
+			WHERE s.pool IS NULL AND NOT EXISTS (SELECT FROM named AS n
+				WHERE (n.application_name, n.datname, n.usename) = (s.application_name, s.datname::text, s.usename::text))
+			GROUP BY s.usename, s.datname
+			HAVING count(*) >= 5
+		) AS u
 	),
 	items(item, title, status, evidence) AS (
 		SELECT 1, 'pool sizes declared for the load',
