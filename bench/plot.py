@@ -75,7 +75,19 @@ def worker(axes, found):
     axes.set_title(f"processor time of one look of the worker, {found[0]['sessions']} sessions")
 
 
-PANELS = (live, instructions, memory, worker)
+def past(axes, found):
+    bars(
+        axes,
+        [f"{row['question']}, {row['of']}, {when}" for row in found for when in ("warm", "first")],
+        [row[key] for row in found for key in ("ms", "first_ms")],
+        [COLOURS[when] for _ in found for when in ("warm", "first")],
+        "{:.1f} ms",
+    )
+    axes.set_xscale("log")
+    axes.set_title("questions to eight days (log. scale)")
+
+
+PANELS = (live, past, instructions, memory, worker)
 
 
 def main():
