@@ -11,6 +11,7 @@
 #include "base/shmem.h"
 #include "base/wake.h"
 #include "client/logins.h"
+#include "client/reports.h"
 #include "client/session.h"
 #include "events/events.h"
 #include "fmgr.h"
@@ -42,6 +43,7 @@ static const PmSection *const sections[] = {
 	&pm_retirement_section,
 	&pm_statfile_section,
 	&pm_errands_section,
+	&pm_reports_section,
 	&pm_idle_memory_section,
 };
 

@@ -34,5 +34,10 @@ PM_COUNTER(REJECTED, "rejected", NULL, PM_KEPT_REJECTED)
 PM_COUNTER(REFUSED, "refused", NULL, PM_KEPT_REFUSED)
 PM_COUNTER(AUTH_FAILURES, "auth_failures", NULL, PM_KEPT_AUTH_FAILURES)
 PM_COUNTER(TRANSACTIONS, "transactions", NULL, PM_KEPT_TRANSACTIONS)
+/* as clients' own pools report them; waited_us is waited_seconds in pool_stats */
+PM_COUNTER(CHECKOUTS, "checkouts", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(CHECKOUT_WAITS, "checkout_waits", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(WAITED_US, "waited_us", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(CHECKOUT_TIMEOUTS, "checkout_timeouts", NULL, PM_KEPT_NOTHING)
 /* of a declared pool, as sampled; in pool_stats it is starved_seconds */
 PM_COUNTER(STARVED_MS, "starved_ms", NULL, PM_KEPT_NOTHING)

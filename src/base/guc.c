@@ -33,6 +33,8 @@
 #define DEFAULT_MAX_POOLS			64
 #define MAX_MAX_POOLS				PM_MOST_POOLS
 #define DEFAULT_MAX_APPLICATIONS	100
+#define DEFAULT_MAX_CLIENT_PROCESSES	256
+#define MAX_MAX_CLIENT_PROCESSES	100000
 #define DEFAULT_MAX_EVENTS			1000
 #define MIN_MAX_EVENTS				10
 #define MAX_MAX_EVENTS				1000000
@@ -58,6 +60,7 @@ int			pm_headroom_percent = DEFAULT_HEADROOM;
 int			pm_connection_budget = DEFAULT_CONNECTION_BUDGET;
 int			pm_max_pools = DEFAULT_MAX_POOLS;
 int			pm_max_applications = DEFAULT_MAX_APPLICATIONS;
+int			pm_max_client_processes = DEFAULT_MAX_CLIENT_PROCESSES;
 int			pm_max_events = DEFAULT_MAX_EVENTS;
 int			pm_history_minutes = DEFAULT_HISTORY_MINUTES;
 int			pm_history_hours = DEFAULT_HISTORY_HOURS;
@@ -115,6 +118,11 @@ define_sizes(void)
 							"Number of discovered applications that are counted each for itself.",
 							NULL, &pm_max_applications, DEFAULT_MAX_APPLICATIONS,
 							1, PM_MOST_APPLICATIONS,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.max_client_processes",
+							"Number of processes of applications whose own pools' reports are kept.",
+							NULL, &pm_max_client_processes, DEFAULT_MAX_CLIENT_PROCESSES,
+							1, MAX_MAX_CLIENT_PROCESSES,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pool_monitor.max_events",
 							"Number of events that are kept.",

@@ -20,6 +20,7 @@ extern int	pm_headroom_percent;
 extern int	pm_connection_budget;	/* -1: usable less headroom */
 extern int	pm_max_pools;
 extern int	pm_max_applications;
+extern int	pm_max_client_processes;
 extern int	pm_max_events;
 extern int	pm_history_minutes;
 extern int	pm_history_hours;

@@ -138,7 +138,9 @@ output_is_stuck(void)
 
 /*
  * Handler only: is it younger, or was it used later, than the asker has it? By the
- * younger of the two clocks; the wall clock may have been set since it asked.
+ * younger of the two clocks; the wall clock may have been set since it asked. But by the
+ * monotonic one alone where the client's pool has only reported since: the server has that
+ * as a use.
  */
 static PmReason
 reason_of_time(void)
@@ -146,7 +148,10 @@ reason_of_time(void)
 	TimestampTz now = GetCurrentTimestamp();
 	int64		at = pm_monotonic_us();
 	int64		age = Min(now - MyStartTimestamp, at - my_slot->begun_at);
-	int64		idle = Min(now - MyBEEntry->st_state_start_timestamp, at - my_slot->used_at);
+	int64		idle = at - my_slot->used_at;
+
+	if (!my_slot->only_reports)
+		idle = Min(idle, now - MyBEEntry->st_state_start_timestamp);
 
 	if (idle < my_slot->asked_min_idle)
 		return PM_REASON_USED;

@@ -30,6 +30,10 @@
  *						procedure, it claims to begin where the first ended), and
  *						for one after AND CHAIN, but that is in a block
  *
+ * A report of the client's pool (client_report()) is no hold and no use either, or who
+ * reports would never be idle: a transaction of one statement, which is that, and which
+ * took no time worth a word.
+ *
  * The server keeps the start of a transaction by the wall clock alone. Where that
  * was set since the session's last transaction, the monotonic clock, of which we
  * have a stamp of that end, says which hold is possible: pm_hold_until().
@@ -40,6 +44,7 @@
 #include "base/clock.h"
 #include "client/holds.h"
 #include "client/listen.h"
+#include "executor/executor.h"
 #include "libpq/libpq.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
@@ -47,6 +52,8 @@
 #include "tcop/utility.h"
 #include "utils/backend_status.h"
 #include "utils/timestamp.h"
+
+#define LONGEST_REPORT	1000000	/* us */
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
 static PmSlot *slot = NULL;		/* likewise */
@@ -60,7 +67,11 @@ static bool chained = false;	/* that one says AND CHAIN, in a block */
 static bool rolls_back = false; /* that one is a ROLLBACK */
 static bool failed_block = false;	/* failed, and not rolled back yet */
 static int64 failed_hold = 0;	/* us, until it failed */
+static int	statements = 0;		/* of the transaction under way, and such
+								 * utilities as do something */
+static bool reported = false;	/* one of them was a report */
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
+static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
 
 /* The client's use of the session ends for now. */
 static void
@@ -69,6 +80,7 @@ note_end(TimestampTz now, int64 at)
 	sheet->last_end = now;
 	sheet->wall_ahead = now - at;
 	slot->used_at = at;
+	slot->only_reports = false;
 	last_statement = GetCurrentStatementStartTimestamp();
 }
 
@@ -133,6 +145,25 @@ is_the_servers_own(XactEvent event)
 	return pm_listening && began_by_itself();
 }
 
+/* Has the transaction that ends done nothing but report? */
+static bool
+was_a_report(XactEvent event)
+{
+	bool		alone = reported && statements == 1;
+
+	reported = false;
+	statements = 0;
+	return alone && event == XACT_EVENT_COMMIT && !failed_block &&
+		GetCurrentTimestamp() - GetCurrentTransactionStartTimestamp() < LONGEST_REPORT;
+}
+
+/* From client_report(). */
+void
+pm_hold_reports(void)
+{
+	reported = true;
+}
+
 /* A transaction of this session has ended. */
 void
 pm_hold_end(XactEvent event)
@@ -141,6 +172,13 @@ pm_hold_end(XactEvent event)
 
 	if (is_the_servers_own(event))
 		return;
+	if (unlikely(reported) && was_a_report(event))
+	{
+		slot->only_reports = true;
+		in_block = ending = ran_utility = false;
+		return;
+	}
+	statements = 0;
 	if (failed_block)
 		end_failed_block(true);
 	busy = busy_until(now_at_end(event), GetCurrentTransactionStartTimestamp());
@@ -201,6 +239,7 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	TransactionStmt *stmt = (TransactionStmt *) pstmt->utilityStmt;
 
 	ran_utility = true;
+	statements += !IsA(stmt, TransactionStmt);
 	if (sheet != NULL && IsA(stmt, TransactionStmt) && ends_block(stmt))
 	{
 		note_end_of_block(stmt);
@@ -226,12 +265,24 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	}
 }
 
+static void
+watch_statement(QueryDesc *queryDesc, int eflags)
+{
+	statements++;
+	if (prev_ExecutorStart_hook)
+		prev_ExecutorStart_hook(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+}
+
 /* From now on; the login's own transaction is nobody's hold. */
 void
 pm_holds_begin(PmSheet *mine, PmSlot *my_slot)
 {
 	sheet = mine;
 	slot = my_slot;
+	statements = 0;
+	reported = false;
 	note_end(GetCurrentTimestamp(), pm_monotonic_us());
 }
 
@@ -253,4 +304,6 @@ pm_holds_install(void)
 {
 	prev_ProcessUtility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = watch_utility;
+	prev_ExecutorStart_hook = ExecutorStart_hook;
+	ExecutorStart_hook = watch_statement;
 }

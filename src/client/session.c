@@ -224,6 +224,35 @@ end_session(void)
 				 errhidestmt(true)));
 }
 
+/* ---- what its client's pool reports ---- */
+
+bool
+pm_session_owner(PmOwner *owner)
+{
+	PmSheet    *sheet;
+
+	if (my_slot == NULL || pm_login_stage != PM_LOGIN_BEGUN)
+		return false;
+	sheet = my_sheet();
+	LWLockAcquire(pm_sheet_lock(sheet), LW_SHARED);
+	*owner = pm_accounts->all[sheet->account].owner;
+	LWLockRelease(pm_sheet_lock(sheet));
+	return true;
+}
+
+void
+pm_session_count(const PmPoolSums *news)
+{
+	PmSheet    *sheet = my_sheet();
+
+	LWLockAcquire(pm_sheet_lock(sheet), LW_SHARED);
+	pm_account_add(sheet->account, PM_CHECKOUTS, news->checkouts);
+	pm_account_add(sheet->account, PM_CHECKOUT_WAITS, news->waits);
+	pm_account_add(sheet->account, PM_WAITED_US, news->waited);
+	pm_account_add(sheet->account, PM_CHECKOUT_TIMEOUTS, news->timeouts);
+	LWLockRelease(pm_sheet_lock(sheet));
+}
+
 /* ---- the slot ---- */
 
 /*
@@ -269,6 +298,7 @@ claim_slot(Port *port)
 	slot->proc = MyProc;
 	slot->begun_at = pm_monotonic_us();
 	slot->used_at = slot->begun_at;
+	slot->only_reports = false;
 	strlcpy(slot->datname, port->database_name, NAMEDATALEN);
 	strlcpy(slot->usename, port->user_name, NAMEDATALEN);
 	slot->identity = pm_names_identity(slot->datname, slot->usename);

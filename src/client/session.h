@@ -5,6 +5,13 @@
 #ifndef PM_SESSION_H
 #define PM_SESSION_H
 
+#include "base/identity.h"
+#include "client/reports.h"
+
 extern void pm_session_install(void);
+
+/* Of this process. False: it has no session that is counted. Take the lock of its sheet. */
+extern bool pm_session_owner(PmOwner *owner);
+extern void pm_session_count(const PmPoolSums *news);
 
 #endif							/* PM_SESSION_H */

@@ -31,9 +31,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "sessions/cache.h"
 #include "sessions/scan.h"
+#include "sessions/slot.h"
+#include "utils/timestamp.h"
 
 static PmSessionState
 session_state(BackendState state)
@@ -139,6 +142,19 @@ try_to_read(const volatile PgBackendStatus *entry, const PmSession *last, PmSess
 }
 
 /*
+ * A report is no activity: the session is idle since it was last used, not since its
+ * client's pool has reported.
+ */
+static void
+leave_out_reports(PmSession *session)
+{
+	int64		used_at;
+
+	if (session->state == PM_STATE_IDLE && pm_slot_only_reports(session, &used_at))
+		session->state_change = Min(session->state_change, GetCurrentTimestamp() - (pm_monotonic_us() - used_at));
+}
+
+/*
  * Brings up to date what is known of the entry. Only a whole reading is kept: an
  * error leaves what was known, of the change count that it has, or as unread.
  */
@@ -158,6 +174,7 @@ pm_scan_read(const volatile PgBackendStatus *entry, PmSession *session)
 			names.key.application_name = names.application_name;
 			now.class = pm_cache_class(&names.key, &now);
 		}
+		leave_out_reports(&now);
 		now.calm_until = pm_class_calm_until(now.class, &now);
 	}
 	*session = now;

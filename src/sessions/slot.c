@@ -127,6 +127,22 @@ pm_slot_stamps(const PmSession *session, int64 *begun_at, int64 *used_at)
 	return slot_of(session) != NULL;
 }
 
+/*
+ * Has its client's pool only reported since it was last used, which was then (us,
+ * monotonic)? No lock; see PmSlot.
+ */
+bool
+pm_slot_only_reports(const PmSession *session, int64 *used_at)
+{
+	PmSlot	   *slot = slot_of(session);
+
+	if (slot == NULL || !slot->only_reports)
+		return false;
+	*used_at = slot->used_at;
+	pg_read_barrier();
+	return slot_of(session) != NULL;
+}
+
 /* What the session's process waits for right now; 0: for nothing, or it has no slot. No lock. */
 uint32
 pm_slot_wait(const PmSession *session)

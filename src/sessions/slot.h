@@ -73,6 +73,8 @@ typedef struct PmSlot
 	int64		begun_at;		/* us, monotonic: when it was authenticated */
 	volatile int64 used_at;		/* us, monotonic: end of the last transaction
 								 * of its client, in one piece */
+	volatile bool only_reports; /* since used_at its client's pool has
+								 * reported, and done nothing else */
 	uint64		identity;		/* hash of the two names */
 	char		datname[NAMEDATALEN];	/* as the client logged in */
 	char		usename[NAMEDATALEN];
@@ -111,6 +113,7 @@ extern const PmSection pm_slots_section;
 extern bool pm_slot_is(const PmSession *session);
 extern bool pm_slot_names(const PmSession *session, char *datname, char *usename);
 extern Oid	pm_slot_role(const PmSession *session);
+extern bool pm_slot_only_reports(const PmSession *session, int64 *used_at);
 extern bool pm_slot_stamps(const PmSession *session, int64 *begun_at, int64 *used_at);
 extern uint64 pm_slot_identity(const PmSession *session);
 extern uint32 pm_slot_wait(const PmSession *session);

@@ -86,6 +86,8 @@ put_counters(PmRow *row, const PmFigures *figures)
 	{
 		if (i == PM_STARVED_MS)
 			pm_put(row, Float8GetDatum(c[i] / 1000.0));
+		else if (i == PM_WAITED_US)
+			pm_put(row, Float8GetDatum(c[i] / 1000000.0));
 		else
 			pm_put_bound(row, c[i]);
 		if (i == PM_DECLINED)

@@ -11,7 +11,9 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint,
 	OUT declined bigint, OUT declined_reasons jsonb,
 	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint,
-	OUT transactions bigint, OUT starved_seconds float8,
+	OUT transactions bigint,
+	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
+	OUT starved_seconds float8,
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT busy_seconds float8, OUT average_busy float8,
 	OUT lifetime_p50 interval, OUT lifetime_p95 interval, OUT lifetime_max interval,
@@ -79,6 +81,11 @@ COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS
 'protocol version, no answer within authentication_timeout. Not counted: a client that goes away when it is asked '
 'for a password, as psql does to ask its user, and a connection on which no whole start-up packet has come';
 COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
+COMMENT ON COLUMN pool_monitor.pool_stats.checkouts IS
+'connections that clients'' own pools have handed out, as they report it: see client_report(). 0: none reports, or none were';
+COMMENT ON COLUMN pool_monitor.pool_stats.checkout_waits IS 'of checkouts, as reported: those that had to wait';
+COMMENT ON COLUMN pool_monitor.pool_stats.waited_seconds IS 'for how long these have waited in all, as reported';
+COMMENT ON COLUMN pool_monitor.pool_stats.checkout_timeouts IS 'checkouts that gave up waiting, as reported';
 COMMENT ON COLUMN pool_monitor.pool_stats.starved_seconds IS
 'seconds in which the pool was starved, as sampled (see status in budgets); 0 for an application';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_connections IS 'most connections at any moment since stats_reset: exact';

@@ -2,7 +2,7 @@
 -- Rights
 --
 -- applications, sessions, leak_suspects, memory and version are for everybody, and show of other
--- roles' sessions what pg_stat_activity shows. The rest is for those who may
+-- roles' sessions what pg_stat_activity shows; client_report() is for every client. The rest is for those who may
 -- read all statistics; what acts, for those who may end sessions.
 --
 
@@ -16,6 +16,7 @@ REVOKE ALL ON FUNCTION pool_monitor.holders(timestamptz, timestamptz) FROM PUBLI
 REVOKE ALL ON FUNCTION pool_monitor.who(timestamptz, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.changes(tstzrange, tstzrange) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.idle_memory() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.client_reports() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.pool_stats() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.history(text, interval, timestamptz, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz, bool) FROM PUBLIC;
@@ -46,6 +47,8 @@ GRANT EXECUTE ON FUNCTION pool_monitor.declarations_loaded() TO pg_read_all_stat
 GRANT EXECUTE ON FUNCTION pool_monitor.which_pool(text, text, text, inet) TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.lint(interval) TO pg_read_all_stats;
 GRANT SELECT ON pool_monitor.pool_stats, pool_monitor.history, pool_monitor.events TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.client_reports() TO pg_read_all_stats;
+GRANT SELECT ON pool_monitor.client_pools TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.pool_stats() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.history(text, interval, timestamptz, timestamptz) TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz, bool) TO pg_read_all_stats;

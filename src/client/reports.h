@@ -1,0 +1,55 @@
+/*
+ * reports.h
+ *		What the pools of clients say of themselves.
+ */
+#ifndef PM_REPORTS_H
+#define PM_REPORTS_H
+
+#include "base/identity.h"
+#include "base/shmem.h"
+#include "datatype/timestamp.h"
+
+#define PM_PROCESS_LEN	64		/* of a name, with its end */
+
+/* What a pool has done since it was made. */
+typedef struct PmPoolSums
+{
+	int64		checkouts;
+	int64		waits;			/* checkouts that had to wait */
+	int64		waited;			/* us, of all of these */
+	int64		timeouts;		/* checkouts that gave up */
+	int64		creations;		/* connections opened */
+	int64		invalidations;	/* connections thrown away as broken */
+} PmPoolSums;
+
+/* One report; -1: the client does not know, or (max_overflow) has no bound. */
+typedef struct PmReport
+{
+	int			size;
+	int			max_overflow;
+	int			open;
+	int			checked_out;
+	int			waiting;
+	int64		longest_wait;	/* us, since the report before */
+	PmPoolSums	sums;
+} PmReport;
+
+/* One process of an application, as it last reported. */
+typedef struct PmClientProcess
+{
+	PmOwner		owner;			/* of the account that its session was in */
+	char		process[PM_PROCESS_LEN];	/* as it calls itself */
+	Oid			role;			/* that reported */
+	int			pid;			/* of the session by which it did */
+	int64		reported_at;	/* ms, monotonic; 0: the place is free */
+	TimestampTz at;				/* the same moment */
+	TimestampTz first_at;		/* of its first report that is known */
+	PmReport	report;
+} PmClientProcess;
+
+extern const PmSection pm_reports_section;
+
+extern PmPoolSums pm_report_take(const PmClientProcess *process, int64 reports_before);
+extern int	pm_reports_copy(PmClientProcess *processes);
+
+#endif							/* PM_REPORTS_H */

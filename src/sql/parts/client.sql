@@ -1,0 +1,106 @@
+--
+-- The client's side: what its own pools say
+--
+
+CREATE FUNCTION pool_monitor.client_report(
+	process text, size int DEFAULT NULL, max_overflow int DEFAULT NULL, open int DEFAULT NULL, checked_out int DEFAULT NULL,
+	waiting int DEFAULT NULL, checkouts bigint DEFAULT 0, waits bigint DEFAULT 0, waited_seconds float8 DEFAULT 0,
+	timeouts bigint DEFAULT 0, creations bigint DEFAULT 0, invalidations bigint DEFAULT 0, longest_wait float8 DEFAULT 0,
+	reports_before bigint DEFAULT 0
+) RETURNS bool
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pm_client_report';
+COMMENT ON FUNCTION pool_monitor.client_report(
+	text, int, int, int, int, int, bigint, bigint, float8, bigint, bigint, bigint, float8, bigint) IS
+'For a client: tells what its own pool says of itself, every 10 to 60 seconds, on any of its connections. Of the pool or '
+'application that the session is in. process: a name that none of its other processes has, as host and process number; size, '
+'max_overflow: as configured (NULL: not known; max_overflow -1: unbounded); open, checked_out, waiting: now (NULL: not known); '
+'the others are sums since this pool was made in this process, but longest_wait (seconds, since the report before) and '
+'reports_before: how many reports this process has sent, so that what was counted already is not counted again after a '
+'restart of the server. False: this session is not counted, nothing was noted. A transaction of this alone is no '
+'transaction in our books, and no use of its session. Error: a value that cannot be. Needs shared_preload_libraries.';
+
+CREATE FUNCTION pool_monitor.client_reports(
+	OUT pool text, OUT application_name text, OUT datname text, OUT usename text, OUT process text, OUT reported_by name, OUT pid int,
+	OUT reported_at timestamptz, OUT first_reported_at timestamptz, OUT size int, OUT max_overflow int, OUT open int,
+	OUT checked_out int, OUT waiting int, OUT checkouts bigint, OUT waits bigint, OUT waited_seconds float8, OUT timeouts bigint,
+	OUT creations bigint, OUT invalidations bigint, OUT longest_wait float8
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
+	AS 'MODULE_PATHNAME', 'pm_client_reports';
+COMMENT ON FUNCTION pool_monitor.client_reports() IS
+'The last report of each process that has reported in the last five minutes, as it was given to client_report(); behind '
+'client_pools. Needs shared_preload_libraries, and pg_read_all_stats.';
+
+CREATE VIEW pool_monitor.client_pools AS
+	WITH reports AS MATERIALIZED (
+		SELECT r.*, r.size + nullif(r.max_overflow, -1) AS ceiling FROM pool_monitor.client_reports() AS r
+	),
+	-- of one pool or application, all of its processes
+	together AS (
+		SELECT r.pool, r.application_name, r.datname, r.usename, count(*)::int AS processes, sum(r.open) AS open,
+			sum(greatest(r.ceiling - r.checked_out, 0)) FILTER (WHERE r.ceiling - r.checked_out > 0) AS free,
+			count(*) FILTER (WHERE r.checked_out >= r.ceiling)::int AS full
+		FROM reports AS r GROUP BY r.pool, r.application_name, r.datname, r.usename
+	),
+	observed AS (
+		SELECT b.pool, NULL::text AS application_name, NULL::text AS datname, NULL::text AS usename, b.connections
+		FROM pool_monitor.budgets() AS b
+		UNION ALL
+		SELECT NULL, a.application_name, a.datname::text, a.usename::text, a.connections
+		FROM pool_monitor.applications() AS a WHERE a.pool IS NULL
+	)
+	SELECT r.pool, r.application_name, r.datname, r.usename, r.process,
+		pool_monitor.rounded(clock_timestamp() - r.reported_at) AS reported_ago, r.size, r.max_overflow, r.open, r.checked_out,
+		r.waiting, r.checkouts, r.waits, r.timeouts, pool_monitor.rounded(r.waited_seconds / nullif(r.waits, 0)) AS mean_wait,
+		pool_monitor.rounded(r.longest_wait) AS longest_wait, r.creations, r.invalidations,
+		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting, o.connections, t.open AS connections_reported,
+		array_remove(ARRAY[
+			CASE WHEN t.processes >= coalesce(d.servers * d.workers, 1) AND o.connections > t.open
+				THEN format('its processes say %s, the server has %s of it: %s sessions nobody owns', t.open, o.connections,
+					o.connections - t.open) END,
+			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * d.surge / 100.0)
+				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
+			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
+				THEN format('size %s + %s, declared %s + %s', r.size, r.max_overflow, d.pool_size, d.max_overflow) END,
+			CASE WHEN r.timeouts > 0 THEN format('%s checkouts timed out', r.timeouts) END,
+			CASE WHEN r.checked_out >= r.ceiling AND t.free > 0
+				THEN format('full, while others of its processes have %s free', t.free) END
+		], NULL) AS findings
+	FROM reports AS r
+		JOIN together AS t ON (t.pool, t.application_name, t.datname, t.usename)
+			IS NOT DISTINCT FROM (r.pool, r.application_name, r.datname, r.usename)
+		LEFT JOIN observed AS o ON (o.pool, o.application_name, o.datname, o.usename)
+			IS NOT DISTINCT FROM (r.pool, r.application_name, r.datname, r.usename)
+		LEFT JOIN pool_monitor.declared() AS d ON d.pool = r.pool
+	ORDER BY r.pool, r.application_name, r.datname, r.usename, r.process;
+
+COMMENT ON VIEW pool_monitor.client_pools IS
+'Declared, observed, reported: each process of an application that has called client_report() in the last five minutes, what '
+'its own pool says, what the server sees of all of them, and where they differ. What a client says is not checked. Needs '
+'shared_preload_libraries, and pg_read_all_stats.';
+COMMENT ON COLUMN pool_monitor.client_pools.pool IS 'declared pool, or (other); NULL: an application in no pool';
+COMMENT ON COLUMN pool_monitor.client_pools.application_name IS 'as in pool_stats; NULL: a declared pool';
+COMMENT ON COLUMN pool_monitor.client_pools.datname IS 'likewise';
+COMMENT ON COLUMN pool_monitor.client_pools.usename IS 'likewise';
+COMMENT ON COLUMN pool_monitor.client_pools.process IS 'the process, as it calls itself; what is not printable ASCII is shown as ?';
+COMMENT ON COLUMN pool_monitor.client_pools.reported_ago IS 'how long ago it reported';
+COMMENT ON COLUMN pool_monitor.client_pools.size IS 'reported: connections that it keeps; NULL: not known';
+COMMENT ON COLUMN pool_monitor.client_pools.max_overflow IS 'reported: and opens besides; -1: unbounded, or not known';
+COMMENT ON COLUMN pool_monitor.client_pools.open IS 'reported: connections that it has now; NULL: not known';
+COMMENT ON COLUMN pool_monitor.client_pools.checked_out IS 'reported: of these, handed out now; NULL: not known';
+COMMENT ON COLUMN pool_monitor.client_pools.waiting IS 'reported: who wait for one now; NULL: not known';
+COMMENT ON COLUMN pool_monitor.client_pools.checkouts IS 'reported: connections handed out since the pool was made in this process';
+COMMENT ON COLUMN pool_monitor.client_pools.waits IS 'reported: of these, those that had to wait';
+COMMENT ON COLUMN pool_monitor.client_pools.timeouts IS 'reported: who gave up waiting, since then';
+COMMENT ON COLUMN pool_monitor.client_pools.mean_wait IS 'reported: seconds, of waits; NULL: none had to wait';
+COMMENT ON COLUMN pool_monitor.client_pools.longest_wait IS 'reported: seconds, since its report before';
+COMMENT ON COLUMN pool_monitor.client_pools.creations IS 'reported: connections opened since the pool was made';
+COMMENT ON COLUMN pool_monitor.client_pools.invalidations IS 'reported: connections thrown away as broken since then';
+COMMENT ON COLUMN pool_monitor.client_pools.processes_declared IS 'declared: servers * workers; NULL: in no declared pool';
+COMMENT ON COLUMN pool_monitor.client_pools.processes_reporting IS 'processes of this pool or application that have rows here';
+COMMENT ON COLUMN pool_monitor.client_pools.connections IS 'observed: sessions of this pool or application, all of its processes';
+COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: open, of all of its processes together';
+COMMENT ON COLUMN pool_monitor.client_pools.findings IS
+'where they differ: sessions that nobody owns (once as many processes report as are declared), more processes than declared '
+'(with its surge), other sizes, time-outs, a process that is full while others are not; {} when all is well';

@@ -1,0 +1,184 @@
+/*
+ * client_report.c
+ *		client_report(), which clients call, and client_reports().
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "base/result.h"
+#include "base/shmem.h"
+#include "client/holds.h"
+#include "client/reports.h"
+#include "client/session.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "views/common.h"
+
+#define MOST_CONNECTIONS	1000000
+#define MOST_TIMES			INT64CONST(1000000000000)
+#define MOST_SECONDS		1e9
+
+/* What the client wrote must be what it could mean: the sums go into the accounts. */
+static void
+refuse(const char *name, const char *range)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s must be %s", name, range)));
+}
+
+/* Connections; NULL, and -1 where it stands for that: -1. */
+static int
+get_number(FunctionCallInfo fcinfo, int arg, const char *name, int least)
+{
+	int			value = PG_ARGISNULL(arg) ? -1 : PG_GETARG_INT32(arg);
+
+	if (!PG_ARGISNULL(arg) && (value < least || value > MOST_CONNECTIONS))
+		refuse(name, least < 0 ? "between -1 (unbounded) and 1000000" : "between 0 and 1000000");
+	return value;
+}
+
+static int64
+get_times(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	int64		value = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT64(arg);
+
+	if (value < 0 || value > MOST_TIMES)
+		refuse(name, "between 0 and 1000000000000");
+	return value;
+}
+
+/* Seconds, as us. */
+static int64
+get_seconds(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	double		value = PG_ARGISNULL(arg) ? 0 : PG_GETARG_FLOAT8(arg);
+
+	if (!(value >= 0 && value <= MOST_SECONDS))
+		refuse(name, "between 0 and 1000000000");
+	return (int64) rint(value * 1000000);
+}
+
+static void
+get_process(FunctionCallInfo fcinfo, int arg, char *process)
+{
+	char	   *name;
+
+	if (PG_ARGISNULL(arg))
+		refuse("process", "given: a name that no other process of the pool has, as its host and process number");
+	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	for (char *c = name; *c != '\0'; c++)
+	{
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
+	if (name[0] == '\0' || strlen(name) >= PM_PROCESS_LEN)
+		refuse("process", psprintf("of 1 to %d bytes", PM_PROCESS_LEN - 1));
+	strlcpy(process, name, PM_PROCESS_LEN);
+}
+
+PG_FUNCTION_INFO_V1(pm_client_report);
+
+/*
+ * client_report(process text, size int, max_overflow int, open int, checked_out int,
+ * waiting int, checkouts bigint, waits bigint, waited_seconds float8, timeouts bigint,
+ * creations bigint, invalidations bigint, longest_wait float8, reports_before bigint)
+ */
+Datum
+pm_client_report(PG_FUNCTION_ARGS)
+{
+	PmClientProcess process = {0};
+	PmReport   *report = &process.report;
+	PmPoolSums	news;
+
+	pm_require_preload();
+	get_process(fcinfo, 0, process.process);
+	report->size = get_number(fcinfo, 1, "size", 0);
+	report->max_overflow = get_number(fcinfo, 2, "max_overflow", -1);
+	report->open = get_number(fcinfo, 3, "open", 0);
+	report->checked_out = get_number(fcinfo, 4, "checked_out", 0);
+	report->waiting = get_number(fcinfo, 5, "waiting", 0);
+	report->sums.checkouts = get_times(fcinfo, 6, "checkouts");
+	report->sums.waits = get_times(fcinfo, 7, "waits");
+	report->sums.waited = get_seconds(fcinfo, 8, "waited_seconds");
+	report->sums.timeouts = get_times(fcinfo, 9, "timeouts");
+	report->sums.creations = get_times(fcinfo, 10, "creations");
+	report->sums.invalidations = get_times(fcinfo, 11, "invalidations");
+	report->longest_wait = get_seconds(fcinfo, 12, "longest_wait");
+	process.role = GetUserId();
+	process.pid = MyProcPid;
+	process.reported_at = pm_monotonic_ms();
+	process.at = process.first_at = GetCurrentTimestamp();
+	if (!pm_session_owner(&process.owner))
+		PG_RETURN_BOOL(false);
+	news = pm_report_take(&process, get_times(fcinfo, 13, "reports_before"));
+	pm_session_count(&news);
+	pm_hold_reports();
+	PG_RETURN_BOOL(true);
+}
+
+static void
+put_known(PmRow *row, int value)
+{
+	if (value < 0)
+		pm_put_null(row);
+	else
+		pm_put_int(row, value);
+}
+
+static void
+put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *viewer)
+{
+	const PmReport *report = &process->report;
+	PmRow		row = {0};
+
+	pm_put_text(&row, process->owner.discovered ? NULL : process->owner.name);
+	pm_put_application(&row, &process->owner);
+	pm_put_text(&row, process->process);
+	pm_put(&row, pm_viewer_role(viewer, process->role));
+	pm_put_int(&row, process->pid);
+	pm_put_time(&row, process->at);
+	pm_put_time(&row, process->first_at);
+	put_known(&row, report->size);
+	pm_put_int(&row, report->max_overflow);
+	put_known(&row, report->open);
+	put_known(&row, report->checked_out);
+	put_known(&row, report->waiting);
+	pm_put_bound(&row, report->sums.checkouts);
+	pm_put_bound(&row, report->sums.waits);
+	pm_put(&row, Float8GetDatum(report->sums.waited / 1000000.0));
+	pm_put_bound(&row, report->sums.timeouts);
+	pm_put_bound(&row, report->sums.creations);
+	pm_put_bound(&row, report->sums.invalidations);
+	pm_put(&row, Float8GetDatum(report->longest_wait / 1000000.0));
+	pm_put_row(result, &row);
+}
+
+PG_FUNCTION_INFO_V1(pm_client_reports);
+
+/* client_reports(): the last report of each process. */
+Datum
+pm_client_reports(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PmClientProcess *processes;
+	PmViewer	viewer;
+	int			n;
+
+	pm_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	pm_viewer_begin(&viewer);
+	processes = palloc(sizeof(PmClientProcess) * pm_max_client_processes);
+	n = pm_reports_copy(processes);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		put_process(result, &processes[i], &viewer);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,189 @@
+# client_report(): what is noted of it, and what is not, so that who reports is neither
+# busy nor used. Needs sessions that report and go on, a restart, and roles that fill the
+# places.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor qw(:DEFAULT query insert_pool app_holder holder);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('client_reports',
+	"pool_monitor.max_client_processes = 16\npool_monitor.recycle_interval = 1h\npool_monitor.recycle_margin = 0\n"
+);
+query($node, 'CREATE ROLE app LOGIN; CREATE ROLE crowd LOGIN; CREATE ROLE other LOGIN');
+declare($node,
+	    insert_pool('web', workers => 2, pool_size => 2, max_overflow => 1, pool_recycle => "'1 s'", recycle_grace => "'0'")
+	  . insert_pool('plain', pool_size => 5, max_overflow => 0));
+
+my $report = 'SELECT pool_monitor.client_report';
+my $web = app_holder($node, 'web', 2);
+
+# What pool_stats has of the pool.
+sub counted
+{
+	my ($columns, $pool) = @_;
+	$pool //= 'web';
+	return query($node, "SELECT $columns FROM pool_monitor.pool_stats WHERE pool = '$pool'");
+}
+
+sub reported
+{
+	my ($columns) = @_;
+	return query($node, "SELECT $columns FROM (SELECT * FROM pool_monitor.client_pools ORDER BY process) AS c");
+}
+
+subtest 'what it says' => sub {
+	is(
+		$web->do(
+			"sql 0 $report('a', 2, 1, 3, 2, 1, 100, 10, 2.5, 1, 3, 0, 0.75)"),
+		'True',
+		'is noted'
+	);
+	is(
+		reported(
+			'pool, process, size, max_overflow, open, checked_out, waiting, checkouts, waits, timeouts, mean_wait, longest_wait, creations, invalidations, processes_declared, processes_reporting, connections, connections_reported'
+		),
+		'web|a|2|1|3|2|1|100|10|1|0.25|0.75|3|0|2|1|2|3',
+		'as it was said'
+	);
+	is(counted('checkouts, checkout_waits, waited_seconds, checkout_timeouts'),
+		'100|10|2.5|1', 'in the sums of its pool');
+	$web->do("sql 0 $report('a', 2, 1, 3, 0, 0, 150, 11, 3, 1, reports_before => 1)");
+	is(counted('checkouts, checkout_waits, waited_seconds, checkout_timeouts'),
+		'150|11|3|1', 'the next one counts what came');
+	$web->do("sql 0 $report('a', checkouts => 7, reports_before => 0)");
+	is(counted('checkouts'), '157', 'a pool that was made anew begins anew');
+	$web->do("sql 0 $report('stranger', checkouts => 1000, reports_before => 5)");
+	is(counted('checkouts'), '157', 'what may have been counted already is not');
+	$web->do("sql 0 $report('stranger', checkouts => 1010, reports_before => 6)");
+	is(counted('checkouts'), '167', 'and is where the next begins');
+	is(reported("string_agg(process || coalesce(size::text, '-'), ' ')"),
+		'a- stranger-', 'what is not said is not known');
+};
+
+subtest 'of whom' => sub {
+	my $other = holder($node, 'own', user => 'other');
+	$other->do("sql 0 $report('x', open => 1, checkouts => 5)");
+	is(
+		query($node,
+			q{SELECT application_name, usename, checkouts, pool FROM pool_monitor.client_pools WHERE process = 'x'}),
+		'own|other|5|',
+		'an application in no pool'
+	);
+	$other->do(q{sql 0 SET application_name = 'plain'});
+	wait_for($node, "SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'plain'", 'it goes to a pool', 1);
+	$other->do("sql 0 $report('x', open => 1, checkouts => 5)");
+	is(counted('checkouts', 'plain'), 5, 'of which it reports then');
+	$other->close;
+};
+
+# Each statement of a session that only reports.
+sub report_again
+{
+	my ($how_often) = @_;
+	foreach (1 .. $how_often)
+	{
+		$web->do("sql 1 $report('b', 2, 1)");
+		select undef, undef, undef, 0.1;
+	}
+	return;
+}
+
+subtest 'no transaction, no hold, no use' => sub {
+	$web->do('sql 1 SELECT 1');
+	my $transactions = counted('transactions');
+	my $used = 'SELECT now() - idle_for FROM pool_monitor.sessions WHERE pool = $$web$$ ORDER BY idle_for LIMIT 1';
+	my $holds = 'SELECT transactions, hold_max FROM pool_monitor.pool_stats WHERE pool = $$web$$';
+	my $before = query($node, $holds);
+	my $when = query($node, $used);
+	report_again(5);
+	is(query($node, $holds), $before, 'in the counters');
+	is(
+		query($node, "SELECT abs(extract(epoch FROM ($used) - '$when'::timestamptz)) < 0.1"),
+		't', 'idle since it was last used'
+	);
+	$web->do("sql 1 $_") foreach 'BEGIN', "$report('b', 2, 1)", 'COMMIT';
+	is(query($node, $holds), $before, 'nor in a block');
+	$web->do("sql 1 $_") foreach 'BEGIN', "$report('b', 2, 1)", 'SELECT 1', 'COMMIT';
+	is(counted('transactions'), $transactions + 1, 'but with another statement it is one');
+	$web->do("sql 1 SELECT 1");
+	is(counted('transactions'), $transactions + 2, 'as what comes after it');
+	is(query($node, "SELECT ($used) > '$when'::timestamptz"), 't', 'which is a use');
+};
+
+subtest 'who only reports is stale' => sub {
+	wait_for($node, "SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'web' AND age > '1.5 s'",
+		'both are over age', 2);
+	$web->do("sql $_ SELECT 1") foreach 0, 1;
+	report_again(3);
+	is(
+		query($node, "SELECT string_agg(action, ' ') FROM pool_monitor.recycle('web', dry_run => false)"),
+		'retired retired', 'and retired, whatever it said a moment ago');
+	$web->close;
+};
+
+subtest 'what it can not be' => sub {
+	$web = app_holder($node, 'web', 1);
+	my %wrong = (
+		"NULL" => 'process must be given',
+		"''" => 'process must be of 1 to 63 bytes',
+		"repeat('x', 64)" => 'process must be of 1 to 63 bytes',
+		"'a', -1" => 'size must be between 0 and 1000000',
+		"'a', 1, -2" => 'max_overflow must be between -1 \(unbounded\) and 1000000',
+		"'a', open => 1000001" => 'open must be between 0 and 1000000',
+		"'a', checkouts => -1" => 'checkouts must be between 0 and 1000000000000',
+		"'a', waited_seconds => 'NaN'" => 'waited_seconds must be between 0 and 1000000000',
+		"'a', longest_wait => -0.1" => 'longest_wait must be between 0 and 1000000000',
+		"'a', reports_before => -1" => 'reports_before must be between 0'
+	);
+	foreach my $values (sort keys %wrong)
+	{
+		my (undef, undef, $err) = $node->psql('postgres', "$report($values)");
+		like($err, qr/ERROR:  $wrong{$values}/, $values);
+	}
+	$web->do("sql 0 $report(E'caf\\u00e9\\n')");
+	is(reported("count(*) FILTER (WHERE process = 'caf???')"), 1, 'what is not ASCII is shown as ?');
+};
+
+subtest 'places' => sub {
+	my $crowd = holder($node, 'crowd', user => 'crowd');
+	$crowd->do("sql 0 $report('p$_')") foreach 1 .. 20;
+	is(
+		reported(
+			"count(*) FILTER (WHERE usename = 'crowd'), count(*) FILTER (WHERE process = 'p20')"),
+		'4|1',
+		'one role has a quarter of them'
+	);
+	is(reported("count(*) > 2"), 't', 'and pushes nobody else out');
+	$crowd->close;
+};
+
+subtest 'a restart' => sub {
+	my $before = counted('checkouts');
+	$node->restart;
+	is(reported('count(*)'), 0, 'nobody has reported yet');
+	is(counted('checkouts'), $before, 'what was counted is kept');
+	$web = app_holder($node, 'web', 1);
+	$web->do("sql 0 $report('a', 2, 1, checkouts => 300, reports_before => 9)");
+	is(counted('checkouts'), $before, 'and not counted again');
+};
+
+subtest 'declared, observed, reported' => sub {
+	my $findings = "array_to_string(findings, '; ')";
+	$web->do("sql 0 $report('$_', 2, 1, 0, 0, 0)") foreach 'a', 'b';
+	my $owned = 'its processes say 0, the server has 1 of it: 1 sessions nobody owns';
+	is(reported($findings), "$owned\n$owned", 'a session that nobody owns');
+	$web->do("sql 0 $report('a', 2, 1, 3, 3, 2)");
+	is(reported($findings), "full, while others of its processes have 3 free\n", 'one that is full while others are not');
+	$web->do("sql 0 $report('c', 5, 10, 1, 0, 0, timeouts => 4)");
+	is(
+		reported("process, $findings"),
+		"a|3 processes report, 2 are declared; full, while others of its processes have 18 free\n"
+		  . "b|3 processes report, 2 are declared\n"
+		  . "c|3 processes report, 2 are declared; size 5 + 10, declared 2 + 1; 4 checkouts timed out",
+		'more processes, other sizes, time-outs'
+	);
+};
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
