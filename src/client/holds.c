@@ -53,7 +53,7 @@
 #include "utils/backend_status.h"
 #include "utils/timestamp.h"
 
-#define LONGEST_REPORT	1000000	/* us */
+#define LONGEST_REPORT	1000000 /* us */
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
 static PmSlot *slot = NULL;		/* likewise */
@@ -266,7 +266,7 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 }
 
 static void
-watch_statement(QueryDesc *queryDesc, int eflags)
+watch_statement(QueryDesc * queryDesc, int eflags)
 {
 	statements++;
 	if (prev_ExecutorStart_hook)

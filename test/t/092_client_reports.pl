@@ -11,12 +11,21 @@ my $node = new_server('client_reports',
 	"pool_monitor.max_client_processes = 16\npool_monitor.recycle_interval = 1h\npool_monitor.recycle_margin = 0\n"
 );
 query($node, 'CREATE ROLE app LOGIN; CREATE ROLE crowd LOGIN; CREATE ROLE other LOGIN');
-declare($node,
-	    insert_pool('web', workers => 2, pool_size => 2, max_overflow => 1, pool_recycle => "'1 s'", recycle_grace => "'0'")
-	  . insert_pool('plain', pool_size => 5, max_overflow => 0));
+declare(
+	$node,
+	insert_pool(
+		'web',
+		workers       => 2,
+		pool_size     => 2,
+		max_overflow  => 1,
+		pool_recycle  => "'1 s'",
+		recycle_grace => "'0'"
+	  )
+	  . insert_pool('plain', pool_size => 5, max_overflow => 0)
+);
 
 my $report = 'SELECT pool_monitor.client_report';
-my $web = app_holder($node, 'web', 2);
+my $web    = app_holder($node, 'web', 2);
 
 # What pool_stats has of the pool.
 sub counted
@@ -29,16 +38,13 @@ sub counted
 sub reported
 {
 	my ($columns) = @_;
-	return query($node, "SELECT $columns FROM (SELECT * FROM pool_monitor.client_pools ORDER BY process) AS c");
+	return query($node,
+		"SELECT $columns FROM (SELECT * FROM pool_monitor.client_pools ORDER BY process) AS c");
 }
 
 subtest 'what it says' => sub {
-	is(
-		$web->do(
-			"sql 0 $report('a', 2, 1, 3, 2, 1, 100, 10, 2.5, 1, 3, 0, 0.75)"),
-		'True',
-		'is noted'
-	);
+	is($web->do("sql 0 $report('a', 2, 1, 3, 2, 1, 100, 10, 2.5, 1, 3, 0, 0.75)"),
+		'True', 'is noted');
 	is(
 		reported(
 			'pool, process, size, max_overflow, open, checked_out, waiting, checkouts, waits, timeouts, mean_wait, longest_wait, creations, invalidations, processes_declared, processes_reporting, connections, connections_reported'
@@ -65,13 +71,19 @@ subtest 'of whom' => sub {
 	my $other = holder($node, 'own', user => 'other');
 	$other->do("sql 0 $report('x', open => 1, checkouts => 5)");
 	is(
-		query($node,
-			q{SELECT application_name, usename, checkouts, pool FROM pool_monitor.client_pools WHERE process = 'x'}),
+		query(
+			$node,
+			q{SELECT application_name, usename, checkouts, pool FROM pool_monitor.client_pools WHERE process = 'x'}
+		),
 		'own|other|5|',
 		'an application in no pool'
 	);
 	$other->do(q{sql 0 SET application_name = 'plain'});
-	wait_for($node, "SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'plain'", 'it goes to a pool', 1);
+	wait_for(
+		$node,
+		"SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'plain'",
+		'it goes to a pool', 1
+	);
 	$other->do("sql 0 $report('x', open => 1, checkouts => 5)");
 	is(counted('checkouts', 'plain'), 5, 'of which it reports then');
 	$other->close;
@@ -92,49 +104,56 @@ sub report_again
 subtest 'no transaction, no hold, no use' => sub {
 	$web->do('sql 1 SELECT 1');
 	my $transactions = counted('transactions');
-	my $used = 'SELECT now() - idle_for FROM pool_monitor.sessions WHERE pool = $$web$$ ORDER BY idle_for LIMIT 1';
-	my $holds = 'SELECT transactions, hold_max FROM pool_monitor.pool_stats WHERE pool = $$web$$';
+	my $used =
+	  'SELECT now() - idle_for FROM pool_monitor.sessions WHERE pool = $$web$$ ORDER BY idle_for LIMIT 1';
+	my $holds  = 'SELECT transactions, hold_max FROM pool_monitor.pool_stats WHERE pool = $$web$$';
 	my $before = query($node, $holds);
-	my $when = query($node, $used);
+	my $when   = query($node, $used);
 	report_again(5);
 	is(query($node, $holds), $before, 'in the counters');
-	is(
-		query($node, "SELECT abs(extract(epoch FROM ($used) - '$when'::timestamptz)) < 0.1"),
-		't', 'idle since it was last used'
-	);
+	is(query($node, "SELECT abs(extract(epoch FROM ($used) - '$when'::timestamptz)) < 0.1"),
+		't', 'idle since it was last used');
 	$web->do("sql 1 $_") foreach 'BEGIN', "$report('b', 2, 1)", 'COMMIT';
 	is(query($node, $holds), $before, 'nor in a block');
 	$web->do("sql 1 $_") foreach 'BEGIN', "$report('b', 2, 1)", 'SELECT 1', 'COMMIT';
 	is(counted('transactions'), $transactions + 1, 'but with another statement it is one');
 	$web->do("sql 1 SELECT 1");
-	is(counted('transactions'), $transactions + 2, 'as what comes after it');
+	is(counted('transactions'), $transactions + 2,                 'as what comes after it');
 	is(query($node, "SELECT ($used) > '$when'::timestamptz"), 't', 'which is a use');
 };
 
 subtest 'who only reports is stale' => sub {
-	wait_for($node, "SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'web' AND age > '1.5 s'",
-		'both are over age', 2);
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'web' AND age > '1.5 s'",
+		'both are over age', 2
+	);
 	$web->do("sql $_ SELECT 1") foreach 0, 1;
 	report_again(3);
 	is(
-		query($node, "SELECT string_agg(action, ' ') FROM pool_monitor.recycle('web', dry_run => false)"),
-		'retired retired', 'and retired, whatever it said a moment ago');
+		query(
+			$node,
+			"SELECT string_agg(action, ' ') FROM pool_monitor.recycle('web', dry_run => false)"
+		),
+		'retired retired',
+		'and retired, whatever it said a moment ago'
+	);
 	$web->close;
 };
 
 subtest 'what it can not be' => sub {
 	$web = app_holder($node, 'web', 1);
 	my %wrong = (
-		"NULL" => 'process must be given',
-		"''" => 'process must be of 1 to 63 bytes',
-		"repeat('x', 64)" => 'process must be of 1 to 63 bytes',
-		"'a', -1" => 'size must be between 0 and 1000000',
-		"'a', 1, -2" => 'max_overflow must be between -1 \(unbounded\) and 1000000',
+		"NULL"                 => 'process must be given',
+		"''"                   => 'process must be of 1 to 63 bytes',
+		"repeat('x', 64)"      => 'process must be of 1 to 63 bytes',
+		"'a', -1"              => 'size must be between 0 and 1000000',
+		"'a', 1, -2"           => 'max_overflow must be between -1 \(unbounded\) and 1000000',
 		"'a', open => 1000001" => 'open must be between 0 and 1000000',
 		"'a', checkouts => -1" => 'checkouts must be between 0 and 1000000000000',
 		"'a', waited_seconds => 'NaN'" => 'waited_seconds must be between 0 and 1000000000',
-		"'a', longest_wait => -0.1" => 'longest_wait must be between 0 and 1000000000',
-		"'a', reports_before => -1" => 'reports_before must be between 0'
+		"'a', longest_wait => -0.1"    => 'longest_wait must be between 0 and 1000000000',
+		"'a', reports_before => -1"    => 'reports_before must be between 0'
 	);
 	foreach my $values (sort keys %wrong)
 	{
@@ -142,7 +161,8 @@ subtest 'what it can not be' => sub {
 		like($err, qr/ERROR:  $wrong{$values}/, $values);
 	}
 	$web->do("sql 0 $report(E'caf\\u00e9\\n')");
-	is(reported("count(*) FILTER (WHERE process = 'caf???')"), 1, 'what is not ASCII is shown as ?');
+	is(reported("count(*) FILTER (WHERE process = 'caf???')"), 1,
+		'what is not ASCII is shown as ?');
 };
 
 subtest 'places' => sub {
@@ -161,7 +181,7 @@ subtest 'places' => sub {
 subtest 'a restart' => sub {
 	my $before = counted('checkouts');
 	$node->restart;
-	is(reported('count(*)'), 0, 'nobody has reported yet');
+	is(reported('count(*)'), 0,       'nobody has reported yet');
 	is(counted('checkouts'), $before, 'what was counted is kept');
 	$web = app_holder($node, 'web', 1);
 	$web->do("sql 0 $report('a', 2, 1, checkouts => 300, reports_before => 9)");
@@ -174,7 +194,11 @@ subtest 'declared, observed, reported' => sub {
 	my $owned = 'its processes say 0, the server has 1 of it: 1 sessions nobody owns';
 	is(reported($findings), "$owned\n$owned", 'a session that nobody owns');
 	$web->do("sql 0 $report('a', 2, 1, 3, 3, 2)");
-	is(reported($findings), "full, while others of its processes have 3 free\n", 'one that is full while others are not');
+	is(
+		reported($findings),
+		"full, while others of its processes have 3 free\n",
+		'one that is full while others are not'
+	);
 	$web->do("sql 0 $report('c', 5, 10, 1, 0, 0, timeouts => 4)");
 	is(
 		reported("process, $findings"),
