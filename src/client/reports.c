@@ -132,6 +132,7 @@ pm_report_take(const PmClientProcess *process, int64 reports_before)
 	PmPoolSums	news = {0};
 	PmClientProcess *place;
 	TimestampTz first_at = process->at;
+	TimestampTz timed_out_at = 0;
 
 	LWLockAcquire(&reports->lock, LW_EXCLUSIVE);
 	place = find_place(process);
@@ -140,11 +141,13 @@ pm_report_take(const PmClientProcess *process, int64 reports_before)
 	{
 		news = came_since(&place->report.sums, &process->report.sums);
 		first_at = place->first_at;
+		timed_out_at = place->timed_out_at;
 	}
 	else if (reports_before == 0)
 		news = process->report.sums;
 	*place = *process;
 	place->first_at = first_at;
+	place->timed_out_at = news.timeouts > 0 ? process->at : timed_out_at;
 	LWLockRelease(&reports->lock);
 	return news;
 }

@@ -44,6 +44,8 @@ typedef struct PmClientProcess
 	int64		reported_at;	/* ms, monotonic; 0: the place is free */
 	TimestampTz at;				/* the same moment */
 	TimestampTz first_at;		/* of its first report that is known */
+	TimestampTz timed_out_at;	/* of the last one by which more checkouts had
+								 * timed out; 0: none is known */
 	PmReport	report;
 } PmClientProcess;
 

@@ -156,6 +156,7 @@ put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *vie
 	pm_put_bound(&row, report->sums.creations);
 	pm_put_bound(&row, report->sums.invalidations);
 	pm_put(&row, Float8GetDatum(report->longest_wait / 1000000.0));
+	pm_put_time(&row, process->timed_out_at);
 	pm_put_row(result, &row);
 }
 

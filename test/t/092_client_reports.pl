@@ -207,6 +207,23 @@ subtest 'declared, observed, reported' => sub {
 		  . "c|3 processes report, 2 are declared; size 5 + 10, declared 2 + 1; 4 checkouts timed out",
 		'more processes, other sizes, time-outs'
 	);
+	is(
+		query(
+			$node,
+			"SELECT severity, evidence, quality FROM pool_monitor.advice WHERE topic = 'clients' AND pool = 'web'"
+		),
+		'warning|3 processes report, 2 are declared; 4 checkouts timed out; full, while others of its processes have 18 free; size 5 + 10, declared 2 + 1|reported',
+		'and so says the advice'
+	);
+	$web->do("sql 0 $report('c', 2, 1, 1, 0, 0, timeouts => 4, reports_before => 1)");
+	is(
+		query(
+			$node,
+			"SELECT count(*) FROM pool_monitor.client_pools WHERE findings @> '{4 checkouts timed out}'"
+		),
+		1,
+		'for an hour'
+	);
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');

@@ -129,3 +129,13 @@
 		WHERE e.event = 'retirement_paused' AND e.pool IS NOT NULL
 		GROUP BY e.pool
 	),
+	-- what their own pools say
+	clients AS (
+		SELECT CASE WHEN bool_or(f.finding LIKE '% timed out') THEN 'warning' ELSE 'info' END, c.pool, 'clients',
+			'what its clients report does not fit what is declared or observed', string_agg(DISTINCT f.finding, '; '),
+			'See client_pools, and docs/clients.md for what each can be.',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'reported'
+		FROM pool_monitor.client_pools AS c, unnest(c.findings) AS f(finding)
+		WHERE c.pool <> '(other)'
+		GROUP BY c.pool
+	),

@@ -8,8 +8,8 @@
 		UNION ALL SELECT * FROM undeclared UNION ALL SELECT * FROM scattered UNION ALL SELECT * FROM over
 		UNION ALL SELECT * FROM overcommitted UNION ALL SELECT * FROM lower_pool
 		UNION ALL SELECT * FROM starved UNION ALL SELECT * FROM logins
-		UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM slow_holds UNION ALL SELECT * FROM leak
-		UNION ALL SELECT * FROM over_age UNION ALL SELECT * FROM retired_late
+		UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM clients UNION ALL SELECT * FROM slow_holds
+		UNION ALL SELECT * FROM leak UNION ALL SELECT * FROM over_age UNION ALL SELECT * FROM retired_late
 		UNION ALL SELECT * FROM memory UNION ALL SELECT * FROM long_recycle UNION ALL SELECT * FROM no_ping
 		UNION ALL SELECT * FROM no_identity UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
 	),
@@ -64,8 +64,9 @@ COMMENT ON COLUMN pool_monitor.advice.severity IS
 'declaration is wrong; info: could be better';
 COMMENT ON COLUMN pool_monitor.advice.pool IS 'declared pool; NULL: the server, an undeclared application, or every declared pool';
 COMMENT ON COLUMN pool_monitor.advice.topic IS
-'exhausted, overflow, idle, declarations, declaration, lint, unbounded, over, undeclared, overcommitted, starved, refused, logins, '
-'slow_holds, leak, memory, over_age, pool_recycle, pre_ping, identity, storm, retirement; muted: how many findings there are besides, by '
+'exhausted, overflow, idle, declarations, declaration, lint, unbounded, over, undeclared, overcommitted, starved, refused, '
+'logins, clients, slow_holds, leak, memory, over_age, pool_recycle, pre_ping, identity, storm, retirement; muted: how many findings '
+'there are besides, by '
 'topic';
 COMMENT ON COLUMN pool_monitor.advice.finding IS 'what was found';
 COMMENT ON COLUMN pool_monitor.advice.evidence IS 'the numbers behind it';
@@ -78,4 +79,4 @@ COMMENT ON COLUMN pool_monitor.advice.seen IS
 COMMENT ON COLUMN pool_monitor.advice.effective_samples IS 'as in workload; of slow_holds the transactions. NULL: nothing was estimated';
 COMMENT ON COLUMN pool_monitor.advice.quality IS
 'of an estimate: good, or not enough data (fewer than 30 effective samples: then no number is proposed); exact: '
-'nothing was estimated';
+'nothing was estimated; reported: as the client says';

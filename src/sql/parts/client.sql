@@ -24,13 +24,14 @@ CREATE FUNCTION pool_monitor.client_reports(
 	OUT pool text, OUT application_name text, OUT datname text, OUT usename text, OUT process text, OUT reported_by name, OUT pid int,
 	OUT reported_at timestamptz, OUT first_reported_at timestamptz, OUT size int, OUT max_overflow int, OUT open int,
 	OUT checked_out int, OUT waiting int, OUT checkouts bigint, OUT waits bigint, OUT waited_seconds float8, OUT timeouts bigint,
-	OUT creations bigint, OUT invalidations bigint, OUT longest_wait float8
+	OUT creations bigint, OUT invalidations bigint, OUT longest_wait float8, OUT timed_out_at timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_client_reports';
 COMMENT ON FUNCTION pool_monitor.client_reports() IS
 'The last report of each process that has reported in the last five minutes, as it was given to client_report(); behind '
-'client_pools. Needs shared_preload_libraries, and pg_read_all_stats.';
+'client_pools. timed_out_at: when it last reported that more checkouts had timed out; NULL: not since it is '
+'known. Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE VIEW pool_monitor.client_pools AS
 	WITH reports AS MATERIALIZED (
@@ -63,7 +64,7 @@ CREATE VIEW pool_monitor.client_pools AS
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
 				THEN format('size %s + %s, declared %s + %s', r.size, r.max_overflow, d.pool_size, d.max_overflow) END,
-			CASE WHEN r.timeouts > 0 THEN format('%s checkouts timed out', r.timeouts) END,
+			CASE WHEN r.timed_out_at > clock_timestamp() - interval '1 hour' THEN format('%s checkouts timed out', r.timeouts) END,
 			CASE WHEN r.checked_out >= r.ceiling AND t.free > 0
 				THEN format('full, while others of its processes have %s free', t.free) END
 		], NULL) AS findings
@@ -103,4 +104,5 @@ COMMENT ON COLUMN pool_monitor.client_pools.connections IS 'observed: sessions o
 COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: open, of all of its processes together';
 COMMENT ON COLUMN pool_monitor.client_pools.findings IS
 'where they differ: sessions that nobody owns (once as many processes report as are declared), more processes than declared '
-'(with its surge), other sizes, time-outs, a process that is full while others are not; {} when all is well';
+'(with its surge), other sizes, time-outs in the last hour '
+'(with all since the pool was made), a process that is full while others are not; {} when all is well';

@@ -56,8 +56,8 @@ CREATE TABLE pool_monitor.muted (
 	why text NOT NULL,
 	UNIQUE NULLS NOT DISTINCT (pool, topic),
 	CONSTRAINT "topic must be one of those of advice" CHECK (topic IN ('exhausted', 'overflow', 'idle', 'declarations',
-		'declaration', 'lint', 'unbounded', 'over', 'undeclared', 'overcommitted', 'starved', 'refused', 'logins', 'slow_holds', 'leak',
-		'memory', 'over_age', 'pool_recycle', 'pre_ping', 'identity', 'storm', 'retirement'))
+		'declaration', 'lint', 'unbounded', 'over', 'undeclared', 'overcommitted', 'starved', 'refused', 'logins', 'clients',
+		'slow_holds', 'leak', 'memory', 'over_age', 'pool_recycle', 'pre_ping', 'identity', 'storm', 'retirement'))
 );
 
 SELECT pg_catalog.pg_extension_config_dump('pool_monitor.muted', '');
