@@ -138,7 +138,16 @@ pm_application_account(const PmIdentity *who, bool admitted)
 	return enter_application(&owner, pm_max_applications / 2, PM_NO_PLACE_FAILED);
 }
 
-/* The same for what the file says of one. Caller holds lock exclusively. */
+/* The same, but it is not entered: -1 when it has none, or when that cannot be told now. */
+int
+pm_application_find(const PmOwner *owner)
+{
+	PmPlace		found = find_owner(owner, pm_owner_key(owner));
+
+	return found.account >= 0 && pm_account_is_application(found.account) ? found.account : -1;
+}
+
+/* For what the file says of one. Caller holds lock exclusively. */
 int
 pm_account_for_application(const PmOwner *owner)
 {

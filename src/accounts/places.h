@@ -14,6 +14,7 @@
 /* No lock, no allocation, no error: also for processes without PGPROC. */
 extern PmPlace pm_place_of(int account);
 extern PmPlace pm_application_account(const PmIdentity *who, bool admitted);
+extern int	pm_application_find(const PmOwner *owner);
 
 /* Caller holds lock exclusively. */
 extern int	pm_account_for_application(const PmOwner *owner);

@@ -5,14 +5,29 @@
  * There are PM_APPLICATION_SERIES of them, for the largest: an application is as large as
  * it has connections, and logins refused since the last tick, of which one is as good as
  * LEAST, and all as its peak at most. Each series keeps a weight: the most of this, fading
- * by half every HALF_LIFE. Whoever has none gets a place that is free, or that of the
- * lightest, if it is larger than that weighs; what the former one did goes then. So small
- * ones cannot wash a large one out, however many there are, and none stays for good: a
- * name that had all slots once is as light as two connections two days later. What an
- * application did before it was followed is in "(undeclared)" alone.
+ * by half every HALF_LIFE. Whoever has none gets a place that is free, or that of one that
+ * weighs less than it is large; what the former one did goes then. So small ones cannot wash
+ * a large one out, however many there are, and none stays for good: a name that had all
+ * slots once is as light as two connections two days later. What an application did before
+ * it was followed is in "(undeclared)" alone.
  *
- * Refused logins anybody can send who reaches the port, under any name. So who never had a
- * session pushes out its like alone, and gives way to each that had.
+ * A session can change its name as often as it likes, and each name that it leaves weighs
+ * what it had. So of those that weigh less, a newcomer takes the lightest of
+ *
+ *	- the series of its own login role whose applications have no sessions; if there is none,
+ *	- all series of its role, and those of roles that have more series than its own. But
+ *	  while its role has one without sessions, however heavy, only those of its role.
+ *
+ * So who moves all sessions from name to name loses his own series, and who leaves some
+ * behind takes from a role only as long as that has more series than his.
+ *
+ * Refused logins anybody can send who reaches the port, under any name, and any role's. So
+ * who never had a session pushes out its like alone, and gives way to each that had, before
+ * anybody else does.
+ *
+ * An application whose series is still there has it again with the next tick, however small
+ * it is: after a restart, and when its account was given up meanwhile. Whatever its account
+ * has that is not in the history by then goes there.
  *
  * All of this is the worker's; names change under the lock.
  */
@@ -22,6 +37,7 @@
 
 #include "accounts/account.h"
 #include "accounts/figures.h"
+#include "accounts/places.h"
 #include "history/rings.h"
 
 #define HALF_LIFE	(INT64CONST(6) * 3600 * 1000000)	/* us */
@@ -42,6 +58,7 @@ typedef struct Newcomer
 	int			place;			/* its series */
 	Rank		rank;
 	int			size;
+	uint64		role;			/* hash of its name */
 	uint64		refused;		/* up to the last tick */
 } Newcomer;
 
@@ -66,7 +83,21 @@ faded(int64 elapsed)
 	return exp2(-(double) elapsed / HALF_LIFE);
 }
 
-/* Those whose account is somebody else's by now are followed no more. */
+/* It has an account again, from which nothing was taken for anybody else: all is news. */
+static void
+attach(int s)
+{
+	PmSeries   *series = series_at(s);
+	int			account = pm_application_find(&series->application);
+
+	if (account < 0)
+		return;
+	pm_accounts->all[account].series = s;
+	series->account = account;
+	series->primed = false;
+}
+
+/* Those whose account is somebody else's by now are followed no more; who has one again is. */
 static void
 look_after(int64 elapsed)
 {
@@ -84,6 +115,8 @@ look_after(int64 elapsed)
 			series->account = -1;
 			series->primed = false;
 		}
+		if (series->account < 0 && pm_series_used(series))
+			attach(s);
 	}
 }
 
@@ -120,14 +153,6 @@ size_of(int account, bool followed)
 }
 
 static bool
-lighter(const PmSeries *series, const PmSeries *other)
-{
-	Rank		rank = rank_of(series);
-
-	return rank != rank_of(other) ? rank < rank_of(other) : series->weight < other->weight;
-}
-
-static bool
 gives_way(const PmSeries *series, const Newcomer *newcomer)
 {
 	Rank		rank = rank_of(series);
@@ -141,22 +166,73 @@ larger(const Newcomer *a, const Newcomer *b)
 	return a->rank != b->rank ? a->rank > b->rank : a->size > b->size;
 }
 
-/* Its own of before, a free one, or the lightest; -1: none gives way. */
+static bool
+has_no_sessions(const PmSeries *series)
+{
+	return series->account < 0 || pg_atomic_read_u32(&pm_accounts->all[series->account].connections) == 0;
+}
+
+/* How many series a role has, and of these without sessions. */
+static int
+count_of_role(uint64 role, int *unused)
+{
+	int			n = 0;
+
+	*unused = 0;
+	for (int s = pm_first_application_series(); s < pm_history_rings->nseries; s++)
+	{
+		if (series_at(s)->role != role)
+			continue;
+		n++;
+		*unused += has_no_sessions(series_at(s));
+	}
+	return n;
+}
+
+/* Where one that never had a session is left, that goes, and roles do not matter. */
+static bool
+may_take(const Newcomer *newcomer, const PmSeries *series)
+{
+	int			unused;
+	int			own;
+
+	if (!gives_way(series, newcomer))
+		return false;
+	if (rank_of(series) != RANK_ADMITTED || series->role == newcomer->role)
+		return true;
+	own = count_of_role(newcomer->role, &unused);
+	return unused == 0 && count_of_role(series->role, &unused) > own;
+}
+
+/* Of two that the newcomer may take. */
+static bool
+goes_first(const PmSeries *series, const PmSeries *other, uint64 role)
+{
+	bool		unused = series->role == role && has_no_sessions(series);
+	bool		other_unused = other->role == role && has_no_sessions(other);
+
+	if (rank_of(series) != rank_of(other))
+		return rank_of(series) < rank_of(other);
+	return unused != other_unused ? unused : series->weight < other->weight;
+}
+
+/* -1: none gives way; or it has one, since a moment ago, and is followed from the next tick on. */
 static int
 place_for(const PmOwner *owner, const Newcomer *newcomer)
 {
-	int			place = pm_first_application_series();
+	int			place = -1;
 
-	for (int s = place; s < pm_history_rings->nseries; s++)
+	for (int s = pm_first_application_series(); s < pm_history_rings->nseries; s++)
 	{
 		const PmSeries *series = series_at(s);
 
 		if (pm_series_used(series) && pm_owner_equal(&series->application, owner))
-			return s;
-		if (lighter(series, series_at(place)))
+			return -1;
+		if (may_take(newcomer, series) &&
+			(place < 0 || goes_first(series, series_at(place), newcomer->role)))
 			place = s;
 	}
-	return gives_way(series_at(place), newcomer) ? place : -1;
+	return place;
 }
 
 /* A name that is empty is a name here, too. Caller holds the lock. */
@@ -164,6 +240,7 @@ static void
 set_names(PmSeries *series, const PmOwner *owner)
 {
 	series->application = *owner;
+	series->role = pm_owner_role_hash(owner);
 	strlcpy(series->name, owner->name[0] != '\0' ? owner->name : " ", PM_NAME_LEN);
 }
 
@@ -184,15 +261,11 @@ take_place(int s, const PmOwner *owner)
 {
 	PmSeries   *series = series_at(s);
 
-	if (pm_series_used(series) && pm_owner_equal(&series->application, owner))
-		return;
 	if (pm_series_used(series))
 	{
 		set_owner(series, NULL);
 		pm_history_clear(s);
 	}
-	series->weight = 0;
-	series->admitted = false;
 	set_owner(series, owner);
 }
 
@@ -211,8 +284,8 @@ follow(const Newcomer *newcomer)
 	account->series = newcomer->place;
 	series->account = newcomer->account;
 	series->primed = false;
-	series->weight = Max(series->weight, newcomer->size);
-	series->admitted |= newcomer->rank == RANK_ADMITTED;
+	series->weight = newcomer->size;
+	series->admitted = newcomer->rank == RANK_ADMITTED;
 	pm_account_take_tick_peak(newcomer->account, &peak_before);
 	pm_account_kept(newcomer->account, account->in_history);
 	account->in_history[PM_KEPT_REFUSED] = newcomer->refused;
@@ -241,6 +314,7 @@ look_at(int account, Newcomer *newcomer)
 		.account = account,
 		.rank = was_admitted(account) ? RANK_ADMITTED : RANK_REFUSED,
 		.size = size_of(account, false),
+		.role = pm_owner_role_hash(&pm_accounts->all[account].owner),
 		.refused = refused,
 	};
 

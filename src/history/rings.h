@@ -69,6 +69,7 @@ typedef struct PmSeries
 	int64		busy;
 	/* of an application's series alone: largest.c */
 	PmOwner		application;	/* name is its name, too */
+	uint64		role;			/* hash of its login role's name */
 	double		weight;			/* connections, which fade */
 	bool		admitted;		/* it had sessions */
 } PmSeries;
