@@ -275,7 +275,7 @@ foreach my $ways (15, 1)
 		(map { "$FindBin::RealBin/../clients/$_.c" } qw(places places_server assertion)),
 		"$source/base/identity.c",
 		map { "$source/accounts/$_.c" }
-		  qw(account counters failed figures freeing index opening places room search section times)
+		  qw(account counters failed figures freeing index opening places room search section sizes times)
 	);
 	my $seconds = 5;
 	my $output;

@@ -57,8 +57,8 @@ subtest 'what it says' => sub {
 	$web->do("sql 0 $report('a', 2, 1, 3, 0, 0, 150, 11, 3, 1, reports_before => 1)");
 	is(counted('checkouts, checkout_waits, waited_seconds, checkout_timeouts'),
 		'150|11|3|1', 'the next one counts what came');
-	$web->do("sql 0 $report('a', checkouts => 7, reports_before => 0)");
-	is(counted('checkouts'), '157', 'a pool that was made anew begins anew');
+	$web->do("sql 0 $report('a', checkouts => 7, waits => 20, reports_before => 0)");
+	is(counted('checkouts, checkout_waits'), '157|31', 'a pool that was made anew begins anew');
 	$web->do("sql 0 $report('stranger', checkouts => 1000, reports_before => 5)");
 	is(counted('checkouts'), '157', 'what may have been counted already is not');
 	$web->do("sql 0 $report('stranger', checkouts => 1010, reports_before => 6)");
