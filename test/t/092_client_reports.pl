@@ -118,18 +118,19 @@ subtest 'no transaction, no hold, no use' => sub {
 	$web->do("sql 1 $_") foreach 'BEGIN', "$report('b', 2, 1)", 'SELECT 1', 'COMMIT';
 	is(counted('transactions'), $transactions + 1, 'but with another statement it is one');
 	$web->do("sql 1 SELECT 1");
-	is(counted('transactions'), $transactions + 2,                 'as what comes after it');
+	is(counted('transactions'), $transactions + 2, 'as what comes after it');
+	$web->do("sql 1 $_") foreach 'BEGIN', "$report('b', 2, 1)", 'SET work_mem = 100', 'COMMIT';
+	is(counted('transactions'), $transactions + 3,                 'and one that sets something');
 	is(query($node, "SELECT ($used) > '$when'::timestamptz"), 't', 'which is a use');
 };
 
 subtest 'who only reports is stale' => sub {
-	wait_for(
-		$node,
-		"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'web' AND age > '1.5 s'",
-		'both are over age', 2
-	);
+	my $idle =
+	  "SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'web' AND idle_for > '1 s' AND age > '1.5 s'";
+	declare($node, "UPDATE pool_monitor.pools SET recycle_grace = '1 s'");
 	$web->do("sql $_ SELECT 1") foreach 0, 1;
-	report_again(3);
+	report_again(1) while query($node, $idle) != 2;
+	report_again(1);
 	is(
 		query(
 			$node,
