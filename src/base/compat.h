@@ -11,7 +11,9 @@
 
 #include "access/tableam.h"
 #include "catalog/pg_database.h"
+#include "common/jsonapi.h"
 #include "libpq/libpq.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
 #include "replication/origin.h"
@@ -210,6 +212,28 @@ pm_wake_postmaster(void)
 #else
 	return false;
 #endif
+}
+
+/*
+ * Is this ASCII text JSON? Allocates nothing, and raises no error where it is not nested
+ * deeply.
+ */
+static inline bool
+pm_is_json(const char *text)
+{
+#if PG_VERSION_NUM >= 170000
+	JsonLexContext lex;
+
+	(void) makeJsonLexContextCstringLen(&lex, text, strlen(text), PG_UTF8, false);
+#else
+	JsonLexContext lex = {0};
+
+	lex.input = lex.token_terminator = lex.line_start = (char *) text;
+	lex.line_number = 1;
+	lex.input_length = strlen(text);
+	lex.input_encoding = PG_UTF8;
+#endif
+	return pg_parse_json(&lex, &nullSemAction) == JSON_SUCCESS;
 }
 
 /* A scan of a whole table, which the caller has locked. */

@@ -237,8 +237,8 @@ pm_events_release_all(void)
 }
 
 /*
- * Puts an event of an earlier run into its place, unless it is there: a worker that
- * failed may have begun to. Takes the lock.
+ * Puts an event of an earlier run into its place, unless there is one of its number. Takes
+ * the lock.
  */
 void
 pm_event_restore(const PmEvent *event)

@@ -36,7 +36,8 @@ typedef struct PmEvent
 	int			pid;			/* 0: none */
 	uint32		times;			/* so often, and this was the last time */
 	PmOwner		owner;			/* its name empty, and not discovered: none */
-	char		detail[PM_DETAIL_LEN];	/* ASCII */
+	char		detail[PM_DETAIL_LEN];	/* printable ASCII, without \u and
+										 * exponents: jsonb everywhere */
 	bool		held_back;		/* for the log, which has no line of it yet */
 } PmEvent;
 

@@ -57,7 +57,23 @@ typedef struct Tick
 	const PmAtWork *work;
 } Tick;
 
-/* What came to the counters since they were last put into the history. */
+/*
+ * Of what there can be more in an hour than there is room for, transactions of very many
+ * short ones and waits of very many sessions: as many as there is room for.
+ */
+static uint32
+add_within(uint32 a, uint32 b)
+{
+	uint32		sum;
+
+	return pg_add_u32_overflow(a, b, &sum) ? PG_UINT32_MAX : sum;
+}
+
+/*
+ * What came to the counters since they were last put into the history. What is more than
+ * there is room for comes with the next ticks. Less than nothing came while an account is
+ * added to another: that is nothing, and what is there then comes the next time.
+ */
 static void
 take_new(int account, uint32 *new)
 {
@@ -67,8 +83,8 @@ take_new(int account, uint32 *new)
 	pm_account_kept(account, now);
 	for (int i = 0; i < PM_NUM_KEPT; i++)
 	{
-		new[i] = (uint32) (now[i] - last[i]);
-		last[i] = now[i];
+		new[i] = (uint32) Min(Max((int64) (now[i] - last[i]), 0), PG_UINT32_MAX);
+		last[i] += new[i];
 	}
 }
 
@@ -142,15 +158,6 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	return news;
 }
 
-/* Of very many sessions that wait all the hour: as many as there is room for. */
-static uint32
-add_within(uint32 a, uint32 b)
-{
-	uint32		sum;
-
-	return pg_add_u32_overflow(a, b, &sum) ? PG_UINT32_MAX : sum;
-}
-
 static void
 add_news(PmBucket *bucket, const PmBucket *news)
 {
@@ -165,7 +172,7 @@ add_news(PmBucket *bucket, const PmBucket *news)
 	bucket->rejected += news->rejected;
 	bucket->auth_failures += news->auth_failures;
 	bucket->retired += news->retired;
-	bucket->transactions += news->transactions;
+	bucket->transactions = add_within(bucket->transactions, news->transactions);
 	bucket->overflow += news->overflow;
 	bucket->exhausted += news->exhausted;
 	bucket->over += news->over;

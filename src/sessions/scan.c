@@ -197,3 +197,25 @@ pm_scan_more(PmScan *scan, int index)
 {
 	scan->sessions = pm_cache_sessions(index, &scan->room);
 }
+
+/*
+ * Is the session still there? Then what was read by its pid, before this was asked, was of
+ * it and of nobody else.
+ */
+bool
+pm_scan_is_there(const PmScan *scan, const PmSession *session)
+{
+	const volatile PgBackendStatus *entry = &scan->first[session->index];
+	int			before;
+	int			after;
+	bool		is_there;
+
+	do
+	{
+		pgstat_begin_read_activity(entry, before);
+		is_there = entry->st_procpid == session->pid &&
+			entry->st_proc_start_timestamp == session->backend_start;
+		pgstat_end_read_activity(entry, after);
+	} while (!pgstat_read_activity_complete(before, after));
+	return is_there;
+}

@@ -23,6 +23,7 @@ typedef struct PmScan
 extern void pm_copy_address(PmAddr *to, const volatile SockAddr *from);
 extern void pm_scan_begin(PmScan *scan);
 extern void pm_scan_more(PmScan *scan, int index);
+extern bool pm_scan_is_there(const PmScan *scan, const PmSession *session);
 extern void pm_scan_read(const volatile PgBackendStatus *entry, PmSession *session);
 
 /*

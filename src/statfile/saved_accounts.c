@@ -264,6 +264,14 @@ not_in_history(const PmFigures *figures, PmKept which, int64 in_history)
 	return in_history == PG_INT64_MIN ? 0 : kept - Min(in_history, most);
 }
 
+/* Can every view show its times? */
+static bool
+has_times(const AccountRow *row)
+{
+	return IS_VALID_TIMESTAMP(row->peak_at) && IS_VALID_TIMESTAMP(row->stats_reset) &&
+		(row->sizes.since == DT_NOBEGIN || IS_VALID_TIMESTAMP(row->sizes.since));
+}
+
 static void
 take_account(const AccountRow *row)
 {
@@ -312,6 +320,8 @@ pm_read_account(const PmRows *rows, bool dry)
 		row.discovered = 0;
 		row.owner = pm_owner_pool("(other)");
 	}
+	if (!has_times(&row))
+		return false;
 	take_account(&row);
 	return true;
 }

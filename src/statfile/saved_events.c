@@ -4,8 +4,10 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "events/events.h"
 #include "statfile/saved_events.h"
+#include "utils/timestamp.h"
 
 typedef struct EventRow
 {
@@ -69,6 +71,37 @@ find_kind(const char *name, PmEventKind *kind)
 	return false;
 }
 
+/* Does it ask for a character by number, at this backslash, or is this a number with an exponent? */
+static bool
+is_beyond(const char *at, bool in_string)
+{
+	return in_string ? at[0] == '\\' && at[1] == 'u' :
+		(at[0] == 'e' || at[0] == 'E') && at[-1] >= '0' && at[-1] <= '9';
+}
+
+/*
+ * As PmEvent has it? The view casts it, in any database: jsonb has not all characters and
+ * numbers that JSON has.
+ */
+static bool
+is_detail(const char *detail)
+{
+	bool		in_string = false;
+
+	if (!pm_printable(detail, PM_DETAIL_LEN) || detail[0] != '{' || !pm_is_json(detail))
+		return false;
+	for (const char *at = detail + 1; *at != '\0'; at++)
+	{
+		if (is_beyond(at, in_string))
+			return false;
+		if (*at == '"')
+			in_string = !in_string;
+		else if (*at == '\\')
+			at++;
+	}
+	return true;
+}
+
 /* In order: each finds its place at once. */
 static bool
 read_event(const PmRows *rows, uint32 n, uint64 *last, bool dry)
@@ -93,8 +126,11 @@ read_event(const PmRows *rows, uint32 n, uint64 *last, bool dry)
 	{
 		snprintf(name, sizeof(name), "\"%s\"", row.kind);
 		pm_leave_out("event", name);
+		return true;
 	}
-	else if (!dry)
+	if (!IS_VALID_TIMESTAMP(row.event.at) || !is_detail(row.event.detail))
+		return false;
+	if (!dry)
 		pm_event_restore(&row.event);
 	return true;
 }

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/identity.h"
 #include "history/rings.h"
 #include "statfile/saved_history.h"
@@ -173,6 +174,23 @@ read_ring(const PmRows *rows)
 	return true;
 }
 
+/* In order, without which nobody finds one, and moments that can be shown? */
+static bool
+starts_make_sense(const PmRows *rows)
+{
+	TimestampTz last = DT_NOBEGIN;
+
+	for (uint32 n = 0; n < rows->n; n++)
+	{
+		StartRow	row = {0};
+
+		if (!pm_read_row(rows, n, &row) || !IS_VALID_TIMESTAMP(row.start) || row.start <= last)
+			return false;
+		last = row.start;
+	}
+	return true;
+}
+
 /* Only the newest stretches, if the ring is shorter now. */
 static bool
 read_starts(const PmRows *rows, bool dry)
@@ -183,8 +201,10 @@ read_starts(const PmRows *rows, bool dry)
 	if (!reading.in_ring)
 		return false;
 	reading.nstarts = rows->n;
-	if (ring == NULL || dry)
+	if (ring == NULL)
 		return true;
+	if (dry)
+		return starts_make_sense(rows);
 	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
 	ring->count = reading.count = Min(rows->n, (uint32) ring->length);
 	ring->head = Max(ring->count - 1, 0);
@@ -219,6 +239,34 @@ series_of(const PmOwner *owner)
 	return owner->discovered ? pm_history_application(owner) : pm_history_series(owner->name);
 }
 
+/* us of all sessions there can be, in as many ms as "seen" can be; no NaN is in it. */
+static bool
+is_sum_of_times(double us)
+{
+	return us >= 0 && us <= 1000.0 * PG_UINT32_MAX * MAX_BACKENDS;
+}
+
+static bool
+is_count(int32 count)
+{
+	return count >= 0 && count <= MAX_BACKENDS;
+}
+
+static bool
+buckets_make_sense(const PmRows *rows)
+{
+	for (uint32 n = 0; n < rows->n; n++)
+	{
+		PmBucket	bucket = {0};
+
+		if (!pm_read_row(rows, n, &bucket) ||
+			!is_sum_of_times(bucket.connections) || !is_sum_of_times(bucket.busy) ||
+			!is_count(bucket.max_connections) || !is_count(bucket.max_busy))
+			return false;
+	}
+	return true;
+}
+
 static bool
 read_buckets(const PmRows *rows, bool dry)
 {
@@ -230,8 +278,10 @@ read_buckets(const PmRows *rows, bool dry)
 	if (!reading.in_series || rows->n != reading.nstarts)
 		return false;
 	reading.in_series = false;
-	if (ring == NULL || !reading.named || dry)
+	if (ring == NULL || !reading.named)
 		return true;
+	if (dry)
+		return buckets_make_sense(rows);
 	LWLockAcquire(&pm_history_rings->lock, LW_EXCLUSIVE);
 	s = series_of(&reading.owner);
 	for (int n = 0; s >= 0 && n < reading.count && ok; n++)

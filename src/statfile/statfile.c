@@ -228,15 +228,21 @@ pm_statfile_look(TimestampTz *saved_at, int *error)
 /*
  * Called by the worker when it starts. What it finds is used up: from then on
  * the file says that the server is running, so that a crash is noticed.
+ *
+ * Once at most: what is added a second time is counted twice, and saved so. A SIGTERM that
+ * came meanwhile would end the worker in the first WARNING, which looks for interrupts; it
+ * waits until the file is saved. Nothing holds off an ERROR (a message finds no memory), or
+ * a FATAL: so "loaded" is set before anything is added, and the next worker at least saves.
  */
 void
 pm_statfile_load(void)
 {
-	if (state->loaded)
-		return;
-	pm_statfile_read();
-	state->loaded = true;
-	save(false);
+	HOLD_INTERRUPTS();
+	if (!state->loaded)
+		pm_statfile_read(&state->loaded);
+	if (state->saved_at == 0)
+		save(false);
+	RESUME_INTERRUPTS();
 }
 
 /* On a full disk it is not tried at each turn. */

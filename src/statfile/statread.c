@@ -14,6 +14,7 @@
 
 #include "access/xlog.h"
 #include "events/events.h"
+#include "miscadmin.h"
 #include "statfile/saved.h"
 #include "statfile/saved_accounts.h"
 #include "statfile/saved_events.h"
@@ -185,12 +186,14 @@ tell_of_start(void)
 }
 
 void
-pm_statfile_read(void)
+pm_statfile_read(bool *read)
 {
 	PmFileHeader header;
 	const char *why;
 	char	   *body = read_whole(&header, &why);
 
+	Assert(!INTERRUPTS_CAN_BE_PROCESSED());
+	*read = true;
 	if (body != NULL)
 		pm_continue_events(header.last_event + (header.complete ? 0 : EVENTS_LOST));
 	tell_of_start();

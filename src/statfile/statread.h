@@ -5,7 +5,10 @@
 #ifndef PM_STATREAD_H
 #define PM_STATREAD_H
 
-/* What an earlier run has written; logs what came of it. */
-extern void pm_statfile_read(void);
+/*
+ * What an earlier run has written; logs what came of it. *read becomes true before anything
+ * of it is used. The caller holds off interrupts.
+ */
+extern void pm_statfile_read(bool *read);
 
 #endif							/* PM_STATREAD_H */

@@ -8,27 +8,36 @@
 #include "base/result.h"
 #include "pgstat.h"
 #include "sessions/scan.h"
+#include "sessions/slot.h"
 #include "sessions/tally.h"
-#include "storage/proc.h"
-#include "storage/procarray.h"
 #include "utils/backend_status.h"
 #include "utils/wait_event.h"
 #include "views/common.h"
 
-/* What its process waits for right now; two columns. */
+/*
+ * What its process waits for right now, and its statement; three columns. That the caller
+ * may see them was settled for this session, but they are read of its process: when it has
+ * ended meanwhile, that may be another's by now, and none of it is shown.
+ */
 static void
-put_wait(PmRow *row, int pid)
+put_doing(PmRow *row, const PmScan *scan, const PmSession *session)
 {
-	PGPROC	   *proc = BackendPidGetProc(pid);
-	uint32		wait = proc != NULL ? *(volatile uint32 *) &proc->wait_event_info : 0;
+	uint32		wait = pm_slot_wait(session);
+	const char *statement = pgstat_get_backend_current_activity(session->pid, false);
 
+	if (!pm_scan_is_there(scan, session))
+	{
+		wait = 0;
+		statement = NULL;
+	}
 	pm_put_text(row, wait != 0 ? pgstat_get_wait_event_type(wait) : NULL);
 	pm_put_text(row, wait != 0 ? pgstat_get_wait_event(wait) : NULL);
+	pm_put_statement(row, statement);
 }
 
 /* The session is one that the caller may see. */
 static void
-put_suspect(ReturnSetInfo *result, const PmTally *tally, PmViewer *viewer, const PmSession *session)
+put_suspect(ReturnSetInfo *result, const PmTally *tally, PmViewer *viewer, const PmScan *scan, const PmSession *session)
 {
 	PmRow		row = {0};
 	const PmClass *class = session->class;
@@ -43,9 +52,7 @@ put_suspect(ReturnSetInfo *result, const PmTally *tally, PmViewer *viewer, const
 	pm_put_time(&row, pm_xact_since(session));
 	pm_put_age(&row, pm_tally_ages(tally, session).xact);
 	pm_put_text(&row, pm_state_name(session->state));
-	put_wait(&row, session->pid);
-	/* who may see it is settled, by the same rule; read in place, as all else */
-	pm_put_statement(&row, pgstat_get_backend_current_activity(session->pid, false));
+	put_doing(&row, scan, session);
 	pm_put_row(result, &row);
 }
 
@@ -67,7 +74,7 @@ pm_leak_suspects(PG_FUNCTION_ARGS)
 	while ((session = pm_scan_next(&scan)) != NULL)
 	{
 		if (pm_tally_flags(&tally, session).leak_suspect && pm_viewer_sees(&viewer, session->userid))
-			put_suspect(result, &tally, &viewer, session);
+			put_suspect(result, &tally, &viewer, &scan, session);
 	}
 	return (Datum) 0;
 }

@@ -61,7 +61,8 @@ PG_FUNCTION_INFO_V1(pm_reload);
 /*
  * Reads the declarations again, as they are committed, and waits for it: the
  * number of pools in force, or the reason why not as an error. What is odd about them is
- * warned of.
+ * warned of, in the words of other pools' declarations: to those who may read these. The
+ * function can be granted to others.
  */
 Datum
 pm_reload(PG_FUNCTION_ARGS)
@@ -73,7 +74,8 @@ pm_reload(PG_FUNCTION_ARGS)
 	ticket = pg_atomic_add_fetch_u64(&pm_declarations->load_requested, 1);
 	pm_wake_worker();
 	pm_wait_for_load(ticket, &outcome);
-	pm_warn_of_declarations();
+	if (pm_sees_all())
+		pm_warn_of_declarations();
 	PG_RETURN_INT32(outcome.in_force);
 }
 

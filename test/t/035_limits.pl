@@ -70,6 +70,36 @@ my ($before, $rows, $after) = split /\n/,
 cmp_ok($rows,            '>=', 20 * 44640, 'a history of many rows');
 cmp_ok($after - $before, '<',  20_000,     'is read within 20 MB: ' . ($after - $before) . ' kB');
 
+# As many transactions in one stretch as there is room for (-1): one more, and they do not
+# begin again at 0. A minute may end meanwhile, and the next one get it.
+my ($stretch, $more);
+for (my $tries = 0 ; $tries < 5 && !$more ; $tries++)
+{
+	$stretch = $node->safe_psql('postgres',
+		"SELECT replay_history('p1', 1, 0, 0, 0, 0, 0, 0, 0, -1, 0, 0); SELECT bucket_start FROM pool_monitor.history('p1', '1 minute') WHERE transactions = 4294967295 ORDER BY 1 DESC LIMIT 1"
+	) =~ s/^\s+//r;
+	my $session = PoolMonitor::Holder->new($node, application_name => 'none');
+	$session->do('all SELECT 1') foreach 1 .. 3;
+	$session->close;
+	wait_for(
+		$node,
+		"SELECT sum(disconnects) > 0 FROM pool_monitor.history('p1', '1 minute', '$stretch')",
+		'a session more'
+	);
+	$more = $node->safe_psql('postgres',
+		"SELECT disconnects FROM pool_monitor.history('p1', '1 minute', '$stretch') WHERE bucket_start = '$stretch'"
+	);
+}
+ok($more, 'in a minute of very many transactions');
+is(
+	$node->safe_psql(
+		'postgres',
+		"SELECT transactions FROM pool_monitor.history('p1', '1 minute', '$stretch') WHERE bucket_start = '$stretch'"
+	),
+	'4294967295',
+	'there are as many as there is room for'
+);
+
 # The worker is no query: it goes on when somebody cancels it.
 my $worker = q{SELECT pid FROM pg_catalog.pg_stat_activity WHERE backend_type = 'pool_monitor'};
 my $pid    = $node->safe_psql('postgres', $worker);

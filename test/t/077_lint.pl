@@ -287,6 +287,22 @@ subtest 'the interval' => sub {
 	}
 };
 
+subtest 'reload() by a role that it is granted to' => sub {
+	insert("('narrow', 100, 'web-1%', NULL, NULL), ('wide', 50, 'web%', NULL, NULL)");
+	query($node, 'CREATE ROLE loader LOGIN; CREATE ROLE reader LOGIN IN ROLE pg_read_all_stats');
+	query($node, 'GRANT EXECUTE ON FUNCTION pool_monitor.reload() TO loader, reader');
+	my %told;
+	foreach my $role ('loader', 'reader')
+	{
+		my ($rc, $out, $err) =
+		  $node->psql('postgres', 'SELECT pool_monitor.reload()', extra_params => ['-U', $role]);
+		is($out, '2', "$role: it loads");
+		$told{$role} = $err;
+	}
+	like($told{reader}, qr/WARNING:  pool "narrow" gets no session/, 'who may see all is warned');
+	is($told{loader}, '', 'nobody else is told what pools ask for');
+};
+
 subtest 'warnings are few, and refuse nothing' => sub {
 	my $err =
 	  insert(join(', ', map { "('p$_', 1, '%', NULL, NULL)" } 10 .. 30));
