@@ -31,8 +31,9 @@
  *						for one after AND CHAIN, but that is in a block
  *
  * A report of the client's pool (client_report()) is no hold and no use either, or who
- * reports would never be idle: a transaction of one statement, which is that, and which
- * took no time worth a word.
+ * reports would never be idle: a transaction of one statement, which is a SELECT of that
+ * alone, and which took no time worth a word. (What goes besides it by the fast-path
+ * protocol is not seen.)
  *
  * The server keeps the start of a transaction by the wall clock alone. Where that
  * was set since the session's last transaction, the monotonic clock, of which we
@@ -47,7 +48,9 @@
 #include "executor/executor.h"
 #include "libpq/libpq.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
 #include "storage/ipc.h"
+#include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/backend_status.h"
@@ -149,19 +152,51 @@ is_the_servers_own(XactEvent event)
 static bool
 was_a_report(XactEvent event)
 {
-	bool		alone = reported && statements == 1;
+	int64		took = GetCurrentTimestamp() - GetCurrentTransactionStartTimestamp();
 
-	reported = false;
-	statements = 0;
-	return alone && event == XACT_EVENT_COMMIT && !failed_block &&
-		GetCurrentTimestamp() - GetCurrentTransactionStartTimestamp() < LONGEST_REPORT;
+	return reported && statements == 1 && event == XACT_EVENT_COMMIT && !failed_block &&
+		!TransactionIdIsValid(GetTopTransactionIdIfAny()) && took >= 0 && took < LONGEST_REPORT;
 }
 
-/* From client_report(). */
-void
-pm_hold_reports(void)
+/* Its end is none of the client's use of the session. */
+static void
+end_report(void)
 {
+	sheet->last_end = GetCurrentTimestamp();
+	sheet->wall_ahead = sheet->last_end - pm_monotonic_us();
+	last_statement = GetCurrentStatementStartTimestamp();
+	slot->only_reports = true;
+	in_block = ending && chained;
+	ending = ran_utility = reported = false;
+	statements = 0;
+}
+
+/* A SELECT of this function alone, of values that are known? */
+static bool
+selects_only(const PlannedStmt *plan, Oid function)
+{
+	Plan	   *top = plan->planTree;
+	TargetEntry *target = list_length(top->targetlist) == 1 ? linitial(top->targetlist) : NULL;
+
+	return plan->commandType == CMD_SELECT && !plan->hasModifyingCTE && plan->subplans == NIL && plan->rowMarks == NIL &&
+		IsA(top, Result) && top->lefttree == NULL && top->qual == NIL && ((Result *) top)->resconstantqual == NULL &&
+		target != NULL && IsA(target->expr, FuncExpr) && ((FuncExpr *) target->expr)->funcid == function &&
+		!contain_mutable_functions((Node *) ((FuncExpr *) target->expr)->args);
+}
+
+/*
+ * From client_report(), which is this function: has the client itself said so, in a
+ * statement that is nothing else? What is called by a default, a trigger or a function
+ * may be somebody else's doing.
+ */
+bool
+pm_hold_reports(Oid function)
+{
+	if (ActivePortal == NULL || ActivePortal->strategy != PORTAL_ONE_SELECT || ActivePortal->queryDesc == NULL ||
+		!selects_only(ActivePortal->queryDesc->plannedstmt, function))
+		return false;
 	reported = true;
+	return true;
 }
 
 /* A transaction of this session has ended. */
@@ -171,14 +206,18 @@ pm_hold_end(XactEvent event)
 	int64		busy;
 
 	if (is_the_servers_own(event))
+	{
+		statements = 0;
+		reported = false;
 		return;
+	}
 	if (unlikely(reported) && was_a_report(event))
 	{
-		slot->only_reports = true;
-		in_block = ending = ran_utility = false;
+		end_report();
 		return;
 	}
 	statements = 0;
+	reported = false;
 	if (failed_block)
 		end_failed_block(true);
 	busy = busy_until(now_at_end(event), GetCurrentTransactionStartTimestamp());

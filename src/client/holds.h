@@ -12,7 +12,7 @@
 extern void pm_holds_install(void);
 extern void pm_holds_begin(PmSheet *sheet, PmSlot *slot);
 extern void pm_hold_end(XactEvent event);
-extern void pm_hold_reports(void);
+extern bool pm_hold_reports(Oid function);
 extern void pm_holds_finish(void);
 
 #endif							/* PM_HOLDS_H */

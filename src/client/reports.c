@@ -4,14 +4,17 @@
  *
  * A report is of the pool of the session by which it comes, so nobody can report for
  * another one's; what he says of his own is not checked, and cannot be. There are
- * max_client_processes places. Who has been silent for SILENT_AFTER is forgotten. A new
- * process takes a free place, or that of the one that has been silent for longest, of its
- * own role where that has a quarter of all: so no role pushes the others out.
+ * max_client_processes places. Who has been silent for SILENT_AFTER is shown no more, and
+ * gives way to a new process. Else a new one gets no place when all are taken; but while
+ * its login role has less than a quarter of them, it gets that of the most silent process
+ * of a role that has more than that.
  *
- * Sums are counted by what came since the report before. Where that is not known (the
- * server was restarted, the process was forgotten), what the client has done in all may
- * have been counted already: then its sums are the beginning. Only who has never reported
- * before has done all of it since.
+ * Sums are counted by what came since the report before, however long ago that was. Where
+ * none is known (the server was restarted, the process gave way), what the client has done
+ * in all may have been counted already: then its sums are where it begins. Only who says
+ * that he has never reported before has done all of it since. Reports that say their
+ * number are taken in order: a late one, or one of another pool under the same name, is
+ * left out.
  */
 #include "postgres.h"
 
@@ -73,83 +76,127 @@ more_silent(PmClientProcess *a, PmClientProcess *b)
 	return b->reported_at < a->reported_at ? b : a;
 }
 
-/* The place of the process, or one for it. Caller holds the lock. */
+/* How many places the role has. Caller holds the lock. */
+static int
+places_of(Oid role)
+{
+	int			n = 0;
+
+	for (int i = 0; i < pm_max_client_processes; i++)
+		n += reports->all[i].reported_at != 0 && reports->all[i].role == role;
+	return n;
+}
+
+/* All are taken: who gives way to this role? NULL: nobody. Caller holds the lock. */
+static PmClientProcess *
+find_victim(Oid role)
+{
+	int			quarter = Max(pm_max_client_processes / 4, 1);
+	PmClientProcess *victim = NULL;
+
+	if (places_of(role) >= quarter)
+		return NULL;
+	for (int i = 0; i < pm_max_client_processes; i++)
+	{
+		PmClientProcess *place = &reports->all[i];
+
+		if (more_silent(victim, place) == place && places_of(place->role) > quarter)
+			victim = place;
+	}
+	return victim;
+}
+
+static bool
+is_of(const PmClientProcess *place, const PmClientProcess *process)
+{
+	return place->reported_at != 0 && strcmp(place->process, process->process) == 0 &&
+		pm_owner_equal(&place->owner, &process->owner);
+}
+
+/* The place of the process, or one for it; NULL: there is none. Caller holds the lock. */
 static PmClientProcess *
 find_place(const PmClientProcess *process)
 {
-	PmClientProcess *of_all = NULL;
-	PmClientProcess *of_role = NULL;
-	int			nrole = 0;
+	PmClientProcess *silent = NULL;
 
 	for (int i = 0; i < pm_max_client_processes; i++)
 	{
 		PmClientProcess *place = &reports->all[i];
 
-		if (place->reported_at != 0 && strcmp(place->process, process->process) == 0 &&
-			pm_owner_equal(&place->owner, &process->owner))
+		if (is_of(place, process))
 			return place;
-		of_all = more_silent(of_all, place);
-		if (is_known(place, process->reported_at) && place->role == process->role)
-		{
-			of_role = more_silent(of_role, place);
-			nrole++;
-		}
+		if (!is_known(place, process->reported_at))
+			silent = more_silent(silent, place);
 	}
-	return nrole > 0 && nrole >= pm_max_client_processes / 4 ? of_role : of_all;
-}
-
-/* Of a counter: a pool that was made anew begins at 0. */
-static int64
-came(int64 before, int64 now)
-{
-	return now >= before ? now - before : now;
+	return silent ? silent : find_victim(process->role);
 }
 
 static PmPoolSums
 came_since(const PmPoolSums *before, const PmPoolSums *now)
 {
-	/* a pool that was made anew began all of them */
-	if (now->checkouts < before->checkouts || now->waits < before->waits || now->timeouts < before->timeouts)
-		return *now;
 	return (PmPoolSums)
 	{
-		.checkouts = came(before->checkouts, now->checkouts),
-			.waits = came(before->waits, now->waits),
-			.waited = came(before->waited, now->waited),
-			.timeouts = came(before->timeouts, now->timeouts),
-			.creations = came(before->creations, now->creations),
-			.invalidations = came(before->invalidations, now->invalidations),
+		.checkouts = Max(now->checkouts - before->checkouts, 0),
+			.waits = Max(now->waits - before->waits, 0),
+			.waited = Max(now->waited - before->waited, 0),
+			.timeouts = Max(now->timeouts - before->timeouts, 0),
+			.creations = Max(now->creations - before->creations, 0),
+			.invalidations = Max(now->invalidations - before->invalidations, 0),
 	};
 }
 
-/*
- * Notes the report of a process; reports_before: how many it has sent. Returns what came
- * since the one before. Takes the lock; no error.
- */
-PmPoolSums
-pm_report_take(const PmClientProcess *process, int64 reports_before)
+/* Is the pool that reports another one than before? It has begun its sums anew then. */
+static bool
+is_anew(const PmReport *before, const PmReport *now)
 {
-	PmPoolSums	news = {0};
-	PmClientProcess *place;
-	TimestampTz first_at = process->at;
-	TimestampTz timed_out_at = 0;
+	if (now->number != PM_NOT_SAID)
+		return now->number == 0;
+	return now->sums.checkouts < before->sums.checkouts || now->sums.waits < before->sums.waits ||
+		now->sums.timeouts < before->sums.timeouts;
+}
 
+/* Does it come after a later one? */
+static bool
+is_late(const PmReport *before, const PmReport *now)
+{
+	return now->number > 0 && now->number <= before->number;
+}
+
+/*
+ * Notes the report of a process, and what came since the one before. False: there is no
+ * room for it, or it is late. Takes the lock; no error.
+ */
+bool
+pm_report_take(const PmClientProcess *process, PmPoolSums *news)
+{
+	const PmReport *report = &process->report;
+	PmClientProcess *place;
+	bool		known;
+	PmClientProcess new = *process;
+
+	memset(news, 0, sizeof(*news));
 	LWLockAcquire(&reports->lock, LW_EXCLUSIVE);
 	place = find_place(process);
-	if (is_known(place, process->reported_at) && strcmp(place->process, process->process) == 0 &&
-		pm_owner_equal(&place->owner, &process->owner))
+	known = place != NULL && is_of(place, process);
+	if (place == NULL || (known && is_late(&place->report, report)))
 	{
-		news = came_since(&place->report.sums, &process->report.sums);
-		first_at = place->first_at;
-		timed_out_at = place->timed_out_at;
+		LWLockRelease(&reports->lock);
+		return false;
 	}
-	else if (reports_before == 0)
-		news = process->report.sums;
-	*place = *process;
-	place->first_at = first_at;
-	place->timed_out_at = news.timeouts > 0 ? process->at : timed_out_at;
+	if (known ? is_anew(&place->report, report) : report->number == 0)
+		*news = report->sums;
+	else if (known)
+		*news = came_since(&place->report.sums, &report->sums);
+	if (known)
+	{
+		new.first_at = place->first_at;
+		new.timed_out_at = place->timed_out_at;
+	}
+	if (news->timeouts > 0)
+		new.timed_out_at = process->at;
+	*place = new;
 	LWLockRelease(&reports->lock);
-	return news;
+	return true;
 }
 
 /* Those that are known, into room for max_client_processes. Takes the lock. */

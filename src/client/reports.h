@@ -22,16 +22,20 @@ typedef struct PmPoolSums
 	int64		invalidations;	/* connections thrown away as broken */
 } PmPoolSums;
 
-/* One report; -1: the client does not know, or (max_overflow) has no bound. */
+#define PM_NOT_SAID	(-2)
+
+/* One report; numbers of connections may be PM_NOT_SAID. */
 typedef struct PmReport
 {
 	int			size;
-	int			max_overflow;
+	int			max_overflow;	/* -1: no bound */
 	int			open;
 	int			checked_out;
 	int			waiting;
 	int64		longest_wait;	/* us, since the report before */
 	PmPoolSums	sums;
+	int64		number;			/* how many came before it, as the client
+								 * says; PM_NOT_SAID */
 } PmReport;
 
 /* One process of an application, as it last reported. */
@@ -39,7 +43,7 @@ typedef struct PmClientProcess
 {
 	PmOwner		owner;			/* of the account that its session was in */
 	char		process[PM_PROCESS_LEN];	/* as it calls itself */
-	Oid			role;			/* that reported */
+	Oid			role;			/* that logged in, and reported */
 	int			pid;			/* of the session by which it did */
 	int64		reported_at;	/* ms, monotonic; 0: the place is free */
 	TimestampTz at;				/* the same moment */
@@ -51,7 +55,7 @@ typedef struct PmClientProcess
 
 extern const PmSection pm_reports_section;
 
-extern PmPoolSums pm_report_take(const PmClientProcess *process, int64 reports_before);
+extern bool pm_report_take(const PmClientProcess *process, PmPoolSums *news);
 extern int	pm_reports_copy(PmClientProcess *processes);
 
 #endif							/* PM_REPORTS_H */

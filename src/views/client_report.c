@@ -32,11 +32,11 @@ refuse(const char *name, const char *range)
 			 errmsg("%s must be %s", name, range)));
 }
 
-/* Connections; NULL, and -1 where it stands for that: -1. */
+/* Connections. */
 static int
 get_number(FunctionCallInfo fcinfo, int arg, const char *name, int least)
 {
-	int			value = PG_ARGISNULL(arg) ? -1 : PG_GETARG_INT32(arg);
+	int			value = PG_ARGISNULL(arg) ? PM_NOT_SAID : PG_GETARG_INT32(arg);
 
 	if (!PG_ARGISNULL(arg) && (value < least || value > MOST_CONNECTIONS))
 		refuse(name, least < 0 ? "between -1 (unbounded) and 1000000" : "between 0 and 1000000");
@@ -110,15 +110,15 @@ pm_client_report(PG_FUNCTION_ARGS)
 	report->sums.creations = get_times(fcinfo, 10, "creations");
 	report->sums.invalidations = get_times(fcinfo, 11, "invalidations");
 	report->longest_wait = get_seconds(fcinfo, 12, "longest_wait");
-	process.role = GetUserId();
+	report->number = PG_ARGISNULL(13) ? PM_NOT_SAID : get_times(fcinfo, 13, "reports_before");
+	process.role = GetAuthenticatedUserId();
 	process.pid = MyProcPid;
 	process.reported_at = pm_monotonic_ms();
 	process.at = process.first_at = GetCurrentTimestamp();
-	if (!pm_session_owner(&process.owner))
+	if (!pm_session_owner(&process.owner) || !pm_hold_reports(fcinfo->flinfo->fn_oid) ||
+		!pm_report_take(&process, &news))
 		PG_RETURN_BOOL(false);
-	news = pm_report_take(&process, get_times(fcinfo, 13, "reports_before"));
 	pm_session_count(&news);
-	pm_hold_reports();
 	PG_RETURN_BOOL(true);
 }
 
@@ -145,7 +145,10 @@ put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *vie
 	pm_put_time(&row, process->at);
 	pm_put_time(&row, process->first_at);
 	put_known(&row, report->size);
-	pm_put_int(&row, report->max_overflow);
+	if (report->max_overflow == PM_NOT_SAID)
+		pm_put_null(&row);
+	else
+		pm_put_int(&row, report->max_overflow);
 	put_known(&row, report->open);
 	put_known(&row, report->checked_out);
 	put_known(&row, report->waiting);

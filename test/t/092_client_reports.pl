@@ -43,7 +43,7 @@ sub reported
 }
 
 subtest 'what it says' => sub {
-	is($web->do("sql 0 $report('a', 2, 1, 3, 2, 1, 100, 10, 2.5, 1, 3, 0, 0.75)"),
+	is($web->do("sql 0 $report('a', 2, 1, 3, 2, 1, 100, 10, 2.5, 1, 3, 0, 0.75, 0)"),
 		'True', 'is noted');
 	is(
 		reported(
@@ -84,7 +84,7 @@ subtest 'of whom' => sub {
 		"SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'plain'",
 		'it goes to a pool', 1
 	);
-	$other->do("sql 0 $report('x', open => 1, checkouts => 5)");
+	$other->do("sql 0 $report('x', open => 1, checkouts => 5, reports_before => 0)");
 	is(counted('checkouts', 'plain'), 5, 'of which it reports then');
 	$other->close;
 };
@@ -142,6 +142,38 @@ subtest 'who only reports is stale' => sub {
 	$web->close;
 };
 
+# Whom a default, a trigger or a function makes say something has not said it.
+subtest 'in a SELECT of it alone' => sub {
+	my $one    = app_holder($node, 'web', 1);
+	my $before = counted('checkouts');
+	query($node,
+		"CREATE TABLE seen (by_the_way bool DEFAULT pool_monitor.client_report('sly', checkouts => 1000, reports_before => 0), n int); GRANT ALL ON seen TO app"
+	);
+	foreach my $statement (
+		"$report('sly', checkouts => 1000, reports_before => 0), 1",
+		"$report('sly', checkouts => n, reports_before => 0) FROM generate_series(1000, 1001) AS n",
+		"$report('sly', checkouts => (SELECT 1000), reports_before => 0)",
+		"$report('sly', checkouts => length(pg_backend_pid()::text), reports_before => 0)",
+		'INSERT INTO seen (n) VALUES (1)',
+		"DO \$\$ BEGIN PERFORM pool_monitor.client_report('sly', checkouts => 1000, reports_before => 0); END \$\$"
+	  )
+	{
+		my $transactions = counted('transactions');
+		unlike($one->do("sql 0 $statement"), qr/True|error/, 'nothing is noted');
+		is(counted('transactions'), $transactions + 1, 'and it is a transaction');
+	}
+	is(counted('checkouts'),                                $before, 'nor counted');
+	is(reported("count(*) FILTER (WHERE process = 'sly')"), 0,       'nor shown');
+	is($one->do("sql 0 $report('late', checkouts => 5, reports_before => 3)"),
+		'True', 'reports are numbered');
+	is($one->do("sql 0 $report('late', checkouts => 4, reports_before => 2)"),
+		'False', 'a late one is left out');
+	is($one->do("sql 0 $report('late', checkouts => 6, reports_before => 4)"),
+		'True', 'then they go on');
+	is(counted('checkouts'), $before + 1, 'with what came since');
+	$one->close;
+};
+
 subtest 'what it can not be' => sub {
 	$web = app_holder($node, 'web', 1);
 	my %wrong = (
@@ -167,16 +199,18 @@ subtest 'what it can not be' => sub {
 };
 
 subtest 'places' => sub {
-	my $crowd = holder($node, 'crowd', user => 'crowd');
-	$crowd->do("sql 0 $report('p$_')") foreach 1 .. 20;
-	is(
-		reported(
-			"count(*) FILTER (WHERE usename = 'crowd'), count(*) FILTER (WHERE process = 'p20')"),
-		'4|1',
-		'one role has a quarter of them'
-	);
-	is(reported("count(*) > 2"), 't', 'and pushes nobody else out');
-	$crowd->close;
+	my $taken    = reported('count(*)');
+	my $crowd    = holder($node, 'crowd', user => 'crowd');
+	my $of_crowd = "count(*) FILTER (WHERE usename = 'crowd')";
+	my @noted    = map { $crowd->do("sql 0 $report('p$_')") } 1 .. 20;
+	is(scalar(grep { $_ eq 'True' } @noted), 16 - $taken, 'one role may have all that are free');
+	is($noted[19],                           'False',     'and pushes nobody out');
+	is(reported("$of_crowd, count(*)"),      (16 - $taken) . '|16', 'they are taken');
+	my $other = holder($node, 'own', user => 'other');
+	is($other->do("sql 0 $report('one more')"), 'True', 'another role has a quarter of them');
+	is(reported("count(*) FILTER (WHERE process = 'one more'), count(*)"),
+		'1|16', 'for which the most silent one gives way of a role that has more');
+	$_->close foreach $crowd, $other;
 };
 
 subtest 'a restart' => sub {
@@ -200,7 +234,7 @@ subtest 'declared, observed, reported' => sub {
 		"full, while others of its processes have 3 free\n",
 		'one that is full while others are not'
 	);
-	$web->do("sql 0 $report('c', 5, 10, 1, 0, 0, timeouts => 4)");
+	$web->do("sql 0 $report('c', 5, 10, 1, 0, 0, timeouts => 4, reports_before => 0)");
 	is(
 		reported("process, $findings"),
 		"a|3 processes report, 2 are declared; full, while others of its processes have 18 free\n"

@@ -65,6 +65,20 @@ wait_for(
 );
 is(query($node, $of_roles), PAIRS . '|' . FEW . '|0', "nor another role's");
 
+# and while that is heavier, none, though pairs of the larger role are lighter
+$few[1]->close;
+wait_for(
+	$node,
+	q{SELECT connections FROM pool_monitor.pool_stats WHERE application_name = 'few 3'},
+	'the sessions of this one have gone', '0'
+);
+$few[1] = holder_of('few', $node, 'few 4', sessions => 3);
+ticks();
+is(query($node, $of_roles), PAIRS . '|' . FEW . '|0', 'nor while that is too heavy');
+is(query($node, followed('count(*)') . q{ AND application_name = 'few 4'}),
+	'0', 'it waits for its own');
+$few[1]->close;
+
 # ---- all of a role's sessions, under one name after another ----
 
 my $evil = holder_of('evil', $node, 'begin', sessions => MOVING);

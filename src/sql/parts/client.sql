@@ -6,19 +6,20 @@ CREATE FUNCTION pool_monitor.client_report(
 	process text, size int DEFAULT NULL, max_overflow int DEFAULT NULL, open int DEFAULT NULL, checked_out int DEFAULT NULL,
 	waiting int DEFAULT NULL, checkouts bigint DEFAULT 0, waits bigint DEFAULT 0, waited_seconds float8 DEFAULT 0,
 	timeouts bigint DEFAULT 0, creations bigint DEFAULT 0, invalidations bigint DEFAULT 0, longest_wait float8 DEFAULT 0,
-	reports_before bigint DEFAULT 0
+	reports_before bigint DEFAULT NULL
 ) RETURNS bool
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pm_client_report';
 COMMENT ON FUNCTION pool_monitor.client_report(
 	text, int, int, int, int, int, bigint, bigint, float8, bigint, bigint, bigint, float8, bigint) IS
-'For a client: tells what its own pool says of itself, every 10 to 60 seconds, on any of its connections. Of the pool or '
-'application that the session is in. process: a name that none of its other processes has, as host and process number; size, '
-'max_overflow: as configured (NULL: not known; max_overflow -1: unbounded); open, checked_out, waiting: now (NULL: not known); '
-'the others are sums since this pool was made in this process, but longest_wait (seconds, since the report before) and '
-'reports_before: how many reports this process has sent, so that what was counted already is not counted again after a '
-'restart of the server. False: this session is not counted, nothing was noted. A transaction of this alone is no '
-'transaction in our books, and no use of its session. Error: a value that cannot be. Needs shared_preload_libraries.';
+'For a client: tells what its own pool says of itself, every 10 to 60 seconds, on any of its connections, in a SELECT of '
+'this alone. Of the pool or application that the session is in. process: a name that none of its other processes has, as host '
+'and process number; size, max_overflow: as configured (NULL: not known; max_overflow -1: unbounded); open, checked_out, '
+'waiting: now (NULL: not known); the others are sums since this pool was made in this process, but longest_wait (seconds, since '
+'the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that nothing is counted '
+'twice. False: nothing was noted, because the session is not counted, there is no room for one more process, a later report '
+'has come already, or it was not a SELECT of this alone. A transaction of this alone is no transaction in our books, and no use '
+'of its session. Error: a value that cannot be. Needs shared_preload_libraries.';
 
 CREATE FUNCTION pool_monitor.client_reports(
 	OUT pool text, OUT application_name text, OUT datname text, OUT usename text, OUT process text, OUT reported_by name, OUT pid int,
@@ -37,19 +38,21 @@ CREATE VIEW pool_monitor.client_pools AS
 	WITH reports AS MATERIALIZED (
 		SELECT r.*, r.size + nullif(r.max_overflow, -1) AS ceiling FROM pool_monitor.client_reports() AS r
 	),
-	-- of one pool or application, all of its processes
+	-- of one pool or application, all processes that have reported just now: who has ended does so no more
 	together AS (
 		SELECT r.pool, r.application_name, r.datname, r.usename, count(*)::int AS processes, sum(r.open) AS open,
-			sum(greatest(r.ceiling - r.checked_out, 0)) FILTER (WHERE r.ceiling - r.checked_out > 0) AS free,
-			count(*) FILTER (WHERE r.checked_out >= r.ceiling)::int AS full
-		FROM reports AS r GROUP BY r.pool, r.application_name, r.datname, r.usename
+			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out) AS free, min(r.reported_at) AS oldest
+		FROM reports AS r
+		WHERE r.reported_at > clock_timestamp() - interval '90 s'
+		GROUP BY r.pool, r.application_name, r.datname, r.usename
 	),
+	-- what had begun before the oldest of these reports, each of its owners has in his own
 	observed AS (
-		SELECT b.pool, NULL::text AS application_name, NULL::text AS datname, NULL::text AS usename, b.connections
-		FROM pool_monitor.budgets() AS b
-		UNION ALL
-		SELECT NULL, a.application_name, a.datname::text, a.usename::text, a.connections
-		FROM pool_monitor.applications() AS a WHERE a.pool IS NULL
+		SELECT t.pool, t.application_name, t.datname, t.usename, count(s.pid) AS connections,
+			count(s.pid) FILTER (WHERE s.backend_start < t.oldest) AS older
+		FROM together AS t LEFT JOIN pool_monitor.sessions() AS s ON CASE WHEN t.pool IS NOT NULL THEN s.pool = t.pool
+			ELSE s.pool IS NULL AND (s.application_name, s.datname::text, s.usename::text) = (t.application_name, t.datname, t.usename) END
+		GROUP BY t.pool, t.application_name, t.datname, t.usename
 	)
 	SELECT r.pool, r.application_name, r.datname, r.usename, r.process,
 		pool_monitor.rounded(clock_timestamp() - r.reported_at) AS reported_ago, r.size, r.max_overflow, r.open, r.checked_out,
@@ -57,9 +60,9 @@ CREATE VIEW pool_monitor.client_pools AS
 		pool_monitor.rounded(r.longest_wait) AS longest_wait, r.creations, r.invalidations,
 		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting, o.connections, t.open AS connections_reported,
 		array_remove(ARRAY[
-			CASE WHEN t.processes >= coalesce(d.servers * d.workers, 1) AND o.connections > t.open
+			CASE WHEN t.processes >= d.servers * d.workers AND o.older > t.open
 				THEN format('its processes say %s, the server has %s of it: %s sessions nobody owns', t.open, o.connections,
-					o.connections - t.open) END,
+					o.older - t.open) END,
 			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * d.surge / 100.0)
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
@@ -69,7 +72,7 @@ CREATE VIEW pool_monitor.client_pools AS
 				THEN format('full, while others of its processes have %s free', t.free) END
 		], NULL) AS findings
 	FROM reports AS r
-		JOIN together AS t ON (t.pool, t.application_name, t.datname, t.usename)
+		LEFT JOIN together AS t ON (t.pool, t.application_name, t.datname, t.usename)
 			IS NOT DISTINCT FROM (r.pool, r.application_name, r.datname, r.usename)
 		LEFT JOIN observed AS o ON (o.pool, o.application_name, o.datname, o.usename)
 			IS NOT DISTINCT FROM (r.pool, r.application_name, r.datname, r.usename)
@@ -87,7 +90,7 @@ COMMENT ON COLUMN pool_monitor.client_pools.usename IS 'likewise';
 COMMENT ON COLUMN pool_monitor.client_pools.process IS 'the process, as it calls itself; what is not printable ASCII is shown as ?';
 COMMENT ON COLUMN pool_monitor.client_pools.reported_ago IS 'how long ago it reported';
 COMMENT ON COLUMN pool_monitor.client_pools.size IS 'reported: connections that it keeps; NULL: not known';
-COMMENT ON COLUMN pool_monitor.client_pools.max_overflow IS 'reported: and opens besides; -1: unbounded, or not known';
+COMMENT ON COLUMN pool_monitor.client_pools.max_overflow IS 'reported: and opens besides; -1: unbounded; NULL: not known';
 COMMENT ON COLUMN pool_monitor.client_pools.open IS 'reported: connections that it has now; NULL: not known';
 COMMENT ON COLUMN pool_monitor.client_pools.checked_out IS 'reported: of these, handed out now; NULL: not known';
 COMMENT ON COLUMN pool_monitor.client_pools.waiting IS 'reported: who wait for one now; NULL: not known';
@@ -99,10 +102,10 @@ COMMENT ON COLUMN pool_monitor.client_pools.longest_wait IS 'reported: seconds, 
 COMMENT ON COLUMN pool_monitor.client_pools.creations IS 'reported: connections opened since the pool was made';
 COMMENT ON COLUMN pool_monitor.client_pools.invalidations IS 'reported: connections thrown away as broken since then';
 COMMENT ON COLUMN pool_monitor.client_pools.processes_declared IS 'declared: servers * workers; NULL: in no declared pool';
-COMMENT ON COLUMN pool_monitor.client_pools.processes_reporting IS 'processes of this pool or application that have rows here';
-COMMENT ON COLUMN pool_monitor.client_pools.connections IS 'observed: sessions of this pool or application, all of its processes';
-COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: open, of all of its processes together';
+COMMENT ON COLUMN pool_monitor.client_pools.processes_reporting IS 'processes of this pool or application that have reported in the last 90 seconds; NULL: none';
+COMMENT ON COLUMN pool_monitor.client_pools.connections IS 'observed: sessions of this pool or application; NULL: none of its processes has reported so lately';
+COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: open, of processes_reporting together';
 COMMENT ON COLUMN pool_monitor.client_pools.findings IS
-'where they differ: sessions that nobody owns (once as many processes report as are declared), more processes than declared '
-'(with its surge), other sizes, time-outs in the last hour '
-'(with all since the pool was made), a process that is full while others are not; {} when all is well';
+'where they differ: sessions older than the last report of each of its processes that none of them owns (once as many report '
+'as are declared), more processes than declared (with its surge), other sizes, time-outs in the last hour (with all since the '
+'pool was made), a process that is full while others are not; {} when all is well';
