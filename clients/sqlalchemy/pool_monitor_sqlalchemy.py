@@ -7,9 +7,10 @@
 The name is the application_name of the connections, by which the server finds the
 pool, and the label of the pool (db.client.connection.pool.name in OpenTelemetry). Every
 interval seconds a report goes out, on a connection that the pool has idle at that
-moment; if it has none, with the next one that comes back, so no checkout waits for it and no
-connection is opened for it. Whatever goes wrong is logged at level debug and otherwise
-ignored. The extension must be in the database that the application logs in to.
+moment; if it has none, on the next one that comes back, before anybody else gets it. No connection
+is opened for it. Whatever goes wrong is logged at level debug and otherwise ignored, and
+the next try waits twice as long, up to an hour. The extension must be in the database that the
+application logs in to.
 
 For SQLAlchemy 1.4 and 2.0 with psycopg2 or psycopg; not for asyncio.
 """
@@ -19,19 +20,22 @@ import os
 import socket
 import threading
 import time
+import uuid
 import weakref
 
 from sqlalchemy import event, exc
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import queue
 
 __all__ = ["ReportingQueuePool", "reporting"]
 
 log = logging.getLogger("pool_monitor")
 
 REPORT = (
-    "SELECT pool_monitor.client_report(%s, %s, %s, %s, %s, %s, %s::bigint, %s::bigint, %s::float8, %s::bigint,"
-    " %s::bigint, %s::bigint, %s::float8, %s::bigint)"
+    "SELECT pool_monitor.client_report(%s::text, %s::int, %s::int, %s::int, %s::int, %s::int, %s::bigint, %s::bigint,"
+    " %s::float8, %s::bigint, %s::bigint, %s::bigint, %s::float8, %s::bigint)"
 )
+LONGEST_PAUSE = 3600.0  # s, between tries that fail
 
 
 def reporting(name, interval=15.0):
@@ -43,121 +47,194 @@ def reporting(name, interval=15.0):
     return {"poolclass": Named, "connect_args": {"application_name": name}}
 
 
+class TimedQueue(queue.Queue):
+    """The pool's queue, which knows who waits for something that is not there."""
+
+    books = None
+
+    def get(self, block=True, timeout=None):
+        try:
+            return super().get(False)
+        except queue.Empty:
+            if not block or self.books is None:
+                raise
+        with self.books.waiting():
+            return super().get(True, timeout)
+
+
+class Books:
+    """What one pool in one process has done, and when it is to be told next."""
+
+    def __init__(self, interval):
+        # of the pool's own thread too: it is entered again when a lost connection is found
+        self.lock = threading.RLock()
+        self.interval = interval
+        self.pid = os.getpid()
+        # the end of a host's name tells it from others
+        self.process = f"{socket.gethostname()[-36:]}:{self.pid}:{uuid.uuid4().hex[:8]}"
+        self.sums = dict.fromkeys(("checkouts", "waits", "timeouts", "creations", "invalidations"), 0)
+        self.waited = self.longest = 0.0
+        self.now_waiting = self.reports = self.failures = 0
+        self.due = time.monotonic() + interval
+        self.busy = False
+        self.watched = False
+
+    def count(self, what):
+        with self.lock:
+            self.sums[what] += 1
+
+    def waiting(self):
+        return _Waiting(self)
+
+    def begin_report(self):
+        """The values to be told, of who tells them alone; None when it is not time."""
+        with self.lock:
+            if self.busy or time.monotonic() < self.due:
+                return None
+            self.busy = True
+            longest, self.longest = self.longest, 0.0
+            number, self.reports = self.reports, self.reports + 1
+            return dict(self.sums, waited=self.waited, waiting=self.now_waiting, longest=longest, number=number)
+
+    def end_report(self, values, told):
+        with self.lock:
+            self.busy = False
+            self.failures = 0 if told else self.failures + 1
+            if not told:
+                self.longest = max(self.longest, values["longest"])
+            pause = self.interval * 2 ** min(self.failures, 20)
+            self.due = time.monotonic() + max(min(pause, LONGEST_PAUSE), self.interval)
+
+
+class _Waiting:
+    def __init__(self, books):
+        self.books = books
+
+    def __enter__(self):
+        self.begun = time.monotonic()
+        with self.books.lock:
+            self.books.now_waiting += 1
+
+    def __exit__(self, problem, *_):
+        seconds = time.monotonic() - self.begun
+        with self.books.lock:
+            self.books.now_waiting -= 1
+            self.books.longest = max(self.books.longest, seconds)
+            if problem is None:
+                self.books.sums["waits"] += 1
+                self.books.waited += seconds
+
+
 class ReportingQueuePool(QueuePool):
     """A QueuePool that counts and times its checkouts, and reports."""
 
+    _queue_class = TimedQueue
     report_interval = 15.0
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._begin()
-        # a pool that takes this one's place has its listeners too
+        self._depth = threading.local()
+        self._begin_books()
+        # weak, because a pool that takes this one's place has its listeners too
         mine = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: mine() and mine()._begin())
-        event.listen(self, "connect", lambda *_: mine() and mine()._count("creations"))
-        event.listen(self, "invalidate", lambda *_: mine() and mine()._count("invalidations"))
+        os.register_at_fork(after_in_child=lambda: mine() and mine()._begin_books())
+        event.listen(self, "connect", lambda dbapi, record: mine() and mine()._connected(record))
+        event.listen(self, "checkout", lambda *_: mine() and mine()._books.count("checkouts"))
+        event.listen(self, "invalidate", lambda *_: mine() and mine()._books.count("invalidations"))
 
-    def _begin(self):
-        """Also in a process that was forked, where the sums are of the parent."""
-        self._counting = threading.Lock()
-        self._in_process = os.getpid()
-        self._process = f"{socket.gethostname()[:40]}:{os.getpid()}"
-        self._sums = dict.fromkeys(("checkouts", "waits", "timeouts", "creations", "invalidations", "reports"), 0)
-        self._waited = self._longest = 0.0
-        self._waiting = 0
-        self._due = time.monotonic() + self.report_interval
-        threading.Thread(target=_watch, args=(weakref.ref(self),), name="pool_monitor", daemon=True).start()
+    def _begin_books(self):
+        """Also in a process that was forked, where what was counted is the parent's."""
+        self._books = self._pool.books = Books(self.report_interval)
 
-    def _count(self, what, seconds=0.0):
-        with self._counting:
-            self._sums[what] += 1
-            self._waited += seconds
-            self._longest = max(self._longest, seconds)
-
-    def _is_full(self):
-        return self._pool.empty() and self._max_overflow >= 0 and self._overflow >= self._max_overflow
+    def _connected(self, record):
+        record.info["pool_monitor_pid"] = os.getpid()
+        self._books.count("creations")
+        if not self._books.watched:
+            self._books.watched = True
+            threading.Thread(target=_watch, args=(weakref.ref(self),), name="pool_monitor", daemon=True).start()
 
     def _do_get(self):
-        if not self._is_full():
-            record = super()._do_get()
-        else:
-            record = self._wait_for_one()
-        self._count("checkouts")
-        return record
-
-    def _wait_for_one(self):
-        begun = time.monotonic()
-        with self._counting:
-            self._waiting += 1
+        """Calls itself when a place of the overflow got free meanwhile."""
+        self._depth.of = getattr(self._depth, "of", 0) + 1
         try:
-            record = super()._do_get()
+            return super()._do_get()
         except exc.TimeoutError:
-            self._count("timeouts")
+            if self._depth.of == 1:
+                self._books.count("timeouts")
             raise
         finally:
-            with self._counting:
-                self._waiting -= 1
-        self._count("waits", time.monotonic() - begun)
-        return record
+            self._depth.of -= 1
 
     def _do_return_conn(self, record):
-        if time.monotonic() >= self._due and self._pool.empty():
-            self._report(record)
-        super()._do_return_conn(record)
+        try:
+            if self._pool.empty() and time.monotonic() >= self._books.due:
+                self._report(record)
+        finally:
+            super()._do_return_conn(record)
 
     def report_if_idle(self):
         """On a connection that is idle in the pool; none is opened, and none is waited for."""
         try:
             record = self._pool.get(False)
-        except Exception:  # the queue's own Empty
+        except queue.Empty:
             return
         try:
             self._report(record)
         finally:
-            # not as a return of somebody's: it was never checked out
-            try:
-                self._pool.put(record, False)
-            except Exception:
-                record.close()
+            super()._do_return_conn(record)
 
     def _report(self, record):
         """On this one, which counts as checked out meanwhile."""
         connection = getattr(record, "dbapi_connection", None) or getattr(record, "connection", None)
-        if connection is None:
+        # not on one that was inherited, nor in somebody's transaction
+        if connection is None or record.info.get("pool_monitor_pid") != os.getpid() or not _is_idle(connection):
             return
-        with self._counting:
-            self._due = time.monotonic() + self.report_interval
-            sums, longest, self._longest = dict(self._sums), self._longest, 0.0
-            waited, waiting = self._waited, self._waiting
-        values = (
-            self._process, self.size(), self._max_overflow, self.checkedin() + self.checkedout(),
-            self.checkedout() - 1, waiting, sums["checkouts"], sums["waits"], waited, sums["timeouts"], sums["creations"],
-            sums["invalidations"], longest, sums["reports"],
-        )  # fmt: skip
+        books = self._books
+        values = books.begin_report()
+        if values is None:
+            return
+        told = False
         try:
-            cursor = connection.cursor()
-            try:
-                cursor.execute(REPORT, values)
-            finally:
-                cursor.close()
+            with connection.cursor() as cursor:
+                cursor.execute(REPORT, self._values(books.process, values))
             connection.commit()  # a rollback would be a transaction of the application's
-            self._sums["reports"] += 1
+            told = True
         except Exception as problem:
             log.debug("pool_monitor: no report: %s", problem)
-            with self._counting:
-                self._longest = max(self._longest, longest)
-            try:
-                connection.rollback()
-            except Exception:
-                record.invalidate()
+            _clean(connection, record)
+        except BaseException:
+            record.invalidate()
+            raise
+        finally:
+            books.end_report(values, told)
+
+    def _values(self, process, values):
+        return (
+            process, self.size(), self._max_overflow, max(self.checkedin() + self.checkedout(), 0),
+            max(self.checkedout() - 1, 0), values["waiting"], values["checkouts"], values["waits"], values["waited"],
+            values["timeouts"], values["creations"], values["invalidations"], values["longest"], values["number"],
+        )  # fmt: skip
+
+
+def _is_idle(connection):
+    """Does the driver know of no transaction?"""
+    info = getattr(connection, "info", None)
+    return getattr(info, "transaction_status", None) == 0
+
+
+def _clean(connection, record):
+    try:
+        connection.rollback()
+    except Exception:
+        record.invalidate()
 
 
 def _watch(reference):
     while True:
         pool = reference()
-        if pool is None or pool._in_process != os.getpid():
+        if pool is None or pool._books.pid != os.getpid():
             return
-        pause = pool._due - time.monotonic()
+        pause = pool._books.due - time.monotonic()
         if pause <= 0:
             try:
                 pool.report_if_idle()

@@ -1,9 +1,14 @@
 """A real pool of SQLAlchemy that reports: some checkouts, of which one waits and one gives
-up. Prints a line when all is done and returned, and then stays until stdin ends.
+up. Answers each line of stdin with one, until stdin ends:
+
+  return    gives all connections back: "idle"
+  fork      a child that inherits the pool and lives for some reports: its process ID
+  hurry     checkouts in several threads at once: how many connections are out afterwards
 
 usage: reporting.py DSN NAME INTERVAL
 """
 
+import os
 import pathlib
 import sys
 import threading
@@ -16,6 +21,35 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients" /
 from pool_monitor_sqlalchemy import reporting  # noqa: E402, after the path
 
 HELD = 0.5  # s, for which the one that waits has to
+
+
+def give_back(held):
+    for connection in held:
+        connection.close()
+    return "idle"
+
+
+def fork(seconds):
+    child = os.fork()
+    if child == 0:
+        time.sleep(seconds)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return child
+
+
+def hurry(engine):
+    def work():
+        for _ in range(200):
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return engine.pool.checkedout()
 
 
 def main():
@@ -34,12 +68,14 @@ def main():
         print("was not full", flush=True)
     except exc.TimeoutError:
         print("gave up", flush=True)
-    sys.stdin.readline()
-    for connection in (*held[1:], waited):
-        connection.close()
-    print("idle", flush=True)
-    while sys.stdin.readline():
-        time.sleep(0.1)
+    held[0] = waited
+    commands = {
+        "return": lambda: give_back(held),
+        "fork": lambda: fork(5 * interval),
+        "hurry": lambda: hurry(engine),
+    }
+    for line in sys.stdin:
+        print(commands[line.strip()](), flush=True)
 
 
 main()

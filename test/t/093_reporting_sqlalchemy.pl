@@ -52,6 +52,29 @@ is(
 	'its sessions are idle'
 );
 
+# A child that inherits the pool, and with it the sockets of its parent, says nothing on them.
+my $child = $pool->do('fork');
+is(
+	query($node, "SELECT count(*) FROM pool_monitor.client_pools WHERE process LIKE '%:$child:%'"),
+	0,
+	'a child that inherits it does not report'
+);
+$first = query($node, 'SELECT reported_at FROM pool_monitor.client_reports()');
+wait_for(
+	$node,
+	"SELECT reported_at > '$first' FROM pool_monitor.client_reports()",
+	'and disturbs nobody'
+);
+
+# Reports between checkouts: no place of the pool gets lost.
+is($pool->do('hurry'), 0, 'in a hurry');
+is($pool->do('hurry'), 0, 'once more');
+wait_for(
+	$node,
+	"SELECT checkouts, checked_out, checkouts - waits > 0 $view",
+	'every checkout is counted', '1604|0|t'
+);
+
 # What goes wrong is not the application's concern.
 query($node,
 	'ALTER EXTENSION pool_monitor DROP FUNCTION pool_monitor.client_report; ALTER FUNCTION pool_monitor.client_report RENAME TO gone'
