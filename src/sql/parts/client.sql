@@ -102,8 +102,10 @@ COMMENT ON COLUMN pool_monitor.client_pools.longest_wait IS 'reported: seconds, 
 COMMENT ON COLUMN pool_monitor.client_pools.creations IS 'reported: connections opened since the pool was made';
 COMMENT ON COLUMN pool_monitor.client_pools.invalidations IS 'reported: connections thrown away as broken since then';
 COMMENT ON COLUMN pool_monitor.client_pools.processes_declared IS 'declared: servers * workers; NULL: in no declared pool';
-COMMENT ON COLUMN pool_monitor.client_pools.processes_reporting IS 'processes of this pool or application that have reported in the last 90 seconds; NULL: none';
-COMMENT ON COLUMN pool_monitor.client_pools.connections IS 'observed: sessions of this pool or application; NULL: none of its processes has reported so lately';
+COMMENT ON COLUMN pool_monitor.client_pools.processes_reporting IS
+'processes of this pool or application that have reported in the last 90 seconds; NULL: none';
+COMMENT ON COLUMN pool_monitor.client_pools.connections IS
+'observed: sessions of this pool or application; NULL: none of its processes has reported so lately';
 COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: open, of processes_reporting together';
 COMMENT ON COLUMN pool_monitor.client_pools.findings IS
 'where they differ: sessions older than the last report of each of its processes that none of them owns (once as many report '
