@@ -10,8 +10,14 @@
  * only down to what is left when all that have some have the same number; and where only
  * one is busy it has all the room that the others leave. (Against it, too: stretches, see
  * events.c.) All undeclared applications have one share of each kind together. Two that
- * have the same hash have one share: failed logins under all of 64 pools' names meet a given
- * other kind of a given pool in 3 of 100.
+ * have the same hash have one share.
+ *
+ * But who can fill many shares leaves each of the others little, and failed logins fill
+ * some of every pool's, by whoever can reach the port. So the kinds of events that need
+ * no session (kinds.h) get a third of the ring at most, all pools' together: what has to
+ * go is one of them whenever they are, or would be, above it, whatever it is that comes;
+ * of these, too, the oldest of the share that has the most. Below it they compete as all
+ * do, and what nobody else needs is theirs.
  *
  * The work under the lock is bounded: PM_EVENT_SHARES counters. (But a reader whose place
  * has gone looks for it from the oldest on.)
@@ -22,11 +28,15 @@
 #include "base/shmem.h"
 #include "events/ring.h"
 
-/* those of the server, by kind, those of undeclared applications, and then by hash */
+/*
+ * Of each of the two parts of the shares: those of the server, by kind, those of
+ * undeclared applications, and then by hash.
+ */
 #define DISCOVERED_SHARES	PM_NUM_EVENTS
 #define POOL_SHARES			(2 * PM_NUM_EVENTS)
 
-StaticAssertDecl(POOL_SHARES < PM_EVENT_SHARES, "no share is left for pools");
+StaticAssertDecl(POOL_SHARES < PM_SESSIONLESS_SHARES &&
+				 POOL_SHARES < PM_EVENT_SHARES - PM_SESSIONLESS_SHARES, "no share is left for pools");
 
 PmEvents   *pm_event_ring = NULL;
 
@@ -85,7 +95,8 @@ const PmSection pm_events_section = {
 };
 
 const PmEventInfo pm_event_kinds[PM_NUM_EVENTS] = {
-#define PM_EVENT(id, name, repeats, of_session, of_status) {name, repeats, of_session, of_status},
+#define PM_EVENT(id, name, repeats, of_session, of_status, sessionless) \
+	{name, repeats, of_session, of_status, sessionless},
 #include "events/kinds.h"
 #undef PM_EVENT
 };
@@ -104,16 +115,24 @@ place_at(int place)
 	return &pm_event_ring->ring[place];
 }
 
+static bool
+is_sessionless(const PmEvent *event)
+{
+	return pm_event_kinds[event->kind].sessionless;
+}
+
 static PmEventList *
 share_of(const PmEvent *event)
 {
+	int			first = is_sessionless(event) ? 0 : PM_SESSIONLESS_SHARES;
+	int			n = is_sessionless(event) ? PM_SESSIONLESS_SHARES : PM_EVENT_SHARES - PM_SESSIONLESS_SHARES;
 	int			share = event->kind;
 
 	if (event->owner.discovered)
 		share += DISCOVERED_SHARES;
 	else if (pm_event_has_owner(event))
-		share = POOL_SHARES + pm_owner_hash(&event->owner, event->kind) % (PM_EVENT_SHARES - POOL_SHARES);
-	return &pm_event_ring->shares[share];
+		share = POOL_SHARES + pm_owner_hash(&event->owner, event->kind) % (n - POOL_SHARES);
+	return &pm_event_ring->shares[first + share];
 }
 
 /* The link of a place in a list. */
@@ -163,13 +182,13 @@ link_into(PmEventList *list, int place)
 	list->count++;
 }
 
-/* The share that has the most; of equal ones that with the oldest event. */
+/* Of the first n shares that which has the most; of equal ones that with the oldest event. */
 static PmEventList *
-largest_share(void)
+largest_share(int n)
 {
 	PmEventList *largest = &pm_event_ring->shares[0];
 
-	for (int i = 1; i < PM_EVENT_SHARES; i++)
+	for (int i = 1; i < n; i++)
 	{
 		PmEventList *share = &pm_event_ring->shares[i];
 
@@ -181,17 +200,21 @@ largest_share(void)
 	return largest;
 }
 
+/* One of those that need no session, if they have more than their part with this one. */
 static int
-free_place(void)
+free_place(const PmEvent *for_event)
 {
 	PmEvents   *events = pm_event_ring;
+	int			sessionless = events->sessionless + (is_sessionless(for_event) ? 1 : 0);
 	PmEventList *largest;
 	int			place;
 
 	if (events->used < pm_max_events)
 		return events->used++;
-	largest = largest_share();
+	largest = largest_share(sessionless > pm_max_events / 3 ? PM_SESSIONLESS_SHARES : PM_EVENT_SHARES);
 	place = largest->oldest;
+	if (is_sessionless(&place_at(place)->event))
+		events->sessionless--;
 	unlink_from(largest, place);
 	unlink_from(&events->all, place);
 	return place;
@@ -201,12 +224,14 @@ void
 pm_ring_insert(const PmEvent *event)
 {
 	PmEvents   *events = pm_event_ring;
-	int			place = free_place();
+	int			place = free_place(event);
 	int		   *recent = &events->recent[event->seq % pm_max_events];
 
 	place_at(place)->event = *event;
 	link_into(&events->all, place);
 	link_into(share_of(event), place);
+	if (is_sessionless(event))
+		events->sessionless++;
 	if (*recent < 0 || place_at(*recent)->event.seq <= event->seq)
 		*recent = place;
 }

@@ -13,7 +13,7 @@
 
 typedef enum PmEventKind
 {
-#define PM_EVENT(id, name, repeats, of_session, of_status) PM_EVENT_##id,
+#define PM_EVENT(id, name, repeats, of_session, of_status, sessionless) PM_EVENT_##id,
 #include "events/kinds.h"
 #undef PM_EVENT
 	PM_NUM_EVENTS
@@ -65,9 +65,11 @@ typedef struct PmEventPlace
 /*
  * Of a kind of a pool's events: those that have the same hash have one share together,
  * which is why there are so many. The server has one for each kind, and all discovered
- * applications together, whose names anybody can invent.
+ * applications together, whose names anybody can invent. The first shares are those of
+ * the kinds that need no session: none has both.
  */
 #define PM_EVENT_SHARES 4096
+#define PM_SESSIONLESS_SHARES 1024
 
 /*
  * One kind of event of one pool that has come lately. After PM_SINGLE_EVENTS of
@@ -99,6 +101,7 @@ typedef struct PmEvents
 	pg_atomic_uint64 last_seq;	/* of the newest event; moved under the lock */
 	pg_atomic_uint64 notified_seq;	/* the newest that NOTIFY has told of */
 	int			used;			/* places; the first ones */
+	int			sessionless;	/* events of these kinds */
 	PmEventList all;			/* by number */
 	PmEventList shares[PM_EVENT_SHARES];	/* by number, each */
 	PmStretch	stretches[PM_EVENT_STRETCHES];
@@ -125,6 +128,7 @@ typedef struct PmEventInfo
 	bool		repeats;
 	bool		of_session;
 	bool		of_status;
+	bool		sessionless;
 } PmEventInfo;
 
 extern const PmEventInfo pm_event_kinds[PM_NUM_EVENTS];
