@@ -8,7 +8,8 @@
  *						together, see PmStretch. Not so what somebody did who may do it,
  *						nor retirements, each of which has ended a session
  *		of_session		its detail says something of single sessions, logins or
- *						applications, which is not for everybody who may LISTEN.
+ *						applications, which is not for everybody who may LISTEN. (An
+ *						undeclared application's is not, whatever the kind)
  *		of_status		the server log has a line of it, also of those that were put
  *						together
  *		sessionless		whoever can reach the port can make it come, without a session,

@@ -7,7 +7,9 @@
  * new and exits. Only when somebody there LISTENs, to whatever channel (the slots
  * know no more), and at most once in NOTIFY_INTERVAL. A standby has no NOTIFY. What
  * happened while nobody listened is told to nobody, as with any NOTIFY; it is in
- * the view events.
+ * the view events. So is what is not for everybody, for anybody who may connect may
+ * LISTEN: what there is to say of single sessions and logins, and of undeclared
+ * applications even who they are.
  */
 #include "postgres.h"
 
@@ -88,6 +90,12 @@ pm_notifier_tick(void)
 
 /* ---- in the process that has a database ---- */
 
+static bool
+is_for_everybody(const PmEvent *event)
+{
+	return !pm_event_kinds[event->kind].of_session && !event->owner.discovered;
+}
+
 static void
 notify(const PmEvent *event)
 {
@@ -101,22 +109,11 @@ notify(const PmEvent *event)
 		appendStringInfoString(&json, "null");
 	else
 		escape_json(&json, event->owner.name);
-	if (event->owner.discovered)
-	{
-		appendStringInfoString(&json, ", \"application_name\": ");
-		escape_json(&json, event->owner.name);
-	}
 	if (event->times > 1)
 		appendStringInfo(&json, ", \"times\": %u", event->times);
-
-	/*
-	 * anybody who may connect may LISTEN; who may read the view finds it
-	 * there
-	 */
-	if (pm_event_kinds[event->kind].of_session)
-		appendStringInfoChar(&json, '}');
-	else
-		appendStringInfo(&json, ", \"detail\": %s}", event->detail);
+	if (is_for_everybody(event))
+		appendStringInfo(&json, ", \"detail\": %s", event->detail);
+	appendStringInfoChar(&json, '}');
 	Async_Notify("pool_monitor", json.data);
 	pfree(json.data);
 }

@@ -1,5 +1,6 @@
-# Events by NOTIFY: whoever listens is told of each, once and as it is in the view, and
-# where nobody listens nothing is sent. Needs sessions that stay and listen.
+# Events by NOTIFY: whoever listens is told of each, once and as it is in the view but for
+# what is not for everybody, and where nobody listens nothing is sent. Needs sessions that
+# stay and listen.
 use strict;
 use warnings FATAL => 'all';
 use IPC::Run;
@@ -94,10 +95,18 @@ subtest 'a listener is told' => sub {
 	$listener = listener('postgres');
 	my $first = query($node, 'SELECT max(seq) + 1 FROM pool_monitor.events');
 	over_and_back(3);
-	run_command(
-		['psql', '-XAt', '-d', $node->connstr('nowhere') . ' user=client application_name=storm'])
-	  foreach 1 .. 5;
-	wait_for_events($node, "event = 'rejected' AND detail ? 'client_addr'", 1, 'logins that fail');
+	foreach my $name (('storm', 'wanderer') x 5)
+	{
+		run_command(
+			[
+				'psql', '-XAt', '-d',
+				$node->connstr('nowhere') . " user=client application_name=$name"
+			]
+		);
+	}
+	wait_for_events($node, "event = 'rejected' AND detail ? 'client_addr'", 2, 'logins that fail');
+	wait_for_events($node, "event = 'rejected_over' AND application_name = 'wanderer'",
+		1, 'and that have failed');
 	query($node, "SELECT pool_monitor.reset('crowd')");
 	wait_to_hear($listener, 'statistics_reset', 'a listener is told');
 	my $last =
@@ -128,14 +137,18 @@ subtest 'a listener is told' => sub {
 		);
 		$expected{at} = $at;
 
-		# what the detail says of single sessions and logins is for those who may read the view
-		$expected{detail} = $row->{detail} unless $row->{event} =~ /^(retired|declined|rejected)$/;
-		$expected{application_name} = $row->{application_name} if defined $row->{application_name};
+		# what the detail says of single sessions, logins and undeclared applications is for
+		# those who may read the view, and so is who these are
+		$expected{detail} = $row->{detail}
+		  unless $row->{event} =~ /^(retired|declined|rejected)$/
+		  || defined $row->{application_name};
 		is_deeply($heard{$seq}, \%expected, "event $seq, $row->{event}: as it is in the view");
 		is(events($node, "at = '$at'", "seq = $seq"), 't', "event $seq: the same moment")
 		  if $heard{$seq};
 		$told++ if $heard{$seq} && defined $row->{pool} && $row->{pool} eq $quoted;
 	}
+	is(scalar(grep { /wanderer|crowd/ } payloads($listener)),
+		0, 'of an undeclared application not even its name');
 	is($told, 2, 'among them two of the pool with the quoted name');
 	is(scalar(grep { $_ < $first } keys %heard), 0, 'nothing of what happened before');
 	cmp_ok(log_count($node, $notifier), '>', 0, 'now there have been some to NOTIFY');

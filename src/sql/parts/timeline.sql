@@ -71,7 +71,8 @@ COMMENT ON VIEW pool_monitor.events IS
 'and kind that has the most goes (the server counts as one, and so do all discovered applications); what needs no '
 'session (starved, refused, auth_failures, rejected and their ends) has a third of the room at most then. They survive '
 'a restart, after a crash those that were saved. LISTEN pool_monitor, in the database of the declarations, delivers '
-'each as JSON (not on a standby; pid, and detail of single sessions, logins and holders, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs '
+'each as JSON (not on a standby; pid, detail of single sessions, logins and holders, and name and detail of discovered '
+'applications, only here). Any role may LISTEN, and any role may NOTIFY the same channel: trust the view. Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.events.seq IS
 'number of the event; the next one is greater by 1, but for what has gone and a gap of some thousands after a crash. '
