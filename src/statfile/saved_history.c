@@ -249,7 +249,7 @@ is_sum_of_times(double us)
 static bool
 is_count(int32 count)
 {
-	return count >= 0 && count <= MAX_BACKENDS;
+	return count >= 0 && count <= (int) MAX_BACKENDS;
 }
 
 static bool
