@@ -31,9 +31,11 @@ subtest 'more applications than there is room for' => sub {
 		201,
 		'the rest is in (other), perhaps with the one that asks'
 	);
-	wait_for($node,
+	wait_for(
+		$node,
 		"SELECT count(*) FROM pool_monitor.events WHERE event = 'applications_full'",
-		'an event says so', 1);
+		'an event says so', 1
+	);
 	is(log_count($node, 'more than 100 undeclared applications'), 1, 'and the log, once');
 	my @fresh = map { PoolMonitor::Holder->new($node, application_name => "fresh $_") } 1 .. 3;
 	is(

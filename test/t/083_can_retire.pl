@@ -27,7 +27,7 @@ my @mine = (usename => "'app'", pool_recycle => "'1 s'", recycle_grace => "'0'",
 subtest 'what the declaration says' => sub {
 	pools(
 		$node,
-		row('good',   usename     => "'app'"),
+		row('good',   usename     => "'app'", pool_recycle => "'1 s'"),
 		row('off',    usename     => "'app'", recycle_mode => "'off'"),
 		row('never',  usename     => "'app'", pool_recycle => 'NULL'),
 		row('blind',  usename     => "'app'", pre_ping     => 'false'),
@@ -37,6 +37,23 @@ subtest 'what the declaration says' => sub {
 	my @seen = map { [$_, 1440, busy => 1, transactions => 10] } 'good', 'off', 'never', 'blind',
 	  'anyone';
 	replay($node, @seen);
+	is(
+		verdict('good'),
+		'not yet: no session of it has ended at pool_recycle or later, by its client or retired: that the client recycles is only declared',
+		'no client was seen to recycle'
+	);
+	my $good = app_holder($node, 'good', 1);
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'good' AND age > '1.1 s'",
+		'one is over age', 1
+	);
+	$good->close;
+	wait_for(
+		$node,
+		"SELECT ended_client FROM pool_monitor.pool_stats WHERE pool = 'good'",
+		'which its client ends', 1
+	);
 	is(verdict('good'), 'yes: ',                   'nothing speaks against it');
 	is(verdict('off'),  'no: recycle_mode is off', 'off');
 	is(

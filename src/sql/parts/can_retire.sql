@@ -65,17 +65,20 @@ BEGIN ATOMIC
 				(9, 'not yet', CASE WHEN coalesce(w.transactions, 0) = 0 THEN 'no transaction of it was seen in the last day'
 					WHEN w.seen < least(2 * d.pool_recycle, interval '20 hours')
 					THEN format('it was watched for %s of the last day: too short to see at what age its connections are used',
-						date_trunc('second', w.seen)) END)
+						date_trunc('second', w.seen))
+					WHEN coalesce(t.ended_client + t.retired, 0) = 0 OR t.lifetime_max < d.pool_recycle
+					THEN 'no session of it has ended at pool_recycle or later, by its client or retired: that the client recycles is only '
+						'declared' END)
 			) AS r(number, verdict, reason)
 		WHERE r.reason IS NOT NULL
 	)
-	SELECT d.pool, CASE WHEN bool_or(r.verdict = 'no') THEN 'no' WHEN count(r.verdict) > 0 THEN 'not yet' ELSE 'yes' END,
-		coalesce(array_agg(r.reason ORDER BY r.number) FILTER (WHERE r.reason IS NOT NULL), '{}')
+	SELECT d.pool, coalesce(v.verdict, 'yes'), coalesce(array_agg(r.reason ORDER BY r.number) FILTER (WHERE r.verdict = v.verdict), '{}')
 	FROM declared AS d LEFT JOIN reasons AS r ON r.pool = d.pool
-	GROUP BY d.pool ORDER BY d.pool;
+		LEFT JOIN (SELECT r.pool, min(r.verdict) AS verdict FROM reasons AS r GROUP BY r.pool) AS v ON v.pool = d.pool
+	GROUP BY d.pool, v.verdict ORDER BY d.pool;
 END;
 COMMENT ON FUNCTION pool_monitor.can_retire(text) IS
-'May sessions of the pool (NULL: of each) be retired without harm, as far as it was seen? verdict: yes; no; not yet (too '
-'little was seen); reasons: why not, {} with yes. It goes by the declaration, by sessions that were used past their age, by '
-'retired ones that had been, and by how the clients have answered retirements. Whether it is done at all is for '
-'recycle_mode to say. No row: no such pool. Needs shared_preload_libraries, and pg_read_all_stats.';
+'May sessions of the pool (NULL: of each) be retired without harm, as far as it was seen? verdict: yes (nothing was seen '
+'against it); no; not yet (too little was seen); reasons: why not, {} with yes. It goes by the declaration, by sessions that '
+'were used past their age, by retired ones that had been, and by how the clients have answered retirements. Whether it is '
+'done at all is for recycle_mode to say. No row: no such pool. Needs shared_preload_libraries, and pg_read_all_stats.';

@@ -150,7 +150,8 @@ CREATE VIEW pool_monitor.checklist AS
 		UNION ALL
 		SELECT 7, 'load test seen',
 			CASE WHEN p.declared = 0 OR p.seen = 0 THEN 'unknown' WHEN p.tested < p.declared THEN 'warn' ELSE 'pass' END,
-			format('%s of %s pools had 80 %% of their ceiling or more open at one moment of the last day', p.tested, p.declared)
+			format('%s of %s pools had 80 %% of their ceiling or more open at one moment of the last day, with the sizes that they have',
+					p.tested, p.declared)
 				|| CASE WHEN p.untested_names <> '' THEN '; not' || p.untested_names ELSE '' END
 		FROM pools AS p
 		UNION ALL

@@ -48,10 +48,11 @@ CREATE VIEW pool_monitor.overview AS
 		SELECT '(server)' AS name, s.status, NULL::interval AS since, s.connections::bigint AS connections,
 			least(s.connection_budget, s.usable)::bigint AS budget,
 			(SELECT sum(a.busy) FROM applications AS a) AS busy, (SELECT sum(a.idle) FROM applications AS a) AS idle,
-			h.max_connections AS peak, h.refused::numeric AS refused
+			greatest(h.max_connections, s.connections) AS peak, h.refused::numeric AS refused
 		FROM pool_monitor.server() AS s LEFT JOIN hour AS h ON h.pool = '(server)'
 		UNION ALL
-		SELECT b.pool, b.status, clock_timestamp() - b.status_since, b.connections, b.budget, b.busy, b.idle, h.max_connections, h.refused
+		SELECT b.pool, b.status, clock_timestamp() - b.status_since, b.connections, b.budget, b.busy, b.idle,
+			greatest(h.max_connections, b.connections), h.refused
 		FROM pools AS b LEFT JOIN hour AS h ON h.pool = b.pool
 		UNION ALL
 		SELECT CASE u.application_name WHEN '' THEN '(no name)' ELSE regexp_replace(u.application_name, '^\(', 'app (') END,
@@ -83,7 +84,9 @@ COMMENT ON COLUMN pool_monitor.overview.pool IS
 'declared pool; application_name, where status is undeclared, of all its databases and roles together, after app '
 'where it begins with (; (others): the rest of these; (server): the whole. Longer than 16 characters: ~ in place of its middle';
 COMMENT ON COLUMN pool_monitor.overview.status IS 'as in budgets and server; undeclared: in no declared pool';
-COMMENT ON COLUMN pool_monitor.overview.since IS 'how long it has had this status; NULL: that is not kept';
+COMMENT ON COLUMN pool_monitor.overview.since IS
+'how long it has had this status, or a worse one, which is not over before it has been away for status_hold; NULL: that is '
+'not kept';
 COMMENT ON COLUMN pool_monitor.overview.conns IS 'connections now';
 COMMENT ON COLUMN pool_monitor.overview.budget IS 'connections it may hold; of (server) the connection budget; NULL: no limit';
 COMMENT ON COLUMN pool_monitor.overview.used IS 'conns in percent of budget; NULL: no limit';
