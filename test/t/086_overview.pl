@@ -48,6 +48,9 @@ is(
 	'the worst first'
 );
 
+is(query($node, 'SELECT count(*) FROM pool_monitor.overview WHERE peak < conns'),
+	0, 'no peak is below what is there');
+
 # history has seen them by now, and the largest applications
 wait_for(
 	$node,
