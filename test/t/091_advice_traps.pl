@@ -261,6 +261,7 @@ subtest 'more than its budget' => sub {
 	pools($node, row('above', pool_size => 20, max_overflow => 20, budget => 20));
 	my $for = sub {
 		my ($seconds) = @_;
+		replay($node, ['above', 1]);    # waits until it has a history
 		query(
 			$node,
 			"BEGIN; SELECT replay_rings(ARRAY[$minute], ARRAY[date_trunc('hour', now())]);
