@@ -41,6 +41,13 @@ wait_for(
 	'a wait for a lock is seen'
 );
 my $filler = holder($node, 'filler', sessions => 20);
+
+# One newcomer a tick gets a history: who is refused is to be the next.
+wait_for(
+	$node,
+	"SELECT count(*) $who WHERE application_name = 'filler'",
+	'who fills it is known', 1
+);
 foreach (1 .. 3)
 {
 	my ($rc) = $node->psql('postgres', 'SELECT 1',
