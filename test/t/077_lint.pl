@@ -19,6 +19,7 @@ sub insert
 	my ($rc, $out, $err) = $node->psql('postgres',
 		"DELETE FROM pool_monitor.pools; INSERT INTO pool_monitor.pools ($columns) VALUES $values");
 	is($rc, 0, 'the INSERT is done');
+	query($node, 'SELECT pool_monitor.reload()');    # lint() is of what is in force
 	return $err;
 }
 
