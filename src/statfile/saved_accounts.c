@@ -264,11 +264,11 @@ not_in_history(const PmFigures *figures, PmKept which, int64 in_history)
 	return in_history == PG_INT64_MIN ? 0 : kept - Min(in_history, most);
 }
 
-/* Can every view show its times? */
+/* By every view. */
 static bool
-has_times(const AccountRow *row)
+can_be_shown(const AccountRow *row)
 {
-	return IS_VALID_TIMESTAMP(row->peak_at) && IS_VALID_TIMESTAMP(row->stats_reset) &&
+	return pm_owner_can_be_shown(&row->owner) && IS_VALID_TIMESTAMP(row->peak_at) && IS_VALID_TIMESTAMP(row->stats_reset) &&
 		(row->sizes.since == DT_NOBEGIN || IS_VALID_TIMESTAMP(row->sizes.since));
 }
 
@@ -279,7 +279,6 @@ take_account(const AccountRow *row)
 
 	memset(figures, 0, sizeof(*figures));
 	figures->owner = row->owner;
-	figures->owner.discovered = row->discovered != 0;
 	memcpy(figures->counters, row->counters, sizeof(figures->counters));
 	/* more have gone than come: they came in a way that is not known here */
 	if (pm_still_there(figures->counters) < 0)
@@ -320,7 +319,8 @@ pm_read_account(const PmRows *rows, bool dry)
 		row.discovered = 0;
 		row.owner = pm_owner_pool("(other)");
 	}
-	if (!has_times(&row))
+	row.owner.discovered = row.discovered != 0;
+	if (!can_be_shown(&row))
 		return false;
 	take_account(&row);
 	return true;

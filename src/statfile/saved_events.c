@@ -102,6 +102,13 @@ is_detail(const char *detail)
 	return true;
 }
 
+/* By the view. */
+static bool
+can_be_shown(const PmEvent *event)
+{
+	return pm_owner_can_be_shown(&event->owner) && IS_VALID_TIMESTAMP(event->at) && is_detail(event->detail);
+}
+
 /* In order: each finds its place at once. */
 static bool
 read_event(const PmRows *rows, uint32 n, uint64 *last, bool dry)
@@ -128,7 +135,7 @@ read_event(const PmRows *rows, uint32 n, uint64 *last, bool dry)
 		pm_leave_out("event", name);
 		return true;
 	}
-	if (!IS_VALID_TIMESTAMP(row.event.at) || !is_detail(row.event.detail))
+	if (!can_be_shown(&row.event))
 		return false;
 	if (!dry)
 		pm_event_restore(&row.event);

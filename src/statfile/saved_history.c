@@ -229,7 +229,7 @@ read_series(const PmRows *rows)
 	reading.owner.discovered = row.discovered != 0;
 	strlcpy(reading.owner.datname, row.datname, PM_NAME_LEN);
 	strlcpy(reading.owner.usename, row.usename, PM_NAME_LEN);
-	return true;
+	return pm_owner_can_be_shown(&reading.owner);
 }
 
 /* Caller holds the lock. */

@@ -54,6 +54,13 @@ pm_printable(const char *name, size_t length)
 	return false;
 }
 
+/* A client's names may be of any bytes, which the views know; a pool's are shown as they are. */
+bool
+pm_owner_can_be_shown(const PmOwner *owner)
+{
+	return owner->discovered || pm_printable(owner->name, PM_NAME_LEN);
+}
+
 /* ---- writing ---- */
 
 void

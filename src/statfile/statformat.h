@@ -21,6 +21,7 @@
 #ifndef PM_STATFORMAT_H
 #define PM_STATFORMAT_H
 
+#include "base/identity.h"
 #include "port/pg_crc32c.h"
 
 /* In the data directory. */
@@ -137,5 +138,6 @@ extern uint64 pm_server_inode(void);
 extern uint32 pm_crc_of(const void *data, size_t length);
 extern bool pm_move_file(const char *from, const char *to);
 extern bool pm_printable(const char *name, size_t length);
+extern bool pm_owner_can_be_shown(const PmOwner *owner);
 
 #endif							/* PM_STATFORMAT_H */

@@ -110,6 +110,19 @@ subtest 'details that are no jsonb' => sub {
 	);
 };
 
+subtest 'names that no pool can have' => sub {
+	foreach my $layout ('account', 'event', 'series')
+	{
+		foreach my $name ("\xe9", "a\nb")
+		{
+			nonsense(
+				"$layout: " . ($name =~ /\n/ ? 'a line end' : 'not ASCII'),
+				sub { change($_[0], $layout, 1, name => $name, discovered => 0) }
+			);
+		}
+	}
+};
+
 subtest 'what is at the edge of all that' => sub {
 	my $file    = parsed($saved);
 	my $detail  = '{"a": "\\\\u0000 1e9 \"", "b": 1.5, "true": true}';
@@ -125,7 +138,13 @@ subtest 'what is at the edge of all that' => sub {
 		stats_reset => START,
 		sized_since => NOBEGIN
 	);
-	change($file, 'event',  1, at => PAST_END - 1, detail => $detail);
+	change(
+		$file, 'event', 1,
+		at         => PAST_END - 1,
+		detail     => $detail,
+		discovered => 1,
+		name       => "\xe9"
+	);
 	change($file, 'bucket', 4, %largest);
 	with_starts($file, sub { (START, @_[1 .. 3]) });
 	$reader->accepts(built($file), 'is used');
