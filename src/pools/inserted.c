@@ -10,10 +10,12 @@
 
 #include "access/htup_details.h"
 #include "base/guc.h"
+#include "miscadmin.h"
 #include "pools/inserted.h"
 #include "pools/lint.h"
 #include "pools/rows.h"
 #include "pools/table.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -81,6 +83,27 @@ is_noted(const char *name)
 	return nnoted > MOST_NOTED;
 }
 
+/* Findings name other pools, and what these ask for: not to who may only insert. */
+static bool
+may_read(Relation table)
+{
+	return pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(RelationGetRelid(table), GetUserId(), ACL_SELECT, ACLMASK_ALL) == ACLCHECK_OK;
+}
+
+static void
+leave_only_noted(Rows *rows)
+{
+	int			n = 0;
+
+	for (int i = 0; i < rows->n; i++)
+	{
+		if (is_noted(rows->row[i].pool.name))
+			rows->row[n++] = rows->row[i];
+	}
+	rows->n = n;
+}
+
 static void
 warn(Rows *rows)
 {
@@ -111,6 +134,8 @@ pm_inserted_lint(Relation table)
 	{
 		rows.row = palloc(sizeof(PmDeclaration) * (pm_max_pools + 1));
 		pm_table_scan_now(table, collect, &rows);
+		if (!may_read(table))
+			leave_only_noted(&rows);
 		if (rows.n <= pm_max_pools)
 			warn(&rows);
 	}

@@ -313,17 +313,19 @@ subtest 'warnings are few, and refuse nothing' => sub {
 		qr/WARNING:  10 more findings about the declared pools\nHINT:  See pool_monitor.lint\(\)/,
 		'with their number'
 	);
+	$err = (
+		$node->psql(
+			'postgres',
+			"INSERT INTO pool_monitor.pools (name, application_name) VALUES ('mine', 'a'), ('mine too', 'a')",
+			extra_params => ['-U', 'inserter']
+		)
+	)[2];
 	like(
-		(
-			$node->psql(
-				'postgres',
-				"INSERT INTO pool_monitor.pools (name) VALUES ('mine')",
-				extra_params => ['-U', 'inserter']
-			)
-		)[2],
-		qr/^psql:[^\n]*WARNING:  pool "mine" gets no session/,
-		'also of who may not read the table'
+		$err,
+		qr/^psql:[^\n]*WARNING:  pool "mine too" gets no session: pool "mine" comes before it/,
+		'who may not read the table hears of his own rows'
 	);
+	unlike($err, qr/"p\d+"/, 'and of no others');
 	insert("('wide', 1, 'web%', NULL, NULL)");
 	$err = insert_more(join(', ', map { "('p$_', 2, 'p$_')" } 1 .. 100) . ", ('last', 2, 'web-1')");
 	like($err, qr/WARNING:  pool "last" gets no session/, 'the last one of more than a hundred');
