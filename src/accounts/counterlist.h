@@ -35,9 +35,9 @@ PM_COUNTER(REFUSED, "refused", NULL, PM_KEPT_REFUSED)
 PM_COUNTER(AUTH_FAILURES, "auth_failures", NULL, PM_KEPT_AUTH_FAILURES)
 PM_COUNTER(TRANSACTIONS, "transactions", NULL, PM_KEPT_TRANSACTIONS)
 /* as clients' own pools report them; waited_us is waited_seconds in pool_stats */
-PM_COUNTER(CHECKOUTS, "checkouts", NULL, PM_KEPT_NOTHING)
-PM_COUNTER(CHECKOUT_WAITS, "checkout_waits", NULL, PM_KEPT_NOTHING)
-PM_COUNTER(WAITED_US, "waited_us", NULL, PM_KEPT_NOTHING)
-PM_COUNTER(CHECKOUT_TIMEOUTS, "checkout_timeouts", NULL, PM_KEPT_NOTHING)
+PM_COUNTER(CHECKOUTS, "checkouts", NULL, PM_KEPT_CHECKOUTS)
+PM_COUNTER(CHECKOUT_WAITS, "checkout_waits", NULL, PM_KEPT_CHECKOUT_WAITS)
+PM_COUNTER(WAITED_US, "waited_us", NULL, PM_KEPT_WAITED_US)
+PM_COUNTER(CHECKOUT_TIMEOUTS, "checkout_timeouts", NULL, PM_KEPT_CHECKOUT_TIMEOUTS)
 /* of a declared pool, as sampled; in pool_stats it is starved_seconds */
 PM_COUNTER(STARVED_MS, "starved_ms", NULL, PM_KEPT_NOTHING)

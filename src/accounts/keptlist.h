@@ -13,3 +13,8 @@ PM_KEPT(REJECTED, "rejected")
 PM_KEPT(AUTH_FAILURES, "auth_failures")
 PM_KEPT(RETIRED, "retired")
 PM_KEPT(TRANSACTIONS, "transactions")
+/* as reported */
+PM_KEPT(CHECKOUTS, "checkouts")
+PM_KEPT(CHECKOUT_WAITS, "checkout_waits")
+PM_KEPT(WAITED_US, "waited_us")
+PM_KEPT(CHECKOUT_TIMEOUTS, "checkout_timeouts")

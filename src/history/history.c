@@ -59,7 +59,7 @@ typedef struct Tick
 
 /*
  * Of what there can be more in an hour than there is room for, transactions of very many
- * short ones and waits of very many sessions: as many as there is room for.
+ * short ones, waits of very many sessions and what clients say: as many as there is room for.
  */
 static uint32
 add_within(uint32 a, uint32 b)
@@ -75,7 +75,7 @@ add_within(uint32 a, uint32 b)
  * added to another: that is nothing, and what is there then comes the next time.
  */
 static void
-take_new(int account, uint32 *new)
+take_new(int account, uint64 *new)
 {
 	uint64	   *last = pm_accounts->all[account].in_history;
 	uint64		now[PM_NUM_KEPT];
@@ -83,7 +83,9 @@ take_new(int account, uint32 *new)
 	pm_account_kept(account, now);
 	for (int i = 0; i < PM_NUM_KEPT; i++)
 	{
-		new[i] = (uint32) Min(Max((int64) (now[i] - last[i]), 0), PG_UINT32_MAX);
+		int64		most = i == PM_KEPT_WAITED_US ? INT64CONST(1) << 53 : PG_UINT32_MAX;
+
+		new[i] = Min(Max((int64) (now[i] - last[i]), 0), most);
 		last[i] += new[i];
 	}
 }
@@ -129,7 +131,7 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 {
 	PmBucket	news = {0};
 	uint32		ms = tick->missed ? 0 : tick->ms;
-	uint32		new[PM_NUM_KEPT];
+	uint64		new[PM_NUM_KEPT];
 
 	take_new(series->account, new);
 	news.connects = new[PM_KEPT_CONNECTS];
@@ -139,6 +141,10 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.auth_failures = new[PM_KEPT_AUTH_FAILURES];
 	news.retired = new[PM_KEPT_RETIRED];
 	news.transactions = new[PM_KEPT_TRANSACTIONS];
+	news.checkouts = new[PM_KEPT_CHECKOUTS];
+	news.checkout_waits = new[PM_KEPT_CHECKOUT_WAITS];
+	news.waited = new[PM_KEPT_WAITED_US];
+	news.checkout_timeouts = new[PM_KEPT_CHECKOUT_TIMEOUTS];
 	pm_account_take_tick_peak(series->account, &news.max_connections);
 	news.max_busy = seen->busy;
 	news.connections = take_open_time(series, tick);
@@ -173,6 +179,10 @@ add_news(PmBucket *bucket, const PmBucket *news)
 	bucket->auth_failures += news->auth_failures;
 	bucket->retired += news->retired;
 	bucket->transactions = add_within(bucket->transactions, news->transactions);
+	bucket->checkouts = add_within(bucket->checkouts, news->checkouts);
+	bucket->checkout_waits = add_within(bucket->checkout_waits, news->checkout_waits);
+	bucket->waited += news->waited;
+	bucket->checkout_timeouts = add_within(bucket->checkout_timeouts, news->checkout_timeouts);
 	bucket->overflow += news->overflow;
 	bucket->exhausted += news->exhausted;
 	bucket->over += news->over;

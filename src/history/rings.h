@@ -27,6 +27,7 @@ typedef struct PmBucket
 {
 	double		connections;	/* us that connections were open, in sum */
 	double		busy;			/* us in transactions, in sum */
+	double		waited;			/* us that checkouts waited, as reported */
 	uint32		seen;			/* ms in which the worker was watching */
 	int32		max_connections;
 	int32		max_busy;
@@ -42,6 +43,9 @@ typedef struct PmBucket
 	uint32		over;			/* ms */
 	uint32		starved;		/* ms */
 	uint32		waits[PM_NUM_WAITS];	/* PM_WAIT_UNITs, in sum */
+	uint32		checkouts;		/* as clients' pools report them */
+	uint32		checkout_waits;
+	uint32		checkout_timeouts;
 } PmBucket;
 
 /* A ring of stretches; the same ones for all series. */

@@ -63,6 +63,10 @@ add(PmWorkload *work, const PmBucket *bucket)
 	work->starved += bucket->starved;
 	for (int i = 0; i < PM_NUM_WAITS; i++)
 		work->waits[i] += bucket->waits[i];
+	work->checkouts += bucket->checkouts;
+	work->checkout_waits += bucket->checkout_waits;
+	work->checkout_timeouts += bucket->checkout_timeouts;
+	work->waited += bucket->waited;
 }
 
 static void
@@ -92,7 +96,8 @@ has_more(const PmBucket *hour, const PmBucket *minutes, int n)
 		add(&kept, &minutes[i]);
 	return hour->seen > kept.seen || hour->connects > kept.connects || hour->disconnects > kept.disconnects ||
 		hour->refused > kept.refused || hour->rejected > kept.rejected || hour->auth_failures > kept.auth_failures ||
-		hour->retired > kept.retired || hour->transactions > kept.transactions;
+		hour->retired > kept.retired || hour->transactions > kept.transactions || hour->checkouts > kept.checkouts ||
+		hour->checkout_timeouts > kept.checkout_timeouts;
 }
 
 /* Adds the hours that stand for minutes; returns how many minutes these were besides. */

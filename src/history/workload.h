@@ -28,6 +28,10 @@ typedef struct PmWorkload
 	uint64		over;
 	uint64		starved;
 	uint64		waits[PM_NUM_WAITS];	/* PM_WAIT_UNITs */
+	uint64		checkouts;		/* as clients' pools report them */
+	uint64		checkout_waits;
+	uint64		checkout_timeouts;
+	double		waited;			/* us */
 } PmWorkload;
 
 extern PmSpan pm_workload_reads(PmSpan span);

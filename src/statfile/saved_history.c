@@ -73,6 +73,10 @@ static const PmField bucket_fields[] = {
 	PM_ROW_FIELD(PmBucket, UINT, "waits lock", waits[PM_WAIT_LOCK]),
 	PM_ROW_FIELD(PmBucket, UINT, "waits io", waits[PM_WAIT_IO]),
 	PM_ROW_FIELD(PmBucket, UINT, "waits other", waits[PM_WAIT_OTHER]),
+	PM_ROW_FIELD(PmBucket, UINT, "checkouts", checkouts),
+	PM_ROW_FIELD(PmBucket, UINT, "checkout waits", checkout_waits),
+	PM_ROW_FIELD(PmBucket, REAL, "waited", waited),
+	PM_ROW_FIELD(PmBucket, UINT, "checkout timeouts", checkout_timeouts),
 };
 
 const PmLayout pm_bucket_layout = {"bucket", sizeof(PmBucket), lengthof(bucket_fields), bucket_fields};
@@ -246,6 +250,13 @@ is_sum_of_times(double us)
 	return us >= 0 && us <= 1000.0 * PG_UINT32_MAX * MAX_BACKENDS;
 }
 
+/* The same of what clients say, which has no bound but that of a bucket's many additions. */
+static bool
+is_sum_of_waits(double us)
+{
+	return us >= 0 && us <= 1e30;
+}
+
 static bool
 is_count(int32 count)
 {
@@ -261,6 +272,7 @@ buckets_make_sense(const PmRows *rows)
 
 		if (!pm_read_row(rows, n, &bucket) ||
 			!is_sum_of_times(bucket.connections) || !is_sum_of_times(bucket.busy) ||
+			!is_sum_of_waits(bucket.waited) ||
 			!is_count(bucket.max_connections) || !is_count(bucket.max_busy))
 			return false;
 	}

@@ -48,6 +48,10 @@ put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const cha
 	pm_put(&row, Float8GetDatum(bucket->exhausted / 1000.0));
 	pm_put(&row, Float8GetDatum(bucket->over / 1000.0));
 	pm_put(&row, Float8GetDatum(bucket->starved / 1000.0));
+	pm_put_bound(&row, bucket->checkouts);
+	pm_put_bound(&row, bucket->checkout_waits);
+	pm_put(&row, Float8GetDatum(bucket->waited / 1000000.0));
+	pm_put_bound(&row, bucket->checkout_timeouts);
 	pm_put_row(result, &row);
 }
 

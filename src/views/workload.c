@@ -59,6 +59,10 @@ put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
 	put_share(&row, work->exhausted / 1000.0, seen);
 	put_share(&row, work->over / 1000.0, seen);
 	put_share(&row, work->starved / 1000.0, seen);
+	pm_put_bound(&row, work->checkouts);
+	pm_put_bound(&row, work->checkout_waits);
+	pm_put(&row, Float8GetDatum(work->waited / 1000000.0));
+	pm_put_bound(&row, work->checkout_timeouts);
 	pm_put(&row, Float8GetDatum(pm_workload_samples(work)));
 	pm_put_text(&row, pm_workload_is_good(work) ? "good" : "not enough data");
 	pm_put_row(result, &row);

@@ -228,11 +228,14 @@ sub bucket
 		overflow    => 3000,
 		exhausted   => 2000,
 		over        => 1000,
-		starved     => 500
+		starved     => 500,
+		waited      => 1e6 * $n
 	);
 	@bucket{
-		qw(max_connections max_busy connects disconnects refused retired transactions rejected auth_failures)
-	} = map { $n + $_ } 10, 20, 30, 40, 50, 60, 70, 80, 90;
+		qw(max_connections max_busy connects disconnects refused retired transactions rejected auth_failures checkouts),
+		'checkout waits',
+		'checkout timeouts'
+	} = map { $n + $_ } 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120;
 	return \%bucket;
 }
 
@@ -241,7 +244,7 @@ sub bucket_row
 {
 	my ($n) = @_;
 	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60, 70, 80, 90), 3,
-	  2, 1, 0.5;
+	  2, 1, 0.5, $n + 100, $n + 110, $n, $n + 120;
 }
 
 # A copy in which the ring of so many seconds has these starts, and each pool these stretches.

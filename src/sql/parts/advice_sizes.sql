@@ -12,10 +12,21 @@
 			LATERAL (SELECT greatest(ceil(l.p95 + 1.65 * sqrt(l.p95 * (1 - 1 / d.processes::float8))), 1)::int AS most_minutes) AS n
 	),
 
+	-- how many processes say what their pool does, and since when all of them do
+	reporting AS (
+		SELECT r.pool, count(*)::int AS processes, max(r.first_reported_at) AS since
+		FROM pool_monitor.client_reports() AS r
+		WHERE r.pool IS NOT NULL AND r.reported_at > pg_catalog.clock_timestamp() - interval '90 seconds'
+		GROUP BY r.pool
+	),
+
 	-- the last hour, or the day where the pool was exhausted for a notably larger share of that
 	saturation AS (
 		SELECT DISTINCT ON (d.pool) d.*, w.span, w.seen, w.avg_busy, w.p95_busy, w.max_busy,
 			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
+			w.checkouts, w.checkout_waits, w.waited_seconds, w.checkout_timeouts, coalesce(g.processes, 0) AS reporting,
+			coalesce(g.processes >= d.processes AND g.since <= pg_catalog.now() - w.seen AND w.checkouts > 0
+				AND w.checkout_waits + w.checkout_timeouts = 0, false) AS nobody_waited,
 			max(w.exhausted_share) OVER (PARTITION BY d.pool) AS worst_share,
 			max(w.exhausted_share * extract(epoch FROM w.seen)) OVER (PARTITION BY d.pool) AS exhausted_seconds,
 			EXISTS (SELECT FROM above AS a WHERE a.pool = d.pool) AS is_unsound,
@@ -23,7 +34,7 @@
 			pool_monitor.erlang_c(d.each, w.avg_busy / d.processes) AS isolated_model,
 			pool_monitor.timeout_probability(d.each, w.avg_busy / d.processes, w.hold_time, extract(epoch FROM d.pool_timeout))
 				AS timeouts
-		FROM declared AS d JOIN workload AS w ON w.pool = d.pool
+		FROM declared AS d LEFT JOIN reporting AS g ON g.pool = d.pool JOIN workload AS w ON w.pool = d.pool
 			AND NOT EXISTS (SELECT FROM above_in AS a WHERE a.pool = d.pool AND a.span = w.span)
 		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling
 		ORDER BY d.pool, w.quality = 'good' DESC, w.exhausted_share * CASE w.span WHEN 'hour' THEN 1.1 ELSE 1 END DESC
@@ -31,7 +42,7 @@
 	-- One step: a fifth more, half more from a fifth of the time on. What more a pool that is full would have
 	-- taken, nobody has seen: so it is a step, and then another look.
 	saturation_wish AS (
-		SELECT s.*, CASE WHEN s.quality = 'good' AND NOT s.is_unsound
+		SELECT s.*, CASE WHEN s.quality = 'good' AND NOT s.is_unsound AND NOT s.nobody_waited
 			THEN least(greatest(floor(s.each * (0.2 + 0.3 * least(s.exhausted_share / 0.2, 1))), 1),
 				CASE WHEN s.has_budget THEN greatest(floor((s.budget - s.ceiling) / s.processes::float8), 0) END)::int
 			ELSE 0 END AS wish
@@ -56,19 +67,27 @@
 	),
 	exhausted AS (
 		-- what was measured was measured; only a number needs more than a moment of it
-		SELECT CASE WHEN s.exhausted_seconds < 36 THEN 'info' WHEN s.worst_share >= 0.2 AND s.exhausted_seconds >= 60 THEN 'critical'
-				ELSE 'warning' END AS severity,
+		SELECT CASE WHEN s.exhausted_seconds < 36 OR s.nobody_waited THEN 'info'
+				WHEN s.worst_share >= 0.2 AND s.exhausted_seconds >= 60 THEN 'critical' ELSE 'warning' END AS severity,
 			s.pool, 'exhausted' AS topic,
-			'all connections were busy: the next checkout waited, up to pool_timeout' AS finding,
+			CASE WHEN s.nobody_waited THEN 'all connections were busy, but no checkout waited, as its clients report'
+				ELSE 'all connections were busy: the next checkout waited, up to pool_timeout' END AS finding,
 			format('busy at the ceiling of %s for %s of %s; busy %s on average, %s at most; %s',
 				s.ceiling, pool_monitor.percent(s.exhausted_share), pool_monitor.watched(s.seen, s.span),
 				round(s.avg_busy::numeric, 2), s.max_busy,
-				CASE WHEN s.model_is_off THEN 'Erlang''s model is withheld: it disagrees with what was seen'
+				CASE WHEN s.checkouts + s.checkout_timeouts > 0
+					THEN format('measured, as %s of %s processes report: of %s checkouts %s waited%s, and %s timed out besides',
+						s.reporting, s.processes, s.checkouts, pool_monitor.percent(s.checkout_waits / nullif(s.checkouts, 0)::float8),
+						CASE WHEN s.checkout_waits > 0
+							THEN format(', for %s s on average', round((s.waited_seconds / s.checkout_waits)::numeric, 3)) END,
+						s.checkout_timeouts)
+				WHEN s.model_is_off THEN 'Erlang''s model is withheld: it disagrees with what was seen'
 					ELSE format('Erlang C says %s (one queue) to %s (one for each process) of the checkouts wait, '
 						'up to %s for longer than pool_timeout %s',
 						pool_monitor.percent(s.shared_model), pool_monitor.percent(s.isolated_model),
 						coalesce(pool_monitor.percent(s.timeouts), 'an unknown share'), s.pool_timeout) END) AS evidence,
-			CASE WHEN s.quality <> 'good' THEN 'See who holds them: sessions, leak_suspects. Watch for longer before sizes are changed.'
+			CASE WHEN s.nobody_waited THEN 'Nothing: that is what it has them for. Look again when checkouts wait.'
+				WHEN s.quality <> 'good' THEN 'See who holds them: sessions, leak_suspects. Watch for longer before sizes are changed.'
 				WHEN s.is_unsound THEN 'First correct the declaration, see the topic declaration.'
 				WHEN s.more >= 1 THEN format('Raise %s of each process by %s, then look again. '
 					'Long holds come first: see slow_holds, and pg_stat_statements.', s.which, s.more)

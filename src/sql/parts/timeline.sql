@@ -9,7 +9,8 @@ CREATE FUNCTION pool_monitor.history(
 	OUT avg_busy float8, OUT max_busy int,
 	OUT connects bigint, OUT disconnects bigint, OUT refused bigint, OUT rejected bigint, OUT auth_failures bigint,
 	OUT retired bigint, OUT transactions bigint,
-	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8
+	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
+	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100000
 	AS 'MODULE_PATHNAME', 'pm_history';
@@ -48,10 +49,14 @@ COMMENT ON COLUMN pool_monitor.history.overflow_seconds IS 'seconds above base, 
 COMMENT ON COLUMN pool_monitor.history.exhausted_seconds IS
 'seconds with busy at the ceiling or above, as sampled; of (server): with no connection available';
 COMMENT ON COLUMN pool_monitor.history.over_seconds IS 'seconds above budget, as sampled; of (server): above connection_budget';
-
 COMMENT ON COLUMN pool_monitor.history.starved_seconds IS
 'seconds below budget with a login refused within 10 s before, because the server was full, as sampled; of (server): '
 'seconds in which it was full, so that any login was';
+COMMENT ON COLUMN pool_monitor.history.checkouts IS
+'connections that clients'' pools handed out, as they report it (client_report()): what came with the reports of this time';
+COMMENT ON COLUMN pool_monitor.history.checkout_waits IS 'of these, those that had to wait; likewise';
+COMMENT ON COLUMN pool_monitor.history.waited_seconds IS 'for how long all of those waited, in sum; likewise';
+COMMENT ON COLUMN pool_monitor.history.checkout_timeouts IS 'who gave up waiting; likewise, and not in checkouts';
 
 CREATE FUNCTION pool_monitor.events(
 	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name text, OUT datname text, OUT usename text,
