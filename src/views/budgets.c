@@ -5,14 +5,19 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "base/guc.h"
+#include "base/nameindex.h"
 #include "base/result.h"
 #include "base/shmem.h"
+#include "client/reports.h"
 #include "pools/declared.h"
 #include "pools/rules.h"
 #include "sessions/scan.h"
 #include "sessions/tally.h"
 #include "utils/timestamp.h"
 #include "views/common.h"
+
+#define REPORT_HOLDS	INT64CONST(90000000)	/* us, as in client_pools */
 
 /*
  * The sampler's, unless it has not seen yet what is seen right now. What is milder than
@@ -34,7 +39,7 @@ status_since(const PmPoolState *state, PmStatus status, TimestampTz now)
  */
 static void
 put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCounts *counts,
-		   const PmPoolState *state, const PmTally *tally)
+		   const PmPoolState *state, int waiting, const PmTally *tally)
 {
 	PmRow		row = {0};
 	PmStanding	standing = pm_standing(counts, account, tally->at);
@@ -56,7 +61,34 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	pm_put_longest(&row, counts);
 	pm_put_text(&row, pm_status_name(status));
 	pm_put_time(&row, status_since(state, status, tally->now));
+	pm_put_bound(&row, waiting);
 	pm_put_row(result, &row);
+}
+
+/* Of each pool, who waits for a connection as its processes report; -1: none does. */
+static int *
+count_waiting(const PmRules *rules, TimestampTz now)
+{
+	int		   *waiting = palloc(sizeof(int) * (rules->npools + 1));
+	PmClientProcess *processes = palloc(sizeof(PmClientProcess) * pm_max_client_processes);
+	int			n = pm_reports_copy(processes);
+	PmNameIndex index;
+
+	pm_name_index_init(&index, rules->npools);
+	for (int i = 0; i < rules->npools; i++)
+	{
+		waiting[i] = -1;
+		pm_name_index_add(&index, rules->pools[i].name, i);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		const PmClientProcess *process = &processes[i];
+		int			pool = process->owner.discovered ? -1 : pm_name_index_find(&index, process->owner.name);
+
+		if (pool >= 0 && process->report.waiting >= 0 && now - process->at < REPORT_HOLDS)
+			waiting[pool] = Max(waiting[pool], 0) + process->report.waiting;
+	}
+	return waiting;
 }
 
 static PmCounts *
@@ -88,6 +120,7 @@ pm_budgets(PG_FUNCTION_ARGS)
 	PmTally		tally;
 	PmCounts   *pools;
 	PmPoolState *states;
+	int		   *waiting;
 
 	pm_require_preload();
 	pm_warn_if_never_loaded();
@@ -99,8 +132,9 @@ pm_budgets(PG_FUNCTION_ARGS)
 		states = palloc0(sizeof(PmPoolState) * (tally.rules->npools + 1));
 	} while (!pm_states_copy(tally.rules, states));
 
+	waiting = count_waiting(tally.rules, tally.now);
 	for (int i = 0; i < tally.rules->npools; i++)
 		put_budget(result, &tally.rules->pools[i], tally.rules->accounts[i], &pools[i],
-				   &states[i], &tally);
+				   &states[i], waiting[i], &tally);
 	return (Datum) 0;
 }

@@ -54,6 +54,8 @@ subtest 'what it says' => sub {
 	);
 	is(counted('checkouts, checkout_waits, waited_seconds, checkout_timeouts'),
 		'100|10|2.5|1', 'in the sums of its pool');
+	is(query($node, 'SELECT pool, waiting FROM pool_monitor.budgets ORDER BY pool'),
+		"plain|\nweb|1", 'who waits now is in budgets, where somebody reports');
 	$web->do("sql 0 $report('a', 2, 1, 3, 0, 0, 150, 11, 3, 1, reports_before => 1)");
 	is(counted('checkouts, checkout_waits, waited_seconds, checkout_timeouts'),
 		'150|11|3|1', 'the next one counts what came');
@@ -229,6 +231,8 @@ subtest 'declared, observed, reported' => sub {
 	my $owned = 'its processes say 0, the server has 1 of it: 1 sessions nobody owns';
 	is(reported($findings), "$owned\n$owned", 'a session that nobody owns');
 	$web->do("sql 0 $report('a', 2, 1, 3, 3, 2)");
+	is(query($node, "SELECT waiting FROM pool_monitor.budgets WHERE pool = 'web'"),
+		2, 'of all processes together');
 	is(
 		reported($findings),
 		"full, while others of its processes have 3 free\n",

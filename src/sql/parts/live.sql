@@ -10,7 +10,7 @@ CREATE FUNCTION pool_monitor.budgets(
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT stale int, OUT idle_over_limit int, OUT leak_suspects int,
 	OUT oldest interval, OUT longest_idle interval,
-	OUT status text, OUT status_since timestamptz
+	OUT status text, OUT status_since timestamptz, OUT waiting bigint
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_budgets';
@@ -22,7 +22,7 @@ CREATE VIEW pool_monitor.budgets AS
 		b.overflow, b.over_budget,
 		pg_catalog.round(100.0 * b.connections::numeric / b.budget::numeric, 1) AS percent_of_budget,
 		b.peak_connections, b.peak_at, b.stale, b.idle_over_limit, b.leak_suspects,
-		b.oldest, b.longest_idle, b.status, b.status_since
+		b.oldest, b.longest_idle, b.status, b.status_since, b.waiting
 	FROM pool_monitor.budgets() AS b;
 
 COMMENT ON VIEW pool_monitor.budgets IS
@@ -58,6 +58,8 @@ COMMENT ON COLUMN pool_monitor.budgets.status_since IS
 'when the sampler first saw this status, to sample_interval; the moment of the query when it has not seen it yet. What '
 'is better than exhausted, over or starved counts as such again once that has been away for status_hold: until then it '
 'is the time at which that began';
+COMMENT ON COLUMN pool_monitor.budgets.waiting IS
+'checkouts that wait for a connection, as its processes reported within the last 90 s (client_report()); NULL: none did';
 
 CREATE FUNCTION pool_monitor.applications(
 	OUT application_name text, OUT datname name, OUT usename name, OUT pool text,
