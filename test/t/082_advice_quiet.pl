@@ -71,7 +71,29 @@ subtest 'muted' => sub {
 		'pool_recycle', 'which is over');
 	is(query($node, "SET ROLE watcher; SELECT topic FROM pool_monitor.advice WHERE $quiet"),
 		'pool_recycle', 'it needs no right of its own');
+	query($node, "UPDATE pool_monitor.muted SET until = NULL, pool = 'd'");
+	is(
+		query($node, "SELECT topic, evidence FROM pool_monitor.advice WHERE $quiet ORDER BY 1"),
+		"muted|of no declared pool: d\npool_recycle|all 3 pools: pool_recycle 00:45:00",
+		'a row that is of no pool is told of'
+	);
 	query($node, 'DELETE FROM pool_monitor.muted');
+};
+
+subtest 'an undeclared application that is known' => sub {
+	my @holders = map { app_holder($node, $_, 2) } 'backup', 'report';
+	my $found =
+	  "SELECT string_agg(finding, ', ' ORDER BY finding) FROM pool_monitor.advice WHERE topic = 'undeclared'";
+	my %says =
+	  map { $_ => qq{application "$_" of role "app" in database "postgres" is in no declared pool} }
+	  'backup', 'report';
+	wait_for($node, $found, 'both are told of', "$says{backup}, $says{report}");
+	query($node, "INSERT INTO pool_monitor.muted VALUES ('backup', 'undeclared', NULL, 'cron')");
+	is(query($node, $found), $says{report}, 'it alone is muted');
+	is(query($node, "SELECT evidence FROM pool_monitor.advice WHERE topic = 'muted'"),
+		'1 undeclared', 'and counted');
+	query($node, 'DELETE FROM pool_monitor.muted');
+	$_->close foreach @holders;
 };
 
 subtest 'exhausted pools do not get the same room' => sub {

@@ -73,7 +73,7 @@
 				SELECT FROM pool_monitor.which_pool(s.application_name, s.datname, s.usename) AS w WHERE w.pool IS NOT NULL))
 	),
 	undeclared AS (
-		SELECT 'info', NULL::text, 'undeclared',
+		SELECT 'info', s.application_name, 'undeclared',
 			format('application %s of role %s in database %s is in no declared pool', pool_monitor.quoted(s.application_name),
 				pool_monitor.quoted(s.usename), pool_monitor.quoted(s.datname)),
 			format('%s connections now, %s at most, %s connects since %s%s',

@@ -13,17 +13,18 @@
 		UNION ALL SELECT * FROM memory UNION ALL SELECT * FROM long_recycle UNION ALL SELECT * FROM no_ping
 		UNION ALL SELECT * FROM no_identity UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
 	),
-	-- what was measured of a pool that is declared no more is told without one
+	-- what was measured of a pool that is declared no more is told without one, and so is an application
 	placed AS (
-		SELECT f.severity, d.pool, f.topic,
-			f.finding || CASE WHEN f.pool IS NOT NULL AND d.pool IS NULL THEN format(': pool %s, which is not declared any more', f.pool)
+		SELECT f.severity, f.pool AS subject, d.pool, f.topic,
+			f.finding || CASE WHEN f.pool IS NOT NULL AND d.pool IS NULL AND f.topic <> 'undeclared'
+				THEN format(': pool %s, which is not declared any more', f.pool)
 				ELSE '' END AS finding,
 			f.evidence, f.recommendation, f.setting, f.current, f.proposed, f.seen, f.effective_samples, f.quality
-		FROM findings AS f LEFT JOIN declared AS d ON d.pool = f.pool
+		FROM findings AS f LEFT JOIN declared AS d ON d.pool = f.pool AND f.topic <> 'undeclared'
 	),
 	heard AS (
 		SELECT f.*, f.topic IN (SELECT m.topic FROM muted AS m WHERE m.pool IS NULL)
-				OR coalesce((f.pool, f.topic) IN (SELECT m.pool, m.topic FROM muted AS m WHERE m.pool IS NOT NULL), false) AS is_muted
+				OR coalesce((f.subject, f.topic) IN (SELECT m.pool, m.topic FROM muted AS m WHERE m.pool IS NOT NULL), false) AS is_muted
 		FROM placed AS f
 	),
 	-- where every pool is declared so that it has the same finding it is the server's; what was measured is each one's
@@ -48,10 +49,16 @@
 		GROUP BY f.severity, CASE WHEN s.topic IS NULL THEN f.pool END, f.topic, f.finding, f.recommendation, f.setting, f.proposed,
 			CASE WHEN s.topic IS NULL THEN f.evidence END
 		UNION ALL
-		SELECT 'info', NULL, 'muted', 'findings are muted', string_agg(m.what, ', ' ORDER BY m.what),
+		SELECT 'info', NULL, 'muted', 'findings are muted', concat_ws('; ', m.counted, 'of no declared pool: ' || m.nobodys),
 			'See pool_monitor.muted for why, and until when.', NULL, NULL, NULL, NULL, NULL, 'exact'
-		FROM (SELECT format('%s %s', count(*), f.topic) AS what FROM heard AS f WHERE f.is_muted GROUP BY f.topic) AS m
-		HAVING count(*) > 0
+		FROM (SELECT
+				(SELECT string_agg(c.what, ', ' ORDER BY c.what)
+					FROM (SELECT format('%s %s', count(*), f.topic) AS what FROM heard AS f
+						WHERE f.is_muted GROUP BY f.topic) AS c) AS counted,
+				(SELECT string_agg(DISTINCT m.pool, ', ' ORDER BY m.pool)
+					FROM muted AS m LEFT JOIN declared AS d ON d.pool = m.pool
+					WHERE m.pool IS NOT NULL AND d.pool IS NULL AND m.topic <> 'undeclared') AS nobodys) AS m
+		WHERE m.counted IS NOT NULL OR m.nobodys IS NOT NULL
 	)
 	SELECT * FROM told AS f
 	ORDER BY array_position(ARRAY['critical', 'warning', 'info'], f.severity), f.pool, f.topic, f.setting;

@@ -64,7 +64,8 @@ SELECT pg_catalog.pg_extension_config_dump('pool_monitor.muted', '');
 
 COMMENT ON TABLE pool_monitor.muted IS
 'Findings that advice, in this database, counts and does not show.';
-COMMENT ON COLUMN pool_monitor.muted.pool IS 'of which pool; NULL: of whichever, and of the server';
+COMMENT ON COLUMN pool_monitor.muted.pool IS
+'of which pool, or for the topic undeclared, of which application_name; NULL: of whichever, and of the server';
 COMMENT ON COLUMN pool_monitor.muted.topic IS 'of which topic: one that advice.topic lists; another text is an error';
 COMMENT ON COLUMN pool_monitor.muted.until IS 'until then; NULL: until the row is deleted';
 COMMENT ON COLUMN pool_monitor.muted.why IS 'for who reads it later';
