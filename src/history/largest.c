@@ -305,6 +305,14 @@ weigh(int account, PmSeries *series)
 	series->admitted |= was_admitted(account);
 }
 
+/* It was not its turn, because of another one: at the next tick its refusals are still news. */
+static void
+wait_for_turn(const Newcomer *newcomer)
+{
+	if (newcomer->account >= 0)
+		pm_accounts->all[newcomer->account].in_history[PM_KEPT_REFUSED] = newcomer->refused;
+}
+
 /* One that has none: the largest that there is a place for. Who finds none is in nobody's way. */
 static void
 look_at(int account, Newcomer *newcomer)
@@ -318,11 +326,19 @@ look_at(int account, Newcomer *newcomer)
 		.refused = refused,
 	};
 
-	if (this.size < LEAST || !larger(&this, newcomer))
+	if (this.size < LEAST)
 		return;
+	if (!larger(&this, newcomer))
+	{
+		wait_for_turn(&this);
+		return;
+	}
 	this.place = place_for(&pm_accounts->all[account].owner, &this);
 	if (this.place >= 0)
+	{
+		wait_for_turn(newcomer);
 		*newcomer = this;
+	}
 }
 
 /*

@@ -40,22 +40,27 @@ wait_for(
 	qq{SELECT max(busy) FILTER (WHERE pool = 'web') > 1 AND max(waited_for) FILTER (WHERE pool = 'web') LIKE '%lock%' $who},
 	'a wait for a lock is seen'
 );
-my $filler = holder($node, 'filler', sessions => 20);
 
-# One newcomer a tick gets a history: who is refused is to be the next.
-wait_for(
-	$node,
-	"SELECT count(*) $who WHERE application_name = 'filler'",
-	'who fills it is known', 1
-);
-foreach (1 .. 3)
+# One newcomer a tick gets a history, the largest: here three come within one.
+$node->append_conf('postgresql.conf', "pool_monitor.sample_interval = 1min\n");
+$node->reload;
+wait_for($node, 'SHOW pool_monitor.sample_interval', 'the next tick can wait', '1min');
+my $filler = holder($node, 'filler', sessions => 20);
+foreach my $name ('late', 'later', 'late', 'late')
 {
 	my ($rc) = $node->psql('postgres', 'SELECT 1',
-		connstr => $node->connstr('postgres') . ' application_name=late user=nobody');
+		connstr => $node->connstr('postgres') . " application_name=$name user=nobody");
 	isnt($rc, 0, 'the server is full');
 }
+$node->append_conf('postgresql.conf', "pool_monitor.sample_interval = 1s\n");
+$node->reload;
 query($node, 'SELECT 1');
-wait_for($node, "SELECT refused $who WHERE application_name = 'late'", 'who was refused', '3');
+wait_for(
+	$node,
+	"SELECT string_agg(application_name || ' ' || refused, ', ' ORDER BY application_name) $who WHERE application_name IN ('filler', 'late', 'later')",
+	'who was refused, also when others were the first to be followed',
+	'filler 0, late 3, later 1'
+);
 
 sub names
 {
@@ -77,13 +82,13 @@ is(query($node, "SELECT max_connections $who WHERE application_name = ''"),
 is(
 	query(
 		$node,
-		"SELECT application_name, usename, max_connections, refused $who WHERE refused > 0 AND application_name IS NOT NULL"
+		"SELECT application_name, usename, coalesce(max_connections, 0), refused $who WHERE refused > 1 AND application_name IS NOT NULL"
 	),
 	'late|nobody|0|3',
 	'one that only was refused'
 );
 is(query($node, "SELECT max_connections, refused $who WHERE pool = '(server)'"),
-	'38|3', 'all together, and the superuser who looks')
+	'38|4', 'all together, and the superuser who looks')
   or diag query($node, "SELECT * $who");
 is(query($node, "SELECT pool $who LIMIT 1"), '(server)', 'the most first');
 like(

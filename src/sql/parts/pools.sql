@@ -74,7 +74,7 @@ CREATE TABLE pool_monitor.pools (
 		CHECK (surge BETWEEN 0 AND 1000),
 	CONSTRAINT "servers * workers * pool_size must be at most 262143"
 		CHECK (base <= 262143),
-	CONSTRAINT "servers * workers * (size + overflow) must be at most 262143"
+	CONSTRAINT "servers * workers * (pool_size + max_overflow) is above 262143"
 		CHECK (ceiling <= 262143),
 	CONSTRAINT "pool_timeout must be between 0 and 1 day"
 		CHECK (pool_timeout BETWEEN interval '0' AND interval '1 day' AND EXTRACT(epoch FROM pool_timeout) >= 0),
