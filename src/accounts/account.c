@@ -16,6 +16,8 @@
 #define ACCOUNT(i)	(&pm_accounts->all[i])
 #define KEY(i)		(&pm_accounts->keys[i])
 
+#define MOST_COUNTED	(UINT64CONST(1) << 62)
+
 /* ---- places ---- */
 
 bool
@@ -141,6 +143,33 @@ pm_account_add(int account, PmCounter counter, int64 n)
 
 	for (int i = 0; i < naccounts; i++)
 		pg_atomic_fetch_add_u64(&ACCOUNT(accounts[i])->counters[counter], n);
+}
+
+/*
+ * What clients say has no bound. A sum stops at the most, far from where it would begin
+ * anew at 0. Returns what was added.
+ */
+uint64
+pm_add_within_bounds(pg_atomic_uint64 *counter, uint64 n)
+{
+	uint64		old = pg_atomic_read_u64(counter);
+	uint64		new;
+
+	do
+		new = old > MOST_COUNTED ? old : Min(old + Min(n, MOST_COUNTED), MOST_COUNTED);
+	while (!pg_atomic_compare_exchange_u64(counter, &old, new));
+	return new - old;
+}
+
+/* As a client's pool reports it. */
+void
+pm_account_add_reported(int account, PmCounter counter, int64 n)
+{
+	int			accounts[3];
+	int			naccounts = with_sums(account, accounts);
+
+	for (int i = 0; i < naccounts; i++)
+		(void) pm_add_within_bounds(&ACCOUNT(accounts[i])->counters[counter], n);
 }
 
 void

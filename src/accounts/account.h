@@ -201,6 +201,8 @@ extern TimestampTz pm_account_sized_since(int account);
 extern int	pm_account_hold(PmPlace place);
 extern void pm_account_let_go(int account);
 extern void pm_account_add(int account, PmCounter counter, int64 n);
+extern void pm_account_add_reported(int account, PmCounter counter, int64 n);
+extern uint64 pm_add_within_bounds(pg_atomic_uint64 *counter, uint64 n);
 extern void pm_account_add_busy(int account, int64 us);
 extern int	pm_account_begin(PmPlace place);
 extern void pm_account_set_up(int account, int64 us);

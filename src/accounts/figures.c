@@ -191,8 +191,7 @@ pm_account_add_figures(int account, const PmFigures *figures)
 		a->in_history[i] += pm_kept(figures->counters, i) - figures->not_in_history[i];
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 	{
-		a->merged[i] += figures->counters[i];
-		pg_atomic_fetch_add_u64(&a->counters[i], figures->counters[i]);
+		a->merged[i] += pm_add_within_bounds(&a->counters[i], figures->counters[i]);
 	}
 	for (int i = 0; i < PM_NUM_REASONS; i++)
 		pg_atomic_fetch_add_u64(&a->declines[i], figures->declines[i]);

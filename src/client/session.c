@@ -246,10 +246,10 @@ pm_session_count(const PmPoolSums *news)
 	PmSheet    *sheet = my_sheet();
 
 	LWLockAcquire(pm_sheet_lock(sheet), LW_SHARED);
-	pm_account_add(sheet->account, PM_CHECKOUTS, news->checkouts);
-	pm_account_add(sheet->account, PM_CHECKOUT_WAITS, news->waits);
-	pm_account_add(sheet->account, PM_WAITED_US, news->waited);
-	pm_account_add(sheet->account, PM_CHECKOUT_TIMEOUTS, news->timeouts);
+	pm_account_add_reported(sheet->account, PM_CHECKOUTS, news->checkouts);
+	pm_account_add_reported(sheet->account, PM_CHECKOUT_WAITS, news->waits);
+	pm_account_add_reported(sheet->account, PM_WAITED_US, news->waited);
+	pm_account_add_reported(sheet->account, PM_CHECKOUT_TIMEOUTS, news->timeouts);
 	LWLockRelease(pm_sheet_lock(sheet));
 }
 
