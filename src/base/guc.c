@@ -34,7 +34,6 @@
 #define MAX_MAX_POOLS				PM_MOST_POOLS
 #define DEFAULT_MAX_APPLICATIONS	100
 #define DEFAULT_MAX_CLIENT_PROCESSES	256
-#define MAX_MAX_CLIENT_PROCESSES	1000
 #define DEFAULT_MAX_EVENTS			1000
 #define MIN_MAX_EVENTS				10
 #define MAX_MAX_EVENTS				1000000
@@ -122,7 +121,7 @@ define_sizes(void)
 	DefineCustomIntVariable("pool_monitor.max_client_processes",
 							"Number of processes of applications whose own pools' reports are kept.",
 							NULL, &pm_max_client_processes, DEFAULT_MAX_CLIENT_PROCESSES,
-							1, MAX_MAX_CLIENT_PROCESSES,
+							1, PM_MOST_CLIENT_PROCESSES,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pool_monitor.max_events",
 							"Number of events that are kept.",

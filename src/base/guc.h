@@ -7,6 +7,8 @@
 
 #define PM_MOST_POOLS	1000	/* that max_pools can be */
 #define PM_MOST_APPLICATIONS 10000	/* that max_applications can be */
+#define PM_MOST_CLIENT_PROCESSES 1000	/* that max_client_processes can be:
+										 * all are looked at under a lock */
 
 extern char *pm_database;		/* where the declarations are read */
 extern int	pm_sample_interval; /* ms */

@@ -56,7 +56,7 @@
 #include "utils/backend_status.h"
 #include "utils/timestamp.h"
 
-#define LONGEST_REPORT	1000000 /* us */
+#define LONGEST_REPORT	100000	/* us */
 
 static PmSheet *sheet = NULL;	/* this session's, once it has begun */
 static PmSlot *slot = NULL;		/* likewise */
@@ -171,6 +171,24 @@ end_report(void)
 	statements = 0;
 }
 
+/*
+ * Does a plan that calls one function come from nothing but what the client wrote? A view
+ * leaves its entry in the range table. Each function called is a dependency, and so is one
+ * that was put in line and is there no more.
+ */
+static bool
+is_as_written(const PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->rtable)
+	{
+		if (((RangeTblEntry *) lfirst(lc))->rtekind != RTE_RESULT)
+			return false;
+	}
+	return list_length(plan->invalItems) == 1 && plan->relationOids == NIL;
+}
+
 /* A SELECT of this function alone, of values that are known? */
 static bool
 selects_only(const PlannedStmt *plan, Oid function)
@@ -178,7 +196,7 @@ selects_only(const PlannedStmt *plan, Oid function)
 	Plan	   *top = plan->planTree;
 	TargetEntry *target = list_length(top->targetlist) == 1 ? linitial(top->targetlist) : NULL;
 
-	return plan->commandType == CMD_SELECT && !plan->hasModifyingCTE && plan->subplans == NIL && plan->rowMarks == NIL &&
+	return plan->commandType == CMD_SELECT && is_as_written(plan) && !plan->hasModifyingCTE && plan->subplans == NIL && plan->rowMarks == NIL &&
 		IsA(top, Result) && top->lefttree == NULL && top->qual == NIL && ((Result *) top)->resconstantqual == NULL &&
 		target != NULL && IsA(target->expr, FuncExpr) && ((FuncExpr *) target->expr)->funcid == function &&
 		!contain_mutable_functions((Node *) ((FuncExpr *) target->expr)->args);
@@ -186,13 +204,14 @@ selects_only(const PlannedStmt *plan, Oid function)
 
 /*
  * From client_report(), which is this function: has the client itself said so, in a
- * statement that is nothing else? What is called by a default, a trigger or a function
- * may be somebody else's doing.
+ * statement that is nothing else, and is the first of its transaction? What is called by a
+ * view, a default, a trigger or a function, also one with a cursor, may be somebody else's
+ * doing.
  */
 bool
 pm_hold_reports(Oid function)
 {
-	if (ActivePortal == NULL || ActivePortal->strategy != PORTAL_ONE_SELECT || ActivePortal->queryDesc == NULL ||
+	if (statements != 1 || ActivePortal == NULL || ActivePortal->strategy != PORTAL_ONE_SELECT || ActivePortal->queryDesc == NULL ||
 		!selects_only(ActivePortal->queryDesc->plannedstmt, function))
 		return false;
 	reported = true;

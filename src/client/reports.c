@@ -5,9 +5,9 @@
  * A report is of the pool of the session by which it comes, so nobody can report for
  * another one's; what he says of his own is not checked, and cannot be. There are
  * max_client_processes places. Who has been silent for SILENT_AFTER is shown no more, and
- * gives way to a new process. Else a new one gets no place when all are taken; but while
- * its login role has less than a quarter of them, it gets that of the most silent process
- * of a role that has more than that.
+ * gives way to a new process. When all are taken, a new one gets that of the most silent
+ * process of the login role that has the most, if its own role has two less at least: so
+ * roles come to have alike.
  *
  * Sums are counted by what came since the report before, however long ago that was. Where
  * none is known (the server was restarted, the process gave way), what the client has done
@@ -76,40 +76,67 @@ more_silent(PmClientProcess *a, PmClientProcess *b)
 	return b->reported_at < a->reported_at ? b : a;
 }
 
-/* How many places the role has. Caller holds the lock. */
 static int
-places_of(Oid role)
+compare_oids(const void *a, const void *b)
 {
-	int			n = 0;
+	Oid			left = *(const Oid *) a;
+	Oid			right = *(const Oid *) b;
 
+	return left < right ? -1 : left > right;
+}
+
+/* Of all places, which are taken: the role that has the most, and how many; how many role has. */
+static int
+most_of_one_role(Oid role, Oid *of, int *own)
+{
+	static Oid	roles[PM_MOST_CLIENT_PROCESSES];	/* no palloc under the
+													 * lock */
+	int			most = 0;
+	int			first = 0;
+
+	*own = 0;
 	for (int i = 0; i < pm_max_client_processes; i++)
-		n += reports->all[i].reported_at != 0 && reports->all[i].role == role;
-	return n;
+	{
+		roles[i] = reports->all[i].role;
+		*own += roles[i] == role;
+	}
+	qsort(roles, pm_max_client_processes, sizeof(Oid), compare_oids);
+	for (int i = 0; i < pm_max_client_processes; i++)
+	{
+		if (roles[i] != roles[first])
+			first = i;
+		if (i - first + 1 > most)
+		{
+			most = i - first + 1;
+			*of = roles[i];
+		}
+	}
+	return most;
 }
 
 /* All are taken: who gives way to this role? NULL: nobody. Caller holds the lock. */
 static PmClientProcess *
 find_victim(Oid role)
 {
-	int			quarter = Max(pm_max_client_processes / 4, 1);
 	PmClientProcess *victim = NULL;
+	Oid			from = InvalidOid;
+	int			own;
 
-	if (places_of(role) >= quarter)
+	if (most_of_one_role(role, &from, &own) < own + 2)
 		return NULL;
 	for (int i = 0; i < pm_max_client_processes; i++)
 	{
-		PmClientProcess *place = &reports->all[i];
-
-		if (more_silent(victim, place) == place && places_of(place->role) > quarter)
-			victim = place;
+		if (reports->all[i].role == from)
+			victim = more_silent(victim, &reports->all[i]);
 	}
 	return victim;
 }
 
+/* Another role may have the same pool, and call a process as it likes. */
 static bool
 is_of(const PmClientProcess *place, const PmClientProcess *process)
 {
-	return place->reported_at != 0 && strcmp(place->process, process->process) == 0 &&
+	return place->reported_at != 0 && place->role == process->role && strcmp(place->process, process->process) == 0 &&
 		pm_owner_equal(&place->owner, &process->owner);
 }
 
@@ -178,7 +205,7 @@ pm_report_take(const PmClientProcess *process, PmPoolSums *news)
 	LWLockAcquire(&reports->lock, LW_EXCLUSIVE);
 	place = find_place(process);
 	known = place != NULL && is_of(place, process);
-	if (place == NULL || (known && is_late(&place->report, report)))
+	if (place == NULL || (known && is_known(place, process->reported_at) && is_late(&place->report, report)))
 	{
 		LWLockRelease(&reports->lock);
 		return false;

@@ -148,6 +148,17 @@ subtest 'who only reports is stale' => sub {
 subtest 'in a SELECT of it alone' => sub {
 	my $one    = app_holder($node, 'web', 1);
 	my $before = counted('checkouts');
+	query($node, <<"EOS");
+CREATE VIEW sly AS $report('sly', checkouts => 1000, reports_before => 0);
+CREATE FUNCTION sly() RETURNS bool LANGUAGE sql AS \$\$$report('sly', checkouts => 1000, reports_before => 0)\$\$;
+CREATE FUNCTION sly_cursor() RETURNS bool LANGUAGE plpgsql AS \$\$
+	DECLARE r record;
+	BEGIN
+		FOR r IN $report('sly', checkouts => 1000, reports_before => 0) LOOP END LOOP;
+		RETURN true;
+	END \$\$;
+GRANT SELECT ON sly TO app;
+EOS
 	query($node,
 		"CREATE TABLE seen (by_the_way bool DEFAULT pool_monitor.client_report('sly', checkouts => 1000, reports_before => 0), n int); GRANT ALL ON seen TO app"
 	);
@@ -157,11 +168,14 @@ subtest 'in a SELECT of it alone' => sub {
 		"$report('sly', checkouts => (SELECT 1000), reports_before => 0)",
 		"$report('sly', checkouts => length(pg_backend_pid()::text), reports_before => 0)",
 		'INSERT INTO seen (n) VALUES (1)',
+		'SELECT client_report FROM sly',
+		'SELECT sly()',
+		'SELECT sly_cursor()',
 		"DO \$\$ BEGIN PERFORM pool_monitor.client_report('sly', checkouts => 1000, reports_before => 0); END \$\$"
 	  )
 	{
 		my $transactions = counted('transactions');
-		unlike($one->do("sql 0 $statement"), qr/True|error/, 'nothing is noted');
+		unlike($one->do("sql 0 $statement"), qr/^error/, 'nothing is noted');
 		is(counted('transactions'), $transactions + 1, 'and it is a transaction');
 	}
 	is(counted('checkouts'),                                $before, 'nor counted');
@@ -174,6 +188,18 @@ subtest 'in a SELECT of it alone' => sub {
 		'True', 'then they go on');
 	is(counted('checkouts'), $before + 1, 'with what came since');
 	$one->close;
+};
+
+subtest 'of another role under the same names' => sub {
+	my $one  = app_holder($node, 'web', 1);
+	my $evil = holder($node, 'web', user => 'other');
+	$one->do("sql 0 $report('mine', checkouts => 1, reports_before => 0)");
+	is($evil->do("sql 0 $report('mine', checkouts => 1, reports_before => 1000)"),
+		'True', 'it is another process');
+	is($one->do("sql 0 $report('mine', checkouts => 2, reports_before => 1)"),
+		'True', 'and silences nobody');
+	is(reported("count(*) FILTER (WHERE process = 'mine')"), 2, 'both are shown');
+	$_->close foreach $one, $evil;
 };
 
 subtest 'what it can not be' => sub {
@@ -209,9 +235,18 @@ subtest 'places' => sub {
 	is($noted[19],                           'False',     'and pushes nobody out');
 	is(reported("$of_crowd, count(*)"),      (16 - $taken) . '|16', 'they are taken');
 	my $other = holder($node, 'own', user => 'other');
-	is($other->do("sql 0 $report('one more')"), 'True', 'another role has a quarter of them');
+	is($other->do("sql 0 $report('one more')"), 'True', 'another role gets some of them');
 	is(reported("count(*) FILTER (WHERE process = 'one more'), count(*)"),
-		'1|16', 'for which the most silent one gives way of a role that has more');
+		'1|16', 'for which the most silent one gives way of the role that has the most');
+	$other->do("sql 0 $report('more $_')") foreach 1 .. 16;
+	is(
+		query(
+			$node,
+			"SELECT max(n) - max(n) FILTER (WHERE r = 'other') <= 1, sum(n) FROM (SELECT reported_by, count(*) FROM pool_monitor.client_reports() GROUP BY 1) AS c(r, n)"
+		),
+		't|16',
+		'until no role has more'
+	);
 	$_->close foreach $crowd, $other;
 };
 
