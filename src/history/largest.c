@@ -12,11 +12,15 @@
  * it was followed is in "(undeclared)" alone.
  *
  * A session can change its name as often as it likes, and each name that it leaves weighs
- * what it had. So of those that weigh less, a newcomer takes the lightest of
+ * what it had. So of those that weigh less, a newcomer takes one of
  *
  *	- the series of its own login role whose applications have no sessions; if there is none,
  *	- all series of its role, and those of roles that have more series than its own. But
  *	  while its role has one without sessions, however heavy, only those of its role.
+ *
+ * First of the role that has the most, there first one without sessions, then the lightest:
+ * so many roles with one each that have gone take each other's, and not that of a role whose
+ * only application is still there.
  *
  * So who moves all sessions from name to name loses his own series, and who leaves some
  * behind takes from a role only as long as that has more series than his.
@@ -208,11 +212,20 @@ may_take(const Newcomer *newcomer, const PmSeries *series)
 static bool
 goes_first(const PmSeries *series, const PmSeries *other, uint64 role)
 {
-	bool		unused = series->role == role && has_no_sessions(series);
-	bool		other_unused = other->role == role && has_no_sessions(other);
+	int			ignored;
+	int			of_role = count_of_role(series->role, &ignored);
+	int			of_other = count_of_role(other->role, &ignored);
+	bool		unused = has_no_sessions(series);
+	bool		other_unused = has_no_sessions(other);
+	bool		own_unused = unused && series->role == role;
+	bool		other_own_unused = other_unused && other->role == role;
 
 	if (rank_of(series) != rank_of(other))
 		return rank_of(series) < rank_of(other);
+	if (own_unused != other_own_unused)
+		return own_unused;
+	if (of_role != of_other)
+		return of_role > of_other;
 	return unused != other_unused ? unused : series->weight < other->weight;
 }
 
