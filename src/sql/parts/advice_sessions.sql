@@ -132,7 +132,9 @@
 	-- what their own pools say
 	clients AS (
 		SELECT CASE WHEN bool_or(f.finding LIKE '% timed out') THEN 'warning' ELSE 'info' END, c.pool, 'clients',
-			'what its clients report does not fit what is declared or observed', string_agg(DISTINCT f.finding, '; '),
+			'what its clients report does not fit what is declared or observed',
+			array_to_string((array_agg(DISTINCT f.finding ORDER BY f.finding))[:5], '; ')
+				|| CASE WHEN count(DISTINCT f.finding) > 5 THEN format('; and %s more', count(DISTINCT f.finding) - 5) ELSE '' END,
 			'See client_pools, and docs/clients.md for what each can be.',
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'reported'
 		FROM pool_monitor.client_pools AS c, unnest(c.findings) AS f(finding)

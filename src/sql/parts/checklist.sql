@@ -72,7 +72,8 @@ CREATE VIEW pool_monitor.checklist AS
 			coalesce(max(s.reset_val) FILTER (WHERE s.name = 'tcp_user_timeout'
 				AND s.source IN ('configuration file', 'command line')), '0') AS user_timeout,
 			max(s.reset_val) FILTER (WHERE s.name = 'superuser_reserved_connections')::int AS superuser_reserved
-		FROM pg_catalog.pg_settings AS s
+		-- not the view pg_settings: any role may lock that, for everybody else
+		FROM pg_catalog.pg_show_all_settings() AS s
 	),
 	monitoring AS (
 		SELECT (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.backend_type = 'pool_monitor') AS workers,
