@@ -7,7 +7,7 @@
 #include "accounts/counters.h"
 
 const PmCounterInfo pm_counters[PM_NUM_COUNTERS] = {
-#define PM_COUNTER(id, name, end, kept) {name, end, kept},
+#define PM_COUNTER(id, name, end, kept, unit) {name, end, kept, unit},
 #include "accounts/counterlist.h"
 #undef PM_COUNTER
 };

@@ -7,7 +7,7 @@
 
 typedef enum PmCounter
 {
-#define PM_COUNTER(id, name, end, kept) PM_##id,
+#define PM_COUNTER(id, name, end, kept, unit) PM_##id,
 #include "accounts/counterlist.h"
 #undef PM_COUNTER
 	PM_NUM_COUNTERS
@@ -23,11 +23,20 @@ typedef enum PmKept
 	PM_KEPT_NOTHING
 } PmKept;
 
+/* What a counter counts: how many of them are one, or a second. */
+typedef enum PmUnit
+{
+	PM_ONE = 1,
+	PM_MS = 1000,
+	PM_US = 1000000
+} PmUnit;
+
 typedef struct PmCounterInfo
 {
 	const char *name;
 	const char *end;			/* how a session has ended; NULL: it is no end */
 	PmKept		kept;
+	PmUnit		unit;
 } PmCounterInfo;
 
 extern const PmCounterInfo pm_counters[PM_NUM_COUNTERS];

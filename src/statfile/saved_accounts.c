@@ -52,7 +52,7 @@ static const PmField account_fields[] = {
 	PM_ROW_FIELD(AccountRow, INT, "lifetime_max", lifetime_max),
 	PM_ROW_FIELD(AccountRow, INT, "hold_max", hold_max),
 	PM_ROW_FIELD(AccountRow, INT, "setup_max", setup_max),
-#define PM_COUNTER(id, name, end, kept) PM_ROW_FIELD(AccountRow, UINT, "counted " name, counters[PM_##id]),
+#define PM_COUNTER(id, name, end, kept, unit) PM_ROW_FIELD(AccountRow, UINT, "counted " name, counters[PM_##id]),
 #include "accounts/counterlist.h"
 #undef PM_COUNTER
 #define PM_REASON(id, text, lasts) PM_ROW_FIELD(AccountRow, UINT, "declined " #id, declines[PM_REASON_##id]),

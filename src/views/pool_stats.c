@@ -84,12 +84,10 @@ put_counters(PmRow *row, const PmFigures *figures)
 	pm_put_bound(row, pm_ended(c) + c[PM_GIVEN_OVER]);
 	for (int i = PM_CONNECTS + 1; i < PM_NUM_COUNTERS; i++)
 	{
-		if (i == PM_STARVED_MS)
-			pm_put(row, Float8GetDatum(c[i] / 1000.0));
-		else if (i == PM_WAITED_US)
-			pm_put(row, Float8GetDatum(c[i] / 1000000.0));
-		else
+		if (pm_counters[i].unit == PM_ONE)
 			pm_put_bound(row, c[i]);
+		else
+			pm_put(row, Float8GetDatum((double) c[i] / pm_counters[i].unit));
 		if (i == PM_DECLINED)
 			put_declines(row, figures->declines);
 	}

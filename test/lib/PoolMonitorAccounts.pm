@@ -8,7 +8,7 @@ use PoolMonitor;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(accounts_server stats changes check);
+our @EXPORT = qw(accounts_server stats changes check never_changed);
 
 # With 17 slots for ordinary roles, of which "app" is one. Two pools, one of them for the
 # sessions of a role.
@@ -31,14 +31,29 @@ EOC
 	return $node;
 }
 
-my @counters =
-  qw(connects disconnects taken_over given_over ended_client ended_abandoned ended_fatal
-  ended_timeout ended_killed retired retired_late ended_lost declined rejected refused auth_failures);
+my @counters;    # that there are
+my %changed;     # that some test has seen change
+
+# The columns of pool_stats that count, in their order: from the first counter to the
+# peaks, which are none. Not transactions: how many there are, those of logins too, is
+# not these tests' concern (017).
+sub counters
+{
+	my ($node) = @_;
+	return split /\n/, $node->safe_psql('postgres', <<'EOC');
+SELECT attname FROM pg_attribute AS a
+WHERE attrelid = 'pool_monitor.pool_stats'::regclass AND atttypid IN ('int8'::regtype, 'float8'::regtype)
+	AND attname <> 'transactions'
+	AND attnum < (SELECT attnum FROM pg_attribute WHERE attrelid = a.attrelid AND attname = 'peak_connections')
+ORDER BY attnum
+EOC
+}
 
 # The counters of all rows that are not 0, as { 'web' => { connects => 1 } }.
 sub stats
 {
 	my ($node) = @_;
+	@counters = counters($node) unless @counters;
 	my %all;
 	my $rows = $node->safe_psql('postgres',
 			"SELECT coalesce(pool, application_name), "
@@ -52,20 +67,29 @@ sub stats
 	return \%all;
 }
 
-# What has changed in every row but that of the test's own psql.
+# What has changed in every row but that of the test's own psql; seconds are left out,
+# which nobody can foretell.
 sub changes
 {
 	my ($before, $after) = @_;
 	my %changes;
 	foreach my $name (grep { $_ ne $ENV{PGAPPNAME} && $_ ne 'psql' } keys %$after)
 	{
-		foreach my $counter (keys %{$after->{$name}})
+		foreach my $counter (grep { !/_seconds$/ } keys %{$after->{$name}})
 		{
 			my $n = $after->{$name}{$counter} - ($before->{$name}{$counter} // 0);
 			$changes{$name}{$counter} = $n if $n;
+			$changed{$counter}        = 1  if $n;
 		}
 	}
 	return \%changes;
+}
+
+# The counters that no call of changes() has seen change.
+sub never_changed
+{
+	my ($node) = @_;
+	return grep { !$changed{$_} } counters($node);
 }
 
 # Runs the code, waits until the sessions it names by application have gone, and

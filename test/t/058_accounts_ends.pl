@@ -302,5 +302,18 @@ subtest 'a storm' => sub {
 	);
 };
 
+# What is not above, and where it is: a new counter is in one of these places.
+is_deeply(
+	[never_changed($node)],
+	[
+		'retired_late',                                                   # 083
+		'ended_lost',                                                     # 040
+		qw(rejected refused auth_failures),                               # 013
+		qw(checkouts checkout_waits waited_seconds checkout_timeouts),    # 092
+		'starved_seconds',                                                # 070
+	],
+	'each counter is counted somewhere'
+);
+
 is(log_count($node, 'PANIC|TRAP|terminated by signal'), 0, 'nothing broke');
 done_testing();
