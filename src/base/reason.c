@@ -8,23 +8,15 @@
 
 typedef struct Reason
 {
-	const char *id;
 	const char *text;
 	bool		lasts;
 } Reason;
 
 static const Reason reasons[] = {
-#define PM_REASON(id, text, lasts) {#id, text, lasts},
+#define PM_REASON(id, text, lasts) {text, lasts},
 #include "base/reasons.h"
 #undef PM_REASON
 };
-
-/* Its name, for who compares lists. */
-const char *
-pm_reason_id(PmReason reason)
-{
-	return reasons[reason].id;
-}
 
 /* In the words of the views; NULL: nothing speaks against it. */
 const char *

@@ -13,7 +13,6 @@ typedef enum PmReason
 	PM_NUM_REASONS
 } PmReason;
 
-extern const char *pm_reason_id(PmReason reason);
 extern const char *pm_reason_text(PmReason reason);
 extern bool pm_reason_lasts(PmReason reason);
 

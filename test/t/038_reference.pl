@@ -1,6 +1,6 @@
 # docs/reference.md is what the server says today: test/reference.sql, which writes it,
 # is run again and compared. Needs a server with the library preloaded, because only
-# there all settings are defined.
+# there all settings are defined. And docs/retirement.md has the reasons that there are.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;
@@ -82,4 +82,11 @@ SELECT E'\n| `' || name || '`' FROM pg_settings WHERE name LIKE 'pool\_monitor.%
 my @names = $names =~ /^(\S.+)$/gm;
 cmp_ok(scalar @names, '>', 40, 'names are found');
 is(join(' ', grep { index($written, "\n$_") < 0 } @names), '', 'and each is in docs/reference.md');
+
+# docs/retirement.md tells of each reason in src/base/reasons.h, and of no other.
+my @reasons = slurp_file("$root/src/base/reasons.h") =~ /^PM_REASON\(\w+, "([^"]+)"/gm;
+my ($table) = slurp_file("$root/docs/retirement.md") =~ /^\| reason \|.*?\n\|[-|]+\n(.*?)\n\n/ms;
+my @told    = map { /`([^`]+)`/g } map { (split /\|/)[1] } split /\n/, $table;
+cmp_ok(scalar @reasons, '>', 30, 'reasons are found');
+is(join("\n", sort @told), join("\n", sort @reasons), 'docs/retirement.md has each of them, once');
 done_testing();
