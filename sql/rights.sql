@@ -19,10 +19,12 @@ FROM pg_proc p WHERE p.pronamespace = 'pool_monitor'::regnamespace ORDER BY p.oi
 -- a role that may not see other roles' sessions
 SET ROLE regress_pm_nobody;
 SELECT pid = pg_backend_pid() AS pid, usename IS NOT NULL AS usename, application_name IS NOT NULL AS application_name,
-	num_nulls(backend_start, client_addr, state, age, idle_for, xact_age, over_age, stale, idle_over_limit, leak_suspect, keep_reason) AS hidden
+	num_nulls(backend_start, client_addr, state, age, idle_for, xact_age, over_age, stale, idle_over_limit, leak_suspect,
+		keep_reason) AS hidden
 FROM pool_monitor.sessions WHERE pid = pg_backend_pid();
 SELECT connections > 0 AS connections,
-	num_nulls(active, idle, idle_in_transaction, idle_in_transaction_aborted, busy, stale, idle_over_limit, leak_suspects, client_hosts, oldest, longest_idle) AS hidden
+	num_nulls(active, idle, idle_in_transaction, idle_in_transaction_aborted, busy, stale, idle_over_limit, leak_suspects,
+		client_hosts, oldest, longest_idle) AS hidden
 FROM pool_monitor.applications WHERE application_name = current_setting('application_name');
 SELECT * FROM pool_monitor.budgets;
 SELECT * FROM pool_monitor.server;

@@ -34,7 +34,8 @@ FROM generate_series('2026-10-24 19:00'::timestamptz, '2026-10-25 12:00', '1 min
 SELECT w.recycle_window, pool_monitor.window_is_valid(w.recycle_window)
 FROM (VALUES ('22:00-06:00 Europe/Berlin'), ('00:00-24:00 UTC'), (''), ('22:00-06:00'), ('22:00-06:00 '), ('22:00-06:00 Nowhere/Atall'),
 	('24:00-06:00 UTC'), ('22:60-06:00 UTC'), ('25:00-06:00 UTC'), ('22:00-24:01 UTC'), ('06:00-06:00 UTC'), ('6:00-07:00 UTC'),
-	('22:00 06:00 UTC'), ('22:00-06:00 UTC+2'), ('22:00-06:00 Europe/Berlin2'), ('22:00-06:00 Etc/GMT+2'), ('aa:bb-cc:dd UTC'), ('22:00-06:00 ../../etc/passwd'), ('22:00-06:00 ' || repeat('x', 100))) AS w(recycle_window);
+	('22:00 06:00 UTC'), ('22:00-06:00 UTC+2'), ('22:00-06:00 Europe/Berlin2'), ('22:00-06:00 Etc/GMT+2'),
+	('aa:bb-cc:dd UTC'), ('22:00-06:00 ../../etc/passwd'), ('22:00-06:00 ' || repeat('x', 100))) AS w(recycle_window);
 SELECT pool_monitor.in_window('06:00-07:00 UTC', 'infinity') IS NULL AS no_answer;
 SELECT pool_monitor.in_window('06:00-06:00 UTC');
 SELECT pool_monitor.in_window('22:00-06:00 Nowhere/Atall');
@@ -46,7 +47,8 @@ SELECT name, recycle_window, shrink_idle FROM pool_monitor.pools;
 -- how far apart: n of them take (n - 1) gaps
 SELECT g.lifetime, g.connections, pool_monitor.retirement_gap(g.lifetime, g.connections) AS gap
 FROM (VALUES (interval '1 hour', 15), ('1 hour', 42), ('30 minutes', 60), ('1 second', 1), ('1 second', 3), ('1 microsecond', 7), ('0', 5),
-	('1 day', 400), ('1 month', 30), ('1 year', 1), ('13 months 1 day', 1), ('365 days', 1), ('365 days', 2147483647)) AS g(lifetime, connections);
+	('1 day', 400), ('1 month', 30), ('1 year', 1), ('13 months 1 day', 1), ('365 days', 1),
+	('365 days', 2147483647)) AS g(lifetime, connections);
 SELECT pool_monitor.retirement_gap('1 hour', 0);
 SELECT pool_monitor.retirement_gap('1 hour', -1);
 SELECT pool_monitor.retirement_gap('-1 hour', 1);

@@ -36,16 +36,19 @@ SELECT * FROM pool_monitor.plan(1, 1, 1, 5, 10, NULL);
 -- reference values
 SELECT round(pool_monitor.erlang_c(10, 6)::numeric, 4) AS c_10_6, round(pool_monitor.erlang_c(132, 123)::numeric, 4) AS c_132_123,
 	round(pool_monitor.erlang_b(10, 6)::numeric, 4) AS b_10_6;
-SELECT c.connections, round(q.mean_queue::numeric, 3) AS lq, round(q.response_time::numeric, 3) AS r, round(q.utilization::numeric, 2) AS rho
+SELECT c.connections, round(q.mean_queue::numeric, 3) AS lq, round(q.response_time::numeric, 3) AS r,
+	round(q.utilization::numeric, 2) AS rho
 FROM (VALUES (2), (4)) AS c(connections), pool_monitor.queue(9, 1 / 5.0, c.connections) AS q
 WHERE q.model = 'shared' ORDER BY 1;
 -- M/M/1 by its own formulas: C = rho, Lq = rho^2 / (1 - rho), P(W > t) = rho exp(-(1 - rho) t / hold)
-SELECT rho, abs(pool_monitor.erlang_c(1, rho) - rho) < 1e-12 AS c, abs(pool_monitor.mean_queue(1, rho) - rho * rho / (1 - rho)) < 1e-12 AS lq,
+SELECT rho, abs(pool_monitor.erlang_c(1, rho) - rho) < 1e-12 AS c,
+	abs(pool_monitor.mean_queue(1, rho) - rho * rho / (1 - rho)) < 1e-12 AS lq,
 	abs(pool_monitor.timeout_probability(1, rho, 2, 3) - rho * exp(-(1 - rho) * 3 / 2)) < 1e-12 AS timeout,
 	abs(pool_monitor.erlang_b(1, rho) - rho / (1 + rho)) < 1e-12 AS b
 FROM (VALUES (0.1::float8), (0.5), (0.9)) AS r(rho);
 -- Erlang B by its sum, a^c / c! over the sum of a^k / k!
-SELECT c, a, abs(pool_monitor.erlang_b(c, a) - (a ^ c / factorial(c)::float8) / (SELECT sum(a ^ k / factorial(k)::float8) FROM generate_series(0, c) AS k)) < 1e-12 AS b
+SELECT c, a, abs(pool_monitor.erlang_b(c, a) - (a ^ c / factorial(c)::float8)
+	/ (SELECT sum(a ^ k / factorial(k)::float8) FROM generate_series(0, c) AS k)) < 1e-12 AS b
 FROM (VALUES (1), (5), (20)) AS c(c), (VALUES (0.5::float8), (4), (19)) AS a(a) ORDER BY 1, 2;
 
 -- the quantile is where the probability of waiting longer is 1 - quantile
@@ -61,18 +64,22 @@ WHERE t.target > 0;
 SELECT pool_monitor.connections_needed(0, 0.2, 0, 0.01) AS no_load, pool_monitor.connections_needed(262143, 0.2, 0, 0.01) AS too_much;
 
 -- unstable: 1 and infinity, never NaN
-SELECT c.connections, a.load, pool_monitor.erlang_b(c.connections, a.load) BETWEEN 0 AND 1 AS b, pool_monitor.erlang_c(c.connections, a.load) AS c,
+SELECT c.connections, a.load, pool_monitor.erlang_b(c.connections, a.load) BETWEEN 0 AND 1 AS b,
+	pool_monitor.erlang_c(c.connections, a.load) AS c,
 	pool_monitor.mean_wait(c.connections, a.load, 0.1) AS wait, pool_monitor.mean_queue(c.connections, a.load) AS queue,
-	pool_monitor.wait_quantile(c.connections, a.load, 0.1, 0.95) AS p95, pool_monitor.timeout_probability(c.connections, a.load, 0.1, 30) AS timeout
+	pool_monitor.wait_quantile(c.connections, a.load, 0.1, 0.95) AS p95,
+	pool_monitor.timeout_probability(c.connections, a.load, 0.1, 30) AS timeout
 FROM (VALUES (0, 0::float8), (0, 1), (1, 1), (5, 5), (5, 50), (100000, 100000)) AS x(connections, load),
 	LATERAL (SELECT x.connections) AS c(connections), LATERAL (SELECT x.load) AS a(load);
 SELECT model, stable, utilization, wait_probability, mean_wait, timeout_probability FROM pool_monitor.queue(100, 1, 10, 5);
 -- no load, no hold
-SELECT pool_monitor.erlang_b(5, 0), pool_monitor.erlang_c(5, 0), pool_monitor.mean_wait(5, 0, 0.1), pool_monitor.timeout_probability(5, 0, 0, 1), pool_monitor.timeout_probability(5, 4, 0, 1);
+SELECT pool_monitor.erlang_b(5, 0), pool_monitor.erlang_c(5, 0), pool_monitor.mean_wait(5, 0, 0.1),
+	pool_monitor.timeout_probability(5, 0, 0, 1), pool_monitor.timeout_probability(5, 4, 0, 1);
 -- thousands of connections; between the bounds of the smaller and the larger pool everywhere
 SELECT round(pool_monitor.erlang_c(5000, 4900)::numeric, 6) AS c_5000, round(pool_monitor.erlang_c(262143, 262000)::numeric, 6) AS c_most,
 	pool_monitor.erlang_c(262143, 1) AS nothing;
-SELECT count(*) FILTER (WHERE pool_monitor.erlang_c(c, a) NOT BETWEEN 0 AND 1 OR pool_monitor.erlang_c(c, a) = 'NaN' OR pool_monitor.erlang_b(c, a) NOT BETWEEN 0 AND 1) AS out_of_bounds,
+SELECT count(*) FILTER (WHERE pool_monitor.erlang_c(c, a) NOT BETWEEN 0 AND 1 OR pool_monitor.erlang_c(c, a) = 'NaN'
+	OR pool_monitor.erlang_b(c, a) NOT BETWEEN 0 AND 1) AS out_of_bounds,
 	count(*) FILTER (WHERE pool_monitor.erlang_c(c + 1, a) > pool_monitor.erlang_c(c, a)) AS worse_with_more,
 	count(*) FILTER (WHERE pool_monitor.erlang_b(c, a) > pool_monitor.erlang_c(c, a)) AS b_above_c
 FROM generate_series(1, 3000, 37) AS c, LATERAL (SELECT c * f / 20.0 AS a FROM generate_series(0, 21) AS f) AS load;
@@ -98,9 +105,12 @@ SELECT * FROM pool_monitor.queue(1, 1, 1000, 1000);
 SELECT pool_monitor.erlang_b(NULL, 1), pool_monitor.connections_needed(1, NULL, 1, 0.1);
 
 -- presets, and how they are used
-SELECT preset, min_users, max_users, min_servers, max_servers, pool_size, max_overflow, pool_recycle, pool_timeout, pre_ping FROM pool_monitor.presets;
-SELECT DISTINCT pool_recycle_managed, low_latency_timeout_min, low_latency_timeout_max, standard_latency_timeout, high_latency_timeout FROM pool_monitor.presets;
+SELECT preset, min_users, max_users, min_servers, max_servers, pool_size, max_overflow, pool_recycle, pool_timeout, pre_ping
+	FROM pool_monitor.presets;
+SELECT DISTINCT pool_recycle_managed, low_latency_timeout_min, low_latency_timeout_max, standard_latency_timeout,
+	high_latency_timeout FROM pool_monitor.presets;
 INSERT INTO pool_monitor.pools (name, application_name, servers, workers, pool_size, max_overflow, pool_recycle, pool_timeout, pre_ping)
-	SELECT 'shop', 'shop-%', 2, 4, pool_size, max_overflow, pool_recycle, pool_timeout, pre_ping FROM pool_monitor.presets WHERE preset = 'large';
+	SELECT 'shop', 'shop-%', 2, 4, pool_size, max_overflow, pool_recycle, pool_timeout, pre_ping
+	FROM pool_monitor.presets WHERE preset = 'large';
 SELECT name, servers, workers, pool_size, max_overflow, pool_recycle, pool_timeout, pre_ping, base, ceiling FROM pool_monitor.pools;
 DROP EXTENSION pool_monitor;

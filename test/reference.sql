@@ -26,7 +26,8 @@ SELECT format(E'\n### %s\n\n%s\n\n', r.relname, pg_temp.wrapped(obj_description(
 			CASE WHEN a.attnotnull THEN ' not null' END,
 			CASE WHEN r.relkind <> 'r' THEN NULL
 				WHEN a.attgenerated <> '' THEN 'computed | '
-				ELSE coalesce('`' || pg_temp.cell(regexp_replace(pg_get_expr(d.adbin, d.adrelid), '::[a-z ]+$', '')) || '` ', '') || '| ' END,
+				ELSE coalesce('`' || pg_temp.cell(regexp_replace(pg_get_expr(d.adbin, d.adrelid), '::[a-z ]+$', '')) || '` ',
+					'') || '| ' END,
 			pg_temp.cell(col_description(r.oid, a.attnum))), E'\n' ORDER BY a.attnum)
 	|| (SELECT coalesce(E'\n\nWhat is refused, by the name of the constraint:\n\n'
 			|| string_agg('- ' || c.conname, E'\n' ORDER BY c.conname COLLATE "C"), '')
