@@ -4,7 +4,8 @@
 # that were 150 requests for each of them (3,000), then on schedule. No statement
 # that was begun may be cut, no transaction lost; test/clients/race.py says what that
 # means and how it is seen. The same clients (RACE_CLIENTS, 10) under
-# pg_terminate_backend() show that it is seen.
+# pg_terminate_backend() show that it is seen. Needs clients of its own, which end their
+# statements in every way there is.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;

@@ -1,7 +1,7 @@
 # SQLAlchemy's pools while the server retires two thousand of their sessions, by
 # workers that are processes of their own. When the declared pool_recycle is the
 # one they have, they do not notice, with pre_ping and without. When it is not,
-# they do, and this test sees it.
+# they do, and this test sees it. Only real pools can say what they notice.
 use strict;
 use warnings FATAL => 'all';
 use IPC::Open2;

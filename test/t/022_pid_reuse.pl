@@ -2,7 +2,8 @@
 # whether the question is for a session or for one that ended a moment ago, it
 # reaches nobody else, and the books are exact. Then the same in a process
 # namespace, in which the process ID of an ended session is taken at once, by
-# another session or by a process that is not PostgreSQL's.
+# another session or by a process that is not PostgreSQL's. Needs processes that come and
+# go by the thousand, and a namespace to have them in.
 use strict;
 use warnings FATAL => 'all';
 use IPC::Run;

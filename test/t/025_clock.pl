@@ -3,7 +3,7 @@
 # Needs real sessions and a clock of its own (libfaketime).
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor qw(:DEFAULT holder_of worker_pid);
+use PoolMonitor qw(:DEFAULT holder_of query worker_pid);
 use PoolMonitorClock;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -18,8 +18,7 @@ pool_monitor.recycle_enabled = off
 EOC
 my $node = $clock->node;
 
-sub query { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
-sub now   { return clock_gettime(CLOCK_MONOTONIC) }
+sub now { return clock_gettime(CLOCK_MONOTONIC) }
 
 sub set
 {
@@ -40,7 +39,7 @@ sub client_holder
 sub step
 {
 	my ($seconds) = @_;
-	my $seq       = query('SELECT coalesce(max(seq), 0) FROM pool_monitor.events');
+	my $seq       = query($node, 'SELECT coalesce(max(seq), 0) FROM pool_monitor.events');
 	my $log       = -s $node->logfile;
 	$clock->step($seconds);
 	wait_for(
@@ -59,10 +58,10 @@ sub step
 sub sessions
 {
 	my ($pool, $columns) = @_;
-	return query("SELECT DISTINCT $columns FROM pool_monitor.sessions WHERE pool = '$pool'");
+	return query($node, "SELECT DISTINCT $columns FROM pool_monitor.sessions WHERE pool = '$pool'");
 }
 
-query('CREATE ROLE client LOGIN');
+query($node, 'CREATE ROLE client LOGIN');
 declare($node, <<EOS);
 INSERT INTO pool_monitor.pools
 	(name, application_name, pool_size, max_overflow, pool_recycle, recycle_grace, idle_limit, shrink_idle, recycle_mode) VALUES
@@ -84,11 +83,12 @@ is(sessions('hour', 'over_age, stale, idle_over_limit, leak_suspect'), 'f|f|f|f'
 # Two hours forward.
 #
 sleep 0.1 while now() < $begun + 1.5;
-my $seq = query('SELECT max(seq) FROM pool_monitor.events');
+my $seq = query($node, 'SELECT max(seq) FROM pool_monitor.events');
 my $log = -s $node->logfile;
 step(7200);
 cmp_ok(
 	query(
+		$node,
 		"SELECT extract(epoch FROM min(clock_timestamp() - backend_start)) FROM pool_monitor.sessions WHERE pool = 'hour'"
 	),
 	'>', 7200,
@@ -111,6 +111,7 @@ foreach my $pool ('hour', 'hand')
 	is(sessions($pool, 'keep_reason'), 'not over age', "$pool: and says why they stay");
 	is(
 		query(
+			$node,
 			"SELECT oldest < '@{[$elapsed->()]}', longest_idle < '@{[$elapsed->()]}', stale, idle_over_limit, leak_suspects FROM pool_monitor.budgets WHERE pool = '$pool'"
 		),
 		't|t|0|0|0',
@@ -119,6 +120,7 @@ foreach my $pool ('hour', 'hand')
 }
 is(
 	query(
+		$node,
 		"SELECT bool_and(oldest < '@{[$elapsed->()]}') FROM pool_monitor.applications WHERE pool = 'hour'"
 	),
 	't',
@@ -146,6 +148,7 @@ wait_for(
 );
 is(
 	query(
+		$node,
 		"SELECT pool, count(*) FROM pool_monitor.sessions WHERE pool IN ('hour', 'hand', 'grace') GROUP BY 1 ORDER BY 1"
 	),
 	"grace|3\nhand|3\nhour|4",
@@ -153,6 +156,7 @@ is(
 );
 is(
 	query(
+		$node,
 		"SELECT count(*) FROM pool_monitor.events WHERE seq > $seq AND (event IN ('declined', 'leak_suspect') OR pool IN ('hour', 'hand', 'grace'))"
 	),
 	'0',
@@ -161,6 +165,7 @@ is(
 my $real = now() - $begun + 1;
 is(
 	query(
+		$node,
 		"SELECT count(*), bool_and((detail->>'age')::float8 BETWEEN 1 AND $real AND (detail->>'idle')::float8 BETWEEN 0 AND $real) FROM pool_monitor.events WHERE seq > $seq AND event = 'retired'"
 	),
 	'5|t',
@@ -172,26 +177,35 @@ is(log_count($node, qr/Age \d{1,3}\.\d{3} s, idle \d{1,3}\.\d{3} s/, $log),
 # by hand
 is(
 	query(
-		"SELECT count(*) FROM pool_monitor.recycle(NULL, dry_run => false) WHERE pool <> 'grace'"),
+		$node,
+		"SELECT count(*) FROM pool_monitor.recycle(NULL, dry_run => false) WHERE pool <> 'grace'"
+	),
 	'0',
 	'by hand none of them is over age'
 );
 is(
 	query(
+		$node,
 		"SELECT DISTINCT age < interval '$real s', idle_for < interval '$real s', action, reason FROM pool_monitor.recycle('grace', dry_run => false)"
 	),
 	't|t|kept|idle for less than recycle_grace',
 	'or none is stale'
 );
-is(query("SELECT count(*) FROM pool_monitor.sessions WHERE pool IN ('hour', 'hand', 'grace')"),
-	'10', 'all are still there');
+is(
+	query(
+		$node, "SELECT count(*) FROM pool_monitor.sessions WHERE pool IN ('hour', 'hand', 'grace')"
+	),
+	'10',
+	'all are still there'
+);
 is($held{hour}->do('all SELECT 1'), 'ok', 'and work');
 
-query(
+query($node,
 	"UPDATE pool_monitor.pools SET pool_recycle = '1 second' WHERE name = 'hand'; SELECT pool_monitor.reload()"
 );
 is(
 	query(
+		$node,
 		"SELECT action, age < interval '@{[$elapsed->()]}', count(*) FROM pool_monitor.recycle('hand', dry_run => false) GROUP BY 1, 2"
 	),
 	'retired|t|3',
@@ -199,8 +213,9 @@ is(
 );
 
 # A leak is none because of the clock either; but a real one is.
-is(query("SELECT count(*) FROM pool_monitor.events WHERE event = 'leak_suspect'"), '0', 'no leak');
-query(
+is(query($node, "SELECT count(*) FROM pool_monitor.events WHERE event = 'leak_suspect'"),
+	'0', 'no leak');
+query($node,
 	"UPDATE pool_monitor.pools SET leak_threshold = '1 second' WHERE name = 'hour'; SELECT pool_monitor.reload()"
 );
 wait_for(
@@ -222,31 +237,38 @@ is(
 	't|t|t|f|f|f',
 	'a clock that is set back makes nobody old'
 );
-is(query("SELECT count(*) FROM pool_monitor.recycle(NULL, dry_run => false)"), '0', 'nor stale');
+is(query($node, "SELECT count(*) FROM pool_monitor.recycle(NULL, dry_run => false)"),
+	'0', 'nor stale');
 
 #
 # What is no step: a worker that stands still.
 #
 my $stopped;
 END { kill 'CONT', $stopped if $stopped }
-$seq     = query('SELECT max(seq) FROM pool_monitor.events');
+$seq     = query($node, 'SELECT max(seq) FROM pool_monitor.events');
 $stopped = worker_pid($node);
 kill 'STOP', $stopped;
 sleep 2.5;
 kill 'CONT', $stopped;
 undef $stopped;
-my $seen = query("SELECT sum(seen) FROM pool_monitor.history WHERE pool = '(server)'");
+my $seen = query($node, "SELECT sum(seen) FROM pool_monitor.history WHERE pool = '(server)'");
 wait_for(
 	$node,
 	"SELECT sum(seen) > $seen + 1 FROM pool_monitor.history WHERE pool = '(server)'",
 	'the worker goes on'
 );
-is(query("SELECT count(*) FROM pool_monitor.events WHERE seq > $seq AND event = 'clock_step'"),
-	'0', 'a worker that stood still is no step of the clock');
+is(
+	query(
+		$node, "SELECT count(*) FROM pool_monitor.events WHERE seq > $seq AND event = 'clock_step'"
+	),
+	'0',
+	'a worker that stood still is no step of the clock'
+);
 
 $_->close foreach values %held;
 is(
 	query(
+		$node,
 		"SELECT lifetime_max < interval '@{[$elapsed->()]}' FROM pool_monitor.pool_stats WHERE pool = 'hour'"
 	),
 	't',

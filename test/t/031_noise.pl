@@ -3,14 +3,12 @@
 # worker samples.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node =
   new_server('noise', "pool_monitor.sample_interval = 10ms\npool_monitor.max_events = 40\n");
-
-sub query { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
 
 sub flap
 {
@@ -41,11 +39,11 @@ wait_for($node, "SELECT count(*) FROM pool_monitor.events WHERE pool = 'quiet'",
 	'2');
 
 # and one of another kind to the noisy one
-query("SELECT pool_monitor.reset('noisy')");
+query($node, "SELECT pool_monitor.reset('noisy')");
 my $reset =
   "SELECT count(*) FROM pool_monitor.events WHERE pool = 'noisy' AND event = 'statistics_reset'";
 wait_for($node, $reset, 'it is reset', '1');
-my $before = query(
+my $before = query($node,
 	"SELECT string_agg(seq || event, ' ' ORDER BY seq) FROM pool_monitor.events WHERE pool IS DISTINCT FROM 'noisy' AND application_name IS NULL"
 );
 
@@ -59,14 +57,15 @@ my $noise =
 cmp_ok($changes, '>', 200, "the session changed its name $changes times");
 is(
 	query(
+		$node,
 		"SELECT string_agg(seq || event, ' ' ORDER BY seq) FROM pool_monitor.events WHERE pool IS DISTINCT FROM 'noisy' AND application_name IS NULL"
 	),
 	$before,
 	'all the others\' events are still there'
 );
-is(query("SELECT count(*) <= 40, max(times) $noise"), 't|1', 'the first ones came singly');
-is(query('SELECT count(*) FROM pool_monitor.events'), '40',  'the ring is full');
-is(query($reset),                                     '1', 'its own of another kind is there, too');
+is(query($node, "SELECT count(*) <= 40, max(times) $noise"), 't|1', 'the first ones came singly');
+is(query($node, 'SELECT count(*) FROM pool_monitor.events'), '40',  'the ring is full');
+is(query($node, $reset), '1', 'its own of another kind is there, too');
 my $lines = log_count($node, 'LOG:  pool "noisy" is (?:no longer )?over its budget', $offset);
 is($lines, 40, 'and so did their lines in the log: 20 of each');
 
@@ -77,11 +76,11 @@ wait_for(
 	'after a minute the rest is told, together', '2'
 );
 is(
-	query("SELECT string_agg(event, ' ' ORDER BY seq) $noise AND times > 1"),
+	query($node, "SELECT string_agg(event, ' ' ORDER BY seq) $noise AND times > 1"),
 	'over_budget back_in_budget',
 	'in the order in which they came last'
 );
-is(query("SELECT max(times) - min(times) <= 1, sum(times) > 60 $noise AND times > 1"),
+is(query($node, "SELECT max(times) - min(times) <= 1, sum(times) > 60 $noise AND times > 1"),
 	't|t', 'with their numbers');
 wait_for_log(
 	$node,
@@ -94,7 +93,7 @@ wait_for_log(
 # What is held back of it comes before what happens next, and not after it.
 #
 flap('other', 2);
-my $then = query('SELECT clock_timestamp()');
+my $then = query($node, 'SELECT clock_timestamp()');
 $steady[1]->do('open 1');
 wait_for(
 	$node,
@@ -121,10 +120,11 @@ wait_for(
 	'the last event tells how things stand',
 	'no_longer_exhausted'
 );
-cmp_ok(query("SELECT count(*) FROM pool_monitor.events WHERE pool = 'other'"),
+cmp_ok(query($node, "SELECT count(*) FROM pool_monitor.events WHERE pool = 'other'"),
 	'>=', 10, 'another pool has its events');
 is(
 	query(
+		$node,
 		"SELECT string_agg(seq || event, ' ' ORDER BY seq) FROM pool_monitor.events WHERE pool NOT IN ('noisy', 'other') OR (pool IS NULL AND application_name IS NULL)"
 	),
 	$before,
@@ -138,6 +138,7 @@ $_->close foreach @steady;
 $node->restart;
 is(
 	query(
+		$node,
 		'SELECT count(*), (SELECT count(*) FROM was) FROM was JOIN pool_monitor.events AS e USING (seq, at, pool, event, detail, times)'
 	),
 	'6|6',

@@ -4,7 +4,7 @@
 # its own (libfaketime).
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor qw(:DEFAULT disturb);
+use PoolMonitor qw(:DEFAULT disturb query);
 use PoolMonitorClock;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
@@ -18,8 +18,7 @@ my $transactions = 100;
 my $clock        = PoolMonitorClock->new('clock', "pool_monitor.recycle_interval = 1h\n");
 my $node         = $clock->node;
 
-sub query { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
-sub now   { return clock_gettime(CLOCK_MONOTONIC) }
+sub now { return clock_gettime(CLOCK_MONOTONIC) }
 
 declare($node, <<EOS);
 INSERT INTO pool_monitor.pools (name, application_name) VALUES ('web', 'web'), ('bench', 'bench');
@@ -58,7 +57,7 @@ sub count_all
 		foreach my $name (sort keys %scripts)
 		{
 			my ($file, $each) = @{$scripts{$name}};
-			query(q(SELECT pool_monitor.reset('bench')));
+			query($node, q(SELECT pool_monitor.reset('bench')));
 			my $pgbench;
 			{
 				local $ENV{PGAPPNAME} = 'bench';
@@ -87,7 +86,8 @@ sub count_all
 				"SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'bench'",
 				'pgbench has gone', '0'
 			);
-			my $n = query("SELECT transactions FROM pool_monitor.pool_stats WHERE pool = 'bench'");
+			my $n =
+			  query($node, "SELECT transactions FROM pool_monitor.pool_stats WHERE pool = 'bench'");
 			my $expected = $clients * $transactions * $each;
 			if ($protocol eq 'prepared')
 			{
@@ -116,7 +116,7 @@ my $other = PoolMonitor::Holder->new($node, application_name => 'other');
 sub account
 {
 	my ($code) = @_;
-	query(q(SELECT pool_monitor.reset('web')));
+	query($node, q(SELECT pool_monitor.reset('web')));
 	my $since = now();
 	$code->();
 	my $took = now() - $since;
@@ -124,6 +124,7 @@ sub account
 		split(
 			/\|/,
 			query(
+				$node,
 				"SELECT transactions, coalesce(extract(epoch FROM hold_max), -1), busy_seconds FROM pool_monitor.pool_stats WHERE pool = 'web'"
 			)
 		),
@@ -221,7 +222,7 @@ holds('two hours forward', 7200);
 holds('two hours back',    -7200);
 
 # several in one message, the last of which ends when the client has gone
-query('CREATE TABLE copied (i int)');
+query($node, 'CREATE TABLE copied (i int)');
 my $copier = PoolMonitor::Holder->new($node, application_name => 'web');
 my ($n) = account(
 	sub {

@@ -1,5 +1,5 @@
 # A real pool of SQLAlchemy that reports, with clients/sqlalchemy: its figures, and that
-# it disturbs neither its application nor the books.
+# it disturbs neither its application nor the books. Needs the library itself, in Python.
 use strict;
 use warnings FATAL => 'all';
 use FindBin;
