@@ -107,19 +107,19 @@ place_at_end(const PmSheet *sheet, bool *echo)
 }
 
 /*
- * How long the login has taken, in us, from fork to here. All that there is of the part
- * before authentication is by the wall clock; where that was set meanwhile, the time since
- * authentication is what is known.
+ * How long ago that was, in us, a moment before this session was authenticated. All that
+ * there is of the part before is by the wall clock, and the login took no longer than it
+ * may: else the clock was set, and the time since authentication is what is known.
  */
 static int64
-setup_until_now(void)
+time_since(TimestampTz start)
 {
-	int64		setup = GetCurrentTimestamp() - pm_fork_time();
+	int64		time = GetCurrentTimestamp() - start;
 	int64		since_login = pm_monotonic_us() - my_slot->begun_at;
 
-	if (setup < since_login || setup > since_login + AuthenticationTimeout * INT64CONST(1000000))
+	if (time < since_login || time > since_login + AuthenticationTimeout * INT64CONST(1000000))
 		return since_login;
-	return setup;
+	return time;
 }
 
 /*
@@ -137,7 +137,7 @@ begin_session(void)
 	PmSheet    *sheet = my_sheet();
 	bool		echo;
 	PmPlace		place = place_at_begin(&echo);
-	int			account = pm_sheet_begin(sheet, place, setup_until_now());
+	int			account = pm_sheet_begin(sheet, place, time_since(pm_fork_time()));
 
 	pm_role_connected(account, MyBEEntry->st_userid);
 	pm_login_stage = PM_LOGIN_BEGUN;
@@ -188,27 +188,11 @@ how_it_ends(void)
 	}
 }
 
-/*
- * How long the session has lived, in us. Its start is by the wall clock, and the
- * login took no longer than it may: else the clock was set, and the time since the
- * login is what is known.
- */
-static int64
-lifetime_until_now(void)
-{
-	int64		lifetime = GetCurrentTimestamp() - MyStartTimestamp;
-	int64		since_login = pm_monotonic_us() - my_slot->begun_at;
-
-	if (lifetime < since_login || lifetime > since_login + AuthenticationTimeout * INT64CONST(1000000))
-		return since_login;
-	return lifetime;
-}
-
 static void
 end_session(void)
 {
 	PmSheet    *sheet = my_sheet();
-	int64		lifetime = lifetime_until_now();
+	int64		lifetime = time_since(MyStartTimestamp);
 	PmCounter	how = how_it_ends();
 	bool		echo;
 	PmPlace		place = place_at_end(sheet, &echo);

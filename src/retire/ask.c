@@ -69,16 +69,6 @@ pm_ask_compare_age(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Is the slot still this session's? Sure only while ask_lock is held. */
-static bool
-slot_is(PmSlot *slot, const PmSession *session)
-{
-	if (pg_atomic_read_u32(&slot->pid) != (uint32) session->pid)
-		return false;
-	pg_read_barrier();
-	return slot->backend_start == session->backend_start;
-}
-
 /* Caller holds ask_lock. May the question be put, given the slot's last one? */
 static bool
 may_ask(const PmSlot *slot, uint64 request, const PmSession *session, int64 now)
@@ -104,7 +94,7 @@ put_question(PmAsk *ask, PmSlot *slot, int64 now)
 	uint64		request = pg_atomic_read_u64(&slot->request);
 	uint64		ticket;
 
-	if (!slot_is(slot, &ask->session))
+	if (!pm_slot_is(&ask->session))
 		return PM_REASON_GONE;
 	if (!may_ask(slot, request, &ask->session, now))
 		return PM_REASON_ASKED_ALREADY;
@@ -158,7 +148,7 @@ pm_ask_settled(PmAsk *ask)
 		if (PM_REQUEST_TICKET(request) != ask->ticket)
 		{
 			ask->answered = true;
-			ask->reason = slot_is(slot, &ask->session) ? PM_REASON_NO_ANSWER : PM_REASON_GONE;
+			ask->reason = pm_slot_is(&ask->session) ? PM_REASON_NO_ANSWER : PM_REASON_GONE;
 		}
 		else if (PM_REQUEST_STATE(request) != PM_REQUEST_ASKED)
 		{
@@ -175,7 +165,7 @@ pm_ask_settled(PmAsk *ask)
 	{
 		uint64		request = PM_REQUEST(ask->ticket, PM_REQUEST_RETIRING, PM_REASON_NONE);
 
-		if (slot_is(slot, &ask->session))
+		if (pm_slot_is(&ask->session))
 			return false;
 		(void) pg_atomic_compare_exchange_u64(&slot->request, &request,
 											  PM_REQUEST(0, PM_REQUEST_NONE, PM_REASON_NONE));
@@ -262,6 +252,14 @@ record_one(const PmAsk *ask, const char *by)
 			 pm_ask_age(ask, now, at) / 1000000.0, pm_ask_idle(ask, now, at) / 1000000.0, rule_name(ask), by, reason);
 }
 
+/* One event for sessions that were retired and are not told of singly; none for none. */
+void
+pm_asks_record_more(const char *pool, int sessions, const char *by)
+{
+	if (sessions > 0)
+		pm_event(PM_EVENT_RETIRED, pool, 0, "{\"further_sessions\": %d, \"by\": \"%s\"}", sessions, by);
+}
+
 /* Of sessions that were retired, one for each pool. */
 static void
 record_rest(const PmAsk *const *asks, int n, const char *by)
@@ -279,9 +277,7 @@ record_rest(const PmAsk *const *asks, int n, const char *by)
 			told[j] = true;
 			same++;
 		}
-		if (same > 0)
-			pm_event(PM_EVENT_RETIRED, asks[i]->pool_name, 0,
-					 "{\"further_sessions\": %d, \"by\": \"%s\"}", same, by);
+		pm_asks_record_more(asks[i]->pool_name, same, by);
 	}
 	pfree(told);
 }

@@ -49,6 +49,7 @@ extern void pm_ask_count_decline(const PmAsk *ask);
 extern void pm_ask_count_late(const PmAsk *ask);
 extern void pm_ask_log(const PmAsk *ask, int elevel);
 extern void pm_asks_record(const PmAsk *const *asks, int n, bool declines, const char *by);
+extern void pm_asks_record_more(const char *pool, int sessions, const char *by);
 extern int64 pm_ask_age(const PmAsk *ask, TimestampTz now, int64 at);
 extern int64 pm_ask_idle(const PmAsk *ask, TimestampTz now, int64 at);
 extern int	pm_ask_compare_age(const void *a, const void *b);

@@ -50,13 +50,6 @@ describe_declines(const Sums *sums)
 	return text.data;
 }
 
-static void
-tell_of_more(const char *pool, int sessions)
-{
-	if (sessions > 0)
-		pm_event(PM_EVENT_RETIRED, pool, 0, "{\"further_sessions\": %d, \"by\": \"schedule\"}", sessions);
-}
-
 /* One line for a pool with more to say than the lines of single sessions. */
 static void
 sum_up(const Sums *sums)
@@ -67,7 +60,7 @@ sum_up(const Sums *sums)
 	if (sums->retired == 0 && !sums->any_declined)
 		return;
 	declines = describe_declines(sums);
-	tell_of_more(pool, sums->retired - sums->told);
+	pm_asks_record_more(pool, sums->retired - sums->told, "schedule");
 	if (declines[0] != '\0')
 		ereport(LOG,
 				(errmsg("pool \"%s\": sessions retired: %d, declined: %s", pool, sums->retired, declines)));

@@ -11,35 +11,11 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/procstatus.h"
 #include "retire/signals.h"
-
-/*
- * Of /proc/PID/status. The line that is looked for stands in its second kilobyte,
- * but for a user in hundreds of groups.
- */
-#define STATUS_SIZE 8192
-
-/* What stands in the file, and a zero; false when it cannot be read. */
-static bool
-read_status(int pid, char *status)
-{
-	char		path[32];
-	int			fd;
-	ssize_t		length;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	length = read(fd, status, STATUS_SIZE - 1);
-	close(fd);
-	status[Max(length, 0)] = '\0';
-	return length > 0;
-}
 
 /*
  * Not so what is ignored: nobody would answer. True where /proc is not mounted, so
@@ -49,13 +25,16 @@ read_status(int pid, char *status)
 bool
 pm_catches_sigusr2(int pid)
 {
-	char		status[STATUS_SIZE];
-	const char *line;
+	uint64		caught;
 
-	if (!read_status(pid, status))
-		return errno == ENOENT && access("/proc/self/status", F_OK) != 0;
-	line = strstr(status, "\nSigCgt:");
-	if (line == NULL)
-		return true;
-	return (strtoull(line + strlen("\nSigCgt:"), NULL, 16) >> (SIGUSR2 - 1) & 1) != 0;
+	switch (pm_proc_status(pid, "SigCgt", 16, &caught))
+	{
+		case PM_PROC_FOUND:
+			return (caught >> (SIGUSR2 - 1) & 1) != 0;
+		case PM_PROC_NO_LINE:
+			return true;
+		case PM_PROC_NO_FILE:
+			break;
+	}
+	return errno == ENOENT && access("/proc/self/status", F_OK) != 0;
 }

@@ -11,11 +11,9 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/procstatus.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "miscadmin.h"
@@ -27,7 +25,6 @@
 #include "views/memory.h"
 
 #define MOST_MEASURED	100		/* sessions of a pool */
-#define STATUS_LEN		8192	/* of /proc/PID/status, to the line we need */
 #define FRESH			60000	/* ms that idle_memory() is good for */
 
 /* Some sessions: how many there are, how many were measured, and what those hold. */
@@ -43,23 +40,9 @@ typedef struct Sum
 static int64
 anonymous_bytes(int pid)
 {
-	char		path[64];
-	char		status[STATUS_LEN];
-	const char *line;
-	int			file;
-	ssize_t		length;
+	uint64		kilobytes;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0)
-		return -1;
-	length = read(file, status, sizeof(status) - 1);
-	close(file);
-	if (length <= 0)
-		return -1;
-	status[length] = '\0';
-	line = strstr(status, "\nRssAnon:");
-	return line == NULL ? -1 : strtoll(line + strlen("\nRssAnon:"), NULL, 10) * 1024;
+	return pm_proc_status(pid, "RssAnon", 10, &kilobytes) == PM_PROC_FOUND ? (int64) kilobytes * 1024 : -1;
 }
 
 /* Is this one of those that are looked at? */

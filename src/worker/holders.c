@@ -135,34 +135,35 @@ put_name(StringInfo to, const char *name)
 	appendStringInfo(to, "\"%s\"", pm_json_escape(escaped, name));
 }
 
+/* What stands around a holder's names and figures. */
+typedef struct Words
+{
+	const char *pool;
+	const char *application;
+	const char *role;			/* of an application */
+	const char *connections;
+	const char *busy;
+	const char *end;
+} Words;
+
+static const Words in_text = {"pool ", "application ", " of role ", " ", " connections, ", " busy"};
+static const Words in_json = {
+	"{\"pool\": ", "{\"application\": ", ", \"usename\": ", ", \"connections\": ", ", \"busy\": ", "}"
+};
+
 static void
-put_text(StringInfo text, int account)
+put_holder(StringInfo to, int account, const Words *words)
 {
 	const PmOwner *owner = &pm_accounts->all[account].owner;
 
-	appendStringInfoString(text, owner->discovered ? "application " : "pool ");
-	put_name(text, owner->name);
+	appendStringInfoString(to, owner->discovered ? words->application : words->pool);
+	put_name(to, owner->name);
 	if (owner->discovered)
 	{
-		appendStringInfoString(text, " of role ");
-		put_name(text, owner->usename);
+		appendStringInfoString(to, words->role);
+		put_name(to, owner->usename);
 	}
-	appendStringInfo(text, " %d connections, %.1f busy", holders[account].seen, busy_of(account));
-}
-
-static void
-put_json(StringInfo json, int account)
-{
-	const PmOwner *owner = &pm_accounts->all[account].owner;
-
-	appendStringInfoString(json, owner->discovered ? "{\"application\": " : "{\"pool\": ");
-	put_name(json, owner->name);
-	if (owner->discovered)
-	{
-		appendStringInfoString(json, ", \"usename\": ");
-		put_name(json, owner->usename);
-	}
-	appendStringInfo(json, ", \"connections\": %d, \"busy\": %.1f}", holders[account].seen, busy_of(account));
+	appendStringInfo(to, "%s%d%s%.1f%s", words->connections, holders[account].seen, words->busy, busy_of(account), words->end);
 }
 
 /* For the log. */
@@ -175,7 +176,7 @@ pm_holders_text(StringInfo text)
 	for (int i = 0; i < n; i++)
 	{
 		appendStringInfoString(text, i > 0 ? "; " : "");
-		put_text(text, most[i]);
+		put_holder(text, most[i], &in_text);
 	}
 	if (n == 0)
 		appendStringInfoString(text, "nobody");
@@ -196,7 +197,7 @@ pm_holders_json(StringInfo json, int room)
 		int			before = json->len;
 
 		appendStringInfoString(json, before > begin ? ", " : "");
-		put_json(json, most[i]);
+		put_holder(json, most[i], &in_json);
 		/* who has long names hides nobody else */
 		if (json->len + 1 > end)
 			json->len = before;
