@@ -121,9 +121,9 @@ typedef struct PmAccounts
 {
 	/*
 	 * Also protects the declarations, because publishing them opens accounts,
-	 * and the errand under way. Held for a memcpy, a few comparisons (when
-	 * changed declarations are put in force, of each new name with the old
-	 * ones); never across a call that can wait or raise.
+	 * and the errand under way. Held for a memcpy; to compare names only when
+	 * the declarations in force have changed since they were compared without
+	 * it (publish.c); never across a call that can wait or raise.
 	 */
 	LWLockPadded lock;			/* a cache line of its own */
 

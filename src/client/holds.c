@@ -90,9 +90,9 @@ note_end(TimestampTz now, int64 at)
 /*
  * Now, while a transaction ends. Of a commit that has written nothing the server, 17 and
  * later (15 does not, 16 was not looked at), reads the clock once for all who ask, itself
- * among them. What has written is stamped
- * before it waits for its WAL, or a standby; what has failed may stay so for long. (Another
- * module's callback before ours may have asked first: then it is as late as that took.)
+ * among them. What has written is stamped before it waits for its WAL, or a standby; what
+ * has failed may stay so for long. (Another module's callback before ours may have asked
+ * first: then it is as late as that took.)
  */
 static TimestampTz
 now_at_end(XactEvent event)

@@ -40,7 +40,7 @@
 #include "utils/wait_event.h"
 #include "worker/errands.h"
 
-#define OVERDUE			15000	/* ms; lock_timeout below is less */
+#define OVERDUE			15000	/* ms; the process's own lock_timeout is less */
 #define TERMINATE_AGAIN	10000	/* ms */
 #define MISSING			5000	/* ms; a successor needs some of them */
 #define SUCCESSOR		50		/* ms; between two looks for it */

@@ -88,8 +88,8 @@ fail(PmLoadResult result, const char *message, int64 interval)
 
 /*
  * False when somebody holds a lock on the catalog: the sampling does not wait for
- * anybody. Else the OID of the database that declares, or invalid where it does not exist or admits nobody. For
- * the worker: in a transaction of its own.
+ * anybody. Else the OID of the database that declares, or invalid where it does not
+ * exist or admits nobody. For the worker: in a transaction of its own.
  *
  * A sequential scan, as the autovacuum launcher does it: without a database
  * the indexes of shared catalogs may not be there yet.

@@ -4,9 +4,9 @@
  *		from it.
  *
  * It reaches the shared memory of the library that the server has loaded by
- * pm_history_memory() and pm_accounts_memory(), and knows its layout from the headers of the same tree; of
- * the library's functions it uses none. A pool must be declared, so that the
- * worker has given it a series.
+ * pm_history_memory() and pm_accounts_memory(), and knows its layout from the
+ * headers of the same tree; of the library's functions it uses none. A pool must be
+ * declared, so that the worker has given it a series.
  */
 #include "postgres.h"
 
