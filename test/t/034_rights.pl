@@ -78,6 +78,7 @@ sub documented
 	my %cells;
 	foreach my $row (@rows)
 	{
+		fail("$mark: $row->[0] stands there once") if $cells{$row->[0]};
 		$cells{$row->[0]}{$head->[$_]} = $row->[$_] foreach 1 .. $#$head;
 	}
 	return %cells;
