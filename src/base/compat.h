@@ -40,6 +40,11 @@
 #define DATCONNLIMIT_INVALID_DB (-2)
 #endif
 
+/* From 17 on; before, no error has it. */
+#if PG_VERSION_NUM < 170000
+#define ERRCODE_TRANSACTION_TIMEOUT MAKE_SQLSTATE('2', '5', 'P', '0', '4')
+#endif
+
 /* The type of a signal handler has changed, and SIG_IGN's with it. */
 #if PG_VERSION_NUM < 190000
 #define PG_SIG_IGN SIG_IGN

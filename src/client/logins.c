@@ -33,6 +33,7 @@
 
 #include "accounts/account.h"
 #include "accounts/failed.h"
+#include "base/compat.h"
 #include "base/identity.h"
 #include "base/shmem.h"
 #include "client/logins.h"
@@ -136,9 +137,7 @@ bool
 pm_session_timed_out(void)
 {
 	return fatal_sqlstate == ERRCODE_IDLE_SESSION_TIMEOUT ||
-#ifdef ERRCODE_TRANSACTION_TIMEOUT
 		fatal_sqlstate == ERRCODE_TRANSACTION_TIMEOUT ||
-#endif
 		fatal_sqlstate == ERRCODE_IDLE_IN_TRANSACTION_SESSION_TIMEOUT;
 }
 
