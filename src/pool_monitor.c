@@ -62,7 +62,7 @@ _PG_init(void)
 	pm_session_install();
 	pm_logins_install();
 	pm_last_words_install();
-	pm_declarations_install();
+	pm_changes_install();
 	pm_worker_register();
 	pm_errands_register();
 }

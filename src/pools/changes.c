@@ -307,7 +307,7 @@ watch_objects(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 }
 
 void
-pm_declarations_install(void)
+pm_changes_install(void)
 {
 	prev_object_access_hook = object_access_hook;
 	object_access_hook = watch_objects;

@@ -5,6 +5,6 @@
 #ifndef PM_CHANGES_H
 #define PM_CHANGES_H
 
-extern void pm_declarations_install(void);
+extern void pm_changes_install(void);
 
 #endif							/* PM_CHANGES_H */

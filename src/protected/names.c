@@ -35,7 +35,7 @@ names_in_setting(void)
  * when somebody holds a lock on a catalog: nobody is waited for.
  */
 bool
-pm_check_protected_roles(void)
+pm_protected_check_names(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ListCell   *cell;

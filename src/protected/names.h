@@ -5,7 +5,7 @@
 #ifndef PM_NAMES_H
 #define PM_NAMES_H
 
-extern bool pm_check_protected_roles(void);
+extern bool pm_protected_check_names(void);
 
 /* In a transaction, after pm_lookups_start(). */
 extern bool pm_protected_setting_changed(void);

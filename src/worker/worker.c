@@ -135,7 +135,7 @@ check_roles(void)
 {
 	if (!roles_to_check)
 		return;
-	roles_to_check = !pm_check_protected_roles();
+	roles_to_check = !pm_protected_check_names();
 }
 
 /* In the order in which they are done, after each sample that is due. */
