@@ -10,7 +10,6 @@
 
 #include "accounts/account.h"
 #include "base/clock.h"
-#include "base/guc.h"
 #include "utils/timestamp.h"
 
 #define ACCOUNT(i)	(&pm_accounts->all[i])
@@ -192,8 +191,8 @@ pm_account_raise(pg_atomic_uint64 *max, uint64 value)
 }
 
 /* In ms, to have room for the count. */
-uint64
-pm_peak_word(int count, TimestampTz at)
+static uint64
+peak_word(int count, TimestampTz at)
 {
 	return ((uint64) Max(at / 1000, 0) << PM_PEAK_BITS) | (uint64) count;
 }
@@ -212,7 +211,7 @@ pm_account_raise_peak(PmAccount *account, int connections, TimestampTz at)
 
 	while (connections > PM_PEAK_COUNT(old) &&
 		   !pg_atomic_compare_exchange_u64(&account->peak, &old,
-										   pm_peak_word(connections, at != 0 ? at : GetCurrentTimestamp())))
+										   peak_word(connections, at != 0 ? at : GetCurrentTimestamp())))
 		;
 }
 

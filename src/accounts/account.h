@@ -211,7 +211,6 @@ extern void pm_account_end(int account, PmCounter how, int64 lifetime);
 extern int	pm_account_move(int from, PmPlace to, int64 open);
 extern void pm_account_raise(pg_atomic_uint64 *max, uint64 value);
 extern TimestampTz pm_peak_at(uint64 word);
-extern uint64 pm_peak_word(int count, TimestampTz at);
 
 /* For this folder alone. */
 extern void pm_account_init(int account);

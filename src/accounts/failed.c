@@ -15,6 +15,9 @@
 #define NEARLY_FULL_LEAST	3
 #define NEARLY_FULL_SHARE	20	/* one in so many */
 
+/* A refusal that is longer ago, in ms, says nothing of this moment. */
+#define LATELY				10000
+
 #define ACCOUNT(i)	(&pm_accounts->all[i])
 
 static void
@@ -84,7 +87,7 @@ pm_account_refused_lately(int account, int64 now)
 {
 	int64		at = (int64) pg_atomic_read_u64(&ACCOUNT(account)->refused_at);
 
-	return account != pm_other_account() && at != 0 && now - at < PM_REFUSED_LATELY;
+	return account != pm_other_account() && at != 0 && now - at < LATELY;
 }
 
 /* False when there is none, or it is just being written. */

@@ -9,9 +9,6 @@
 #include "accounts/first.h"
 #include "accounts/place.h"
 
-/* A refusal that is longer ago, in ms, says nothing of this moment. */
-#define PM_REFUSED_LATELY	10000
-
 /* No lock, no allocation, no error: also for processes without PGPROC. */
 extern void pm_account_count_failed(PmPlace place, PmCounter counter, const PmIdentity *who);
 extern void pm_account_weigh_refusal(void);

@@ -6,7 +6,6 @@
 
 #include "accounts/account.h"
 #include "accounts/figures.h"
-#include "accounts/index.h"
 #include "accounts/places.h"
 #include "base/clock.h"
 

@@ -7,13 +7,15 @@
 #include "accounts/index.h"
 #include "port/pg_bitutils.h"
 
+#define PLACES_A_LINE		4	/* see index.h */
+
 #define TOP(changes, next)	(((uint64) (changes) << 32) | (uint32) (next))
 
 /* A power of two, for so many places. */
 int
 pm_index_lines(int places)
 {
-	return (int) pg_nextpower2_32(Max(places / PM_PLACES_A_LINE, 1));
+	return (int) pg_nextpower2_32(Max(places / PLACES_A_LINE, 1));
 }
 
 /* Returns the way. Whoever finds it there finds what was written before. */

@@ -24,7 +24,6 @@
 #ifndef PM_WAYS
 #define PM_WAYS		15
 #endif
-#define PM_PLACES_A_LINE	4
 
 /* Where a place is entered: a way, from 1 on, or one of these. */
 #define PM_WAY_NONE		0

@@ -9,7 +9,6 @@
 #include "accounts/places.h"
 #include "base/clock.h"
 #include "base/guc.h"
-#include "base/identity.h"
 #include "base/shmem.h"
 #include "utils/timestamp.h"
 

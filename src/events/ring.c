@@ -32,11 +32,14 @@
  * Of each of the two parts of the shares: those of the server, by kind, those of
  * undeclared applications, and then by hash.
  */
+/* The first shares are those of the kinds that need no session: none has both. */
+#define SESSIONLESS_SHARES	1024
+
 #define DISCOVERED_SHARES	PM_NUM_EVENTS
 #define POOL_SHARES			(2 * PM_NUM_EVENTS)
 
-StaticAssertDecl(POOL_SHARES < PM_SESSIONLESS_SHARES &&
-				 POOL_SHARES < PM_EVENT_SHARES - PM_SESSIONLESS_SHARES, "no share is left for pools");
+StaticAssertDecl(POOL_SHARES < SESSIONLESS_SHARES &&
+				 POOL_SHARES < PM_EVENT_SHARES - SESSIONLESS_SHARES, "no share is left for pools");
 
 PmEvents   *pm_event_ring = NULL;
 
@@ -124,8 +127,8 @@ is_sessionless(const PmEvent *event)
 static PmEventList *
 share_of(const PmEvent *event)
 {
-	int			first = is_sessionless(event) ? 0 : PM_SESSIONLESS_SHARES;
-	int			n = is_sessionless(event) ? PM_SESSIONLESS_SHARES : PM_EVENT_SHARES - PM_SESSIONLESS_SHARES;
+	int			first = is_sessionless(event) ? 0 : SESSIONLESS_SHARES;
+	int			n = is_sessionless(event) ? SESSIONLESS_SHARES : PM_EVENT_SHARES - SESSIONLESS_SHARES;
 	int			share = event->kind;
 
 	if (event->owner.discovered)
@@ -211,7 +214,7 @@ free_place(const PmEvent *for_event)
 
 	if (events->used < pm_max_events)
 		return events->used++;
-	largest = largest_share(sessionless > pm_max_events / 3 ? PM_SESSIONLESS_SHARES : PM_EVENT_SHARES);
+	largest = largest_share(sessionless > pm_max_events / 3 ? SESSIONLESS_SHARES : PM_EVENT_SHARES);
 	place = largest->oldest;
 	if (is_sessionless(&place_at(place)->event))
 		events->sessionless--;

@@ -65,11 +65,9 @@ typedef struct PmEventPlace
 /*
  * Of a kind of a pool's events: those that have the same hash have one share together,
  * which is why there are so many. The server has one for each kind, and all discovered
- * applications together, whose names anybody can invent. The first shares are those of
- * the kinds that need no session: none has both.
+ * applications together, whose names anybody can invent.
  */
 #define PM_EVENT_SHARES 4096
-#define PM_SESSIONLESS_SHARES 1024
 
 /*
  * One kind of event of one pool that has come lately. After PM_SINGLE_EVENTS of

@@ -6,7 +6,7 @@
 #define PM_READ_H
 
 #include "datatype/timestamp.h"
-#include "history/history.h"
+#include "history/rings.h"
 
 #define PM_MINUTES	0			/* in PmHistory.rings */
 #define PM_HOURS	1

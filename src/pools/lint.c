@@ -224,7 +224,7 @@ check_server(const Lint *lint)
 			return;
 	}
 	if (declared.budget > usable)
-		tell(lint, -1, PM_RULE_SERVER, "the declared pools can open more connections than the server has",
+		tell(lint, -1, "ceilings", "the declared pools can open more connections than the server has",
 			 psprintf("budgets with the largest surge %lld, %d connections usable", (long long) declared.budget, usable),
 			 "Lower the pools, or raise max_connections: see the advice on overcommitted.");
 }

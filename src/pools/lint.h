@@ -7,8 +7,6 @@
 
 #include "pools/rules.h"
 
-#define PM_RULE_SERVER	"ceilings"	/* of the server, and no pool */
-
 /* Sentences without their full stop, but for recommendation, which is sentences. */
 typedef struct PmFinding
 {

@@ -14,7 +14,7 @@
 #include "accounts/account.h"
 #include "base/clock.h"
 #include "base/guc.h"
-#include "events/events.h"
+#include "events/ring.h"
 #include "lib/stringinfo.h"
 #include "retire/ask.h"
 #include "retire/outcomes.h"

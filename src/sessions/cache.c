@@ -33,6 +33,9 @@
 /* Of these most are the classes of sessions that are no more. */
 #define MOST_CLASSES (1024 + 2 * MaxBackends)
 
+/* No change count is this: they are ints. */
+#define UNREAD PG_INT64_MAX
+
 typedef struct Cache
 {
 	MemoryContext context;		/* of all that follows */
@@ -97,7 +100,7 @@ make_room(int index)
 	for (int i = cache.room; i < room; i++)
 	{
 		memset(&sessions[i], 0, sizeof(PmSession));
-		sessions[i].change_count = PM_UNREAD;
+		sessions[i].change_count = UNREAD;
 		sessions[i].index = i;
 	}
 	cache.memory = memory;

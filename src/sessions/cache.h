@@ -8,9 +8,6 @@
 #include "sessions/classes.h"
 #include "sessions/session.h"
 
-/* No change count is this: they are ints. */
-#define PM_UNREAD PG_INT64_MAX
-
 extern uint64 pm_cache_begin(const PmRules *rules, int64 at);
 extern PmSession *pm_cache_sessions(int index, int *room);
 extern PmClass *pm_cache_class(PmClassKey *key, const PmSession *session);

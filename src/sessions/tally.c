@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "accounts/account.h"
 #include "accounts/failed.h"
 #include "base/clock.h"
 #include "base/guc.h"

@@ -36,7 +36,7 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "catalog/pg_control.h"
-#include "events/events.h"
+#include "events/ring.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "sessions/settle.h"

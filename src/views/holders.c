@@ -7,7 +7,6 @@
 
 #include "base/result.h"
 #include "base/shmem.h"
-#include "history/history.h"
 #include "history/workload.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"

@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "base/identity.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "events/events.h"

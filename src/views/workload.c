@@ -6,11 +6,9 @@
 
 #include "access/xact.h"
 #include "accounts/account.h"
-#include "base/identity.h"
 #include "base/nameindex.h"
 #include "base/result.h"
 #include "base/shmem.h"
-#include "history/history.h"
 #include "history/workload.h"
 #include "miscadmin.h"
 #include "pools/declared.h"

@@ -25,19 +25,11 @@
 
 #include <signal.h>
 
-#include "access/xact.h"
 #include "accounts/account.h"
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/shmem.h"
-#include "libpq/pqsignal.h"
-#include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
-#include "utils/guc.h"
-#include "utils/wait_event.h"
 #include "worker/errands.h"
 
 #define OVERDUE			15000	/* ms; the process's own lock_timeout is less */
