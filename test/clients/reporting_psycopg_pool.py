@@ -8,6 +8,7 @@ line of stdin with one, until stdin ends:
   wait      has one checkout wait: "waited"
   stop      no more reports: "stopped"
   once      only one more: "once"
+  full      the same, in a pool that has none idle when a report is due: "full"
   fork      a child opens a pool that was made before, and reports: its process ID
   reap      ends it: "reaped"
 
@@ -36,7 +37,7 @@ except ImportError as error:
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns of every lost connection
 
 MOST = 3  # connections
-HELD = 0.5  # s, for which the one that waits has to
+HELD = 0.3  # s, for which the one that waits has to
 
 
 class Sync:
@@ -106,8 +107,18 @@ class Application:
         return "was not full"
 
     def wait_for_one(self):
-        threading.Timer(HELD, self.made.put, [self.held.pop(0)]).start()
+        first = self.held.pop(0)
+
+        def give_back():
+            while not self.made.pool._books.now_waiting:
+                time.sleep(0.01)
+            time.sleep(HELD)
+            self.made.put(first)
+
+        giving = threading.Thread(target=give_back)
+        giving.start()
         self.held.append(self.made.get())
+        giving.join()
 
     def give_back(self):
         while self.held:
@@ -139,6 +150,13 @@ class Application:
         self.made.pool._books.interval = 3600
         self.made.pool._books.due = time.monotonic()
         return "once"
+
+    def full(self):
+        self.held = [self.made.get() for _ in range(MOST)]
+        self.made.pool._books.due = time.monotonic()
+        self.wait_for_one()
+        self.give_back()
+        return "full"
 
     def fork(self):
         self.child = os.fork()

@@ -73,14 +73,14 @@ sub undisturbed
 
 	wait_for(
 		$node,
-		"SELECT (" . newest($name) . ") > '$first'::timestamptz + interval '1 s'",
+		"SELECT (" . newest($name) . ") > '$first'::timestamptz + interval '0.5 s'",
 		"$name: reports come in"
 	);
 	is(counted($name, 'transactions'), $before, "$name: they are no transactions");
 	is(
 		query(
 			$node,
-			"SELECT bool_and(idle_for > interval '1 s' AND state = 'idle') FROM pool_monitor.sessions WHERE pool = '$name'"
+			"SELECT bool_and(idle_for > interval '0.5 s' AND state = 'idle') FROM pool_monitor.sessions WHERE pool = '$name'"
 		),
 		't',
 		"$name: its sessions are idle"
@@ -146,6 +146,9 @@ sub failing
 		query($node, shown($name, 'checkouts, waits, timeouts')),
 		"$name: and once"
 	);
+	is($pool->do('full'), 'full', "$name: none is idle when a report is due");
+	is(query($node, shown($name, 'open, checked_out, waiting, checkouts')),
+		'3|2|0|418', "$name: it comes with the next that nobody waits for");
 	return;
 }
 
