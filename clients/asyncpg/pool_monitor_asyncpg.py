@@ -16,7 +16,7 @@ Checkouts, waits, time-outs and new connections are counted here, and are exact.
 cancelled while he waits (asyncio.wait_for() does that) has timed out, too. asyncpg does not
 say which connections it has lost: there are no invalidations.
 
-For asyncpg 0.25 to 0.31, of which 0.27 and 0.31 have been run. Beside what is documented
+For asyncpg 0.25 to 0.31, of which 0.27, 0.30 and 0.31 have been run. Beside what is documented
 it uses the pool's _queue of connection holders, where nobody has to wait while it is not
 empty, and a holder's is_connected() and _con: acquire() would wait or connect, and
 release() would reset the connection, which is a use of it.

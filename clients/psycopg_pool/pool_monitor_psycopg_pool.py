@@ -135,7 +135,6 @@ class Checkout:
 
 class _Reporting:
     """What both kinds of pool have in common."""
-
     def _begin(self, interval):
         self._report_interval = interval
         self._popped = 0
@@ -199,11 +198,12 @@ class ReportingConnectionPool(_Reporting, ConnectionPool):
 
     @classmethod
     def adopt(cls, pool, report_interval=15.0):
-        """Makes one of a ConnectionPool that is not open yet, for who does not make it himself."""
-        pool.__class__ = cls
-        pool._begin(report_interval)
-        pool._configure = pool._counting(pool._configure)
-        return pool
+        """Gives one in place of a ConnectionPool that has never been open, for who does not make it himself."""
+        mine = cls.__new__(cls)
+        mine.__dict__.update(pool.__dict__)
+        mine._begin(report_interval)
+        mine._configure = mine._counting(pool._configure)
+        return mine
 
     def _counting(self, configure):
         mine = weakref.ref(self)

@@ -27,6 +27,7 @@ except ImportError as error:
 
 MOST = 3  # connections
 HELD = 0.3  # s, for which the one that waits has to
+ROOM = 10  # s, for what has to come
 
 
 class Application:
@@ -35,7 +36,7 @@ class Application:
         self.held = []
 
     async def begin(self):
-        self.held = [await self.pool.acquire() for _ in range(MOST)]
+        self.held = [await self.pool.acquire(timeout=ROOM) for _ in range(MOST)]
         began = time.monotonic()
         await self.wait_for_one()
         waited = time.monotonic() - began
@@ -57,7 +58,7 @@ class Application:
             await self.pool.release(first)
 
         giving = asyncio.ensure_future(give_back())
-        self.held.append(await self.pool.acquire())
+        self.held.append(await self.pool.acquire(timeout=ROOM))
         await giving
 
     async def give_back(self):
@@ -75,18 +76,18 @@ class Application:
         return self.pool.get_size() - self.pool.get_idle_size()
 
     async def places(self):
-        self.held = [await self.pool.acquire() for _ in range(MOST)]
+        self.held = [await self.pool.acquire(timeout=ROOM) for _ in range(MOST)]
         await self.give_back()
         return MOST
 
     async def wait(self):
-        self.held = [await self.pool.acquire() for _ in range(MOST)]
+        self.held = [await self.pool.acquire(timeout=ROOM) for _ in range(MOST)]
         await self.wait_for_one()
         await self.give_back()
         return "waited"
 
     async def full(self):
-        self.held = [await self.pool.acquire() for _ in range(MOST)]
+        self.held = [await self.pool.acquire(timeout=ROOM) for _ in range(MOST)]
         self.pool._books.due = time.monotonic()
         await self.wait_for_one()
         await self.give_back()
@@ -102,15 +103,22 @@ class Application:
         return "once"
 
 
+async def answer(application):
+    print(await application.begin(), flush=True)
+    while line := await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
+        command = line.strip().replace("return", "give_back")
+        print(await getattr(application, command)(), flush=True)
+
+
 async def main():
     words = dict(word.split("=", 1) for word in sys.argv[1].replace("dbname=", "database=").split())
     name, interval = sys.argv[2], float(sys.argv[3])
     async with create_pool(name=name, min_size=2, max_size=MOST, report_interval=interval, **words) as pool:
-        application = Application(pool)
-        print(await application.begin(), flush=True)
-        while line := await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
-            command = line.strip().replace("return", "give_back")
-            print(await getattr(application, command)(), flush=True)
+        try:
+            await answer(Application(pool))
+        except BaseException:
+            pool.terminate()  # close() would wait for what is out
+            raise
 
 
 asyncio.run(main())
