@@ -15,7 +15,8 @@ use Test::More;
 our @EXPORT = qw(new_server wait_for wait_for_log log_count declare create_replay make_certificate
   must_run child_pid python);
 our @EXPORT_OK =
-  qw(query insert_pool worker_pid holder holder_of app_holder client pgbench disturb);
+  qw(query insert_pool worker_pid holder holder_of app_holder client client_command pgbench
+  disturb);
 
 # The answer to a statement, which must not fail.
 sub query

@@ -10,7 +10,7 @@ use IPC::Open2;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(python client holder holder_of app_holder pgbench disturb);
+our @EXPORT = qw(python client client_command holder holder_of app_holder pgbench disturb);
 
 # Debian's own: what apt installs is seen by it, and not by another one on PATH.
 sub python
@@ -22,10 +22,15 @@ sub python
 sub client
 {
 	my ($program, @arguments) = @_;
-	my $self = bless {}, 'PoolMonitor::Holder';
-	$self->{pid} =
-	  open2($self->{out}, $self->{in}, python(), "$FindBin::RealBin/../clients/$program",
-		@arguments);
+	return client_command(python(), "$FindBin::RealBin/../clients/$program", @arguments);
+}
+
+# The same in another language.
+sub client_command
+{
+	my (@command) = @_;
+	my $self      = bless {}, 'PoolMonitor::Holder';
+	$self->{pid} = open2($self->{out}, $self->{in}, @command);
 	return $self;
 }
 
