@@ -36,6 +36,11 @@ function seconds(since) {
   return Number(process.hrtime.bigint() - since) / 1e9
 }
 
+/* Has the server refused it, and goes on? Then the session is as it was. */
+function refused(error) {
+  return Boolean(error.severity) && !/^(08|57P)/.test(error.code)
+}
+
 /* What one pool has done, and when it is to be told next. */
 class Books {
   constructor(interval) {
@@ -69,6 +74,7 @@ class Books {
   endReport(told, error) {
     this.failures = error ? this.failures + 1 : 0
     if (error) this.longest = Math.max(this.longest, told.longest)
+    if (error && refused(error)) this.reports -= 1 // it has not been heard
     return Math.max(Math.min(this.interval * 2 ** this.failures, LONGEST_PAUSE), this.interval)
   }
 }
@@ -78,11 +84,6 @@ function watchTransactions(client, states) {
   if (!client.connection) return // pg-native
   states.set(client, 'I')
   client.connection.prependListener('readyForQuery', (message) => states.set(client, message.status))
-}
-
-/* Has the server refused it, and goes on? Then the session is as it was. */
-function refused(error) {
-  return Boolean(error.severity) && !/^(08|57P)/.test(error.code)
 }
 
 class Reporter {
