@@ -1,0 +1,191 @@
+# A real PgBouncer that is reported, with clients/pgbouncer: its figures, and that this
+# disturbs neither its clients nor the books.
+use strict;
+use warnings FATAL => 'all';
+use FindBin;
+use IPC::Run;
+use PoolMonitor qw(:DEFAULT query insert_pool holder);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', '/usr/bin', split /:/, $ENV{PATH};
+plan skip_all => 'there is no PgBouncer' unless $pgbouncer;
+
+my $node = new_server('reporting_pgbouncer', "log_min_messages = error\n");
+query($node, q{CREATE ROLE app LOGIN; ALTER ROLE app SET log_statement = 'all'});
+declare(
+	$node,
+	insert_pool(
+		'bouncer',
+		application_name => 'NULL',
+		usename          => "'app'",
+		pool_size        => 2,
+		max_overflow     => 0
+	)
+);
+
+my $dir  = PostgreSQL::Test::Utils::tempdir_short();
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+append_to_file("$dir/pgbouncer.ini", <<EOC);
+[databases]
+shared = host=@{[$node->host]} port=@{[$node->port]} dbname=postgres user=app
+[pgbouncer]
+listen_port = $port
+unix_socket_dir = $dir
+auth_type = any
+logfile = $PostgreSQL::Test::Utils::log_path/reporting_pgbouncer.log
+pool_mode = transaction
+default_pool_size = 2
+query_wait_timeout = 2
+EOC
+my @running = IPC::Run::start([$pgbouncer, '-q', "$dir/pgbouncer.ini"], '<' => \undef);
+
+END
+{
+	local $?;
+	$_->kill_kill foreach grep { defined } @running;
+}
+foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	last if -S "$dir/.s.PGSQL.$port";
+	select undef, undef, undef, 0.1;
+}
+
+# A client of PgBouncer's, that waits for as long as it has to.
+sub begin_client
+{
+	my ($out, $err) = ('', '');
+	my $client = IPC::Run::start(
+		['psql', '-XAtw', '-h', $dir, '-p', $port, '-U', 'any', '-d', 'shared', '-c', 'SELECT 42'],
+		'<'  => \undef,
+		'>'  => \$out,
+		'2>' => \$err
+	);
+	return sub { $client->finish; return $out . $err; };
+}
+
+# What the console says of the pool.
+sub console
+{
+	my ($column) = @_;
+	my ($out)    = run_command(
+		[
+			'psql', '-XAw', '-h', $dir,        '-p', $port,
+			'-U',   'any',  '-d', 'pgbouncer', '-c', 'SHOW POOLS'
+		]
+	);
+	my ($names, $row) = (grep { /^(?:database|shared)\|/ } split /\n/, $out);
+	my %pool;
+	@pool{split /\|/, $names} = split /\|/, $row // '';
+	return $pool{$column} // 0;
+}
+
+my $application = PoolMonitor::Holder->new(
+	$node,
+	dsn      => "host=$dir port=$port dbname=shared user=any",
+	sessions => 2
+);
+$application->do('sql 0 SELECT 1');
+my $said = '';
+push @running,
+  IPC::Run::start(
+	[
+		'bash', "$FindBin::RealBin/../../clients/pgbouncer/pool_monitor_pgbouncer",
+		'-h',   $dir, '-p', $port, '-U', 'any', '-i', '0.2'
+	],
+	'<'  => \undef,
+	'>'  => \$said,
+	'2>' => \$said
+  );
+
+my $view = 'FROM pool_monitor.client_pools WHERE pool = $$bouncer$$';
+
+sub stats
+{
+	my ($columns) = @_;
+	return query($node, "SELECT $columns FROM pool_monitor.pool_stats WHERE pool = 'bouncer'");
+}
+
+# Both connections are out. One more client waits, and nobody else does.
+sub fill
+{
+	$application->do("sql $_ BEGIN") foreach 0, 1;
+	my $client = begin_client();
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		last if console('maxwait_us') > 500_000;
+		select undef, undef, undef, 0.05;
+	}
+	return $client;
+}
+
+sub free
+{
+	$application->do("sql $_ COMMIT") foreach 0, 1;
+	return;
+}
+
+wait_for(
+	$node,
+	"SELECT size, max_overflow, open, checked_out, waiting $view",
+	'its pool is reported', '2|0|1|0|0'
+);
+my $client = fill();
+is(console('cl_waiting'), 1, 'when it is full only the client waits, not the report');
+free();
+is($client->(), "42\n", 'it gets its turn');
+$client = fill();
+like($client->(), qr/query_wait_timeout/, 'one waits for too long');
+free();
+
+# Four transactions, one that waited, and perhaps the SET of a connection that PgBouncer opened.
+wait_for(
+	$node,
+	"SELECT size, max_overflow, open, checked_out, waiting, checkouts BETWEEN 5 AND 6 $view",
+	'its pool says what was',
+	'2|0|2|0|0|t'
+);
+wait_for(
+	$node,
+	"SELECT checkouts BETWEEN 5 AND 6, waited_seconds >= 0.5 FROM pool_monitor.pool_stats WHERE pool = 'bouncer'",
+	'and so say the sums of the pool',
+	't|t'
+);
+
+# It goes on, and is idle all the time.
+my $before    = stats('transactions');
+my $checkouts = stats('checkouts');
+wait_for(
+	$node,
+	"SELECT bool_and(idle_for > interval '1 s') FROM pool_monitor.sessions WHERE pool = 'bouncer'",
+	'its sessions are idle'
+);
+is(stats('transactions'), $before,    'reports are no transactions');
+is(stats('checkouts'),    $checkouts, 'nor clients');
+
+# What goes wrong is not the clients' concern.
+my $gone   = qr/client_report\(.* does not exist/;
+my $offset = -s $node->logfile;
+query($node,
+	'ALTER EXTENSION pool_monitor DROP FUNCTION pool_monitor.client_report; ALTER FUNCTION pool_monitor.client_report RENAME TO gone'
+);
+wait_for_log($node, $gone, 'a report fails', $offset);
+$client = fill();
+free();
+is($client->(), "42\n", 'meanwhile a client has to wait');
+$offset = -s $node->logfile;
+wait_for_log($node, $gone, 'one more fails', $offset);
+$offset = -s $node->logfile;
+query($node, 'ALTER FUNCTION pool_monitor.gone RENAME TO client_report');
+wait_for_log(
+	$node,
+	qr/longest_wait => (?:0\.[3-9]|[1-9])/,
+	'what could not be told is told later', $offset
+);
+wait_for(
+	$node,
+	"SELECT checkouts - $checkouts, open, checked_out $view",
+	'what failed is not counted', '3|2|0'
+);
+$application->close;
+done_testing();
