@@ -27,6 +27,12 @@ const PmSection pm_retirement_section = {
 	.attach = attach_retirement,
 };
 
+PmRetirement *
+pm_retirement_memory(void)
+{
+	return pm_retirement;
+}
+
 /*
  * The pace of an earlier owner of the account is forgotten. An account that somebody has
  * owned has another incarnation than 0, so who finds the right one meets no NULL for a role.

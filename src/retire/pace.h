@@ -72,6 +72,9 @@ typedef struct PmRetirement
 extern PmRetirement *pm_retirement;
 extern const PmSection pm_retirement_section;
 
+/* For a module of the tests, which forges what is in there. No SQL can call it. */
+extern PGDLLEXPORT PmRetirement *pm_retirement_memory(void);
+
 /* For the worker: that of an account. */
 extern PmPace *pm_pace_of(int account);
 

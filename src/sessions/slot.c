@@ -48,6 +48,12 @@ const PmSection pm_slots_section = {
 	.explain = explain_slots,
 };
 
+PmSlots *
+pm_slots_memory(void)
+{
+	return pm_slots;
+}
+
 /* A number that is equal for equal names. */
 uint64
 pm_names_identity(const char *datname, const char *usename)

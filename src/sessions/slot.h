@@ -110,6 +110,9 @@ typedef struct PmSlots
 extern PmSlots *pm_slots;
 extern const PmSection pm_slots_section;
 
+/* For a module of the tests, which forges what is in there. No SQL can call it. */
+extern PGDLLEXPORT PmSlots *pm_slots_memory(void);
+
 extern bool pm_slot_is(const PmSession *session);
 extern bool pm_slot_names(const PmSession *session, char *datname, char *usename);
 extern Oid	pm_slot_role(const PmSession *session);

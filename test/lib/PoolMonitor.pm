@@ -12,7 +12,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server wait_for wait_for_log log_count declare create_replay make_certificate
+our @EXPORT =
+  qw(new_server wait_for wait_for_log log_count declare create_replay create_forge make_certificate
   must_run child_pid python);
 our @EXPORT_OK =
   qw(query insert_pool worker_pid holder holder_of app_holder client client_command pgbench
@@ -118,6 +119,18 @@ CREATE FUNCTION replay_stretch(pool text, resolution interval, bucket_start time
 	connections float8, max_connections int, busy float8, max_busy int, connects int, disconnects int, refused int,
 	retired int, transactions int, overflow float8, exhausted float8, over float8) RETURNS void
 	LANGUAGE c STRICT AS '$library', 'pm_replay_stretch';
+EOS
+	return;
+}
+
+# forge_hour_paused() and forge_slot(), which change shared memory; see test/modules.
+sub create_forge
+{
+	my ($node) = @_;
+	my $library = "$FindBin::RealBin/../modules/pool_monitor_forge/pool_monitor_forge";
+	$node->safe_psql('postgres', <<"EOS");
+CREATE FUNCTION forge_hour_paused(ms bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_forge_hour_paused';
+CREATE FUNCTION forge_slot(pid int, new_pid int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_slot';
 EOS
 	return;
 }

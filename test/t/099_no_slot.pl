@@ -1,0 +1,62 @@
+# A session without a slot has no stamps of the monotonic clock, so nobody can tell how old
+# it is when a clock is set: it is never retired, by schedule or by hand. No session is
+# without one but for a defect or a moment, so a module of the tests takes its slot away.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor qw(:DEFAULT query holder);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('no_slot', 'pool_monitor.recycle_interval = 100ms');
+create_forge($node);
+query($node, 'CREATE ROLE app LOGIN');
+declare($node, <<'EOS');
+INSERT INTO pool_monitor.pools (name, application_name, pool_size, pool_recycle, recycle_grace, recycle_mode)
+VALUES ('bare', 'bare', 10, '1 s', '0', 'report');
+EOS
+
+my $bare = holder($node, 'bare', user => 'app');
+my $pid  = $bare->do('pid 0');
+is(query($node, "SELECT forge_slot($pid, -1)"), 't', 'a session loses its slot');
+my $other = holder($node, 'bare', user => 'app', sessions => 2);
+my $count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bare'";
+
+# by hand
+wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'bare'", 'others are stale',
+	2);
+wait_for(
+	$node,
+	"SELECT keep_reason FROM pool_monitor.sessions WHERE pid = $pid",
+	'it is not, and this is why',
+	'beginning or ending'
+);
+is(
+	query(
+		$node,
+		"SELECT action, reason, count(*) FROM pool_monitor.recycle('bare', dry_run => false) GROUP BY 1, 2 ORDER BY 1"
+	),
+	'retired||2',
+	'recycle() takes them alone'
+);
+wait_for($node, $count, 'it alone is there', 1);
+
+# by schedule, also as one that is idle and above base
+declare($node,
+	"UPDATE pool_monitor.pools SET recycle_mode = 'terminate', pool_size = 1, shrink_idle = true, idle_limit = '1 s'"
+);
+foreach (1 .. 3)
+{
+	my $canary = holder($node, 'bare', user => 'app');
+	wait_for($node, $count, 'the schedule retires another', 1);
+	is(query($node, "$count AND pid = $pid"), 1, 'but never this one');
+	$canary->close;
+}
+
+# it was nothing else that kept it
+is(query($node, "SELECT forge_slot(-1, $pid)"), 't', 'it has its slot again');
+wait_for($node, $count, 'and is retired', 0);
+
+$other->close;
+$bare->close;
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
