@@ -188,6 +188,8 @@ pm_load_hint(PmLoadResult result)
 			return "Run CREATE EXTENSION pool_monitor in that database, or set \"pool_monitor.database\" to the one that has it.";
 		case PM_LOAD_NO_WORKER_SLOT:
 			return "Raise \"max_worker_processes\" and restart the server.";
+		case PM_LOAD_WRONG_OWNER:
+			return "One superuser must own all three: ALTER TABLE, ALTER SCHEMA ... OWNER TO, or REASSIGN OWNED for the extension.";
 		default:
 			return "pool_monitor tries again by itself, within five minutes; pool_monitor.reload() does at once.";
 	}

@@ -211,7 +211,7 @@ pm_load(uint64 ticket)
 
 /* An error has ended it. */
 void
-pm_load_failed(uint64 ticket, const char *message)
+pm_load_failed(uint64 ticket, const ErrorData *error)
 {
-	pm_load_result(ticket, PM_LOAD_FAILED, message);
+	pm_load_result(ticket, error->sqlerrcode == PM_ERRCODE_OWNER ? PM_LOAD_WRONG_OWNER : PM_LOAD_FAILED, error->message);
 }

@@ -166,6 +166,15 @@ refuse(const char *why)
 			 errmsg("table pool_monitor.pools cannot be trusted: %s", why)));
 }
 
+/* Of errors with this code declared.c says what to do about it. */
+static void
+refuse_owner(const char *why)
+{
+	ereport(ERROR,
+			(errcode(PM_ERRCODE_OWNER),
+			 errmsg("table pool_monitor.pools cannot be trusted: %s", why)));
+}
+
 /* The owner is the extension's; the role may have been dropped and be no name. */
 static void
 check_owner(Relation table, Oid owner)
@@ -173,11 +182,11 @@ check_owner(Relation table, Oid owner)
 	const char *name = GetUserNameFromId(owner, true);
 
 	if (!superuser_arg(owner))
-		refuse(psprintf("role \"%s\", which owns the extension, is not a superuser", name ? name : "?"));
+		refuse_owner(psprintf("role \"%s\", which owns the extension, is not a superuser", name ? name : "?"));
 	if (table->rd_rel->relowner != owner)
-		refuse(psprintf("it is not owned by \"%s\", as the extension is", name ? name : "?"));
+		refuse_owner(psprintf("it is not owned by \"%s\", as the extension is", name ? name : "?"));
 	if (owner_of_schema(table->rd_rel->relnamespace) != owner)
-		refuse(psprintf("its schema is not owned by \"%s\", as the extension is", name ? name : "?"));
+		refuse_owner(psprintf("its schema is not owned by \"%s\", as the extension is", name ? name : "?"));
 }
 
 /* Caller holds a lock on it. */

@@ -18,6 +18,9 @@ typedef enum PmTableResult
 	PM_TABLE_MISSING
 } PmTableResult;
 
+/* Of the errors that an owner is not who he must be, in a load. */
+#define PM_ERRCODE_OWNER ERRCODE_INVALID_ROLE_SPECIFICATION
+
 /* Called for each row; false: no more. */
 typedef bool (*PmRowCallback) (HeapTuple tuple, void *arg);
 

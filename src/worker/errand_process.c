@@ -129,14 +129,14 @@ override_settings(void)
 }
 
 /*
- * The errand itself: with the message of an error, or NULL. Raises nothing but FATAL
+ * The errand itself: with its error, or NULL. Raises nothing but FATAL
  * (this process is terminated), which the worker notices.
  */
-static char *
+static ErrorData *
 run_errand(const PmErrands *errand)
 {
 	MemoryContext context = CurrentMemoryContext;
-	char	   *volatile failure = NULL;
+	ErrorData  *volatile failure = NULL;
 
 	PG_TRY();
 	{
@@ -148,7 +148,7 @@ run_errand(const PmErrands *errand)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		failure = CopyErrorData()->message;
+		failure = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
 	}
@@ -160,7 +160,7 @@ void
 pm_errands_main(Datum arg)
 {
 	PmErrands	errand;
-	char	   *failure;
+	ErrorData  *failure;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGINT, StatementCancelHandler);	/* lock_timeout needs it */
@@ -176,7 +176,7 @@ pm_errands_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(errand.database, InvalidOid, 0);
 	failure = run_errand(&errand);
 	if (errand.kind == PM_ERRAND_NOTIFY)
-		pm_notify_done(failure);
+		pm_notify_done(failure != NULL ? failure->message : NULL);
 	else if (failure != NULL)
 		pm_load_failed(errand.ticket, failure);
 	proc_exit(1);

@@ -278,6 +278,10 @@ subtest 'owners' => sub {
 		qr/cannot be trusted: its schema is not owned by/,
 		"ALTER SCHEMA pool_monitor OWNER TO \"$superuser\""
 	);
+	query($node, 'ALTER TABLE pool_monitor.pools OWNER TO owner');
+	my $hint = qr/HINT:  One superuser must own all three: ALTER TABLE, .*REASSIGN OWNED/;
+	like(try($node, 'SELECT pool_monitor.reload()'), $hint, 'with what to do about it');
+	query($node, "ALTER TABLE pool_monitor.pools OWNER TO \"$superuser\"");
 	query($node, 'CREATE ROLE second SUPERUSER');
 	query($node,
 		"UPDATE pg_extension SET extowner = 'second'::regrole WHERE extname = 'pool_monitor'; ALTER TABLE pool_monitor.pools OWNER TO second; ALTER SCHEMA pool_monitor OWNER TO second"
