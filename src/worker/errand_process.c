@@ -51,6 +51,9 @@ static const struct
 	{"transaction_timeout", "0"},	/* 17 and later */
 	{"synchronous_commit", "local"},
 	{"exit_on_error", "off"},
+	{"debug_print_plan", "off"},
+	{"force_parallel_mode", "off"},
+	{"debug_parallel_query", "off"},	/* its name from 16 on */
 };
 
 bool		pm_on_errand = false;

@@ -98,7 +98,8 @@ subtest 'what the owner of the database sets does not reach the process that loa
 	$writer->query_safe(
 		'BEGIN ISOLATION LEVEL SERIALIZABLE; INSERT INTO busy VALUES (1); SELECT count(*) FROM busy'
 	);
-	query($node, <<'EOS');
+	my $parallel = $node->pg_version >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
+	query($node, <<"EOS");
 SET ROLE owner;
 ALTER DATABASE postgres SET default_transaction_isolation = 'serializable';
 ALTER DATABASE postgres SET default_transaction_read_only = on;
@@ -107,6 +108,9 @@ ALTER DATABASE postgres SET lock_timeout = '1ms';
 ALTER DATABASE postgres SET exit_on_error = on;
 ALTER DATABASE postgres SET search_path = 'nowhere';
 ALTER DATABASE postgres SET synchronous_commit = 'remote_apply';
+ALTER DATABASE postgres SET debug_print_plan = on;
+ALTER DATABASE postgres SET $parallel = on;
+ALTER DATABASE postgres SET session_authorization = 'owner';
 EOS
 	is(try($node, 'SELECT pool_monitor.reload()', 'tenants'), '1', 'nor does it hang for them');
 	my $listener = $node->background_psql('postgres');
