@@ -133,24 +133,59 @@ $before = query($node, $refused);
 clean_ups_pass('clean-ups that have seen it');
 is(pauses('true'), 0, 'one refusal, half of the slots being sessions: no pause');
 
-foreach (1 .. 30)
+# Logins are refused second after second until the log says so.
+sub refused_until
 {
-	last if log_count($node, 'pool_monitor pauses scheduled retirement');
+	my ($log, $what, $offset) = @_;
+	foreach (1 .. 30)
+	{
+		last if log_count($node, $log, $offset);
+		knock_until_refused();
+		select undef, undef, undef, 1.2;
+	}
+	wait_for_log($node, qr/$log/, $what, $offset);
+	return;
+}
+
+my $pauses = 'pool_monitor pauses scheduled retirement: the server refuses connections';
+refused_until($pauses, 'refusals second after second: a pause', 0);
+leave();
+$many->close;
+my $resumed = "SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed'";
+wait_for($node, $resumed, 'which is over a minute later', 1);
+
+# for logins that hang it never pauses for more than ten minutes of an hour
+my $offset = -s $node->logfile;
+create_forge($node);
+$many = holder($node, 'owner', user => 'app', sessions => 32);
+my $inside = holder($node, 'inside');    # has its slot already
+refused_until($pauses, 'refusals again: another pause', $offset);
+
+# a pause for refusals that are nearly a minute old is over soon: some more
+foreach (1 .. 4)
+{
 	knock_until_refused();
 	select undef, undef, undef, 1.2;
 }
-wait_for_log(
-	$node,
-	qr/pool_monitor pauses scheduled retirement: the server refuses connections/,
-	'refusals second after second: a pause'
+my $resumes = $inside->do("sql 0 $resumed");
+$offset = -s $node->logfile;
+$inside->do('sql 0 SELECT forge_hour_paused(600000)');
+refused_until(
+	'pool_monitor resumes scheduled retirement: logins that hang may be what fills the server, and pauses for them have taken their share of an hour',
+	'when pauses have taken ten minutes of the hour it goes on',
+	$offset
 );
+is($inside->do("sql 0 $resumed"), $resumes + 1, 'an event says so, too');
+$before = $inside->do("sql 0 $refused");
+knock_until_refused();
+cmp_ok($inside->do("sql 0 $refused"), '>', $before, 'although logins are refused all the time');
+close $_ foreach splice @hanging, -8;
+my $left = @hanging;
+wait_for($node, "SELECT authenticating <= $left FROM pool_monitor.server", 'room for this test');
+clean_ups_pass('sessions are retired');
+is(log_count($node, $pauses, $offset), 0, 'and there is no other pause');
 leave();
-$many->close;
-wait_for(
-	$node,
-	"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed'",
-	'which is over a minute later', 1
-);
+$_->close foreach $many, $inside;
 
 # ---- under the pool's name ----
 
