@@ -15,7 +15,10 @@
 #include "client/session.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "sessions/settle.h"
+#include "sessions/tally.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 #include "views/common.h"
 
@@ -82,6 +85,26 @@ get_process(FunctionCallInfo fcinfo, int arg, char *process)
 	strlcpy(process, name, PM_PROCESS_LEN);
 }
 
+/*
+ * The session's account follows its name with the next tick. A client that sets its name
+ * after it has logged in, and reports before that, means the pool of this name: so this
+ * session's first report under a name has all accounts brought up to date.
+ */
+static void
+follow_name(void)
+{
+	static char reported_as[NAMEDATALEN];
+	static bool reported = false;
+	PmTally		tally;
+	PmOpen		open;
+
+	if (reported && strcmp(reported_as, application_name) == 0)
+		return;
+	pm_settle_all(&tally, &open);
+	strlcpy(reported_as, application_name, NAMEDATALEN);
+	reported = true;
+}
+
 PG_FUNCTION_INFO_V1(pm_client_report);
 
 /*
@@ -115,6 +138,7 @@ pm_client_report(PG_FUNCTION_ARGS)
 	process.pid = MyProcPid;
 	process.reported_at = pm_monotonic_ms();
 	process.at = process.first_at = GetCurrentTimestamp();
+	follow_name();
 	if (!pm_session_owner(&process.owner) || !pm_hold_reports(fcinfo->flinfo->fn_oid) ||
 		!pm_report_take(&process, &news))
 		PG_RETURN_BOOL(false);
