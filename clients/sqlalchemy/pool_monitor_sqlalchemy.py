@@ -96,12 +96,16 @@ class Books:
             number, self.reports = self.reports, self.reports + 1
             return dict(self.sums, waited=self.waited, waiting=self.now_waiting, longest=longest, number=number)
 
-    def end_report(self, values, told):
+    def end_report(self, values, told, problem):
         with self.lock:
             self.busy = False
             self.failures = 0 if told else self.failures + 1
             if not told:
                 self.longest = max(self.longest, values["longest"])
+            # refused for certain, and not only cut off: it was none
+            state = getattr(problem, "sqlstate", None) or getattr(problem, "pgcode", None)
+            if state and not state.startswith("57"):
+                self.reports = values["number"]
             pause = self.interval * 2 ** min(self.failures, 20)
             self.due = time.monotonic() + max(min(pause, LONGEST_PAUSE), self.interval)
 
@@ -193,7 +197,7 @@ class ReportingQueuePool(QueuePool):
         values = books.begin_report()
         if values is None:
             return
-        told = False
+        told, failure = False, None
         try:
             with connection.cursor() as cursor:
                 cursor.execute(REPORT, self._values(books.process, values))
@@ -201,12 +205,13 @@ class ReportingQueuePool(QueuePool):
             told = True
         except Exception as problem:
             log.debug("pool_monitor: no report: %s", problem)
+            failure = problem
             _clean(connection, record)
         except BaseException:
             record.invalidate()
             raise
         finally:
-            books.end_report(values, told)
+            books.end_report(values, told, failure)
 
     def _values(self, process, values):
         return (

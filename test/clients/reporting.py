@@ -49,6 +49,10 @@ def hurry(engine):
         thread.start()
     for thread in threads:
         thread.join()
+    # a report may be under way
+    until = time.monotonic() + 60
+    while engine.pool.checkedout() > 0 and time.monotonic() < until:
+        time.sleep(0.01)
     return engine.pool.checkedout()
 
 

@@ -12,6 +12,12 @@ my $node = new_server('reporting', "log_min_messages = error\n");
 query($node, 'CREATE ROLE app LOGIN');
 declare($node, insert_pool('ems', pool_size => 2, max_overflow => 1));
 
+# Reports are refused at first; then all of it is in the next.
+my $gone = qr/client_report\(.* does not exist/;
+query($node,
+	'ALTER EXTENSION pool_monitor DROP FUNCTION pool_monitor.client_report; ALTER FUNCTION pool_monitor.client_report RENAME TO gone'
+);
+
 my $dsn  = sprintf 'host=%s&port=%s&dbname=postgres&user=app', $node->host, $node->port;
 my $pool = client('reporting.py', $dsn, 'ems', 0.2);
 is($pool->answer, 'gave up', 'one checkout has to wait, another one gives up');
@@ -20,6 +26,8 @@ my $view = 'FROM pool_monitor.client_pools WHERE pool = $$ems$$';
 my $stats =
   "SELECT checkouts, checkout_waits, checkout_timeouts, waited_seconds BETWEEN 0.3 AND 0.9 FROM pool_monitor.pool_stats WHERE pool = 'ems'";
 is($pool->do('return'), 'idle', 'all come back');
+wait_for_log($node, $gone, 'a report is refused');
+query($node, 'ALTER FUNCTION pool_monitor.gone RENAME TO client_report');
 wait_for(
 	$node,
 	"SELECT size, max_overflow, open, checked_out, waiting, checkouts, waits, timeouts, creations $view",
@@ -76,10 +84,8 @@ wait_for(
 );
 
 # What goes wrong is not the application's concern.
-query($node,
-	'ALTER EXTENSION pool_monitor DROP FUNCTION pool_monitor.client_report; ALTER FUNCTION pool_monitor.client_report RENAME TO gone'
-);
-wait_for_log($node, qr/client_report\(.* does not exist/, 'a report fails');
+query($node, 'ALTER FUNCTION pool_monitor.client_report RENAME TO gone');
+wait_for_log($node, $gone, 'a report fails', -s $node->logfile);
 is(
 	query(
 		$node, "SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'ems' AND state <> 'idle'"

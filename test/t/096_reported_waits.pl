@@ -78,6 +78,11 @@ subtest 'they survive a restart' => sub {
 	$web->close;
 	$node->restart;
 	is_in_history('1000|250|12.5|3', 'after a restart');
+	wait_for(
+		$node,
+		"SELECT sized_since = '-infinity' FROM pool_monitor.declared()",
+		'the pool has had its sizes'
+	);
 	$web  = app_holder($node, 'web', 1);
 	$sent = 0;
 };
