@@ -8,16 +8,23 @@
 
 #include "base/histogram.h"
 
+/* The least duration in us that is in the bucket. */
+int64
+pm_bucket_low(int bucket)
+{
+	int			octave = bucket / PM_OCTAVE_BUCKETS;
+	int64		low = PM_OCTAVE_BUCKETS + bucket % PM_OCTAVE_BUCKETS;
+
+	return octave < 2 ? bucket : low << (octave - 1);
+}
+
 /* The duration in us that stands for the bucket. */
 int64
 pm_bucket_middle(int bucket)
 {
 	int			octave = bucket / PM_OCTAVE_BUCKETS;
-	int64		low = PM_OCTAVE_BUCKETS + bucket % PM_OCTAVE_BUCKETS;
 
-	if (octave < 2)
-		return bucket;
-	return (low << (octave - 1)) + (INT64CONST(1) << (octave - 1)) / 2;
+	return pm_bucket_low(bucket) + (octave < 2 ? 0 : (INT64CONST(1) << (octave - 1)) / 2);
 }
 
 static uint64

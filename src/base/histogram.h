@@ -30,6 +30,7 @@ pm_bucket(int64 us)
 	return (power - 2) * PM_OCTAVE_BUCKETS + (int) ((us >> (power - 3)) & (PM_OCTAVE_BUCKETS - 1));
 }
 
+extern int64 pm_bucket_low(int bucket);
 extern int64 pm_bucket_middle(int bucket);
 extern void pm_quantiles(const uint64 *counts, int n, const double *shares, int64 max, int64 *durations);
 

@@ -9,6 +9,9 @@
  * and refusals come from the exact counters. Most connections is exact, most
  * busy and the time spent in a status are what the ticks saw.
  *
+ * How unevenly holds begin is kept as the sum, over the ticks, of the square of those that
+ * have begun by the length of the tick: arrivals.h says what follows from it.
+ *
  * Time. Durations come from the monotonic clock, labels from the wall clock.
  * A stretch in which no tick fell is not there at all. When a tick comes much
  * too late (the machine was busy, the worker stopped or restarted), nobody
@@ -25,10 +28,13 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "accounts/account.h"
 #include "accounts/counters.h"
 #include "accounts/figures.h"
 #include "base/clock.h"
+#include "base/compat.h"
 #include "base/guc.h"
 #include "common/int.h"
 #include "events/events.h"
@@ -126,6 +132,22 @@ take_waits(PmBucket *news, int account, const Tick *tick)
 		news->waits[i] = ((uint64) tick->ms * tick->work->waits[account][i] + PM_WAIT_UNIT / 2) / PM_WAIT_UNIT;
 }
 
+/*
+ * Holds that have begun: those that have ended, and those that are under way now and were
+ * not before. An end that was counted before its begin was seen makes up for it the next time.
+ */
+static void
+take_arrivals(PmBucket *news, PmSeries *series, const Tick *tick, int busy)
+{
+	double		arrivals = (double) news->transactions + busy - series->in_holds;
+
+	series->in_holds = busy - (int) Max(Min(arrivals, 0), -MAX_BACKENDS);
+	if (tick->missed || !series->primed || tick->elapsed <= 0 || arrivals < 0)
+		return;
+	news->ticks = 1;
+	news->squares = (uint32) Min(rint(arrivals * arrivals * 1000000 / tick->elapsed), PG_UINT32_MAX);
+}
+
 static PmBucket
 take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 {
@@ -154,6 +176,7 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.exhausted = seen->exhausted ? ms : 0;
 	news.over = seen->over ? ms : 0;
 	news.starved = seen->starved ? ms : 0;
+	take_arrivals(&news, series, tick, seen->busy);
 	if (!tick->missed && series->primed)
 		take_waits(&news, series->account, tick);
 	if (tick->clock_was_set)
@@ -189,6 +212,8 @@ add_news(PmBucket *bucket, const PmBucket *news)
 	bucket->starved += news->starved;
 	for (int i = 0; i < PM_NUM_WAITS; i++)
 		bucket->waits[i] = add_within(bucket->waits[i], news->waits[i]);
+	bucket->ticks += news->ticks;
+	bucket->squares = add_within(bucket->squares, news->squares);
 }
 
 /* What one series gets. */

@@ -46,6 +46,9 @@ typedef struct PmBucket
 	uint32		checkouts;		/* as clients' pools report them */
 	uint32		checkout_waits;
 	uint32		checkout_timeouts;
+	uint32		ticks;			/* in which arrivals were counted */
+	uint32		squares;		/* of arrivals in a tick by its seconds, in
+								 * sum */
 } PmBucket;
 
 /* A ring of stretches; the same ones for all series. */
@@ -71,6 +74,8 @@ typedef struct PmSeries
 	uint32		incarnation;	/* of the account */
 	int64		open_time;
 	int64		busy;
+	int			in_holds;		/* sessions; more while ends are ahead of
+								 * begins */
 	/* of an application's series alone: largest.c */
 	PmOwner		application;	/* name is its name, too */
 	uint64		role;			/* hash of its login role's name */

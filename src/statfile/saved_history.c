@@ -77,6 +77,8 @@ static const PmField bucket_fields[] = {
 	PM_ROW_FIELD(PmBucket, UINT, "checkout waits", checkout_waits),
 	PM_ROW_FIELD(PmBucket, REAL, "waited", waited),
 	PM_ROW_FIELD(PmBucket, UINT, "checkout timeouts", checkout_timeouts),
+	PM_ROW_FIELD(PmBucket, UINT, "ticks", ticks),
+	PM_ROW_FIELD(PmBucket, UINT, "squares", squares),
 };
 
 const PmLayout pm_bucket_layout = {"bucket", sizeof(PmBucket), lengthof(bucket_fields), bucket_fields};

@@ -119,6 +119,9 @@ CREATE FUNCTION replay_stretch(pool text, resolution interval, bucket_start time
 	connections float8, max_connections int, busy float8, max_busy int, connects int, disconnects int, refused int,
 	retired int, transactions int, overflow float8, exhausted float8, over float8) RETURNS void
 	LANGUAGE c STRICT AS '$library', 'pm_replay_stretch';
+CREATE FUNCTION replay_arrivals(pool text, ticks int, squares bigint, checkouts int, waits int, waited float8, timeouts int)
+	RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_arrivals';
+CREATE FUNCTION replay_holds(pool text, us bigint, n bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_holds';
 EOS
 	return;
 }

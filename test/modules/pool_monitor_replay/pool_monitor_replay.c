@@ -30,6 +30,8 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(pm_replay_history);
 PG_FUNCTION_INFO_V1(pm_replay_rings);
 PG_FUNCTION_INFO_V1(pm_replay_stretch);
+PG_FUNCTION_INFO_V1(pm_replay_arrivals);
+PG_FUNCTION_INFO_V1(pm_replay_holds);
 
 typedef PmHistory *(*HistoryMemory) (void);
 
@@ -46,11 +48,17 @@ history_memory(void)
 	return history;
 }
 
+static PmAccounts *
+accounts_memory(void)
+{
+	return ((PmAccounts *(*) (void)) load_external_function("$libdir/pool_monitor", "pm_accounts_memory", true, NULL)) ();
+}
+
 /* The past that is made up is one with the sizes that the pool has now. */
 static void
 had_these_sizes(const char *pool)
 {
-	PmAccounts *accounts = ((PmAccounts *(*) (void)) load_external_function("$libdir/pool_monitor", "pm_accounts_memory", true, NULL)) ();
+	PmAccounts *accounts = accounts_memory();
 	int			npools = 2 * atoi(GetConfigOption("pool_monitor.max_pools", false, false));
 
 	LWLockAcquire(&accounts->lock.lock, LW_EXCLUSIVE);
@@ -265,5 +273,69 @@ pm_replay_stretch(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("pool \"%s\" has no such stretch", pool)));
 	had_these_sizes(pool);
+	PG_RETURN_VOID();
+}
+
+/* ---- arrivals, holds, reports ---- */
+
+/*
+ * replay_arrivals(pool text, ticks int, squares bigint, checkouts int, waits int, waited float8,
+ * timeouts int): in each minute that the pool has had; the last four as its clients report.
+ */
+Datum
+pm_replay_arrivals(PG_FUNCTION_ARGS)
+{
+	PmHistory  *history = history_memory();
+	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	PmRing	   *ring = &history->rings[0];
+	int			series;
+
+	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
+	series = find_series(history, pool);
+	for (int i = 0; i < ring->count && series >= 0; i++)
+	{
+		PmBucket   *bucket = &ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length];
+
+		bucket->ticks = PG_GETARG_INT32(1);
+		bucket->squares = PG_GETARG_INT64(2);
+		bucket->checkouts = PG_GETARG_INT32(3);
+		bucket->checkout_waits = PG_GETARG_INT32(4);
+		bucket->waited = PG_GETARG_FLOAT8(5) * 1000000;
+		bucket->checkout_timeouts = PG_GETARG_INT32(6);
+	}
+	LWLockRelease(&history->lock);
+	PG_RETURN_VOID();
+}
+
+/* The pool's account; an error when it has none. */
+static int
+find_account(const PmAccounts *accounts, const char *pool)
+{
+	int			npools = 2 * atoi(GetConfigOption("pool_monitor.max_pools", false, false));
+
+	for (int i = 0; i < npools; i++)
+	{
+		if (accounts->all[i].sizes.since != 0 && strcmp(accounts->all[i].owner.name, pool) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("pool \"%s\" has no account", pool)));
+}
+
+/* replay_holds(pool text, us bigint, n bigint): so many transactions more held for so long. */
+Datum
+pm_replay_holds(PG_FUNCTION_ARGS)
+{
+	PmAccounts *accounts = accounts_memory();
+	int			account = find_account(accounts, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	int64		us = PG_GETARG_INT64(1);
+	int			bucket = pm_bucket(us);
+	PmAccount  *a = &accounts->all[account];
+
+	pg_atomic_fetch_add_u64(&accounts->times[account * PM_NUM_TIMES + PM_HOLDS].counts[bucket], PG_GETARG_INT64(2));
+	pg_atomic_fetch_or_u64(&a->octaves[PM_HOLDS], UINT64CONST(1) << (bucket / PM_OCTAVE_BUCKETS));
+	if ((int64) pg_atomic_read_u64(&a->hold_max) < us)
+		pg_atomic_write_u64(&a->hold_max, us);
 	PG_RETURN_VOID();
 }

@@ -1,0 +1,184 @@
+"""What simulate() says of waits beside what real pools of SQLAlchemy measured.
+
+Each load runs with three sizes at the same time, as three pools with the same arrivals and
+holds (pg_sleep, so that a busy machine does not decide), of three processes each (engines with
+a pool of their own). Afterwards the past of each is simulated with each of the sizes. A row is
+one size as it was measured, and one past that it was simulated from.
+
+usage: simulate.py BINDIR SCRATCH [SECONDS [LOAD ...]]
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import random
+import sys
+import threading
+import time
+
+import psycopg2
+import sqlalchemy
+from sqlalchemy import exc, text
+
+import servers
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients" / "sqlalchemy"))
+from pool_monitor_sqlalchemy import reporting  # noqa: E402, after the path
+
+PROCESSES = 3
+SIZES = [(3, 2), (4, 2), (6, 2)]
+TIMEOUT = 10.0
+HOLD = 0.2  # s, on average; exponential
+RATE = 60.0  # checkouts a second
+BATCH = 8
+SHARES = {"uneven": [0.5, 0.3, 0.2]}
+
+
+def arrivals(load, seconds):
+    """(moment, process, hold), in order."""
+    chance = random.Random(load)
+    shares = SHARES.get(load, [1 / PROCESSES] * PROCESSES)
+    rate = {"bursty": 0.7, "uneven": 0.7}.get(load, 1.0) * RATE
+    moment, found = 0.0, []
+    while moment < seconds:
+        batch = BATCH if load == "bursty" else 1
+        moment += chance.expovariate(rate / batch)
+        if load == "curve" and chance.random() > (0.4 + 0.6 * moment / seconds):
+            continue
+        for _ in range(batch):
+            process = chance.choices(range(PROCESSES), shares)[0]
+            found.append((moment, process, chance.expovariate(1 / HOLD)))
+    return found
+
+
+class Recorder:
+    """In place of the reporter's own: the same, and keeps how long this thread waited."""
+
+    def __init__(self, inner, waited):
+        self.inner, self.waited = inner, waited
+
+    def __enter__(self):
+        self.begun = time.monotonic()
+        return self.inner.__enter__()
+
+    def __exit__(self, *problem):
+        self.waited.now = time.monotonic() - self.begun
+        return self.inner.__exit__(*problem)
+
+
+class Pool:
+    """One declared pool: an engine for each process."""
+
+    def __init__(self, dsn, name, size, overflow):
+        self.name, self.size, self.overflow = name, size, overflow
+        self.waited = threading.local()
+        self.waits, self.since = [], float("inf")
+        self.engines = [self.engine(dsn) for _ in range(PROCESSES)]
+
+    def engine(self, dsn):
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg2://",
+            creator=lambda: psycopg2.connect(dsn, application_name=self.name),
+            pool_size=self.size, max_overflow=self.overflow, pool_timeout=TIMEOUT,
+            poolclass=reporting(self.name, 5.0)["poolclass"],
+        )  # fmt: skip
+        books = engine.pool._books
+        waiting = books.waiting
+        books.waiting = lambda: Recorder(waiting(), self.waited)
+        return engine
+
+    def work(self, process, hold):
+        self.waited.now = 0.0
+        begun = time.time()
+        try:
+            with self.engines[process].connect() as connection:
+                wait = self.waited.now
+                connection.execute(text("SELECT pg_sleep(:hold)"), {"hold": hold})
+        except exc.TimeoutError:
+            wait = TIMEOUT
+        if begun >= self.since:
+            self.waits.append(wait)
+
+    def p95(self):
+        return sorted(self.waits)[int(0.95 * len(self.waits))]
+
+
+def drive(pools, found):
+    with concurrent.futures.ThreadPoolExecutor(max_workers=600) as threads:
+        begun, late = time.monotonic(), 0.0
+        for moment, process, hold in found:
+            pause = begun + moment - time.monotonic()
+            if pause > 0:
+                time.sleep(pause)
+            late = max(late, -pause)
+            for pool in pools:
+                threads.submit(pool.work, process, hold)
+    return late
+
+
+def run_load(server, load, seconds):
+    names = [f"{load} {size}+{overflow}" for size, overflow in SIZES]
+    admin = psycopg2.connect(server.dsn())
+    admin.autocommit = True
+    cursor = admin.cursor()
+    for name, (size, overflow) in zip(names, SIZES, strict=True):
+        cursor.execute(
+            "INSERT INTO pool_monitor.pools (name, application_name, workers, pool_size, max_overflow, pool_timeout)"
+            " VALUES (%s, %s, %s, %s, %s, %s * interval '1 s')",
+            (name, name, PROCESSES, size, overflow, TIMEOUT),
+        )
+    cursor.execute("SELECT pool_monitor.reload()")
+    pools = [Pool(server.dsn(), name, *size) for name, size in zip(names, SIZES, strict=True)]
+    # the load is there when the first minute begins, and until the last one ends
+    time.sleep((50 - time.time()) % 60)
+    since = (time.time() // 60 + 1) * 60
+    for pool in pools:
+        pool.since = since
+    late = drive(pools, arrivals(load, since + seconds - time.time()))
+    time.sleep(6)  # the last report, and a tick
+    cursor.execute("SELECT pool, avg_busy, exhausted_share FROM pool_monitor.workload() WHERE pool = ANY(%s)", (names,))
+    print(f"{load}: {len(pools[0].waits)} checkouts in {seconds} s, the driver was late by {late:.3f} s at most")
+    for pool, busy, share in cursor.fetchall():
+        print(f"  {pool}: {busy:.2f} busy on average, at the ceiling {100 * share:.1f} % of the time")
+    print("  measured with  p95, s    simulated from  p95, s  (95 % interval)    off by   calibration")
+    good = [compare(cursor, pool, past, since) for pool in pools for past in names]
+    for pool in pools:
+        for engine in pool.engines:
+            engine.dispose()
+    return good
+
+
+def compare(cursor, pool, past, since):
+    cursor.execute(
+        "SELECT wait_p95, wait_p95_low, wait_p95_high, dispersion, calibration"
+        " FROM pool_monitor.simulate(%s, pool_size => %s, max_overflow => %s, span => now() - to_timestamp(%s))",
+        (past, pool.size, pool.overflow, since),
+    )
+    p95, low, high, dispersion, calibration = cursor.fetchone()
+    off = p95 - pool.p95()
+    good = abs(off) <= max(0.2 * pool.p95(), 0.005)
+    print(
+        f"  {pool.size}+{pool.overflow:<11} {pool.p95():7.3f}    {past.split()[1]:14} {p95:7.3f}"
+        f"  ({low:.3f} to {high:.3f})  {off:+8.3f} {'' if good else '!'}  {dispersion:.1f}; {calibration}",
+        flush=True,
+    )
+    return good
+
+
+def main():
+    bindir, scratch = sys.argv[1], sys.argv[2]
+    seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 240
+    loads = sys.argv[4:] or ["steady", "bursty", "uneven", "curve"]
+    server = servers.Server(bindir, scratch, "simulate", "pool_monitor", "max_connections = 200")
+    server.start()
+    try:
+        server.run("psql", *server.address(), "-d", "postgres", "-qc", "CREATE EXTENSION pool_monitor")
+        good = [each for load in loads for each in run_load(server, load, seconds)]
+    finally:
+        server.stop()
+    print(f"{sum(good)} of {len(good)} within 20 % or 5 ms of what was measured")
+
+
+if __name__ == "__main__":
+    os.environ["PGAPPNAME"] = "bench"
+    main()
