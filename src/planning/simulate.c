@@ -14,7 +14,7 @@
  * Processes", 1980, chapter 5.1), geometric or all alike; each checkout of one somewhere in
  * its spread, evenly. With an index of 1 that is a burst of one each: plain Poisson. Less than
  * 1, which is more regular, is taken for 1. Which process a checkout comes to is a matter of
- * chance, without a memory.
+ * chance, by the share of each and without a memory.
  *
  * Each replication has random numbers of its own, for arrivals, holds and set-ups apart, and
  * draws them when a checkout comes. So the same seed gives other sizes the same checkouts, and
@@ -272,7 +272,8 @@ static void
 arrive(Run *run)
 {
 	const PmSimulation *what = run->what;
-	int			i = (int) (pg_prng_double(&run->arriving) * what->processes);
+	int			i = what->shares->n > 0 ? pm_choose(what->shares, &run->arriving) :
+	(int) (pg_prng_double(&run->arriving) * what->processes);
 	Process    *process = &run->processes[i];
 	double		hold = pm_duration(what->holds, &run->holding);
 
@@ -283,7 +284,7 @@ arrive(Run *run)
 	}
 	else if (process->busy < run->ceiling)
 	{
-		if (what->setups->n > 0)
+		if (what->setups->ranges.n > 0)
 			hold += pm_duration(what->setups, &run->opening);
 		run->open++;
 		run->totals.opened += counts(run, run->now);
@@ -338,7 +339,7 @@ give_back(Run *run, int i)
 /* ---- arrivals ---- */
 
 static double
-exponential(pg_prng_state * random, double mean)
+exponential(pg_prng_state *random, double mean)
 {
 	return -log(1 - pg_prng_double(random)) * mean;
 }

@@ -28,6 +28,7 @@ typedef struct PmBurstShape
 typedef struct PmSimulation
 {
 	int			processes;
+	const PmChoice *shares;		/* of the checkouts, of each; none: alike */
 	int			pool_size;		/* of each; 0: unbounded */
 	int			max_overflow;	/* -1: unbounded */
 	double		pool_timeout;

@@ -12,6 +12,7 @@
 #include "base/guc.h"
 #include "base/result.h"
 #include "base/shmem.h"
+#include "client/reports.h"
 #include "history/arrivals.h"
 #include "history/workload.h"
 #include "miscadmin.h"
@@ -30,6 +31,9 @@
 #define COLUMNS			52		/* of the answer */
 #define AROUND			5		/* minutes before and after, for the
 								 * dispersion */
+#define BEFORE_REPORTS	INT64CONST(15000000)	/* us, for which a process is
+												 * there before its first
+												 * report, about */
 #define MINUTE			INT64CONST(60000000)	/* us */
 
 /* What is asked for. */
@@ -60,6 +64,8 @@ typedef struct Past
 	PmDurations holds;
 	PmDurations setups;
 	PmMeasured	measured;
+	double	   *rates;			/* of the processes that report, in order */
+	int			nrates;
 } Past;
 
 /* ---- the question ---- */
@@ -223,6 +229,85 @@ take_reports(PmMeasured *measured, const PmWorkload *work)
 	measured->timeouts = work->checkout_timeouts / tried;
 }
 
+/* For qsort. */
+static int
+compare_rates(const void *a, const void *b)
+{
+	double		difference = *(const double *) a - *(const double *) b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+/*
+ * Do so many checkouts differ by more than chance from what is expected, all of them
+ * being alike? Pearson's chi square is their number less 1 then, on average; bursts make it so
+ * many times as much as the dispersion is.
+ */
+static bool
+are_uneven(const double *checkouts, const double *times, int n, double dispersion)
+{
+	double		all = 0;
+	double		time = 0;
+	double		square = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		all += checkouts[i];
+		time += times[i];
+	}
+	for (int i = 0; i < n && all > 0; i++)
+	{
+		double		expected = all * times[i] / time;
+
+		square += (checkouts[i] - expected) * (checkouts[i] - expected) / expected;
+	}
+	return square > Max(dispersion, 1) * (n - 1 + 3 * sqrt(2.0 * (n - 1)));
+}
+
+/* How many checkouts each process has, as those say that report; none where they are alike. */
+static void
+take_rates(Past *past, const char *pool)
+{
+	PmClientProcess *processes = palloc(sizeof(PmClientProcess) * pm_max_client_processes);
+	int			nprocesses = pm_reports_copy(processes);
+	double	   *checkouts = palloc(sizeof(double) * (nprocesses + 1));
+	double	   *times = palloc(sizeof(double) * (nprocesses + 1));
+	int			n = 0;
+
+	for (int i = 0; i < nprocesses; i++)
+	{
+		const PmClientProcess *process = &processes[i];
+
+		if (process->owner.discovered || strcmp(process->owner.name, pool) != 0)
+			continue;
+		checkouts[n] = process->report.sums.checkouts + process->report.sums.timeouts;
+		times[n++] = Max(process->at - process->first_at, 0) + BEFORE_REPORTS;
+	}
+	if (n > 1 && are_uneven(checkouts, times, n, past->dispersion))
+	{
+		past->rates = palloc(sizeof(double) * n);
+		past->nrates = n;
+		for (int i = 0; i < n; i++)
+			past->rates[i] = checkouts[i] / times[i];
+		qsort(past->rates, n, sizeof(double), compare_rates);
+	}
+	pfree(processes);
+}
+
+/* As unevenly on so many processes: of each the rate at its place among those that report. */
+static PmChoice *
+shares_of(const Past *past, int processes)
+{
+	PmChoice   *shares = palloc0(sizeof(PmChoice));
+	double	   *weights = palloc(sizeof(double) * processes);
+
+	for (int i = 0; i < processes && past->nrates > 0; i++)
+		weights[i] = past->rates[(int) ((i + 0.5) * past->nrates / processes)];
+	if (past->nrates > 0 && weights[processes - 1] > 0)
+		pm_choice_init(shares, weights, processes);
+	return shares;
+}
+
 static void
 take_times_at_sizes(Past *past, const PmPool *pool)
 {
@@ -252,12 +337,13 @@ look_back(const Question *question, Past *past)
 		return "transactions in this span";
 	pm_durations_init(&past->holds, past->figures.holds, past->figures.hold_max,
 					  past->work.busy / 1000000.0 / past->work.transactions);
-	if (past->holds.n == 0)
+	if (past->holds.ranges.n == 0)
 		return "hold times since its statistics were reset";
 	pm_durations_init(&past->setups, past->figures.setups, past->figures.setup_max, 0);
 	take_reports(&past->measured, &past->as_sized);
 	take_times_at_sizes(past, question->pool);
 	take_stretches(past, &rings.rings[PM_MINUTES]);
+	take_rates(past, question->name);
 	return NULL;
 }
 
@@ -272,6 +358,7 @@ as_declared(const Past *past, const Question *question)
 	return (PmSimulation)
 	{
 		.processes = pool->servers * pool->workers,
+			.shares = shares_of(past, pool->servers * pool->workers),
 			.pool_size = pool->pool_size,
 			.max_overflow = pool->max_overflow,
 			.pool_timeout = pool->pool_timeout / 1000000.0,
@@ -288,7 +375,7 @@ as_declared(const Past *past, const Question *question)
 
 /* The same, with what is asked for. */
 static PmSimulation
-as_asked(const PmSimulation *declared, const Question *question)
+as_asked(const PmSimulation *declared, const Past *past, const Question *question)
 {
 	PmSimulation asked = *declared;
 	PmStretch  *stretches = palloc(sizeof(PmStretch) * declared->nstretches);
@@ -300,6 +387,7 @@ as_asked(const PmSimulation *declared, const Question *question)
 	}
 	asked.stretches = stretches;
 	asked.processes = question->processes;
+	asked.shares = shares_of(past, question->processes);
 	asked.pool_size = question->pool_size;
 	asked.max_overflow = question->max_overflow;
 	asked.pool_timeout = question->pool_timeout / 1000000.0;
@@ -378,7 +466,7 @@ put_answer(PmRow *row, const Question *question, const Past *past)
 	PmSimulated simulated;
 
 	pm_calibrate(&declared, &past->measured, &as_it_was);
-	asked = as_asked(&declared, question);
+	asked = as_asked(&declared, past, question);
 	pm_simulate(&asked, &simulated);
 	put_load(row, past);
 	put_outcomes(row, &simulated);
