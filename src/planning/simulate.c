@@ -35,6 +35,7 @@
 
 #define RUN_UP			30.0	/* s */
 #define PARTS			8		/* a replication replays so many, at least */
+#define LARGEST_BURSTS	10000.0 /* E[B * B] / E[B]: more is no burst */
 #define CHECK_INTERVAL	1024	/* events, between looks whether to stop */
 #define UNBOUNDED		PG_INT32_MAX
 #define ARRIVAL			(-1)	/* as a process: that is found out then */
@@ -354,7 +355,7 @@ size_of_bursts(const PmSimulation *what, const PmStretch *stretch)
 	double		spread = what->shape.spread;
 	double		in_one = spread <= 1 ? 1 - spread / 3 : 1 / spread - 1 / (3 * spread * spread);
 
-	return 1 + Max(stretch->dispersion - 1, 0) / in_one;
+	return Min(1 + Max(stretch->dispersion - 1, 0) / in_one, LARGEST_BURSTS);
 }
 
 static double

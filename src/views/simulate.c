@@ -141,10 +141,22 @@ find_pool(Question *question, const PmRules *rules)
 }
 
 static void
+check_connections(const char *what, int processes, int pool_size, int max_overflow)
+{
+	int64		most = (int64) processes * (Max(pool_size, 1) + Max(max_overflow, 0));
+
+	if (most > MOST_CONNECTIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("all processes together, as %s, must have at most %d connections, not " INT64_FORMAT,
+						what, MOST_CONNECTIONS, most),
+				 errhint("Fewer servers or workers, or a smaller pool_size or max_overflow.")));
+}
+
+static void
 ask(FunctionCallInfo fcinfo, Question *question, const PmRules *rules)
 {
 	const PmPool *pool;
-	int64		most;
 
 	question->name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	find_pool(question, rules);
@@ -156,12 +168,8 @@ ask(FunctionCallInfo fcinfo, Question *question, const PmRules *rules)
 	question->span = get_span(fcinfo, 5);
 	question->load = get_load(fcinfo, 6);
 	question->seed = PG_ARGISNULL(7) ? 0 : PG_GETARG_INT64(7);
-	most = (int64) question->processes * (Max(question->pool_size, 1) + Max(question->max_overflow, 0));
-	if (most > MOST_CONNECTIONS)
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("all processes together must have at most %d connections, not " INT64_FORMAT, MOST_CONNECTIONS, most),
-				 errhint("Give fewer workers, or a smaller pool_size or max_overflow.")));
+	check_connections("declared", pool->servers * pool->workers, pool->pool_size, pool->max_overflow);
+	check_connections("asked for", question->processes, question->pool_size, question->max_overflow);
 }
 
 /* ---- the past ---- */

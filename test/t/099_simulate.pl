@@ -239,7 +239,7 @@ subtest 'nonsense' => sub {
 	refused("'mmc', load => '$_'", qr/load must be more than 0 and at most 1000/)
 	  foreach 0, -1, 1001, 'NaN', 'Infinity';
 	refused("'mmc', workers => 1000, pool_size => 300",
-		qr/at most 262143 connections, not 300000.*HINT:  Give fewer workers/s);
+		qr/as asked for, must have at most 262143 connections, not 300000.*HINT/s);
 };
 
 subtest 'what is not known' => sub {

@@ -65,5 +65,15 @@ is(
 	't',
 	'of one process there is nothing to share'
 );
+
+declare($node, 'UPDATE pool_monitor.pools SET servers = 10000, workers = 1000, pool_size = 0');
+my ($rc, $out, $err) =
+  $node->psql('postgres',
+	"SELECT pool FROM pool_monitor.simulate('two', workers => 1, pool_size => 5)");
+like(
+	$err,
+	qr/as declared, must have at most 262143 connections, not 10000000.*HINT/s,
+	'a declaration of more processes than any server has connections'
+);
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();
