@@ -14,7 +14,8 @@ COMMENT ON FUNCTION pool_monitor.client_report(
 	text, int, int, int, int, int, bigint, bigint, float8, bigint, bigint, bigint, float8, bigint) IS
 'For a client: tells what its own pool says of itself, every 10 to 60 seconds, on any of its connections, in a SELECT of '
 'this alone, the first of its transaction. Of the pool or application that the session is in. process: a name that none of '
-'its other processes has, as host and process number; size, max_overflow: as configured (NULL: not known; max_overflow -1: unbounded); open, checked_out, '
+'its other processes has, as host and process number; size, max_overflow: as configured (NULL: not known; max_overflow -1: '
+'unbounded); open, checked_out, '
 'waiting: now (NULL: not known); the others are sums since this pool was made in this process, but longest_wait (seconds, since '
 'the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that nothing is counted '
 'twice. False: nothing was noted, because the session is not counted, there is no room for one more process, a later report '

@@ -28,7 +28,8 @@ CREATE FUNCTION pool_monitor.simulate(
 COMMENT ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interval, float8, bigint) IS
 'What the pool did in the last span (as far as minutes of history are kept), replayed with other sizes; NULL: those that '
 'are declared. workers: on each declared server. load: so many times as many checkouts. The same seed with the same '
-'past gives the same answer, and other sizes the same checkouts. One row (none where pool is NULL); *_low and *_high are a 95 % interval of the '
+'past gives the same answer, and other sizes the same checkouts. One row (none where pool is NULL); *_low and *_high are a 95 % '
+'interval of the '
 'simulation''s own chance (Student''s t, 10 replications), not of what the model leaves out. '
 'Each minute has its measured rate of transactions, taken for checkouts, and its measured dispersion: bursts at random '
 '(Cox and Isham, Point Processes, 1980), as large as the dispersion says, as long as makes the time above base and at '
@@ -49,7 +50,9 @@ COMMENT ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interva
 'measured_exhausted_share (NULL: unbounded), measured_opened_per_hour, measured_connections: what was measured. '
 'reported_waiting, reported_mean_wait (seconds of each checkout that got a connection), reported_timeout_share: as '
 'clients report; NULL: none does. These, and measured_exhausted_share, are of the span since the sizes are declared as '
-'they are. Checkouts that are reported to have timed out are added to the load. calibration: the sizes that are declared, simulated, beside that: '
+'they are. Checkouts that are reported to have timed out are added to the load. calibration: the sizes that are declared, '
+'simulated, beside that: '
 'good (within 20 %, or 5 ms, or 1 % of the time), off, unknown, or lower bound: at the ceiling the server does not see '
 'what waits. quality: good, or not enough data: fewer than 30 effective samples, as in workload. '
-'NULL in all columns but the sizes where nothing was measured at all: calibration says what is missing. Needs shared_preload_libraries, and pg_read_all_stats.';
+'NULL in all columns but the sizes where nothing was measured at all: calibration says what is missing. Needs '
+'shared_preload_libraries, and pg_read_all_stats.';
