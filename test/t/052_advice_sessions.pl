@@ -235,6 +235,9 @@ subtest
 		);
 		declare($node, "UPDATE pool_monitor.pools SET servers = 2");
 		is(advice($node, 'count(*)', 'declaration of hosts'), 0, 'two servers: silent');
+		declare($node, "UPDATE pool_monitor.pools SET servers = 1, workers = 2");
+		is(advice($node, 'count(*)', 'declaration of hosts'),
+			0, 'two workers, that may be on two hosts: silent');
 		$_->close foreach @open;
 	}
   };

@@ -240,6 +240,18 @@ is(
 	'exhausted_share-2.00 transactions_per_second-1.60 hold_time-1.00',
 	'the other way round'
 );
+query($node, <<'EOS');
+SELECT count(replay_stretch('web', '1 min', date_trunc('minute', now()) - m * interval '1 min', 60, 4, 4, 3.6, 4, 0, 0, 0, 0, 0, 0, 0, 0))
+FROM generate_series(50, 1, -1) AS m;
+EOS
+is(
+	query(
+		$node,
+		"SELECT what, before::float8, after::float8, effect::float8 FROM pool_monitor.changes($spans) WHERE pool = 'web'"
+	),
+	join("\n", 'hold_time|0.1||3.6', 'busy|1|3.6|2.6', 'transactions_per_second|10|0|-1'),
+	'a pool that is stuck: no transaction ends'
+);
 is(
 	query(
 		$node,

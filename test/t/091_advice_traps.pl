@@ -72,6 +72,21 @@ subtest 'more than declared in the day, full in the last hour' => sub {
 	);
 };
 
+subtest 'above a budget, without a bound' => sub {
+	pools($node, row('free', pool_size => 5, max_overflow => -1, budget => 30));
+	replay($node, ['free', 1]);
+	query($node, <<'EOS');
+SELECT replay_rings(ARRAY(SELECT date_trunc('minute', now()) - m * interval '1 min' FROM generate_series(99, 0, -1) AS m), ARRAY[date_trunc('hour', now())]);
+SELECT count(replay_stretch('free', '1 min', date_trunc('minute', now()) - m * interval '1 min', 60, 60, 60, 5, 9, 0, 0, 0, 0, 600, 60, 0, 60))
+FROM generate_series(99, 0, -1) AS m;
+EOS
+	like(
+		advice($node, 'evidence', 'over of free'),
+		qr/^above its budget of 30 for 100 % of .*; 60 connections at most, ceiling none$/,
+		'its budget holds all the same'
+	);
+};
+
 subtest 'a quiet day' => sub {
 	my $hours =
 	  q{generate_series(date_trunc('hour', now()) - interval '6 days', date_trunc('hour', now()), '1 hour')};

@@ -75,10 +75,11 @@ CREATE VIEW pool_monitor.advice AS
 
 	-- where the declaration is wrong, it is corrected before any size is judged by it
 	hosts AS (
-		SELECT d.pool, d.servers, count(DISTINCT s.client_addr)::int AS hosts
+		SELECT d.pool, d.servers, d.processes, count(DISTINCT s.client_addr)::int AS hosts
 		FROM declared AS d JOIN sessions AS s ON s.pool = d.pool
-		GROUP BY d.pool, d.servers, d.surge
-		HAVING count(DISTINCT s.client_addr) > d.servers + ceil(d.servers * d.surge / 100.0)
+		GROUP BY d.pool, d.servers, d.processes, d.surge_processes
+		-- one process has one address; what is declared as so many workers of one server may be as many servers
+		HAVING count(DISTINCT s.client_addr) > d.processes + d.surge_processes
 	),
 	above_in AS (
 		SELECT d.pool, w.span, w.max_connections, w.seen

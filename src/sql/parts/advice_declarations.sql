@@ -21,8 +21,8 @@
 		WHERE l.rule <> 'ceilings'
 	),
 	more_hosts AS (
-		SELECT 'warning', h.pool, 'declaration', 'connections come from more hosts than servers are declared',
-			format('%s client addresses now, %s servers declared', h.hosts, h.servers),
+		SELECT 'warning', h.pool, 'declaration', 'connections come from more hosts than processes are declared',
+			format('%s client addresses now, %s processes declared, on %s servers', h.hosts, h.processes, h.servers),
 			'Count the servers, and correct the declaration.',
 			'servers', h.servers, h.hosts, NULL::interval, NULL::float8, 'exact'
 		FROM hosts AS h
@@ -111,11 +111,12 @@
 	over AS (
 		SELECT 'warning', d.pool, 'over', 'the pool holds more than its budget',
 			format('above its budget of %s for %s of %s; %s connections at most, ceiling %s', d.budget, pool_monitor.percent(w.over_share),
-				pool_monitor.watched(w.seen, 'day'), w.max_connections, d.ceiling),
+				pool_monitor.watched(w.seen, 'day'), w.max_connections, coalesce(d.ceiling::text, 'none')),
 			'Lower its sizes in the client, or raise the budget.',
 			NULL::text, NULL::int, NULL::int, w.seen, NULL::float8, 'exact'
-		FROM sound AS d JOIN sized_day AS w ON w.pool = d.pool
-		WHERE d.has_budget AND d.budget < d.ceiling AND w.over_share >= 0.01 AND w.max_connections > d.budget
+		FROM declared AS d JOIN sized_day AS w ON w.pool = d.pool
+		WHERE d.has_budget AND (d.ceiling IS NULL OR d.budget < d.ceiling AND EXISTS (SELECT FROM sound AS s WHERE s.pool = d.pool))
+			AND w.over_share >= 0.01 AND w.max_connections > d.budget
 	),
 
 	unloaded AS (

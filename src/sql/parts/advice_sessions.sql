@@ -140,4 +140,14 @@
 		FROM pool_monitor.client_pools AS c, unnest(c.findings) AS f(finding)
 		WHERE c.pool <> '(other)'
 		GROUP BY c.pool
+		UNION ALL
+		-- one row, whatever names clients make up
+		SELECT 'info', NULL, 'clients', 'checkouts timed out in applications that are in no declared pool',
+			format('%s: %s%s', count(*), array_to_string((array_agg(c.name ORDER BY c.name))[:5], ', '),
+				CASE WHEN count(*) > 5 THEN ' and others' ELSE '' END),
+			'Declare them, and see client_pools.', NULL, NULL, NULL, NULL, NULL, 'reported'
+		FROM (SELECT DISTINCT pool_monitor.quoted(r.application_name) AS name FROM pool_monitor.client_pools AS r
+			WHERE r.application_name IS NOT NULL
+				AND EXISTS (SELECT FROM unnest(r.findings) AS f(finding) WHERE f.finding LIKE '% timed out')) AS c
+		HAVING count(*) > 0
 	),

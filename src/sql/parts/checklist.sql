@@ -46,8 +46,8 @@ CREATE VIEW pool_monitor.checklist AS
 	),
 	-- who logs in as a superuser: any session of a pool, and applications with two of them
 	superusers AS (
-		SELECT count(*) AS applications, pool_monitor.names_of(array_agg(a.name ORDER BY a.name)) AS names
-		FROM (SELECT format('%s (%s)', coalesce(s.pool, format('%L', min(s.application_name))), s.usename) AS name
+		SELECT count(*) AS applications, count(a.pool) AS pools, pool_monitor.names_of(array_agg(a.name ORDER BY a.name)) AS names
+		FROM (SELECT s.pool, format('%s (%s)', coalesce(s.pool, format('%L', min(s.application_name))), s.usename) AS name
 			FROM pool_monitor.sessions() AS s JOIN pg_catalog.pg_roles AS r ON r.rolname = s.usename AND r.rolsuper
 			GROUP BY s.pool, CASE WHEN s.pool IS NULL THEN s.application_name END, s.usename
 			HAVING s.pool IS NOT NULL OR count(*) > 1) AS a
@@ -132,7 +132,8 @@ CREATE VIEW pool_monitor.checklist AS
 		UNION ALL
 		SELECT 5, 'max_connections sufficient, with 20 to 30 % of headroom',
 			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.unbounded > 0 AND s.declared_budget IS NULL THEN 'fail'
-				WHEN s.declared_budget > s.usable THEN 'fail' WHEN s.declared_budget > 0.8 * s.usable THEN 'warn' ELSE 'pass' END,
+				WHEN s.declared_budget > s.usable THEN 'fail'
+				WHEN s.declared_budget > least(0.8 * s.usable, s.connection_budget) THEN 'warn' ELSE 'pass' END,
 			CASE WHEN s.declared_budget IS NULL THEN format('%s pools without ceiling and budget', p.unbounded) || p.unbounded_names
 				ELSE format('declared budgets %s of %s usable: %s%s', s.declared_budget, s.usable,
 					CASE WHEN s.declared_budget > s.usable THEN s.declared_budget - s.usable || ' too many'
@@ -200,7 +201,8 @@ CREATE VIEW pool_monitor.checklist AS
 		FROM pools AS p
 		UNION ALL
 		SELECT 13, 'no application logs in as a superuser',
-			CASE WHEN u.applications > 0 THEN 'fail' ELSE 'pass' END,
+			-- what is in no pool may be administrators
+			CASE WHEN u.pools > 0 THEN 'fail' WHEN u.applications > 0 THEN 'warn' ELSE 'pass' END,
 			format('%s do now', u.applications) || u.names
 		FROM superusers AS u
 	)

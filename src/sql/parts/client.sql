@@ -41,7 +41,9 @@ CREATE VIEW pool_monitor.client_pools AS
 	),
 	-- of one pool or application, all processes that have reported just now: who has ended does so no more
 	together AS (
-		SELECT r.pool, r.application_name, r.datname, r.usename, count(*)::int AS processes, sum(r.open) AS open,
+		SELECT r.pool, r.application_name, r.datname, r.usename, count(*)::int AS processes,
+			-- not known where one of them does not know
+			CASE WHEN count(r.open) = count(*) THEN sum(r.open) END AS open,
 			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out) AS free, min(r.reported_at) AS oldest
 		FROM reports AS r
 		WHERE r.reported_at > clock_timestamp() - interval '90 s'

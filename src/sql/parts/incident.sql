@@ -27,10 +27,15 @@ CREATE FUNCTION pool_monitor.who(
 ) RETURNS SETOF record
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 100
 BEGIN ATOMIC
-	WITH minutes AS MATERIALIZED (
-		SELECT h.* FROM pool_monitor.holders(date_trunc('minute', at, 'UTC'), at + span) AS h
+	WITH oldest AS (
+		SELECT min(h.bucket_start) AS minute FROM pool_monitor.history('(server)', interval '1 minute') AS h
 	),
-	-- where minutes are no longer kept, the hours that this is in
+	-- what begins before the oldest minute begins with a whole hour
+	minutes AS MATERIALIZED (
+		SELECT h.* FROM oldest AS o,
+			pool_monitor.holders(date_trunc(CASE WHEN at < o.minute THEN 'hour' ELSE 'minute' END, at, 'UTC'), at + span) AS h
+	),
+	-- where there are none, the hours that this is in
 	stretches AS MATERIALIZED (
 		SELECT m.* FROM minutes AS m
 		UNION ALL
@@ -97,6 +102,7 @@ BEGIN ATOMIC
 	rates AS (
 		SELECT n.pool, n.application_name, n.datname, n.usename, w.span, coalesce(s.avg_connections * t.part, 0) AS connections,
 			coalesce(s.transactions / extract(epoch FROM w.seen)::float8, 0) AS arrivals,
+			coalesce(s.avg_busy * t.part, 0) AS busy,
 			s.avg_busy * extract(epoch FROM s.seen)::float8 / nullif(s.transactions, 0) AS hold,
 			coalesce(s.connects / extract(epoch FROM w.seen)::float8 * 60, 0) AS connects,
 			coalesce(s.refused / extract(epoch FROM w.seen)::float8 * 60, 0) AS refused,
@@ -110,7 +116,8 @@ BEGIN ATOMIC
 			AND s.datname IS NOT DISTINCT FROM n.datname AND s.usename IS NOT DISTINCT FROM n.usename
 		CROSS JOIN LATERAL (SELECT (extract(epoch FROM s.seen) / extract(epoch FROM w.seen))::float8 AS part) AS t
 	),
-	-- what of busy came from more transactions, and what from longer ones, adds up to its change
+	-- what of busy came from more transactions, and what from longer ones, adds up to its change; where none ended in
+	-- one of the spans, all that is not by their number is by their length
 	effects AS (
 		SELECT o.pool, o.application_name, o.datname, o.usename, v.*
 		FROM rates AS o JOIN rates AS n ON n.pool IS NOT DISTINCT FROM o.pool
@@ -119,7 +126,9 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL (VALUES
 			('connections', o.connections, n.connections, n.connections - o.connections),
 			('transactions_per_second', o.arrivals, n.arrivals, (n.arrivals - o.arrivals) * coalesce(o.hold, n.hold)),
-			('hold_time', o.hold, n.hold, n.arrivals * (n.hold - o.hold)),
+			('hold_time', o.hold, n.hold, coalesce(n.arrivals * (n.hold - o.hold),
+				n.busy - o.busy - coalesce((n.arrivals - o.arrivals) * coalesce(o.hold, n.hold), 0))),
+			('busy', o.busy, n.busy, CASE WHEN o.hold IS NULL OR n.hold IS NULL THEN n.busy - o.busy END),
 			('connects_per_minute', o.connects, n.connects, (n.connects - o.connects) / 60),
 			('refused_per_minute', o.refused, n.refused, n.refused - o.refused),
 			('exhausted_share', o.exhausted, n.exhausted, (n.exhausted - o.exhausted) * greatest(o.most, n.most)),
@@ -137,8 +146,10 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION pool_monitor.changes(tstzrange, tstzrange) IS
 'What differs between two spans of time, the largest effect first: of each declared pool, (undeclared), (server), and '
-'the largest undeclared applications. effect is in connections: their number; of transactions_per_second and hold_time '
-'what of the change in busy connections comes from more of them, and from longer ones (together all of it, by '
-'Little''s law); of waits the sessions that wait; of exhausted_share that share of the most connections; a refused '
+'the largest undeclared applications. effect is in connections: their number (and that of busy ones, where no '
+'transaction ended in one of the spans); of '
+'transactions_per_second and hold_time what of the change in busy connections comes from more of them, and from longer '
+'ones (together all of it, by Little''s law; where none ended, what is not by their number is by their length); '
+'of waits the sessions that wait; of exhausted_share that share of the most connections; a refused '
 'login a minute counts as one, and so does a connect a second. hold_time is in seconds. Effects below 0.05 are left '
 'out. No rows where one of the spans was not watched. Needs shared_preload_libraries, and pg_read_all_stats.';
