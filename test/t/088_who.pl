@@ -252,6 +252,20 @@ is(
 	join("\n", 'hold_time|0.1||3.6', 'busy|1|3.6|2.6', 'transactions_per_second|10|0|-1'),
 	'a pool that is stuck: no transaction ends'
 );
+
+# of three hours ago there are hours, 7 connections in one and 3 in the next
+query($node, <<'EOS');
+SELECT count(replay_stretch('(server)', '1 hour', date_trunc('hour', now()) - h * interval '1 hour', 3600, c, c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+FROM (VALUES (4, 7), (3, 3)) AS v(h, c);
+EOS
+is(
+	query(
+		$node,
+		"SELECT max_connections FROM pool_monitor.who(date_trunc('hour', now()) - interval '3 h 15 min', '30 min') WHERE pool = '(server)'"
+	),
+	7,
+	'the hour in which a span begins is in it, also where another one begins in it'
+);
 is(
 	query(
 		$node,
