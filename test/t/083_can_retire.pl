@@ -27,14 +27,16 @@ my @mine = (usename => "'app'", pool_recycle => "'1 s'", recycle_grace => "'0'",
 subtest 'what the declaration says' => sub {
 	pools(
 		$node,
-		row('good',   usename     => "'app'", pool_recycle => "'1 s'"),
+		row('good',   usename     => "'app'", pool_recycle => "'2 s'"),
+		row('stays',  usename     => "'app'", pool_recycle => "'1 s'"),
 		row('off',    usename     => "'app'", recycle_mode => "'off'"),
 		row('never',  usename     => "'app'", pool_recycle => 'NULL'),
 		row('blind',  usename     => "'app'", pre_ping     => 'false'),
 		row('anyone', client_addr => 'NULL'),
 		row('fresh',  usename     => "'app'")
 	);
-	my @seen = map { [$_, 1440, busy => 1, transactions => 10] } 'good', 'off', 'never', 'blind',
+	my @seen = map { [$_, 1440, busy => 1, transactions => 10] } 'good', 'stays', 'off', 'never',
+	  'blind',
 	  'anyone';
 	replay($node, @seen);
 	is(
@@ -42,10 +44,11 @@ subtest 'what the declaration says' => sub {
 		'not yet: no session of it has ended at pool_recycle or later, by its client or retired: that the client recycles is only declared',
 		'no client was seen to recycle'
 	);
-	my $good = app_holder($node, 'good', 1);
+	my $stays = app_holder($node, 'stays', 1);
+	my $good  = app_holder($node, 'good',  1);
 	wait_for(
 		$node,
-		"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'good' AND age > '1.1 s'",
+		"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'good' AND age > '2.1 s'",
 		'one is over age', 1
 	);
 	$good->close;
@@ -54,8 +57,24 @@ subtest 'what the declaration says' => sub {
 		"SELECT ended_client FROM pool_monitor.pool_stats WHERE pool = 'good'",
 		'which its client ends', 1
 	);
-	is(verdict('good'), 'yes: ',                   'nothing speaks against it');
-	is(verdict('off'),  'no: recycle_mode is off', 'off');
+	is(verdict('good'), 'yes: ', 'nothing speaks against it');
+	wait_for(
+		$node,
+		"SELECT age > '3.5 s' FROM pool_monitor.sessions WHERE pool = 'stays'",
+		'another one is far over age'
+	);
+	$stays->close;
+	wait_for(
+		$node,
+		"SELECT ended_client FROM pool_monitor.pool_stats WHERE pool = 'stays'",
+		'until its application ends', 1
+	);
+	like(
+		verdict('stays'),
+		qr/^not yet: half of its sessions that have ended had lived for 00:00:0[3-9]/,
+		'which says nothing of recycling'
+	);
+	is(verdict('off'), 'no: recycle_mode is off', 'off');
 	is(
 		verdict('never'),
 		'no: the client never recycles: pool_recycle is not declared',
@@ -77,7 +96,7 @@ subtest 'what the declaration says' => sub {
 			$node,
 			'SELECT count(*), count(*) FILTER (WHERE verdict = \'yes\') FROM pool_monitor.can_retire()'
 		),
-		'6|1',
+		'7|1',
 		'without a name: each pool'
 	);
 	is(query($node, "SELECT count(*) FROM pool_monitor.can_retire('nobody')"),
@@ -254,6 +273,39 @@ subtest 'pauses' => sub {
 		'is held against it, too'
 	);
 	$_->close foreach $answer, $one;
+};
+
+subtest 'many punctual ones before' => sub {
+
+	# as after years: there is no room for the events of all
+	$node->append_conf('postgresql.conf', "pool_monitor.max_events = 40\n");
+	$node->restart;
+	pools($node, row('mixed', @mine, recycle_mode => "'terminate'", pool_size => 1000));
+	my $punctual = app_holder($node, 'mixed', 40);
+	my $retired  = "SELECT retired FROM pool_monitor.pool_stats WHERE pool = 'mixed'";
+	wait_for($node, $retired, 'all are retired', 40);
+	foreach my $n (1 .. 3)
+	{
+		my $late = app_holder($node, 'mixed', 1);
+		$late->do('sql 0 BEGIN');
+		wait_for(
+			$node,
+			"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'mixed' AND age > interval '1.7 s'",
+			'one is used for long',
+			1
+		);
+		$late->do('sql 0 COMMIT');
+		wait_for($node, $retired, 'and retired', 40 + $n);
+		$late->close;
+	}
+	is(late('mixed'), '43|3', 'these are few of all');
+	like(
+		advice($node, 'evidence', 'over_age of mixed'),
+		qr/^3 of \d+ sessions retired in the last day that events tell of, with pool_recycle 00:00:01$/,
+		'but not of those that are told of singly'
+	);
+	like(verdict('mixed'), qr/^no: 3 of \d+ sessions retired in the last day/, 'stop');
+	$punctual->close;
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');

@@ -40,12 +40,20 @@ BEGIN ATOMIC
 				AND r.at - CASE WHEN r.detail::jsonb ? 'further_sessions' THEN l.recycle ELSE interval '0' END <= s.at)
 		GROUP BY s.pool
 	),
+	late_today AS (
+		SELECT e.pool, count(*) AS retired, count(*) FILTER (WHERE j.age - j.idle > 1.5 * extract(epoch FROM d.pool_recycle)) AS late
+		FROM events AS e JOIN declared AS d ON d.pool = e.pool JOIN stats AS t ON t.pool = e.pool AND e.at > t.stats_reset,
+			LATERAL (SELECT (e.detail::jsonb ->> 'age')::float8 AS age, (e.detail::jsonb ->> 'idle')::float8 AS idle) AS j
+		WHERE e.event = 'retired' AND j.age IS NOT NULL
+		GROUP BY e.pool
+	),
 	pauses AS (
 		SELECT e.pool, sum(e.times) AS times FROM events AS e WHERE e.event = 'retirement_paused' GROUP BY e.pool
 	),
 	reasons(pool, number, verdict, reason) AS (
 		SELECT d.pool, r.* FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool LEFT JOIN stats AS t ON t.pool = d.pool
-			LEFT JOIN sessions AS s ON s.pool = d.pool LEFT JOIN answers AS a ON a.pool = d.pool LEFT JOIN pauses AS p ON p.pool = d.pool,
+			LEFT JOIN sessions AS s ON s.pool = d.pool LEFT JOIN answers AS a ON a.pool = d.pool LEFT JOIN pauses AS p ON p.pool = d.pool
+			LEFT JOIN late_today AS l ON l.pool = d.pool,
 			LATERAL (VALUES
 				(1, 'no', CASE WHEN d.recycle_mode = 'off' THEN 'recycle_mode is off' END),
 				(2, 'no', CASE WHEN d.pool_recycle IS NULL THEN 'the client never recycles: pool_recycle is not declared' END),
@@ -56,7 +64,10 @@ BEGIN ATOMIC
 						s.used) END),
 				(5, 'no', CASE WHEN pool_monitor.recycles_late(t.retired, t.retired_late)
 					THEN format('%s of %s retired sessions had been used past pool_recycle: the client recycles later',
-						t.retired_late, t.retired) END),
+						t.retired_late, t.retired)
+					WHEN pool_monitor.recycles_late(l.retired, l.late)
+					THEN format('%s of %s sessions retired in the last day that events tell of had been used past pool_recycle: the client '
+						'recycles later', l.late, l.retired) END),
 				(6, 'no', CASE WHEN a.storms > 0
 					THEN format('retirements were answered with storms of connects, %s in the last day', a.storms) END),
 				(7, 'no', CASE WHEN p.times > 0 THEN format('its retirement paused for that, %s times in the last day', p.times) END),
@@ -68,7 +79,11 @@ BEGIN ATOMIC
 						date_trunc('second', w.seen))
 					WHEN coalesce(t.ended_client + t.retired, 0) = 0 OR t.lifetime_max < d.pool_recycle
 					THEN 'no session of it has ended at pool_recycle or later, by its client or retired: that the client recycles is only '
-						'declared' END)
+						'declared'
+					-- as at a deployment, which ends all
+					WHEN t.retired = 0 AND t.lifetime_p50 > 3 * d.pool_recycle
+					THEN format('half of its sessions that have ended had lived for %s or longer: that the client recycles is only '
+						'declared', t.lifetime_p50) END)
 			) AS r(number, verdict, reason)
 		WHERE r.reason IS NOT NULL
 	)
