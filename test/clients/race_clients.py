@@ -77,7 +77,10 @@ class Client:
         self.told["turned_away"] += 1
         self.told["pinned_lost"] += self.lock_for > 0
         self.told["broken"] += self.in_block
-        if not self.conn.closed and "57P01" not in states(error):
+        # psycopg of libpq 19 says the latter of a socket that the server has closed, while
+        # the connection has no such state yet
+        ended = self.conn.closed or "57P01" in states(error) or "connection socket closed" in str(error)
+        if not ended:
             self.unexpected.append(f"{type(error).__name__}: {error}")
 
     def pause(self):

@@ -149,7 +149,7 @@ $offset = -s $node->logfile;
 query($node, 'ALTER FUNCTION pool_monitor.gone RENAME TO client_report');
 wait_for_log(
 	$node,
-	qr/client_report\(\$1.*\n.*DETAIL:  parameters: .*\$13 = '0\.[4-9]/,
+	qr/client_report\(\$1.*\n.*DETAIL:  [Pp]arameters: .*\$13 = '0\.[4-9]/,
 	'what could not be told is told later', $offset
 );
 wait_for($node, "SELECT checkouts, checked_out $view", 'nothing is lost', '2414|0');
