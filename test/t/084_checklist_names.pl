@@ -88,6 +88,19 @@ subtest 'superusers' => sub {
 	$_->close foreach @all[0 .. 2];
 };
 
+# Any role may: PUBLIC has UPDATE of that view.
+subtest 'a lock on pg_settings' => sub {
+	my $holder = app_holder($node, 'web', 1);
+	$holder->do("sql 0 $_")
+	  foreach 'BEGIN', 'LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE';
+	foreach my $view ('checklist', 'advice', 'overview', 'health')
+	{
+		is(query($node, "SET lock_timeout = '1ms'; SELECT count(*) > 0 FROM pool_monitor.$view"),
+			't', "$view does not wait for it");
+	}
+	$holder->close;
+};
+
 subtest 'reserved connections' => sub {
 	like(
 		item(10),
