@@ -104,6 +104,14 @@ subtest 'a pool below its budget is' => sub {
 		't|20|[{"busy": 0.0, "pool": "hub", "connections": 6}, {"busy": 0.0, "usename": "app", "application": "batch", "connections": 5}, {"busy": 0.0, "pool": "java", "connections": 4}]',
 		'and one of the server, with the same'
 	);
+	like(
+		query(
+			$node,
+			"SELECT pool, status, conns, busy, idle FROM pool_monitor.overview WHERE conns > 3 OR pool = '(server)'"
+		),
+		qr/^\(server\)\|full\|2\d\|[5-7]\|1\d\nems\|starved\|5\|5\|0\nbatch\|undeclared\|5\|0\|5\nhub\|ok\|6\|0\|6\njava\|ok\|4\|0\|4$/,
+		'overview alone says who starves whom'
+	);
 };
 
 subtest 'without a process entry of its own' => sub {
