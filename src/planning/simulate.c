@@ -18,8 +18,8 @@
  *
  * Each replication has random numbers of its own, for arrivals, holds and set-ups apart, and
  * draws them when a checkout comes. So the same seed gives other sizes the same checkouts, and
- * what differs is what the sizes do (common random numbers). From the replications' outcomes
- * come mean and confidence interval, by Student's t.
+ * what differs is what the sizes do (common random numbers). What the
+ * replications come to is totals.c's.
  *
  * What would be more than the budget of arrivals is replayed in part: of every so-and-so-many
  * stretches one, another one in each replication, after a run-up that does not count. Else all
@@ -39,10 +39,6 @@
 #define CHECK_INTERVAL	1024	/* events, between looks whether to stop */
 #define UNBOUNDED		PG_INT32_MAX
 #define ARRIVAL			(-1)	/* as a process: that is found out then */
-
-/* Waits in us, in buckets of 1/64 of an octave. */
-#define FINE_BITS		6
-#define FINE_BUCKETS	((50 - FINE_BITS + 1) << FINE_BITS)
 
 typedef struct Event
 {
@@ -66,24 +62,6 @@ typedef struct Process
 	int			room;
 	Waiter	   *waiters;
 } Process;
-
-/* What counts of one replication. */
-typedef struct Totals
-{
-	int64		arrivals;
-	int64		waited;
-	int64		timeouts;
-	int64		opened;
-	double		wait;			/* of those that got a connection */
-	double		longest;
-	double		time;
-	double		full;			/* times processes */
-	double		all_full;
-	double		overflow;
-	double		connections;	/* times connections */
-	double		busy;
-	uint32		waits[FINE_BUCKETS];
-} Totals;
 
 typedef struct Run
 {
@@ -117,7 +95,7 @@ typedef struct Run
 	/* what counts */
 	double		from;
 	double		until;
-	Totals		totals;
+	PmTotals	totals;
 } Run;
 
 /* ---- events ---- */
@@ -191,46 +169,12 @@ counts(const Run *run, double at)
 
 /* ---- what becomes of a checkout ---- */
 
-static int
-fine_bucket(double seconds)
-{
-	uint64		us = (uint64) Min(seconds * 1000000, 1e15);
-	int			power;
-
-	if (us < (1 << FINE_BITS))
-		return (int) us;
-	power = Min(pg_leftmost_one_pos64(us), 49);
-	return ((power - FINE_BITS + 1) << FINE_BITS) + (int) ((us >> (power - FINE_BITS)) & ((1 << FINE_BITS) - 1));
-}
-
-/* In seconds; of the one after the last, where that one ends. */
-static double
-fine_low(int bucket)
-{
-	int			octave = bucket >> FINE_BITS;
-	double		low = (1 << FINE_BITS) + (bucket & ((1 << FINE_BITS) - 1));
-
-	return (octave == 0 ? bucket : ldexp(low, octave - 1)) / 1000000;
-}
-
 /* So many seconds after it came; gave_up: it got none. */
 static void
 settle_checkout(Run *run, double since, double wait, bool gave_up)
 {
-	Totals	   *totals = &run->totals;
-
-	if (!counts(run, since))
-		return;
-	totals->arrivals++;
-	totals->waits[fine_bucket(wait)]++;
-	totals->longest = Max(totals->longest, wait);
-	if (gave_up)
-		totals->timeouts++;
-	else
-	{
-		totals->waited += wait > 0;
-		totals->wait += wait;
-	}
+	if (counts(run, since))
+		pm_totals_count(&run->totals, wait, gave_up);
 }
 
 static void
@@ -548,85 +492,7 @@ replay(Run *run, Plan *plan, int replication)
 	}
 }
 
-/* ---- what it comes to ---- */
-
-/* The wait that this share of the checkouts does not exceed. */
-static double
-wait_quantile(const Totals *totals, double share)
-{
-	double		rank = share * totals->arrivals;
-	double		seen = 0;
-	int			bucket = 0;
-	double		width;
-
-	if (totals->arrivals == 0)
-		return 0;
-	while (bucket < FINE_BUCKETS - 1 && seen + totals->waits[bucket] < rank)
-		seen += totals->waits[bucket++];
-	if (bucket == 0)
-		return 0;
-	width = fine_low(bucket + 1) - fine_low(bucket);
-	return Min(fine_low(bucket) + width * (rank - seen) / Max(totals->waits[bucket], 1), totals->longest);
-}
-
-static double
-by(double part, double whole)
-{
-	return whole > 0 ? part / whole : 0;
-}
-
-/* time: of all stretches */
-static void
-conclude(const Totals *totals, const PmSimulation *what, double time, double *outcomes)
-{
-	outcomes[PM_SIM_WAIT_P50] = wait_quantile(totals, 0.50);
-	outcomes[PM_SIM_WAIT_P95] = wait_quantile(totals, 0.95);
-	outcomes[PM_SIM_WAIT_P99] = wait_quantile(totals, 0.99);
-	outcomes[PM_SIM_LONGEST] = totals->longest;
-	outcomes[PM_SIM_WAITING] = by(totals->waited, totals->arrivals);
-	outcomes[PM_SIM_MEAN_WAIT] = by(totals->wait, totals->arrivals - totals->timeouts);
-	outcomes[PM_SIM_TIMEOUTS] = by(totals->timeouts * time, totals->time);
-	outcomes[PM_SIM_TIMEOUT_SHARE] = by(totals->timeouts, totals->arrivals);
-	outcomes[PM_SIM_FULL] = by(totals->full, totals->time * what->processes);
-	outcomes[PM_SIM_ALL_FULL] = by(totals->all_full, totals->time);
-	outcomes[PM_SIM_OVERFLOW] = by(totals->overflow, totals->time);
-	outcomes[PM_SIM_OPENED] = by(totals->opened * 3600.0, totals->time);
-	outcomes[PM_SIM_CONNECTIONS] = by(totals->connections, totals->time);
-	outcomes[PM_SIM_BUSY] = by(totals->busy, totals->time);
-}
-
-/* Student's t of 95 %, for so many degrees of freedom, within 0.1 % (from 3 on). */
-static double
-student(int freedom)
-{
-	static const double few[] = {12.706, 4.303};
-	const double z = 1.959964;
-
-	if (freedom <= (int) lengthof(few))
-		return few[freedom - 1];
-	return z + (z * z * z + z) / (4 * freedom) +
-		(5 * pow(z, 5) + 16 * z * z * z + 3 * z) / (96.0 * freedom * freedom) +
-		(3 * pow(z, 7) + 19 * pow(z, 5) + 17 * z * z * z - 15 * z) / (384.0 * freedom * freedom * freedom);
-}
-
-/* None of the outcomes can be negative. */
-static PmEstimate
-estimate(const double (*outcomes)[PM_NUM_OUTCOMES], int n, int which)
-{
-	double		mean = 0;
-	double		squares = 0;
-	double		half;
-
-	for (int i = 0; i < n; i++)
-		mean += outcomes[i][which] / n;
-	for (int i = 0; i < n; i++)
-		squares += (outcomes[i][which] - mean) * (outcomes[i][which] - mean);
-	half = n > 1 ? student(n - 1) * sqrt(squares / (n - 1) / n) : 0;
-	return (PmEstimate)
-	{
-		.mean = mean,.low = Max(mean - half, 0),.high = mean + half
-	};
-}
+/* ---- all of them ---- */
 
 static void
 begin_run(Run *run, const PmSimulation *what)
@@ -646,7 +512,7 @@ seed_run(Run *run, uint64 seed, int replication)
 	pg_prng_seed(&run->arriving, seed * 4096 + 4 * replication);
 	pg_prng_seed(&run->holding, seed * 4096 + 4 * replication + 1);
 	pg_prng_seed(&run->opening, seed * 4096 + 4 * replication + 2);
-	memset(&run->totals, 0, sizeof(Totals));
+	memset(&run->totals, 0, sizeof(PmTotals));
 }
 
 /* Allocates in the current memory context, and frees it only without an error. */
@@ -665,12 +531,12 @@ pm_simulate(const PmSimulation *simulation, PmSimulated *simulated)
 	{
 		seed_run(run, simulation->seed, i);
 		replay(run, &plan, i);
-		conclude(&run->totals, simulation, plan.seconds, outcomes[i]);
+		pm_totals_conclude(&run->totals, simulation->processes, plan.seconds, outcomes[i]);
 		simulated->arrivals += run->totals.arrivals;
 	}
-	simulated->share = by(plan.counted, plan.seconds * n);
+	simulated->share = plan.seconds > 0 ? plan.counted / (plan.seconds * n) : 0;
 	for (int i = 0; i < PM_NUM_OUTCOMES; i++)
-		simulated->of[i] = estimate((const double (*)[PM_NUM_OUTCOMES]) outcomes, n, i);
+		simulated->of[i] = pm_estimate((const double (*)[PM_NUM_OUTCOMES]) outcomes, n, i);
 	for (int i = 0; i < simulation->processes; i++)
 	{
 		if (run->processes[i].waiters != NULL)

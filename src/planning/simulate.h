@@ -7,6 +7,7 @@
 #define PM_SIMULATE_H
 
 #include "planning/durations.h"
+#include "planning/totals.h"
 
 /* Arrivals at one rate. Seconds here and below. */
 typedef struct PmStretch
@@ -42,35 +43,6 @@ typedef struct PmSimulation
 	int			replications;
 	int64		budget;			/* arrivals of each; about */
 } PmSimulation;
-
-/* What each replication comes to, in this order. */
-typedef enum PmOutcome
-{
-	PM_SIM_WAIT_P50,			/* of all checkouts, pool_timeout of those
-								 * that gave up */
-	PM_SIM_WAIT_P95,
-	PM_SIM_WAIT_P99,
-	PM_SIM_LONGEST,
-	PM_SIM_WAITING,				/* share of the checkouts that waited, and got
-								 * one */
-	PM_SIM_MEAN_WAIT,			/* of all that got a connection */
-	PM_SIM_TIMEOUTS,			/* in all stretches together */
-	PM_SIM_TIMEOUT_SHARE,
-	PM_SIM_FULL,				/* share of time, of a process at its ceiling */
-	PM_SIM_ALL_FULL,			/* of all of them at once */
-	PM_SIM_OVERFLOW,			/* with more than base open */
-	PM_SIM_OPENED,				/* an hour */
-	PM_SIM_CONNECTIONS,			/* on average */
-	PM_SIM_BUSY,
-	PM_NUM_OUTCOMES
-} PmOutcome;
-
-typedef struct PmEstimate
-{
-	double		mean;
-	double		low;			/* 95 % */
-	double		high;
-} PmEstimate;
 
 typedef struct PmSimulated
 {
