@@ -78,6 +78,18 @@ pm_put_counts(PmRow *row, const PmCounts *counts)
 	pm_put_int(row, pm_busy(counts));
 }
 
+/* In its unit for SQL. */
+void
+pm_put_counter(PmRow *row, PmCounter counter, uint64 value)
+{
+	if (counter == PM_STARVED_MS)
+		pm_put(row, Float8GetDatum(value / 1000.0));
+	else if (counter == PM_WAITED_US)
+		pm_put(row, Float8GetDatum(value / 1000000.0));
+	else
+		pm_put_bound(row, value);
+}
+
 /* NULL where there is no such session. */
 void
 pm_put_longest(PmRow *row, const PmCounts *counts)

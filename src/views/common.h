@@ -5,6 +5,7 @@
 #ifndef PM_COMMON_H
 #define PM_COMMON_H
 
+#include "accounts/counters.h"
 #include "base/identity.h"
 #include "base/result.h"
 #include "sessions/tally.h"
@@ -30,6 +31,7 @@ extern bool pm_viewer_sees(PmViewer *viewer, Oid userid);
 extern Datum pm_viewer_role(PmViewer *viewer, Oid userid);
 extern Datum pm_viewer_database(PmViewer *viewer, Oid datid);
 extern void pm_put_counts(PmRow *row, const PmCounts *counts);
+extern void pm_put_counter(PmRow *row, PmCounter counter, uint64 value);
 extern void pm_put_longest(PmRow *row, const PmCounts *counts);
 extern void pm_put_findings(PmRow *row, const PmCounts *counts);
 extern void pm_put_statement(PmRow *row, const char *statement);

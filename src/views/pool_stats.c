@@ -84,10 +84,7 @@ put_counters(PmRow *row, const PmFigures *figures)
 	pm_put_bound(row, pm_ended(c) + c[PM_GIVEN_OVER]);
 	for (int i = PM_CONNECTS + 1; i < PM_NUM_COUNTERS; i++)
 	{
-		if (pm_counters[i].unit == PM_ONE)
-			pm_put_bound(row, c[i]);
-		else
-			pm_put(row, Float8GetDatum((double) c[i] / pm_counters[i].unit));
+		pm_put_counter(row, i, c[i]);
 		if (i == PM_DECLINED)
 			put_declines(row, figures->declines);
 	}

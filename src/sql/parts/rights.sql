@@ -18,6 +18,8 @@ REVOKE ALL ON FUNCTION pool_monitor.changes(tstzrange, tstzrange) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.idle_memory() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.client_reports() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.pool_stats() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.metrics_counted() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.metrics(bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.history(text, interval, timestamptz, timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz, bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.fit(int) FROM PUBLIC;
@@ -52,6 +54,9 @@ GRANT SELECT ON pool_monitor.pool_stats, pool_monitor.history, pool_monitor.even
 GRANT EXECUTE ON FUNCTION pool_monitor.client_reports() TO pg_read_all_stats;
 GRANT SELECT ON pool_monitor.client_pools TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.pool_stats() TO pg_read_all_stats;
+GRANT SELECT ON pool_monitor.metrics_pool, pool_monitor.metrics_server, pool_monitor.metrics_application TO pg_read_all_stats;
+GRANT SELECT ON pool_monitor.metrics_catalog TO PUBLIC;
+GRANT EXECUTE ON FUNCTION pool_monitor.metrics_counted(), pool_monitor.metrics(bool) TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.history(text, interval, timestamptz, timestamptz) TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz, bool) TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.events() TO pg_read_all_stats;
