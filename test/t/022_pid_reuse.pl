@@ -12,8 +12,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $sessions = $ENV{CHURN_SESSIONS} || 1000;
-my $record   = PostgreSQL::Test::Utils::tempdir() . '/sessions';
+my $sessions   = $ENV{CHURN_SESSIONS} || 1000;
+my $asked_late = 0;    # questions to sessions that had ended, of both churns: a matter of chance
+my $record     = PostgreSQL::Test::Utils::tempdir() . '/sessions';
 
 my $settings = <<'EOC';
 pool_monitor.recycle_interval = 1h
@@ -166,7 +167,7 @@ sub churn
 	if ($how{askers})
 	{
 		cmp_ok($count{asked}, '>', $sessions / 10, 'many were asked by hand');
-		cmp_ok($count{gone},  '>', 0,              'some of them had ended');
+		$asked_late += $count{gone};
 	}
 	is(
 		log_count(
@@ -188,6 +189,7 @@ sub outside
 my $node = new_server('churn', $settings);
 churn($node, 'one asks', \&outside, clients => 8, idle => 3, askers => 1, schedule => 0);
 churn($node, 'many ask', \&outside, clients => 8, idle => 3, askers => 3, schedule => 0);
+cmp_ok($asked_late, '>', 0, 'some of whom it was asked had ended');
 $node->stop;
 
 # ---- in a process namespace ----
