@@ -389,7 +389,7 @@ subtest 'kept over a restart' => sub {
 	$node->restart;
 	wait_for(
 		$node,
-		"SELECT abs(dispersion - $before) < 0.2 FROM pool_monitor.simulate('mmc')",
+		"SELECT abs(dispersion - $before) < 0.2 FROM pool_monitor.simulate('mmc', $hour)",
 		"as it was: $before"
 	);
 };
