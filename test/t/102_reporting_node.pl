@@ -163,7 +163,7 @@ CREATE FUNCTION pool_monitor.client_report(text, int, int, int, int, int, bigint
 EOS
 wait_for_log(
 	$node,
-	qr/terminating connection.*\n.*STATEMENT:  SELECT pool_monitor/,
+	qr/terminating connection.*\n(?:.*DETAIL:.*\n)?.*STATEMENT:  SELECT pool_monitor/,
 	'a session ends in a report', $offset
 );
 notices(1);
