@@ -135,13 +135,14 @@ take_waits(PmBucket *news, int account, const Tick *tick)
 /*
  * Holds that have begun: those that have ended, and those that are under way now and were
  * not before. An end that was counted before its begin was seen makes up for it the next time.
+ * (MAX_BACKENDS has no sign from 18 on.)
  */
 static void
 take_arrivals(PmBucket *news, PmSeries *series, const Tick *tick, int busy)
 {
 	double		arrivals = (double) news->transactions + busy - series->in_holds;
 
-	series->in_holds = busy - (int) Max(Min(arrivals, 0), -MAX_BACKENDS);
+	series->in_holds = busy - (int) Max(Min(arrivals, 0), -(double) MAX_BACKENDS);
 	if (tick->missed || !series->primed || tick->elapsed <= 0 || arrivals < 0)
 		return;
 	news->ticks = 1;
