@@ -196,7 +196,8 @@ selects_only(const PlannedStmt *plan, Oid function)
 	Plan	   *top = plan->planTree;
 	TargetEntry *target = list_length(top->targetlist) == 1 ? linitial(top->targetlist) : NULL;
 
-	return plan->commandType == CMD_SELECT && is_as_written(plan) && !plan->hasModifyingCTE && plan->subplans == NIL && plan->rowMarks == NIL &&
+	return plan->commandType == CMD_SELECT && is_as_written(plan) &&
+		!plan->hasModifyingCTE && plan->subplans == NIL && plan->rowMarks == NIL &&
 		IsA(top, Result) && top->lefttree == NULL && top->qual == NIL && ((Result *) top)->resconstantqual == NULL &&
 		target != NULL && IsA(target->expr, FuncExpr) && ((FuncExpr *) target->expr)->funcid == function &&
 		!contain_mutable_functions((Node *) ((FuncExpr *) target->expr)->args);
@@ -211,7 +212,8 @@ selects_only(const PlannedStmt *plan, Oid function)
 bool
 pm_hold_reports(Oid function)
 {
-	if (statements != 1 || ActivePortal == NULL || ActivePortal->strategy != PORTAL_ONE_SELECT || ActivePortal->queryDesc == NULL ||
+	if (statements != 1 || ActivePortal == NULL ||
+		ActivePortal->strategy != PORTAL_ONE_SELECT || ActivePortal->queryDesc == NULL ||
 		!selects_only(ActivePortal->queryDesc->plannedstmt, function))
 		return false;
 	reported = true;
