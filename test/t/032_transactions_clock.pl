@@ -186,21 +186,19 @@ sub holds
 	return;
 }
 
-count_all('at first', 0, 'prepared');
-cmp_ok($prepares{$_}, '<=', 3 * $clients, "$_: prepared once") foreach sort keys %prepares;
+subtest 'each transaction is counted once' => sub {
+	count_all('at first', 0, 'prepared');
+	cmp_ok($prepares{$_}, '<=', 3 * $clients, "$_: prepared once") foreach sort keys %prepares;
+};
 
-# an hour and a half back: the sessions and the server go by a clock that is behind
-# what they have noted
-my $quiet = PoolMonitor::Holder->new($node, application_name => 'web', sessions => 3);
-$quiet->do('all SELECT 1');
-$quiet->do('sql 0 LISTEN here');
-$quiet->do('sql 1 CREATE TEMP TABLE mine (i int)');
-$clock->step(-5400);
-
-# transactions of the server's own
-sub servers_own
-{
-	my ($when) = @_;
+# An hour and a half back: the sessions and the server go by a clock that is behind
+# what they have noted.
+subtest 'what the server does by itself is no transaction, when the clock goes back' => sub {
+	my $quiet = PoolMonitor::Holder->new($node, application_name => 'web', sessions => 3);
+	$quiet->do('all SELECT 1');
+	$quiet->do('sql 0 LISTEN here');
+	$quiet->do('sql 1 CREATE TEMP TABLE mine (i int)');
+	$clock->step(-5400);
 	my ($n, $max, $busy) = account(
 		sub {
 			disturb($node);
@@ -212,41 +210,50 @@ sub servers_own
 			);
 		}
 	);
-	is("$n|$max|$busy", '0|-1|0', "$when: what the server does in idle sessions is no transaction");
-	return;
-}
-servers_own('the clock went back');
-count_all('the clock goes back', 60, 'simple', 'extended', 'prepared');
-$web->do('sql 0 SELECT 1');
-holds('two hours forward', 7200);
-holds('two hours back',    -7200);
+	is("$n|$max|$busy", '0|-1|0',
+		'the clock went back: what the server does in idle sessions is no transaction');
+};
 
-# several in one message, the last of which ends when the client has gone
-query($node, 'CREATE TABLE copied (i int)');
-my $copier = PoolMonitor::Holder->new($node, application_name => 'web');
-my ($n) = account(
-	sub {
-		print {$copier->{in}} "sql 0 BEGIN; COMMIT; COPY copied FROM STDIN\n";
-		$copier->{in}->flush;
-		wait_for(
-			$node,
-			"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND state = 'active' AND wait_event = 'ClientRead'",
-			'COPY waits for its data',
-			'1'
-		);
-		kill 'KILL', $copier->{pid};
-		$copier->close;
-		wait_for($node, "SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'web'",
-			'it goes', '1');
-	}
-);
-is($n, 2, 'two transactions of one message');
+subtest 'each transaction is counted once, when the clock goes back' => sub {
+	count_all('the clock goes back', 60, 'simple', 'extended', 'prepared');
+};
 
-# a clock that stands still; who listens may be undercounted then
-$clock->freeze;
-delete $scripts{listener};
-count_all('the clock stands still', 0, 'simple', 'extended', 'prepared');
-$clock->step(0);
+subtest 'a hold is as long as it was, when the clock is set in it' => sub {
+	$web->do('sql 0 SELECT 1');
+	holds('two hours forward', 7200);
+	holds('two hours back',    -7200);
+};
+
+# The last of them ends when the client has gone.
+subtest 'each of several transactions in one message is counted' => sub {
+	query($node, 'CREATE TABLE copied (i int)');
+	my $copier = PoolMonitor::Holder->new($node, application_name => 'web');
+	my ($n) = account(
+		sub {
+			print {$copier->{in}} "sql 0 BEGIN; COMMIT; COPY copied FROM STDIN\n";
+			$copier->{in}->flush;
+			wait_for(
+				$node,
+				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND state = 'active' AND wait_event = 'ClientRead'",
+				'COPY waits for its data',
+				'1'
+			);
+			kill 'KILL', $copier->{pid};
+			$copier->close;
+			wait_for($node, "SELECT connections FROM pool_monitor.pool_stats WHERE pool = 'web'",
+				'it goes', '1');
+		}
+	);
+	is($n, 2, 'two transactions of one message');
+};
+
+# Who listens may be undercounted then.
+subtest 'each transaction is counted once, when the clock stands still' => sub {
+	$clock->freeze;
+	delete $scripts{listener};
+	count_all('the clock stands still', 0, 'simple', 'extended', 'prepared');
+	$clock->step(0);
+};
 
 $_->close foreach $web, $other;
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');

@@ -32,17 +32,16 @@ declare(
 		('nosy', 'nosy', 2, 0, true), ('deaf', 'deaf', 2, 0, true)}
 );
 
-# what the client sees
-is(nosy('postgres', 'UTF8',   'SELECT 1'), '1/', 'a client sees no line of echo_pool');
-is(nosy('r→l',      'LATIN1', 'SELECT 1'),
-	'1/', 'a name that the client\'s encoding does not have is no error in the commit');
-wait_for_log($node, qr/LOG:  pool "nosy": session $_/, "the log has it: session $_")
-  foreach ('began: .* database "r→l"', 'ended: by the client');
-is(log_count($node, 'PANIC|TRAP|has no equivalent'), 0, 'no error');
+subtest 'a client sees no line of echo_pool' => sub {
+	is(nosy('postgres', 'UTF8',   'SELECT 1'), '1/', 'a client sees no line of echo_pool');
+	is(nosy('r→l',      'LATIN1', 'SELECT 1'),
+		'1/', 'a name that the client\'s encoding does not have is no error in the commit');
+	wait_for_log($node, qr/LOG:  pool "nosy": session $_/, "the log has it: session $_")
+	  foreach ('began: .* database "r→l"', 'ended: by the client');
+	is(log_count($node, 'PANIC|TRAP|has no equivalent'), 0, 'no error');
+};
 
-#
-# A library that a session has loaded takes the signal by which it is asked
-#
+# A library that a session has loaded takes the signal by which it is asked.
 my $library = $node->basedir . '/taker.so';
 chomp(my $include = `pg_config --includedir-server`);
 system('cc', '-shared', '-fPIC', '-pthread', "-I$include", '-o', $library,
@@ -73,18 +72,20 @@ sub asked
 	return $answer;
 }
 
-is(asked(''), 'retired', 'a session with its own handler');
-is(
-	asked('unhandle'),
-	'declined: SIGUSR2 was taken over',
-	'one with none is not sent the signal, which would kill it'
-);
-is(asked('take'),        'declined: no answer', 'one with another\'s does not answer');
-is(asked('to_a_thread'), 'declined: no answer', 'another thread does not answer for the first');
-is(log_count($node, 'terminated by signal'), 0, 'nobody was killed');
+subtest 'a session whose SIGUSR2 was taken over is not ended by it' => sub {
+	is(asked(''), 'retired', 'a session with its own handler');
+	is(
+		asked('unhandle'),
+		'declined: SIGUSR2 was taken over',
+		'one with none is not sent the signal, which would kill it'
+	);
+	is(asked('take'),        'declined: no answer', 'one with another\'s does not answer');
+	is(asked('to_a_thread'), 'declined: no answer', 'another thread does not answer for the first');
+	is(log_count($node, 'terminated by signal'), 0, 'nobody was killed');
+};
 
-# a client that does not read, and has room for one more message: that it is
-# terminated
+# A client that does not read, and has room for one more message: that it is
+# terminated.
 sub deaf_client
 {
 	my ($out, $in) = ('', '');
@@ -104,18 +105,25 @@ sub deaf_client
 	return {run => $run, pid => $out + 0};
 }
 
-my $deaf = deaf_client();
-is($node->safe_psql('postgres', "SELECT pg_terminate_backend($deaf->{pid})"), 't', 'terminated');
-wait_for(
-	$node,
-	"SELECT count(*) FROM pg_stat_activity WHERE pid = $deaf->{pid}",
-	'a session ends though its client reads nothing', '0'
-);
-wait_for_log($node, qr/LOG:  pool "deaf": session ended: terminated/, 'and is logged');
+my @deaf;
 
-# and once more, while the server stops
-my $another = deaf_client();
-ok($node->stop('fast', fail_ok => 1), 'the server stops');
-like(PoolMonitor::log_text($node), qr/database system is shut down/, 'in good order');
-$_->{run}->kill_kill foreach ($deaf, $another);
+subtest 'a session ends though its client reads nothing' => sub {
+	push @deaf, deaf_client();
+	is($node->safe_psql('postgres', "SELECT pg_terminate_backend($deaf[0]{pid})"),
+		't', 'terminated');
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pg_stat_activity WHERE pid = $deaf[0]{pid}",
+		'a session ends though its client reads nothing', '0'
+	);
+	wait_for_log($node, qr/LOG:  pool "deaf": session ended: terminated/, 'and is logged');
+};
+
+subtest 'the server stops though a client reads nothing' => sub {
+	push @deaf, deaf_client();
+	ok($node->stop('fast', fail_ok => 1), 'the server stops');
+	like(PoolMonitor::log_text($node), qr/database system is shut down/, 'in good order');
+};
+
+$_->{run}->kill_kill foreach @deaf;
 done_testing();

@@ -63,65 +63,76 @@ my $all = join ', ', map({ number_of($_) } 'first', 'real', 'pair%', 'made up %'
 my $kept         = '1|1|' . PAIRS . '|0|24';
 my $most_of_real = "max(max_connections) FILTER (WHERE application_name = 'real')";
 
-begin();
-refused('made up', 30);
-cmp_ok(query($node, followed(number_of('made up %'))), '>=', 15, 'made-up names have what is free');
+subtest 'refused logins have what is free, and give it to each that has sessions' => sub {
+	begin();
+	refused('made up', 30);
+	cmp_ok(query($node, followed(number_of('made up %'))),
+		'>=', 15, 'made-up names have what is free');
 
-# Sessions 0 to 43 are pairs, 44 to 48 are real, 49 to 56 stay first.
-rename_session($_, 'pair' . int($_ / 2)) foreach 0 .. 2 * PAIRS - 1;
-rename_session($_, 'real')               foreach 2 * PAIRS .. 2 * PAIRS + 4;
-wait_for($node, followed("$all, $most_of_real"),
-	'and give it to each that has sessions', "$kept|5");
+	# Sessions 0 to 43 are pairs, 44 to 48 are real, 49 to 56 stay first.
+	rename_session($_, 'pair' . int($_ / 2)) foreach 0 .. 2 * PAIRS - 1;
+	rename_session($_, 'real')               foreach 2 * PAIRS .. 2 * PAIRS + 4;
+	wait_for(
+		$node,
+		followed("$all, $most_of_real"),
+		'and give it to each that has sessions', "$kept|5"
+	);
+};
 
 # One session under each name makes none of them larger than two.
-foreach my $i (0 .. 29)
-{
-	rename_session(56, "made up $i");
-	look();
-}
-rename_session(56, 'first');
-is(
-	query(
-		$node,
-		"SELECT count(*) FROM pool_monitor.pool_stats WHERE application_name LIKE 'made up %' AND taken_over = 1"
-	),
-	'30',
-	'made-up names that had a session'
-);
-refused('made up', 30);
-is(query($node, followed($all)), $kept, 'push nobody out who has more');
+subtest 'made-up names that had a session push nobody out who has more' => sub {
+	foreach my $i (0 .. 29)
+	{
+		rename_session(56, "made up $i");
+		look();
+	}
+	rename_session(56, 'first');
+	is(
+		query(
+			$node,
+			"SELECT count(*) FROM pool_monitor.pool_stats WHERE application_name LIKE 'made up %' AND taken_over = 1"
+		),
+		'30',
+		'made-up names that had a session'
+	);
+	refused('made up', 30);
+	is(query($node, followed($all)), $kept, 'push nobody out who has more');
+};
 
-# One that was too small to be followed begins with what it has then, not with a peak of
-# before.
-my $brief = "application_name = 'brief 0'";
-rename_session($_, 'brief 0') foreach 54, 55;
-look();
-is(query($node, "SELECT connections FROM pool_monitor.pool_stats WHERE $brief"),
-	'2', 'as small as the pairs');
-rename_session(55, 'first');
-look();
-is(query($node, "SELECT count(*) FROM pool_monitor.holders() WHERE $brief"),
-	'0', 'it has no history');
-refused('brief', 1);
-wait_for(
-	$node,
-	"SELECT max_connections FROM pool_monitor.holders() WHERE $brief",
-	'and then one of one connection', '1'
-);
+subtest 'one that was too small begins with what it has then, not with a peak of before' => sub {
+	my $brief = "application_name = 'brief 0'";
+	rename_session($_, 'brief 0') foreach 54, 55;
+	look();
+	is(query($node, "SELECT connections FROM pool_monitor.pool_stats WHERE $brief"),
+		'2', 'as small as the pairs');
+	rename_session(55, 'first');
+	look();
+	is(query($node, "SELECT count(*) FROM pool_monitor.holders() WHERE $brief"),
+		'0', 'it has no history');
+	refused('brief', 1);
+	wait_for(
+		$node,
+		"SELECT max_connections FROM pool_monitor.holders() WHERE $brief",
+		'and then one of one connection', '1'
+	);
+};
+
 $kept = '1|1|' . (PAIRS - 1) . '|0|24';
 
-# Without sessions, the pairs weigh less than a refused login; also after a restart.
-rename_session($_, 'first') foreach 0 .. 2 * PAIRS - 1;
-look();
-refused('never', 30);
-is(query($node, followed($all)), $kept, 'nor do others those that had some');
-$crowd->close;
-$looker->close;
-$node->restart;
-begin();
-wait_for($node, followed($all), 'after a restart', $kept);
-refused('again', 10);
-is(query($node, followed($all)), $kept, 'nor then');
+# They weigh less than a refused login then.
+subtest 'who had sessions keeps it without them, also after a restart' => sub {
+	rename_session($_, 'first') foreach 0 .. 2 * PAIRS - 1;
+	look();
+	refused('never', 30);
+	is(query($node, followed($all)), $kept, 'nor do others those that had some');
+	$crowd->close;
+	$looker->close;
+	$node->restart;
+	begin();
+	wait_for($node, followed($all), 'after a restart', $kept);
+	refused('again', 10);
+	is(query($node, followed($all)), $kept, 'nor then');
+};
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
 done_testing();

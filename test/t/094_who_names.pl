@@ -47,39 +47,38 @@ my @few  = map { holder_of('few', $node, "few $_", sessions => $_ == 1 ? 4 : 3) 
 $many->do("sql $_ SET application_name = 'pair " . int($_ / 2) . "'") foreach 0 .. 2 * PAIRS - 1;
 wait_for($node, $of_roles, 'all places are taken', PAIRS . '|' . FEW . '|0');
 
-# ---- a role has one that has no sessions: a newcomer takes that ----
+subtest 'a newcomer takes one of its own role that has no sessions' => sub {
+	$few[1]->close;
+	wait_for(
+		$node,
+		q{SELECT connections FROM pool_monitor.pool_stats WHERE application_name = 'few 1'},
+		'the sessions of one have gone', '0'
+	);
+	$few[1] = holder_of('few', $node, 'few 3', sessions => 5);
+	wait_for(
+		$node,
+		followed(q{string_agg(application_name, ', ' ORDER BY application_name)})
+		  . q{ AND usename = 'few'},
+		'not a lighter one of its role, which has some',
+		'few 0, few 2, few 3'
+	);
+	is(query($node, $of_roles), PAIRS . '|' . FEW . '|0', "nor another role's");
+};
 
-$few[1]->close;
-wait_for(
-	$node,
-	q{SELECT connections FROM pool_monitor.pool_stats WHERE application_name = 'few 1'},
-	'the sessions of one have gone', '0'
-);
-$few[1] = holder_of('few', $node, 'few 3', sessions => 5);
-wait_for(
-	$node,
-	followed(q{string_agg(application_name, ', ' ORDER BY application_name)})
-	  . q{ AND usename = 'few'},
-	'not a lighter one of its role, which has some',
-	'few 0, few 2, few 3'
-);
-is(query($node, $of_roles), PAIRS . '|' . FEW . '|0', "nor another role's");
-
-# and while that is heavier, none, though pairs of the larger role are lighter
-$few[1]->close;
-wait_for(
-	$node,
-	q{SELECT connections FROM pool_monitor.pool_stats WHERE application_name = 'few 3'},
-	'the sessions of this one have gone', '0'
-);
-$few[1] = holder_of('few', $node, 'few 4', sessions => 3);
-ticks();
-is(query($node, $of_roles), PAIRS . '|' . FEW . '|0', 'nor while that is too heavy');
-is(query($node, followed('count(*)') . q{ AND application_name = 'few 4'}),
-	'0', 'it waits for its own');
-$few[1]->close;
-
-# ---- all of a role's sessions, under one name after another ----
+subtest 'while its own is heavier it takes none, though there are lighter ones' => sub {
+	$few[1]->close;
+	wait_for(
+		$node,
+		q{SELECT connections FROM pool_monitor.pool_stats WHERE application_name = 'few 3'},
+		'the sessions of this one have gone', '0'
+	);
+	$few[1] = holder_of('few', $node, 'few 4', sessions => 3);
+	ticks();
+	is(query($node, $of_roles), PAIRS . '|' . FEW . '|0', 'nor while that is too heavy');
+	is(query($node, followed('count(*)') . q{ AND application_name = 'few 4'}),
+		'0', 'it waits for its own');
+	$few[1]->close;
+};
 
 my $evil = holder_of('evil', $node, 'begin', sessions => MOVING);
 
@@ -91,37 +90,38 @@ sub move
 	return;
 }
 
-foreach my $i (0 .. 11)
-{
-	move("all $i", 0 .. 5);
-}
-wait_for(
-	$node,
-	followed("max(max_connections) FILTER (WHERE application_name = 'all 11')"),
-	'the last name is followed', '6'
-);
+subtest "all of a role's sessions, under one name after another, take little" => sub {
+	foreach my $i (0 .. 11)
+	{
+		move("all $i", 0 .. 5);
+	}
+	wait_for(
+		$node,
+		followed("max(max_connections) FILTER (WHERE application_name = 'all 11')"),
+		'the last name is followed', '6'
+	);
 
-# one, and another that was seen while half of the sessions had it
-my ($left, $few, $taken) = split /\|/, query($node, $of_roles);
-cmp_ok($taken, '<=', 2, 'all names before have lost theirs');
-is($few, FEW, 'the small role has kept its own');
-cmp_ok($left, '>=', PAIRS - 2, 'and the large one');
+	# one, and another that was seen while half of the sessions had it
+	my ($left, $few, $taken) = split /\|/, query($node, $of_roles);
+	cmp_ok($taken, '<=', 2, 'all names before have lost theirs');
+	is($few, FEW, 'the small role has kept its own');
+	cmp_ok($left, '>=', PAIRS - 2, 'and the large one');
+};
 
-# ---- one session stays behind under each name ----
+subtest 'who leaves one session behind under each name has no more than half' => sub {
+	move("stay $_", $_ .. MOVING - 1) foreach 0 .. MOVING - 4;
+	my ($left, $few, $taken) = split /\|/, query($node, $of_roles);
+	is($few, FEW, 'again, who has few keeps them');
+	cmp_ok(
+		$taken, '<=',
+		PAIRS / 2 + 1,
+		'who makes up names has no more than the role he takes from had'
+	);
+	cmp_ok($left, '>=', PAIRS / 2 - 1, 'which keeps as many');
+};
 
-move("stay $_", $_ .. MOVING - 1) foreach 0 .. MOVING - 4;
-($left, $few, $taken) = split /\|/, query($node, $of_roles);
-is($few, FEW, 'again, who has few keeps them');
-cmp_ok(
-	$taken, '<=',
-	PAIRS / 2 + 1,
-	'who makes up names has no more than the role he takes from had'
-);
-cmp_ok($left, '>=', PAIRS / 2 - 1, 'which keeps as many');
 $evil->close;
 $many->close;
-
-# ---- a restart ----
 
 # What came to the counters is in the history of each of the small role.
 sub connects
@@ -136,49 +136,51 @@ sub more
 	return join ',', map { $_ + shift @new } split /,/, $before;
 }
 
-set($node, 'sample_interval', '60s');
-my $before = query($node, connects());
-$_->close foreach @few;
-@few = map { holder_of('few', $node, "few $_", sessions => 1) } 0, 2, 3;
-$_->close foreach @few;
-$looker->close;
-$node->restart;
-wait_for(
-	$node, connects(),
-	'the first tick has for all what none had before',
-	$before = more($before, 1, 1, 1)
-);
+subtest 'a restart keeps for each what is its own' => sub {
+	set($node, 'sample_interval', '60s');
+	my $before = query($node, connects());
+	$_->close foreach @few;
+	@few = map { holder_of('few', $node, "few $_", sessions => 1) } 0, 2, 3;
+	$_->close foreach @few;
+	$looker->close;
+	$node->restart;
+	wait_for(
+		$node, connects(),
+		'the first tick has for all what none had before',
+		$before = more($before, 1, 1, 1)
+	);
 
-@few = map { holder_of('few', $node, "few $_", sessions => 1 + $_) } 0, 2, 3;
-set($node, 'sample_interval', '50ms');
-wait_for(
-	$node, connects(),
-	'one that comes alone is followed, and all that come before a tick are counted',
-	$before = more($before, 1, 3, 4)
-);
+	@few = map { holder_of('few', $node, "few $_", sessions => 1 + $_) } 0, 2, 3;
+	set($node, 'sample_interval', '50ms');
+	wait_for(
+		$node, connects(),
+		'one that comes alone is followed, and all that come before a tick are counted',
+		$before = more($before, 1, 3, 4)
+	);
+};
 
-# ---- an account that was given up ----
-
-$looker = holder($node, 'begin');
-$evil   = holder_of('evil', $node, 'begin');
-my $without = followed('min(application_name)')
-  . q{ AND usename = 'evil' AND application_name NOT IN (SELECT application_name FROM pool_monitor.pool_stats WHERE application_name IS NOT NULL)};
-my $name = '';
-for (my $i = 0 ; $i < 100 && $name eq '' ; $i++)
-{
-	foreach my $j (0 .. 19)
+subtest 'what comes back after its account was given up is followed again, alone' => sub {
+	$looker = holder($node, 'begin');
+	$evil   = holder_of('evil', $node, 'begin');
+	my $without = followed('min(application_name)')
+	  . q{ AND usename = 'evil' AND application_name NOT IN (SELECT application_name FROM pool_monitor.pool_stats WHERE application_name IS NOT NULL)};
+	my $name = '';
+	for (my $i = 0 ; $i < 100 && $name eq '' ; $i++)
 	{
-		$evil->do("sql 0 SET application_name = 'made up $i.$j'");
-		$looker->do('sql 0 SELECT count(*) FROM pool_monitor.pool_stats');
+		foreach my $j (0 .. 19)
+		{
+			$evil->do("sql 0 SET application_name = 'made up $i.$j'");
+			$looker->do('sql 0 SELECT count(*) FROM pool_monitor.pool_stats');
+		}
+		ticks();
+		$name = query($node, $without);
 	}
-	ticks();
-	$name = query($node, $without);
-}
-isnt($name, '', 'one has a history and no account');
-my $its  = followed('connects') . " AND application_name = '$name'";
-my $had  = query($node, $its);
-my $back = holder_of('evil', $node, $name);
-wait_for($node, $its, 'it is followed again, alone', $had + 1);
+	isnt($name, '', 'one has a history and no account');
+	my $its  = followed('connects') . " AND application_name = '$name'";
+	my $had  = query($node, $its);
+	my $back = holder_of('evil', $node, $name);
+	wait_for($node, $its, 'it is followed again, alone', $had + 1);
+};
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
 done_testing();

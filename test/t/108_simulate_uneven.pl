@@ -50,30 +50,35 @@ sub waits
 	);
 }
 
-is(waits("'two'", 0.5, 0.5), 't', 'where nobody reports all are alike');
-report(a => 10_000, b => 10_050);
-is(waits("'two'", 0.5, 0.5), 't', 'as when they differ by chance');
-report(a => 24_000, b => 16_050);
-is(waits("'two'",                          0.6, 0.4), 't', 'else each has its share');
-is(waits("'two', workers => 4, load => 2", 0.6, 0.4),
-	't', 'and of twice as many each two have them');
-is(
-	query(
-		$node,
-		"SELECT waiting BETWEEN 0.97 * e.c AND 1.03 * e.c FROM (SELECT pool_monitor.erlang_c(5, 3) AS c) AS e, pool_monitor.simulate('two', workers => 1, load => 0.5)"
-	),
-	't',
-	'of one process there is nothing to share'
-);
+subtest 'each process has its share of the checkouts, as it reports' => sub {
+	is(waits("'two'", 0.5, 0.5), 't', 'where nobody reports all are alike');
+	report(a => 10_000, b => 10_050);
+	is(waits("'two'", 0.5, 0.5), 't', 'as when they differ by chance');
+	report(a => 24_000, b => 16_050);
+	is(waits("'two'",                          0.6, 0.4), 't', 'else each has its share');
+	is(waits("'two', workers => 4, load => 2", 0.6, 0.4),
+		't', 'and of twice as many each two have them');
+	is(
+		query(
+			$node,
+			"SELECT waiting BETWEEN 0.97 * e.c AND 1.03 * e.c FROM (SELECT pool_monitor.erlang_c(5, 3) AS c) AS e, pool_monitor.simulate('two', workers => 1, load => 0.5)"
+		),
+		't',
+		'of one process there is nothing to share'
+	);
+};
 
-declare($node, 'UPDATE pool_monitor.pools SET servers = 10000, workers = 1000, pool_size = 0');
-my ($rc, $out, $err) =
-  $node->psql('postgres',
-	"SELECT pool FROM pool_monitor.simulate('two', workers => 1, pool_size => 5)");
-like(
-	$err,
-	qr/as declared, must have at most 262143 connections, not 10000000.*HINT/s,
-	'a declaration of more processes than any server has connections'
-);
+subtest 'a declaration of more processes than any server has connections is refused' => sub {
+	declare($node, 'UPDATE pool_monitor.pools SET servers = 10000, workers = 1000, pool_size = 0');
+	my ($rc, $out, $err) =
+	  $node->psql('postgres',
+		"SELECT pool FROM pool_monitor.simulate('two', workers => 1, pool_size => 5)");
+	like(
+		$err,
+		qr/as declared, must have at most 262143 connections, not 10000000.*HINT/s,
+		'a declaration of more processes than any server has connections'
+	);
+};
+
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();
