@@ -1,18 +1,19 @@
 # A real PgBouncer that is reported, with clients/pgbouncer: its figures, and that this
-# disturbs neither its clients nor the books.
+# disturbs neither its clients nor the books. Needs PgBouncer itself, and clients of it that
+# have to wait.
 use strict;
 use warnings FATAL => 'all';
 use FindBin;
 use IPC::Run;
-use PoolMonitor qw(:DEFAULT query insert_pool holder);
+use PoolMonitor qw(:DEFAULT query insert_pool);
+use PoolMonitorReporting;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', '/usr/bin', split /:/, $ENV{PATH};
 plan skip_all => 'there is no PgBouncer' unless $pgbouncer;
 
-my $node = new_server('reporting_pgbouncer', "log_min_messages = error\n");
-query($node, q{CREATE ROLE app LOGIN; ALTER ROLE app SET log_statement = 'all'});
+my $node = reporting_server('reporting_pgbouncer', log_statements => 1);
 declare(
 	$node,
 	insert_pool(
@@ -98,14 +99,6 @@ push @running,
 	'2>' => \$said
   );
 
-my $view = 'FROM pool_monitor.client_pools WHERE pool = $$bouncer$$';
-
-sub stats
-{
-	my ($columns) = @_;
-	return query($node, "SELECT $columns FROM pool_monitor.pool_stats WHERE pool = 'bouncer'");
-}
-
 # Both connections are out. One more client waits, and nobody else does.
 sub fill
 {
@@ -125,67 +118,63 @@ sub free
 	return;
 }
 
-wait_for(
-	$node,
-	"SELECT size, max_overflow, open, checked_out, waiting $view",
-	'its pool is reported', '2|0|1|0|0'
-);
-my $client = fill();
-is(console('cl_waiting'), 1, 'when it is full only the client waits, not the report');
-free();
-is($client->(), "42\n", 'it gets its turn');
-$client = fill();
-like($client->(), qr/query_wait_timeout/, 'one waits for too long');
-free();
+subtest 'only clients wait for a pool that is full, not its reports' => sub {
+	wait_for_shown($node, 'bouncer', 'size, max_overflow, open, checked_out, waiting',
+		'2|0|1|0|0', 'its pool is reported');
+	my $client = fill();
+	is(console('cl_waiting'), 1, 'when it is full only the client waits, not the report');
+	free();
+	is($client->(), "42\n", 'it gets its turn');
+	$client = fill();
+	like($client->(), qr/query_wait_timeout/, 'one waits for too long');
+	free();
+};
 
 # Four transactions, one that waited, and perhaps the SET of a connection that PgBouncer opened.
-wait_for(
-	$node,
-	"SELECT size, max_overflow, open, checked_out, waiting, checkouts BETWEEN 5 AND 6 $view",
-	'its pool says what was',
-	'2|0|2|0|0|t'
-);
-wait_for(
-	$node,
-	"SELECT checkouts BETWEEN 5 AND 6, waited_seconds >= 0.5 FROM pool_monitor.pool_stats WHERE pool = 'bouncer'",
-	'and so say the sums of the pool',
-	't|t'
-);
+subtest 'its pool says what was' => sub {
+	wait_for_shown($node, 'bouncer',
+		'size, max_overflow, open, checked_out, waiting, checkouts BETWEEN 5 AND 6',
+		'2|0|2|0|0|t', 'its pool says what was');
+	wait_for(
+		$node,
+		"SELECT checkouts BETWEEN 5 AND 6, waited_seconds >= 0.5 FROM pool_monitor.pool_stats WHERE pool = 'bouncer'",
+		'and so say the sums of the pool',
+		't|t'
+	);
+};
 
-# It goes on, and is idle all the time.
-my $before    = stats('transactions');
-my $checkouts = stats('checkouts');
-wait_for(
-	$node,
-	"SELECT bool_and(idle_for > interval '1 s') FROM pool_monitor.sessions WHERE pool = 'bouncer'",
-	'its sessions are idle'
-);
-is(stats('transactions'), $before,    'reports are no transactions');
-is(stats('checkouts'),    $checkouts, 'nor clients');
+my $checkouts = counted($node, 'bouncer', 'checkouts');
 
-# What goes wrong is not the clients' concern.
-my $gone   = qr/client_report\(.* does not exist/;
-my $offset = -s $node->logfile;
-query($node,
-	'ALTER EXTENSION pool_monitor DROP FUNCTION pool_monitor.client_report; ALTER FUNCTION pool_monitor.client_report RENAME TO gone'
-);
-wait_for_log($node, $gone, 'a report fails', $offset);
-$client = fill();
-free();
-is($client->(), "42\n", 'meanwhile a client has to wait');
-$offset = -s $node->logfile;
-wait_for_log($node, $gone, 'one more fails', $offset);
-$offset = -s $node->logfile;
-query($node, 'ALTER FUNCTION pool_monitor.gone RENAME TO client_report');
-wait_for_log(
-	$node,
-	qr/longest_wait => (?:0\.[3-9]|[1-9])/,
-	'what could not be told is told later', $offset
-);
-wait_for(
-	$node,
-	"SELECT checkouts - $checkouts, open, checked_out $view",
-	'what failed is not counted', '3|2|0'
-);
+subtest 'reports are no transactions, no clients, and no use' => sub {
+	my $before = counted($node, 'bouncer', 'transactions');
+	wait_for(
+		$node,
+		"SELECT bool_and(idle_for > interval '1 s') FROM pool_monitor.sessions WHERE pool = 'bouncer'",
+		'its sessions are idle'
+	);
+	is(counted($node, 'bouncer', 'transactions'), $before,    'reports are no transactions');
+	is(counted($node, 'bouncer', 'checkouts'),    $checkouts, 'nor clients');
+};
+
+subtest "what goes wrong is not the clients' concern" => sub {
+	my $offset = -s $node->logfile;
+	refuse_reports($node);
+	wait_for_refused($node, 'a report fails', $offset);
+	my $client = fill();
+	free();
+	is($client->(), "42\n", 'meanwhile a client has to wait');
+	$offset = -s $node->logfile;
+	wait_for_refused($node, 'one more fails', $offset);
+	$offset = -s $node->logfile;
+	take_reports($node);
+	wait_for_log(
+		$node,
+		qr/longest_wait => (?:0\.[3-9]|[1-9])/,
+		'what could not be told is told later', $offset
+	);
+	wait_for_shown($node, 'bouncer', "checkouts - $checkouts, open, checked_out",
+		'3|2|0', 'what failed is not counted');
+};
+
 $application->close;
 done_testing();

@@ -1,0 +1,167 @@
+# What the tests of clients that report share (093, 099 to 104): their server, starting
+# them, what is shown and counted of a pool, waiting for reports, and making them fail.
+package PoolMonitorReporting;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use FindBin;
+use PoolMonitor qw(:DEFAULT query client_command);
+use Test::More;
+
+our @EXPORT = qw(reporting_server dsn reporting_client python_client shown counted is_shown
+  wait_for_shown agree wait_for_reports undisturbed none_in_transaction refuse_reports
+  take_reports wait_for_refused);
+
+# A server for the clients' role "app". It logs what fails, and with log_statements all that
+# they say.
+sub reporting_server
+{
+	my ($name, %param) = @_;
+	my $node = new_server($name, "log_min_messages = error\n" . ($param{conf} // ''));
+	query($node, 'CREATE ROLE app LOGIN');
+	query($node, q{ALTER ROLE app SET log_statement = 'all'}) if $param{log_statements};
+	return $node;
+}
+
+# How a client gets there; a URL has "&" between the parts.
+sub dsn
+{
+	my ($node, $between) = @_;
+	return join $between // ' ', 'host=' . $node->host, 'port=' . $node->port, 'dbname=postgres',
+	  'user=app';
+}
+
+# Starts a client that reports, and returns it and the line that it says first. Where what it
+# needs is not installed, it says so, and the file is skipped.
+sub reporting_client
+{
+	my ($what, @command) = @_;
+	my $client = client_command(@command);
+	my $said   = $client->answer;
+	plan(skip_all => "$what: $said") if $said =~ /^unavailable/;
+	return ($client, $said);
+}
+
+# The same of one in Python (test/clients), with the arguments that all of them take: how to
+# get to the server, the application_name, how often to report, in seconds; and more.
+sub python_client
+{
+	my ($what, $program, @arguments) = @_;
+	return reporting_client($what, python(), "$FindBin::RealBin/../clients/$program", @arguments);
+}
+
+# The statement for what is shown of a pool's clients.
+sub shown
+{
+	my ($pool, $columns) = @_;
+	return "SELECT $columns FROM pool_monitor.client_pools WHERE pool = '$pool'";
+}
+
+# The sums of a pool.
+sub counted
+{
+	my ($node, $pool, $columns) = @_;
+	return query($node, "SELECT $columns FROM pool_monitor.pool_stats WHERE pool = '$pool'");
+}
+
+# What the last report of its client said.
+sub is_shown
+{
+	my ($node, $pool, $columns, $expected, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(query($node, shown($pool, $columns)), $expected, $what);
+}
+
+# Waits until a report of its client says this.
+sub wait_for_shown
+{
+	my ($node, $pool, $columns, $expected, $what) = @_;
+	return wait_for($node, shown($pool, $columns), $what, $expected);
+}
+
+# The server has as many connections of it as its client says, and finds nothing but this.
+sub agree
+{
+	my ($node, $pool, $connections, $findings) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is_shown(
+		$node, $pool,
+		"connections, connections_reported, array_to_string(findings, '; ')",
+		"$connections|$connections|$findings",
+		'declared, observed and reported agree'
+	);
+}
+
+# Waits for a report that comes in so many seconds, or later.
+sub wait_for_reports
+{
+	my ($node, $pool, $seconds, $what) = @_;
+	my $now = query($node, 'SELECT clock_timestamp()');
+	return wait_for(
+		$node,
+		"SELECT max(reported_at) > '$now'::timestamptz + interval '$seconds s' FROM pool_monitor.client_reports() WHERE pool = '$pool'",
+		$what
+	);
+}
+
+# For so many seconds it reports and does nothing else: no transaction is counted, and what
+# must be true of each session that is idle still is.
+sub undisturbed
+{
+	my ($node, $pool, $seconds, $idle) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $before = counted($node, $pool, 'transactions');
+
+	wait_for_reports($node, $pool, $seconds, 'reports come in');
+	is(counted($node, $pool, 'transactions'), $before, 'they are no transactions');
+	is(query($node, "SELECT bool_and($idle) FROM pool_monitor.sessions WHERE pool = '$pool'"),
+		't', 'its sessions are idle');
+	return;
+}
+
+sub none_in_transaction
+{
+	my ($node, $pool) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(
+		query(
+			$node,
+			"SELECT count(*) FROM pool_monitor.sessions WHERE pool = '$pool' AND state <> 'idle'"
+		),
+		0,
+		'no session is left in a transaction'
+	);
+}
+
+# Reports fail, for want of the function, until they are taken again.
+sub refuse_reports
+{
+	my ($node) = @_;
+	query($node,
+		'ALTER EXTENSION pool_monitor DROP FUNCTION pool_monitor.client_report; ALTER FUNCTION pool_monitor.client_report RENAME TO gone'
+	);
+	return;
+}
+
+sub take_reports
+{
+	my ($node) = @_;
+	query($node,
+		'ALTER FUNCTION pool_monitor.gone RENAME TO client_report; ALTER EXTENSION pool_monitor ADD FUNCTION pool_monitor.client_report'
+	);
+	return;
+}
+
+# Waits until so many reports have failed, one where nothing is said, in the log from an
+# offset on.
+sub wait_for_refused
+{
+	my ($node, $what, $from, $times) = @_;
+	my $refused = qr/client_report\(.* does not exist/;
+	my $pattern = join '.*', ($refused) x ($times // 1);
+	return wait_for_log($node, qr/$pattern/s, $what, $from);
+}
+
+1;
