@@ -21,40 +21,47 @@ is(query($node, "SELECT forge_slot($pid, -1)"), 't', 'a session loses its slot')
 my $other = holder($node, 'bare', user => 'app', sessions => 2);
 my $count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bare'";
 
-# by hand
-wait_for($node, "SELECT stale FROM pool_monitor.budgets WHERE pool = 'bare'", 'others are stale',
-	2);
-wait_for(
-	$node,
-	"SELECT keep_reason FROM pool_monitor.sessions WHERE pid = $pid",
-	'it is not, and this is why',
-	'beginning or ending'
-);
-is(
-	query(
+subtest 'recycle() does not take it' => sub {
+	wait_for(
 		$node,
-		"SELECT action, reason, count(*) FROM pool_monitor.recycle('bare', dry_run => false) GROUP BY 1, 2 ORDER BY 1"
-	),
-	'retired||2',
-	'recycle() takes them alone'
-);
-wait_for($node, $count, 'it alone is there', 1);
+		"SELECT stale FROM pool_monitor.budgets WHERE pool = 'bare'",
+		'others are stale', 2
+	);
+	wait_for(
+		$node,
+		"SELECT keep_reason FROM pool_monitor.sessions WHERE pid = $pid",
+		'it is not, and this is why',
+		'beginning or ending'
+	);
+	is(
+		query(
+			$node,
+			"SELECT action, reason, count(*) FROM pool_monitor.recycle('bare', dry_run => false) GROUP BY 1, 2 ORDER BY 1"
+		),
+		'retired||2',
+		'recycle() takes them alone'
+	);
+	wait_for($node, $count, 'it alone is there', 1);
+};
 
-# by schedule, also as one that is idle and above base
-declare($node,
-	"UPDATE pool_monitor.pools SET recycle_mode = 'terminate', pool_size = 1, shrink_idle = true, idle_limit = '1 s'"
-);
-foreach (1 .. 3)
-{
-	my $canary = holder($node, 'bare', user => 'app');
-	wait_for($node, $count, 'the schedule retires another', 1);
-	is(query($node, "$count AND pid = $pid"), 1, 'but never this one');
-	$canary->close;
-}
+# Also as one that is idle and above base.
+subtest 'the schedule does not take it either' => sub {
+	declare($node,
+		"UPDATE pool_monitor.pools SET recycle_mode = 'terminate', pool_size = 1, shrink_idle = true, idle_limit = '1 s'"
+	);
+	foreach (1 .. 3)
+	{
+		my $canary = holder($node, 'bare', user => 'app');
+		wait_for($node, $count, 'the schedule retires another', 1);
+		is(query($node, "$count AND pid = $pid"), 1, 'but never this one');
+		$canary->close;
+	}
+};
 
-# it was nothing else that kept it
-is(query($node, "SELECT forge_slot(-1, $pid)"), 't', 'it has its slot again');
-wait_for($node, $count, 'and is retired', 0);
+subtest 'it was nothing else that kept it' => sub {
+	is(query($node, "SELECT forge_slot(-1, $pid)"), 't', 'it has its slot again');
+	wait_for($node, $count, 'and is retired', 0);
+};
 
 $other->close;
 $bare->close;
