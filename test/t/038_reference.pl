@@ -1,6 +1,7 @@
 # docs/reference.md is what the server says today: test/reference.sql, which writes it,
-# is run again and compared. Needs a server with the library preloaded, because only
-# there all settings are defined. And docs/retirement.md has the reasons that there are.
+# is run again and compared. And docs/retirement.md has the reasons that there are. Only TAP
+# reads documents and sources beside a server with the library preloaded, without which not
+# all settings are defined.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;

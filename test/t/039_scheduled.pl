@@ -1,5 +1,5 @@
 # Retirement on schedule: what recycle_mode says, who declines, and who is never asked.
-# Needs real sessions, one of which holds what pins it. By hand: 004.
+# Needs real sessions, one of which holds what pins it, a schedule, and the log. By hand: 004.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor qw(:DEFAULT insert_pool);

@@ -1,5 +1,5 @@
 # simulate() of processes that get unequal shares of the checkouts, as they report, against
-# Erlang's formulas. Needs a past, and a session that reports.
+# Erlang's formulas. Needs a past, which regress has not, and a session that reports.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor       qw(:DEFAULT query insert_pool);
