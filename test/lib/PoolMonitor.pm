@@ -17,7 +17,7 @@ our @EXPORT =
   must_run child_pid python);
 our @EXPORT_OK =
   qw(query insert_pool worker_pid holder holder_of app_holder client client_command pgbench
-  disturb);
+  disturb has_usr2);
 
 # The answer to a statement, which must not fail.
 sub query
@@ -179,6 +179,14 @@ sub read_now
 	open my $file, '<', $path or return '';
 	local $/;
 	return <$file> // '';
+}
+
+# Is SIGUSR2 (bit 12) in this set of the process's signals: caught, ignored, pending?
+sub has_usr2
+{
+	my ($pid, $set) = @_;
+	my ($mask) = slurp_file("/proc/$pid/status") =~ /^$set:\s*([0-9a-f]+)/m;
+	return (hex(substr($mask, -8)) >> 11) & 1;
 }
 
 sub log_text

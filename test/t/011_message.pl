@@ -3,8 +3,7 @@
 # part of a TLS record. Needs a client that sends in pieces.
 use strict;
 use warnings FATAL => 'all';
-use IPC::Open2;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query insert_pool client has_usr2);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -13,37 +12,22 @@ my $node =
 $node->append_conf('pg_hba.conf', "host all all 127.0.0.0/8 trust\n");
 make_certificate($node);
 $node->restart;
-$node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
-declare($node,
-	"INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace) VALUES ('pieces', 'pieces', '1 s', '0')"
-);
+query($node, 'CREATE ROLE app LOGIN');
+declare($node, insert_pool('pieces', pool_recycle => "'1 s'", recycle_grace => "'0'"));
 
 sub start_client
 {
-	my ($host, $how, $keep_back, $padding) = @_;
-	my ($out, $in);
-	my $pid = open2($out, $in, python(), "$FindBin::RealBin/../clients/pieces.py",
-		$host, $node->port, 'app', $how, $keep_back, $padding);
-	my $line = readline $out;
-	my ($backend) = $line =~ /^pid (\d+)/ or die "no session: $line";
-	return {pid => $pid, in => $in, out => $out, backend => $backend};
-}
-
-sub talk
-{
-	my ($client, $what) = @_;
-	print {$client->{in}} "$what\n";
-	$client->{in}->flush;
-	my $line = readline $client->{out};
-	chomp $line;
-	return $line;
+	my ($host, @how) = @_;
+	my $client = client('pieces.py', $host, $node->port, 'app', @how);
+	my $line   = $client->answer;
+	($client->{backend}) = $line =~ /^pid (\d+)/ or die "no session: $line\n";
+	return $client;
 }
 
 sub leave
 {
 	my ($client) = @_;
-	close $client->{in};
-	waitpid $client->{pid}, 0;
+	$client->close;
 	wait_for($node, 'SELECT connections FROM pool_monitor.budgets', 'it is gone', '0');
 	return;
 }
@@ -60,7 +44,7 @@ sub wait_until_read
 		"SELECT state = 'idle' AND wait_event = 'ClientRead' FROM pg_stat_activity WHERE pid = $client->{backend}",
 		'the server shows it as idle'
 	);
-	foreach (1 .. 1000)
+	foreach (1 .. 100 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		my $queued = 0;
 		if (open my $file, '-|', 'ss', '-H', '-x', '-t', '-n', '-p')
@@ -71,7 +55,7 @@ sub wait_until_read
 		return unless $queued;
 		select undef, undef, undef, 0.01;
 	}
-	return;
+	die "the backend does not read what was sent\n";
 }
 
 foreach my $case (
@@ -84,28 +68,25 @@ foreach my $case (
   )
 {
 	my ($what, @how) = @$case;
-	my $client = start_client(@how);
-	wait_for($node, 'SELECT stale FROM pool_monitor.budgets', "$what: stale", '1');
-	is(talk($client, 'first'), 'sent', "$what: sent");
-	wait_until_read($client);
-	is(
-		$node->safe_psql('postgres', $recycle),
-		'declined: message from the client waiting',
-		"$what: declined"
-	);
-	is(talk($client, 'rest'), '42', "$what: the statement runs");
-	wait_for($node, $recycle, "$what: retired when it is at rest again", 'retired');
-	leave($client);
+	subtest "declined: $what" => sub {
+		my $client = start_client(@how);
+		wait_for($node, 'SELECT stale FROM pool_monitor.budgets', 'stale', '1');
+		is($client->do('first'), 'sent', 'sent');
+		wait_until_read($client);
+		is(query($node, $recycle), 'declined: message from the client waiting', 'declined');
+		is($client->do('rest'),    '42', 'the statement runs');
+		wait_for($node, $recycle, 'retired when it is at rest again', 'retired');
+		leave($client);
+	};
 }
 
-# Has the stopped backend been sent SIGUSR2 (bit 12 of what is pending)?
+# Has the stopped backend been asked?
 sub is_asked
 {
 	my ($client) = @_;
 	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 	{
-		my ($mask) = slurp_file("/proc/$client->{backend}/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
-		return 1 if (hex(substr($mask, -8)) >> 11) & 1;
+		return 1 if has_usr2($client->{backend}, 'ShdPnd');
 		select undef, undef, undef, 0.01;
 	}
 	return 0;
@@ -114,22 +95,21 @@ sub is_asked
 # In the socket: the backend is stopped, so that it cannot read what comes.
 foreach my $how (['127.0.0.1', 'plain'], [$node->host, 'plain'], ['127.0.0.1', 'tls'])
 {
-	my $client = start_client(@$how, 0, 10);
-	wait_for($node, 'SELECT stale FROM pool_monitor.budgets', "@$how: stale", '1');
-	kill 'STOP', $client->{backend};
-	is(talk($client, 'first'), 'sent', "@$how: sent to a stopped backend");
-	my $asking = $node->background_psql('postgres');
-	$asking->query_until(qr/asking/, "\\echo asking\n$recycle;\n");
-	ok(is_asked($client), "@$how: it is asked");
-	kill 'CONT', $client->{backend};
-	like(
-		$asking->query('SELECT 1'),
-		qr/declined: message from the client waiting/,
-		"@$how: declined"
-	);
-	$asking->quit;
-	is(talk($client, 'rest'), '42', "@$how: the statement runs");
-	leave($client);
+	subtest "declined: what is in the socket, @$how" => sub {
+		my $client = start_client(@$how, 0, 10);
+		wait_for($node, 'SELECT stale FROM pool_monitor.budgets', 'stale', '1');
+		kill 'STOP', $client->{backend};
+		is($client->do('first'), 'sent', 'sent to a stopped backend');
+		my $asking = $node->background_psql('postgres');
+		$asking->query_until(qr/asking/, "\\echo asking\n$recycle;\n");
+		ok(is_asked($client), 'it is asked');
+		kill 'CONT', $client->{backend};
+		like($asking->query('SELECT 1'), qr/declined: message from the client waiting/, 'declined');
+		$asking->quit;
+		is($client->do('rest'), '42', 'the statement runs');
+		leave($client);
+	};
 }
+
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
 done_testing();

@@ -3,118 +3,125 @@
 # sessions, and a look at their signal masks.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query insert_pool holder app_holder has_usr2);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_server('assumptions', "pool_monitor.recycle_interval = 1h\n",
 	init => {allows_streaming => 1});
-$node->safe_psql('postgres',
+query($node,
 	"CREATE ROLE app LOGIN; CREATE ROLE limited LOGIN CONNECTION LIMIT 0; CREATE ROLE untracked LOGIN; ALTER ROLE untracked SET track_activities = off; GRANT CREATE ON DATABASE postgres TO app"
 );
-declare($node,
-	"INSERT INTO pool_monitor.pools (name, application_name, pool_recycle, recycle_grace) VALUES ('app', 'app', '1 s', '0')"
-);
+declare($node, insert_pool('app', pool_recycle => "'1 s'", recycle_grace => "'0'"));
 
-# Bit 12 (SIGUSR2) of a line of /proc/PID/status.
-sub has_usr2
-{
-	my ($pid, $line) = @_;
-	my ($mask) = slurp_file("/proc/$pid/status") =~ /^$line:\s*([0-9a-f]+)/m;
-	return (hex(substr($mask, -8)) >> 11) & 1;
-}
 my $recycle =
   "SELECT action || coalesce(': ' || reason, '') FROM pool_monitor.recycle(dry_run => false)";
 
-# 1. the array of status entries begins where MyBEEntry says
 my @apps =
-  map { PoolMonitor::Holder->new($node, application_name => 'app', user => 'app', sessions => 3) }
-  1 .. 4;
-is(
-	$node->safe_psql(
-		'postgres',
-		"SELECT count(*), count(*) FILTER (WHERE a.pid IS NULL OR s.pid IS NULL) FROM pool_monitor.sessions s FULL JOIN (SELECT * FROM pg_stat_activity WHERE backend_type = 'client backend') a ON a.pid = s.pid AND a.backend_start = s.backend_start AND a.application_name = s.application_name"
-	),
-	'13|0',
-	'the same sessions as in pg_stat_activity'
-);
+  map { app_holder($node, 'app', 3) } 1 .. 4;
 
-# 2. SIGUSR2 is free in client backends, and ours stays
-my $pid = $apps[0]->do('pid 0');
-is(has_usr2($pid, 'SigCgt'), 1, 'a client backend catches SIGUSR2: the handler has stayed');
-is($apps[0]->do('sql 0 SELECT 42'), '42', 'a signal that asks nothing') if kill 'USR2', $pid;
+subtest 'the array of status entries begins where MyBEEntry says' => sub {
+	is(
+		query(
+			$node,
+			"SELECT count(*), count(*) FILTER (WHERE a.pid IS NULL OR s.pid IS NULL) FROM pool_monitor.sessions s FULL JOIN (SELECT * FROM pg_stat_activity WHERE backend_type = 'client backend') a ON a.pid = s.pid AND a.backend_start = s.backend_start AND a.application_name = s.application_name"
+		),
+		'13|0',
+		'the same sessions as in pg_stat_activity'
+	);
+};
 
-# 3. what is at rest is taken for it, whatever the session has done before
+subtest 'SIGUSR2 is free in client backends, and our handler stays' => sub {
+	my $pid = $apps[0]->do('pid 0');
+	is(has_usr2($pid, 'SigCgt'), 1, 'a client backend catches SIGUSR2: the handler has stayed');
+	is($apps[0]->do('sql 0 SELECT 42'), '42', 'a signal that asks nothing') if kill 'USR2', $pid;
+};
+
+# It is retired, after these commands.
 sub rested
 {
 	my ($what, @commands) = @_;
-	my $holder = PoolMonitor::Holder->new($node, application_name => 'app', user => 'app');
+	my $holder = app_holder($node, 'app', 1);
 	$holder->do("sql 0 $_") foreach @commands;
 	wait_for($node, $recycle, "$what: retired", 'retired');
 	$holder->close;
 	return;
 }
-$_->close foreach @apps;
-wait_for($node, 'SELECT connections FROM pool_monitor.budgets', 'nobody there', '0');
-rested('a new session');
-rested('after a long statement',     "SELECT length('" . ('x' x 200_000) . "')");
-rested('after an error',             'SELECT 1/0');
-rested('after a failed transaction', 'BEGIN',                 'SELECT 1/0', 'ROLLBACK');
-rested('after prepared statements',  'PREPARE p AS SELECT 1', 'EXECUTE p',  'DEALLOCATE p');
-rested(
-	'after DDL',
-	'CREATE SCHEMA s',
-	'CREATE TABLE s.t AS SELECT generate_series(1, 10000)',
-	'DROP SCHEMA s CASCADE'
-);
-rested('after a transaction advisory lock', 'BEGIN', 'SELECT pg_advisory_xact_lock(1)', 'COMMIT');
-rested('after NOTIFY', 'NOTIFY c');
-rested('after SET',    "SET statement_timeout = '1 min'", "SET idle_session_timeout = '1 h'");
 
-# 4. the kinds of processes: nobody but client backends is a session
-my $standby = PostgreSQL::Test::Cluster->new('standby');
-$node->backup('backup');
-$standby->init_from_backup($node, 'backup', has_streaming => 1);
-$standby->append_conf('postgresql.conf',
-	"primary_conninfo = '" . $node->connstr . " application_name=app'\n");
-$standby->start;
-wait_for(
-	$node,
-	"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'",
-	'a standby streams, as application app', '1'
-);
-is($node->safe_psql('postgres', 'SELECT connections FROM pool_monitor.budgets'),
-	'0', 'a walsender is no session');
-is($node->safe_psql('postgres', $recycle), '', 'and is not asked');
-$standby->stop;
+subtest 'what is at rest is taken for it, whatever the session has done before' => sub {
+	$_->close foreach @apps;
+	wait_for($node, 'SELECT connections FROM pool_monitor.budgets', 'nobody there', '0');
+	rested('a new session');
+	rested('after a long statement',     "SELECT length('" . ('x' x 200_000) . "')");
+	rested('after an error',             'SELECT 1/0');
+	rested('after a failed transaction', 'BEGIN',                 'SELECT 1/0', 'ROLLBACK');
+	rested('after prepared statements',  'PREPARE p AS SELECT 1', 'EXECUTE p',  'DEALLOCATE p');
+	rested(
+		'after DDL',
+		'CREATE SCHEMA s',
+		'CREATE TABLE s.t AS SELECT generate_series(1, 10000)',
+		'DROP SCHEMA s CASCADE'
+	);
+	rested(
+		'after a transaction advisory lock', 'BEGIN',
+		'SELECT pg_advisory_xact_lock(1)',   'COMMIT'
+	);
+	rested('after NOTIFY', 'NOTIFY c');
+	rested('after SET', "SET statement_timeout = '1 min'", "SET idle_session_timeout = '1 h'");
+};
 
-# 5. a login that fails after authentication leaves nothing behind
-foreach
-  my $bad ('dbname=nowhere user=app', 'dbname=postgres user=limited', 'dbname=postgres user=nobody')
-{
-	run_command(
-		['psql', '-X', '-d', $node->connstr . " application_name=app $bad", '-c', 'SELECT 1']);
-}
-is($node->safe_psql('postgres', 'SELECT connections FROM pool_monitor.budgets'),
-	'0', 'failed logins are no sessions');
-rested('after failed logins');
+subtest 'nobody but client backends is a session' => sub {
+	my $standby = PostgreSQL::Test::Cluster->new('standby');
+	$node->backup('backup');
+	$standby->init_from_backup($node, 'backup', has_streaming => 1);
+	$standby->append_conf('postgresql.conf',
+		"primary_conninfo = '" . $node->connstr . " application_name=app'\n");
+	$standby->start;
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'",
+		'a standby streams, as application app', '1'
+	);
+	is(query($node, 'SELECT connections FROM pool_monitor.budgets'),
+		'0', 'a walsender is no session');
+	is(query($node, $recycle), '', 'and is not asked');
+	$standby->stop;
+};
 
-# 6. a state that is not tracked is not taken for idle
-my $untracked = PoolMonitor::Holder->new($node, application_name => 'app', user => 'untracked');
-wait_for($node, "$recycle -- untracked", 'state unknown: kept', 'kept: state unknown');
-$untracked->close;
+subtest 'a login that fails after authentication leaves nothing behind' => sub {
+	foreach my $bad (
+		'dbname=nowhere user=app',
+		'dbname=postgres user=limited',
+		'dbname=postgres user=nobody'
+	  )
+	{
+		run_command(
+			['psql', '-X', '-d', $node->connstr . " application_name=app $bad", '-c', 'SELECT 1']);
+	}
+	is(query($node, 'SELECT connections FROM pool_monitor.budgets'),
+		'0', 'failed logins are no sessions');
+	rested('after failed logins');
+};
 
-# 7. how the server counts a session that was retired
+subtest 'a state that is not tracked is not taken for idle' => sub {
+	my $untracked = holder($node, 'app', user => 'untracked');
+	wait_for($node, "$recycle -- untracked", 'state unknown: kept', 'kept: state unknown');
+	$untracked->close;
+};
+
+# How the server counts a session that was retired.
 wait_for(
 	$node,
 	"SELECT sessions_killed >= 10 FROM pg_stat_database WHERE datname = 'postgres'",
 	'retired sessions count as killed'
 );
 
-# 8. without the library client backends ignore SIGUSR2
-$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
-$node->restart;
-my $plain = PoolMonitor::Holder->new($node, user => 'app');
-is(has_usr2($plain->do('pid 0'), 'SigIgn'), 1, 'without pool_monitor SIGUSR2 is ignored');
-$plain->close;
+subtest 'without the library client backends ignore SIGUSR2' => sub {
+	$node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
+	$node->restart;
+	my $plain = PoolMonitor::Holder->new($node, user => 'app');
+	is(has_usr2($plain->do('pid 0'), 'SigIgn'), 1, 'without pool_monitor SIGUSR2 is ignored');
+	$plain->close;
+};
+
 done_testing();
