@@ -8,7 +8,7 @@
 # statements in every way there is.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -28,7 +28,7 @@ EOC
 $node->append_conf('pg_hba.conf', "host all all 127.0.0.0/8 trust\n");
 make_certificate($node);
 $node->restart;
-$node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
+query($node, 'CREATE ROLE app LOGIN');
 
 # What race.py counted: {kind of client, or "all"}{column}, and the reasons of those
 # that declined.
@@ -105,61 +105,62 @@ sub log_is_clean
 	return;
 }
 
-# ---- by hand ----
+subtest 'by hand' => sub {
+	my $wanted = 150 * $seconds;
+	my $offset = -s $node->logfile;
+	my ($result, $reasons) = race('hand', $seconds, $wanted);
+	my $all = $result->{all};
 
-my $wanted = 150 * $seconds;
-my $offset = -s $node->logfile;
-my ($result, $reasons) = race('hand', $seconds, $wanted);
-my $all = $result->{all};
+	cmp_ok($all->{requests}, '>=', $wanted, "$wanted requests at least");
+	is($all->{clients},                            $clients, 'as many clients as wanted');
+	is(scalar(grep { $_ ne 'all' } keys %$result), $clients < 10 ? $clients : 10, 'of all kinds');
+	foreach my $kind (sort keys %$result)
+	{
+		my $n = $result->{$kind};
+		subtest $kind => sub {
+			unharmed($n);
+			cmp_ok($n->{$_}, '>', 0, "$_: some") foreach qw(retired declined committed);
+			is($n->{encrypted}, $n->{connects}, 'all with SSL')  if $kind =~ /SSL/;
+			is($n->{encrypted}, 0,              'none with SSL') if $kind =~ /plain/;
+		};
+	}
+	foreach my $reason ('in a transaction', 'message from the client waiting', 'session-level lock')
+	{
+		cmp_ok($reasons->{$reason} // 0, '>', 0, "some declined: $reason");
+	}
+	log_is_clean($all->{retired}, $offset);
+};
 
-cmp_ok($all->{requests}, '>=', $wanted, "$wanted requests at least");
-is($all->{clients},                            $clients, 'as many clients as wanted');
-is(scalar(grep { $_ ne 'all' } keys %$result), $clients < 10 ? $clients : 10, 'of all kinds');
-foreach my $kind (sort keys %$result)
-{
-	my $n = $result->{$kind};
-	subtest "by hand: $kind" => sub {
-		unharmed($n);
-		cmp_ok($n->{$_}, '>', 0, "$_: some") foreach qw(retired declined committed);
-		is($n->{encrypted}, $n->{connects}, 'all with SSL')  if $kind =~ /SSL/;
-		is($n->{encrypted}, 0,              'none with SSL') if $kind =~ /plain/;
-	};
-}
-foreach my $reason ('in a transaction', 'message from the client waiting', 'session-level lock')
-{
-	cmp_ok($reasons->{$reason} // 0, '>', 0, "some declined: $reason");
-}
-log_is_clean($all->{retired}, $offset);
+subtest 'on schedule' => sub {
+	my $while    = $seconds > 20 ? $seconds / 4 : 5;
+	my $offset   = -s $node->logfile;
+	my ($result) = race('schedule', $while, 10 * $while);
+	cmp_ok($result->{all}->{requests}, '>=', 10 * $while, 'ten requests a second at least');
+	foreach my $kind (sort keys %$result)
+	{
+		subtest $kind => sub { unharmed($result->{$kind}) };
+	}
+	cmp_ok($result->{all}->{retired}, '>', 0, 'some were retired');
+	log_is_clean($result->{all}->{retired}, $offset);
+};
 
-# ---- on schedule ----
+subtest 'that harm is seen: pg_terminate_backend() on idle sessions' => sub {
 
-my $while = $seconds > 20 ? $seconds / 4 : 5;
-$offset = -s $node->logfile;
-($result, $reasons) = race('schedule', $while, 10 * $while);
-cmp_ok($result->{all}->{requests}, '>=', 10 * $while,
-	'on schedule: ten requests a second at least');
-foreach my $kind (sort keys %$result)
-{
-	subtest "on schedule: $kind" => sub { unharmed($result->{$kind}) };
-}
-cmp_ok($result->{all}->{retired}, '>', 0, 'on schedule: some were retired');
-log_is_clean($result->{all}->{retired}, $offset);
+	# once is enough, unless the machine is slow
+	my ($cut, $lost) = (0, 0);
+	my $offset = -s $node->logfile;
+	foreach (1 .. 10)
+	{
+		my ($result) = race('terminate', 8, 0);
+		$cut  += $result->{all}->{cut};
+		$lost += $result->{all}->{lost};
+		last if $cut > 0 && $lost > 0;
+	}
+	cmp_ok($cut,                        '>', 0, 'statements are cut');
+	cmp_ok($lost,                       '>', 0, 'and transactions lost');
+	cmp_ok(ended_in_statement($offset), '>', 0, 'and the log says so');
+};
 
-# ---- without pool_monitor ----
-
-# once is enough, unless the machine is slow
-my ($cut, $lost) = (0, 0);
-$offset = -s $node->logfile;
-foreach (1 .. 10)
-{
-	($result) = race('terminate', 8, 0);
-	$cut  += $result->{all}->{cut};
-	$lost += $result->{all}->{lost};
-	last if $cut > 0 && $lost > 0;
-}
-cmp_ok($cut,  '>', 0, 'pg_terminate_backend() on idle sessions cuts statements, and it is seen');
-cmp_ok($lost, '>', 0, 'and loses transactions');
-cmp_ok(ended_in_statement($offset), '>', 0, 'and the log says so');
 is(log_count($node, 'PANIC|TRAP|terminated by signal'), 0, 'no PANIC');
 $node->stop;
 done_testing();

@@ -3,7 +3,7 @@
 # TAP can read the documents, and begin with a server that has no extension.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -14,8 +14,7 @@ my $readme = slurp_file("$root/README.md");
 
 sub has_extension
 {
-	return $node->safe_psql('postgres',
-		"SELECT count(*) FROM pg_extension WHERE extname = 'pool_monitor'");
+	return query($node, "SELECT count(*) FROM pg_extension WHERE extname = 'pool_monitor'");
 }
 
 # What a document begins with: nothing, if it creates the extension itself; else the
@@ -25,11 +24,11 @@ sub begin
 	my ($text) = @_;
 	my %example = $readme =~ /$marked/g;
 
-	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	query($node, 'ALTER SYSTEM RESET ALL');
 	$node->reload;
-	$node->safe_psql('postgres', 'DROP EXTENSION pool_monitor') if has_extension();
-	return if $text =~ /```sql\nCREATE EXTENSION/;
-	$node->safe_psql('postgres', 'CREATE EXTENSION pool_monitor');
+	query($node, 'DROP EXTENSION pool_monitor') if has_extension();
+	return                                      if $text =~ /```sql\nCREATE EXTENSION/;
+	query($node, 'CREATE EXTENSION pool_monitor');
 	declare($node, $text =~ /^INSERT INTO pool_monitor\.pools/m ? '' : $example{declare});
 	return;
 }
@@ -37,24 +36,24 @@ sub begin
 # Runs all examples of a document, and returns how many there are.
 sub run_examples
 {
-	my ($path, $text) = @_;
+	my ($text) = @_;
 	my $n = 0;
 
 	while ($text =~ /$marked/g)
 	{
 		my ($name, $sql) = ($1, $2);
 		my ($rc, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 1);
-		is($rc,  0,  "$path: example \"$name\" runs") or diag($err);
-		is($err, '', "$path: example \"$name\" says nothing unexpected");
-		$node->safe_psql('postgres', 'SELECT pool_monitor.reload()') if has_extension();
+		is($rc,  0,  "example \"$name\" runs") or diag($err);
+		is($err, '', "example \"$name\" says nothing unexpected");
+		query($node, 'SELECT pool_monitor.reload()') if has_extension();
 		$n++;
 	}
-	is(() = $text =~ /```sql/g, $n, "$path: and there is no other one");
+	is(() = $text =~ /```sql/g, $n, 'and there is no other one');
 	return $n;
 }
 
 # That nothing is missing, of which declarations are warned of.
-$node->safe_psql('postgres', $_)
+query($node, $_)
   foreach 'CREATE DATABASE billing', map { "CREATE ROLE $_" } qw(billing_app ems_app reports);
 
 # What the examples of some documents come to.
@@ -71,15 +70,14 @@ my @with_examples;
 
 foreach my $path ('README.md', map { s!.*/docs/!docs/!r } sort glob "$root/docs/*.md")
 {
-	my $text = slurp_file("$root/$path");
+	subtest $path => sub {
+		my $text = slurp_file("$root/$path");
 
-	begin($text);
-	push @with_examples, $path if run_examples($path, $text) > 0;
-	is(
-		$node->safe_psql('postgres', $outcome{$path}[0]),
-		$outcome{$path}[1],
-		"$path: what it comes to"
-	) if $outcome{$path};
+		begin($text);
+		push @with_examples, $path if run_examples($text) > 0;
+		is(query($node, $outcome{$path}[0]), $outcome{$path}[1], 'what it comes to')
+		  if $outcome{$path};
+	};
 }
 is(
 	join(' ', @with_examples),
@@ -87,14 +85,17 @@ is(
 	'examples were found in each document that has some'
 );
 
-# the settings to think of; defaults and ranges are in docs/reference.md
-my ($table) = slurp_file("$root/docs/install.md") =~ /^## Settings.*?((?:^\|.*\n)+)/ms;
-is(
-	join(' ', sort($table =~ /^\| `(\w+)` \|/gm)),
-	$node->safe_psql(
-		'postgres',
-		q{SELECT string_agg(substr(name, 14), ' ' ORDER BY name COLLATE "C") FROM pg_settings WHERE name LIKE 'pool\_monitor.%'}
-	),
-	'every setting is in the table'
-);
+# Their defaults and ranges are in docs/reference.md.
+subtest 'the settings to think of are all there are' => sub {
+	my ($table) = slurp_file("$root/docs/install.md") =~ /^## Settings.*?((?:^\|.*\n)+)/ms;
+	is(
+		join(' ', sort($table =~ /^\| `(\w+)` \|/gm)),
+		query(
+			$node,
+			q{SELECT string_agg(substr(name, 14), ' ' ORDER BY name COLLATE "C") FROM pg_settings WHERE name LIKE 'pool\_monitor.%'}
+		),
+		'every setting is in the table'
+	);
+};
+
 done_testing();

@@ -4,8 +4,7 @@
 # they do, and this test sees it. Only real pools can say what they notice.
 use strict;
 use warnings FATAL => 'all';
-use IPC::Open2;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query client);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -21,33 +20,27 @@ pool_monitor.recycle_interval = 200ms
 pool_monitor.recycle_margin = 100
 max_connections = 400
 EOC
-$node->safe_psql('postgres',
-	'CREATE ROLE app LOGIN; CREATE TABLE work (name text); GRANT INSERT ON work TO app');
+query($node, 'CREATE ROLE app LOGIN; CREATE TABLE work (name text); GRANT INSERT ON work TO app');
 
 sub start_worker
 {
 	my ($name, @how) = @_;
-	my %worker;
-
-	$worker{pid} = open2(
-		$worker{out}, $worker{in}, python(),
-		"$FindBin::RealBin/../clients/recycled.py",
-		$node->connstr('postgres') . ' user=app',
-		$name, CONNECTIONS, @how
-	);
-	return \%worker;
+	return client('recycled.py', $node->connstr('postgres') . ' user=app', $name, CONNECTIONS,
+		@how);
 }
 
-# What a worker says: one line, or all that is left.
-sub hear
+# All that a worker still says; it has ended well.
+sub last_words
 {
-	my ($worker, $all) = @_;
+	my ($worker) = @_;
 	local $SIG{ALRM} = sub { die "no answer from a worker\n" };
 
 	alarm $PostgreSQL::Test::Utils::timeout_default;
-	my $text = $all ? join('', readline $worker->{out}) : readline $worker->{out};
+	my $text = join '', readline $worker->{out};
 	alarm 0;
-	return $text // '';
+	waitpid delete $worker->{pid}, 0;
+	die "a worker failed: $text" if $?;
+	return $text;
 }
 
 # Workers of that name that have opened all their connections, with pool_recycle
@@ -59,7 +52,7 @@ sub start_application
 
 	foreach my $worker (@application)
 	{
-		die 'a worker ended' unless hear($worker) eq "ready\n";
+		die 'a worker ended' unless $worker->answer eq 'ready';
 	}
 	return \@application;
 }
@@ -73,9 +66,7 @@ sub end_application
 	close $_->{in} foreach @$application;
 	foreach my $worker (@$application)
 	{
-		my $text = hear($worker, 1);
-		waitpid $worker->{pid}, 0;
-		die "a worker failed: $text" if $?;
+		my $text = last_words($worker);
 		note($text);
 		my %count   = $text =~ /\b(\w+)=(\d+)/g;
 		my $slowest = delete $count{slowest};
@@ -91,7 +82,7 @@ sub stat_of
 	return "SELECT $what FROM pool_monitor.pool_stats WHERE pool = '$name'";
 }
 
-sub value { return $node->safe_psql('postgres', $_[0]) }
+sub value { return query($node, $_[0]) }
 
 sub pauses_of
 {
@@ -116,46 +107,49 @@ declare(
 		(map { row($_, "1, 1, 1000, '1 s'") } 'wrong plain', 'wrong pinged'))
 );
 
-# as declared
 my %application = (
 	plain  => start_application('plain',  WORKERS, 1, 'off'),
 	pinged => start_application('pinged', WORKERS, 1, 'on')
 );
-foreach my $part (0.25, 0.5, 0.75, 1)
-{
-	foreach my $name (sort keys %application)
+subtest 'as declared, they are retired by the hundred' => sub {
+	foreach my $part (0.25, 0.5, 0.75, 1)
 	{
-		wait_for(
-			$node,
-			stat_of($name, 'retired >= ' . $part * MANY),
-			"$name: " . $part * MANY . ' retired'
-		);
+		foreach my $name (sort keys %application)
+		{
+			wait_for(
+				$node,
+				stat_of($name, 'retired >= ' . $part * MANY),
+				"$name: " . $part * MANY . ' retired'
+			);
+		}
 	}
-}
+};
 foreach my $name (sort keys %application)
 {
-	my $seen = end_application($application{$name});
+	subtest "which the application does not notice: $name" => sub {
+		my $seen = end_application($application{$name});
 
-  SKIP:
-	{
-		skip "a worker stood still for $seen->{slowest} ms, longer than it may", 5
-		  if $seen->{slowest} >= ROOM;
-		is($seen->{errors},             0, "$name: no error in the application");
-		is($seen->{invalidated},        0, "$name: no connection was found broken");
-		is($seen->{pool_invalidations}, 0, "$name: no pool was invalidated");
-		is($seen->{discarded}, 0, "$name: no connection was thrown away before it was over age");
-		is(
-			$seen->{connected},
-			WORKERS * CONNECTIONS + $seen->{recycled},
-			"$name: each new connection replaced one that was over age"
-		);
-	}
-	is($seen->{pool_replaced}, 0, "$name: no engine took another pool");
-	is(value(stat_of($name, 'connects')),
-		$seen->{connected}, "$name: the server has seen as many connects");
-	is(value("SELECT count(*) FROM work WHERE name = '$name'"),
-		$seen->{written}, "$name: what was written is there");
-	is(value(pauses_of($name)), 0, "$name: retirement was never paused");
+	  SKIP:
+		{
+			skip "a worker stood still for $seen->{slowest} ms, longer than it may", 5
+			  if $seen->{slowest} >= ROOM;
+			is($seen->{errors},             0, 'no error in the application');
+			is($seen->{invalidated},        0, 'no connection was found broken');
+			is($seen->{pool_invalidations}, 0, 'no pool was invalidated');
+			is($seen->{discarded}, 0, 'no connection was thrown away before it was over age');
+			is(
+				$seen->{connected},
+				WORKERS * CONNECTIONS + $seen->{recycled},
+				'each new connection replaced one that was over age'
+			);
+		}
+		is($seen->{pool_replaced}, 0, 'no engine took another pool');
+		is(value(stat_of($name, 'connects')),
+			$seen->{connected}, 'the server has seen as many connects');
+		is(value("SELECT count(*) FROM work WHERE name = '$name'"),
+			$seen->{written}, 'what was written is there');
+		is(value(pauses_of($name)), 0, 'retirement was never paused');
+	};
 }
 
 # The client never recycles: it does not know that a session is over age.
@@ -163,40 +157,41 @@ foreach my $name (sort keys %application)
 	'wrong plain'  => start_application('wrong plain',  1, -1, 'off'),
 	'wrong pinged' => start_application('wrong pinged', 1, -1, 'on')
 );
+subtest 'not as declared: some are retired, then retirement pauses' => sub {
+	foreach my $name (sort keys %application)
+	{
+		wait_for($node, stat_of($name, 'retired >= 1 AND (' . pauses_of($name) . ') > 0'), $name);
+	}
+};
 foreach my $name (sort keys %application)
 {
-	wait_for(
-		$node,
-		stat_of($name, 'retired >= 1 AND (' . pauses_of($name) . ') > 0'),
-		"$name: some are retired, then retirement pauses"
-	);
-}
-foreach my $name (sort keys %application)
-{
-	my $seen    = end_application($application{$name});
-	my $retired = value(stat_of($name, 'retired'));
+	subtest "which the application notices: $name" => sub {
+		my $seen    = end_application($application{$name});
+		my $retired = value(stat_of($name, 'retired'));
 
-	note("retired $retired; paused: " . value(pauses_of($name)));
-	if ($name eq 'wrong plain')
-	{
-		cmp_ok($seen->{errors}, '>', 0, "$name: the application sees errors");
-	}
-	else
-	{
-	  SKIP:
+		note("retired $retired; paused: " . value(pauses_of($name)));
+		if ($name eq 'wrong plain')
 		{
-			skip "the worker stood still for $seen->{slowest} ms", 1 if $seen->{slowest} >= ROOM;
-			is($seen->{errors}, 0, "$name: pre_ping hides it from the application");
+			cmp_ok($seen->{errors}, '>', 0, 'the application sees errors');
 		}
-	}
-	cmp_ok($seen->{invalidated},        '>', 0, "$name: connections were found broken");
-	cmp_ok($seen->{pool_invalidations}, '>', 0, "$name: and the whole pool invalidated for it");
-	cmp_ok($seen->{discarded}, '>', $retired,
-		"$name: more good connections were thrown away than retired");
-	is($seen->{recycled}, 0, "$name: none was over age");
-	cmp_ok($seen->{connected}, '>=', CONNECTIONS + $seen->{discarded}, "$name: each was replaced");
-	is(value("SELECT count(*) FROM work WHERE name = '$name'"),
-		$seen->{written}, "$name: what was written is there");
+		else
+		{
+		  SKIP:
+			{
+				skip "the worker stood still for $seen->{slowest} ms", 1
+				  if $seen->{slowest} >= ROOM;
+				is($seen->{errors}, 0, 'pre_ping hides it from the application');
+			}
+		}
+		cmp_ok($seen->{invalidated},        '>', 0, 'connections were found broken');
+		cmp_ok($seen->{pool_invalidations}, '>', 0, 'and the whole pool invalidated for it');
+		cmp_ok($seen->{discarded}, '>', $retired,
+			'more good connections were thrown away than retired');
+		is($seen->{recycled}, 0, 'none was over age');
+		cmp_ok($seen->{connected}, '>=', CONNECTIONS + $seen->{discarded}, 'each was replaced');
+		is(value("SELECT count(*) FROM work WHERE name = '$name'"),
+			$seen->{written}, 'what was written is there');
+	};
 }
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();

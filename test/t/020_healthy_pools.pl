@@ -6,7 +6,7 @@
 use strict;
 use warnings FATAL => 'all';
 use IPC::Run;
-use PoolMonitor qw(:DEFAULT client);
+use PoolMonitor qw(:DEFAULT query client);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -17,8 +17,7 @@ my $margin  = 10;    # %, the default
 my $node = new_server('healthy',
 	"pool_monitor.recycle_interval = 100ms\npool_monitor.recycle_margin = $margin\nmax_connections = 80\n"
 );
-$node->safe_psql('postgres',
-	'CREATE ROLE app LOGIN; CREATE ROLE bouncer LOGIN; CREATE ROLE sitter LOGIN');
+query($node, 'CREATE ROLE app LOGIN; CREATE ROLE bouncer LOGIN; CREATE ROLE sitter LOGIN');
 my $dsn = $node->connstr('postgres') . ' user=app';
 
 # A client that answers commands, see the script, and says something before that.
@@ -34,7 +33,7 @@ sub stats
 	my ($pool)  = @_;
 	my @columns = qw(connects disconnects ended_client retired declined);
 	my @values  = split /\|/,
-	  $node->safe_psql('postgres',
+	  query($node,
 		'SELECT ' . join(', ', @columns) . " FROM pool_monitor.pool_stats WHERE pool = '$pool'");
 	my %stats;
 	@stats{@columns} = @values;
@@ -55,7 +54,7 @@ my ($lifetimes_out, $lifetimes_err);
 
 sub start_lifetimes
 {
-	$node->safe_psql('postgres', "SELECT pool_monitor.reset('$_')") foreach @healthy, 'overdue';
+	query($node, "SELECT pool_monitor.reset('$_')") foreach @healthy, 'overdue';
 	($lifetimes_out, $lifetimes_err) = ('', '');
 	return IPC::Run::start(
 		[
@@ -252,40 +251,41 @@ SKIP:
 {
 	skip "psycopg_pool: $in_use->{greeting}", 1 unless $available;
 	psycopg_pool_begins();
-	idle_psycopg_pool();
+	subtest 'psycopg_pool that is left idle keeps what is stale' => \&idle_psycopg_pool;
 }
 
 # ---- the ends ----
 
-my $pools = finish_lifetimes($lifetimes);
-foreach my $again (1, 2)
-{
-	last unless grep { too_late($pools->{$_}) } @healthy;
-	diag("the client closed connections too late: once more");
-	$pools = finish_lifetimes(start_lifetimes());
-}
-is($lifetimes_err, '', 'no error in the client');
-foreach my $name (@healthy)
-{
-	my $pool = $pools->{$name};
-	diag("$name: the client was too late each time") if too_late($pool);
-	is($pool->{retired},  0, "$name: none retired");
-	is($pool->{declined}, 0, "$name: none asked");
-	is(
-		"$pool->{closed} $pool->{lost}",
-		"$pool->{ended_client} 0",
-		"$name: it closed all of its $pool->{opened} itself"
-	);
-	cmp_ok($pool->{opened}, '>=', 2 * $size, "$name: each was replaced");
-}
-my $overdue = $pools->{overdue};
-cmp_ok($overdue->{retired}, '>=', 1, "overdue: $overdue->{retired} retired");
-is($overdue->{retired} + $overdue->{ended_client},
-	$overdue->{opened}, 'overdue: the client closed the others');
+subtest 'pools that replace their own are never touched, one that does not is' => sub {
+	my $pools = finish_lifetimes($lifetimes);
+	foreach my $again (1, 2)
+	{
+		last unless grep { too_late($pools->{$_}) } @healthy;
+		diag("the client closed connections too late: once more");
+		$pools = finish_lifetimes(start_lifetimes());
+	}
+	is($lifetimes_err, '', 'no error in the client');
+	foreach my $name (@healthy)
+	{
+		my $pool = $pools->{$name};
+		diag("$name: the client was too late each time") if too_late($pool);
+		is($pool->{retired},  0, "$name: none retired");
+		is($pool->{declined}, 0, "$name: none asked");
+		is(
+			"$pool->{closed} $pool->{lost}",
+			"$pool->{ended_client} 0",
+			"$name: it closed all of its $pool->{opened} itself"
+		);
+		cmp_ok($pool->{opened}, '>=', 2 * $size, "$name: each was replaced");
+	}
+	my $overdue = $pools->{overdue};
+	cmp_ok($overdue->{retired}, '>=', 1, "overdue: $overdue->{retired} retired");
+	is($overdue->{retired} + $overdue->{ended_client},
+		$overdue->{opened}, 'overdue: the client closed the others');
+};
 
-SKIP:
+sub psycopg_pool_ends
 {
-	skip "psycopg_pool: $in_use->{greeting}", 1 unless $available;
 	wait_for(
 		$node,
 		"SELECT disconnects > 0 FROM pool_monitor.pool_stats WHERE pool = 'in use'",
@@ -295,6 +295,12 @@ SKIP:
 	like($tended->do('rest'), qr/^errors=0 /, 'tended: no error');
 	is(stats($_)->{retired}, 0, "$_: none retired") foreach 'in use', 'tended';
 	$_->close foreach grep { defined } $in_use, $tended, $idle, $idle_tended, $idle_checked;
+	return;
+}
+SKIP:
+{
+	skip "psycopg_pool: $in_use->{greeting}", 1 unless $available;
+	subtest 'psycopg_pool in use, or tended, is never touched' => \&psycopg_pool_ends;
 }
 
 # Nobody works: what is above min_pool_size is closed, by age or as idle.
@@ -367,9 +373,9 @@ sub session_pooling
 SKIP:
 {
 	skip 'there is no pgbouncer', 1 unless $pgbouncer;
-	pgbouncer_ends();
-	pgbouncer_declared_too_short();
-	session_pooling();
+	subtest 'PgBouncer is never touched'                       => \&pgbouncer_ends;
+	subtest 'PgBouncer declared with too short a pool_recycle' => \&pgbouncer_declared_too_short;
+	subtest 'in session pooling the client of a retired session gets an error' => \&session_pooling;
 	$_->close foreach $traffic, $sitter;
 }
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');

@@ -7,7 +7,7 @@
 use strict;
 use warnings FATAL => 'all';
 use IPC::Run;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -28,8 +28,7 @@ EOC
 sub stat_of
 {
 	my ($node, $pool, $what) = @_;
-	return $node->safe_psql('postgres',
-		"SELECT $what FROM pool_monitor.pool_stats WHERE pool = '$pool'");
+	return query($node, "SELECT $what FROM pool_monitor.pool_stats WHERE pool = '$pool'");
 }
 
 # Every session of the pool is asked, again and again (the constraint goes, as in
@@ -54,7 +53,7 @@ EOS
 		"pool_monitor.recycle_interval = $interval\npool_monitor.protected_roles = '$roles'\n");
 
 	# pg_ctl would signal the wrong process where the server is in a namespace
-	$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+	query($node, 'SELECT pg_reload_conf()');
 	return;
 }
 
@@ -123,7 +122,7 @@ sub compare_books
 sub compare_events
 {
 	my ($node, $pool, $retired, $gone, %how) = @_;
-	my %told = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', <<"EOS");
+	my %told = map { $_ => 1 } split /\n/, query($node, <<"EOS");
 SELECT pid, (extract(epoch FROM (detail->>'backend_start')::timestamptz) * 1000000)::bigint
 FROM pool_monitor.events WHERE event = 'retired' AND pool = '$pool'
 EOS
@@ -187,8 +186,14 @@ sub outside
 	return $out;
 }
 my $node = new_server('churn', $settings);
-churn($node, 'one asks', \&outside, clients => 8, idle => 3, askers => 1, schedule => 0);
-churn($node, 'many ask', \&outside, clients => 8, idle => 3, askers => 3, schedule => 0);
+foreach my $how (['one asks', 1], ['many ask', 3])
+{
+	my ($pool, $askers) = @$how;
+	subtest "the books are exact: $pool" => sub {
+		my %load = (clients => 8, idle => 3, askers => $askers, schedule => 0);
+		churn($node, $pool, \&outside, %load);
+	};
+}
 cmp_ok($asked_late, '>', 0, 'some of whom it was asked had ended');
 $node->stop;
 
@@ -248,27 +253,29 @@ log_statement = none
 $settings
 EOC
 	$pg_ctl->('start');
-	$inner->safe_psql('postgres', 'CREATE EXTENSION pool_monitor');
+	query($inner, 'CREATE EXTENSION pool_monitor');
 	my %asking = (
 		'schedule asks' => {clients => 16, idle => 100, askers => 0, schedule => 1},
 		'all ask'       => {clients => 8, idle => 3, askers => 2, schedule => 1, protected => 20000}
 	);
 	foreach my $pool (sort keys %asking)
 	{
-		my %count = churn($inner, $pool, $inside, reuse => 1, %{$asking{$pool}});
+		subtest "process IDs are taken again: $pool" => sub {
+			my %count = churn($inner, $pool, $inside, reuse => 1, %{$asking{$pool}});
 
-		is($count{detected}, 1, 'a canary that is sent a signal notices');
-		is($count{signals},  0, 'and no other got one');
-		cmp_ok(
-			$count{heirs_sessions}, '>',
-			$sessions / 10,
-			'sessions that had the process ID of another one'
-		);
-		cmp_ok(
-			$count{heirs_canaries}, '>',
-			$sessions / 20,
-			'canaries that had the process ID of a session'
-		);
+			is($count{detected}, 1, 'a canary that is sent a signal notices');
+			is($count{signals},  0, 'and no other got one');
+			cmp_ok(
+				$count{heirs_sessions}, '>',
+				$sessions / 10,
+				'sessions that had the process ID of another one'
+			);
+			cmp_ok(
+				$count{heirs_canaries}, '>',
+				$sessions / 20,
+				'canaries that had the process ID of a session'
+			);
+		};
 	}
 	$pg_ctl->('stop', '-m', 'fast');
 	$in .= "exit\n";
