@@ -6,7 +6,7 @@ use strict;
 use warnings FATAL => 'all';
 use FindBin;
 use IPC::Run;
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT query insert_pool holder);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes;
@@ -20,7 +20,7 @@ sub value { my ($sql) = @_; return $observer->do("sql 0 $sql") }
 sub observe
 {
 	($node) = @_;
-	$observer = PoolMonitor::Holder->new($node, application_name => 'observer');
+	$observer = holder($node, 'observer');
 	return;
 }
 
@@ -116,12 +116,11 @@ sub transactions
 # ---- made-up names ----
 
 my $server = new_server('places', "pool_monitor.save_interval = 1s\n");
-$server->safe_psql('postgres', 'CREATE ROLE client LOGIN');
-declare($server, "INSERT INTO pool_monitor.pools (name, application_name) VALUES ('web', 'web%')");
+query($server, 'CREATE ROLE client LOGIN');
+declare($server, insert_pool('web', application_name => "'web%'"));
 observe($server);
 
-# A session changes from a declared pool to an application, and back.
-my $web = PoolMonitor::Holder->new($node, application_name => 'web-1', user => 'client');
+my $web = holder($node, 'web-1', user => 'client');
 
 sub rename_web
 {
@@ -132,93 +131,113 @@ sub rename_web
 	Time::HiRes::sleep(0.01) while value($connections) ne '1' && time < $end;
 	return value($connections);
 }
-is(rename_web('side',  'application_name', 'side'), 1, 'a session goes to an application');
-is(rename_web('web-1', 'pool',             'web'),  1, 'and back');
 
-is(logins('client', 'nightly', 1, 1),   1, 'a job that comes once a day');
-is(logins('nobody', 'ghost',   1, 110), 0, '110 logins with made-up names are not let in');
-is(value('SELECT sum(rejected) FROM pool_monitor.pool_stats'), '110', 'all are counted');
-cmp_ok(value("SELECT count(*) $rows LIKE 'ghost %'"), '<=', 50, 'they have half of the places');
-found_soon('nobody', 'broken', 'another application that is not let in is found');
-is(value('SELECT sum(rejected) FROM pool_monitor.pool_stats') > 110, 1, 'that one is counted too');
-is(value("SELECT count(*) FROM pool_monitor.events WHERE event = 'applications_full'"),
-	'0', 'they crowd nobody else out');
+subtest 'a session changes from a declared pool to an application, and back' => sub {
+	is(rename_web('side',  'application_name', 'side'), 1, 'a session goes to an application');
+	is(rename_web('web-1', 'pool',             'web'),  1, 'and back');
+};
 
-# How many of the ghosts are still there depends on the worker's ticks.
-my $before = transactions();
-my $flood  = 110 - value("SELECT count(*) $rows IS NOT NULL");
-is(logins('client', 'flood', 1, $flood), $flood, 'more with made-up names than there is room for');
-wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'an eighth of the places gets free');
-is(transactions() - $before, $flood, 'no transaction is lost, none counted twice');
-has_row('nightly 1', 'those that never had a session went first');
-is(logins('client', 'fresh', 1, 1), 1, 'a new application comes');
-is(value("SELECT connects || ' ' || taken_over $rows = 'fresh 1'"),
-	'1 0', 'and is found at its first login');
-is(logins('client', 'flood again', 1, 300), 300, '300 more');
-wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'again an eighth gets free');
-is(value("SELECT count(*) $rows LIKE 'ghost %' OR application_name = 'nightly 1'"),
-	'0', 'what was not used for longest has gone');
-has_row('side', 'but not what exchanged a session with a declared pool');
-is(transactions() - $before, $flood + 301, 'no transaction is lost, none counted twice');
-is(value("SELECT count(*) FROM pool_monitor.pool_stats WHERE pool = 'web' AND connections = 1"),
-	'1', 'the declared pool is where it was');
-is(
-	value(
-		"SELECT count(*) || ' ' || min(detail->>'max_applications') FROM pool_monitor.events WHERE event = 'applications_full'"
-	),
-	'1 100',
-	'one event says so'
-);
-is(log_count($node, 'more than 100 undeclared applications'), 1, 'and the log, once');
-sums_agree('after the flood');
+subtest 'logins that fail take half of the places, and crowd nobody else out' => sub {
+	is(logins('client', 'nightly', 1, 1),   1, 'a job that comes once a day');
+	is(logins('nobody', 'ghost',   1, 110), 0, '110 logins with made-up names are not let in');
+	is(value('SELECT sum(rejected) FROM pool_monitor.pool_stats'), '110', 'all are counted');
+	cmp_ok(value("SELECT count(*) $rows LIKE 'ghost %'"), '<=', 50, 'they have half of the places');
+	found_soon('nobody', 'broken', 'another application that is not let in is found');
+	is(value('SELECT sum(rejected) FROM pool_monitor.pool_stats') > 110,
+		1, 'that one is counted too');
+	is(value("SELECT count(*) FROM pool_monitor.events WHERE event = 'applications_full'"),
+		'0', 'they crowd nobody else out');
+};
 
-# One session that goes from a pool's name to made-up ones, again and again.
-foreach my $n (1 .. 30)
-{
-	rename_web("made up $n", 'application_name', "made up $n");
-	rename_web('web-1',      'pool',             'web');
-}
-is(logins('client', 'third flood', 1, 300), 300, '300 more');
-wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'again an eighth gets free');
-is(value("SELECT count(*) $rows LIKE 'made up %' OR application_name = 'side'"),
-	'25', 'a quarter of the places is kept for such, not more');
-sums_agree('after a session with many names');
+subtest 'a flood of names pushes out what was not used for longest, and nothing is lost' => sub {
 
-# ---- the file ----
+	# How many of the ghosts are still there depends on the worker's ticks.
+	my $before = transactions();
+	my $flood  = 110 - value("SELECT count(*) $rows IS NOT NULL");
+	is(logins('client', 'flood', 1, $flood),
+		$flood, 'more with made-up names than there is room for');
+	wait_value("SELECT count(*) <= 88 $rows IS NOT NULL",
+		'True', 'an eighth of the places gets free');
+	is(transactions() - $before, $flood, 'no transaction is lost, none counted twice');
+	has_row('nightly 1', 'those that never had a session went first');
+	is(logins('client', 'fresh', 1, 1), 1, 'a new application comes');
+	is(value("SELECT connects || ' ' || taken_over $rows = 'fresh 1'"),
+		'1 0', 'and is found at its first login');
+	is(logins('client', 'flood again', 1, 300), 300, '300 more');
+	wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'again an eighth gets free');
+	is(value("SELECT count(*) $rows LIKE 'ghost %' OR application_name = 'nightly 1'"),
+		'0', 'what was not used for longest has gone');
+	has_row('side', 'but not what exchanged a session with a declared pool');
+	is(transactions() - $before, $flood + 301, 'no transaction is lost, none counted twice');
+	is(
+		value(
+			"SELECT count(*) FROM pool_monitor.pool_stats WHERE pool = 'web' AND connections = 1"),
+		'1',
+		'the declared pool is where it was'
+	);
+	is(
+		value(
+			"SELECT count(*) || ' ' || min(detail->>'max_applications') FROM pool_monitor.events WHERE event = 'applications_full'"
+		),
+		'1 100',
+		'one event says so'
+	);
+	is(log_count($node, 'more than 100 undeclared applications'), 1, 'and the log, once');
+	sums_agree('after the flood');
+};
+
+subtest 'one session with many names has a quarter of the places' => sub {
+	foreach my $n (1 .. 30)
+	{
+		rename_web("made up $n", 'application_name', "made up $n");
+		rename_web('web-1',      'pool',             'web');
+	}
+	is(logins('client', 'third flood', 1, 300), 300, '300 more');
+	wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'again an eighth gets free');
+	is(value("SELECT count(*) $rows LIKE 'made up %' OR application_name = 'side'"),
+		'25', 'a quarter of the places is kept for such, not more');
+	sums_agree('after a session with many names');
+};
 
 my $rejected = value('SELECT sum(rejected) FROM pool_monitor.pool_stats');
 $web->close;
 $observer->close;
-$node->append_conf('postgresql.conf', "pool_monitor.max_applications = 40\n");
-$node->restart;
-observe($node);
-wait_value(
-	"SELECT count(*) > 0 FROM pool_monitor.events WHERE event = 'started' AND at > pg_postmaster_start_time() - interval '1 s'",
-	'True', 'restarted'
-);
-wait_value('SELECT sum(rejected) FROM pool_monitor.pool_stats',
-	$rejected, 'restart: failed logins are all there');
-sums_agree('restart');
-cmp_ok(value("SELECT count(*) $rows IS NOT NULL"), '>=', 39, 'restart: the house is full');
-cmp_ok(found_soon('client', 'newcomer', 'restart: and makes room'), '<=', 20, 'soon');
-sums_agree('restart, with a newcomer');
 
-is(logins('client', 'flood', 1, 110), 110, 'one more flood');
-wait_value("SELECT count(*) <= 35 $rows IS NOT NULL", 'True', 'an eighth gets free');
-my $now = value('SELECT now()');
-wait_value(
-	"SELECT modification > '$now'::timestamptz FROM pg_stat_file('pg_stat/pool_monitor.stat')",
-	'True', 'saved');
-$observer->close;
-$node->stop('immediate');
-$node->start;
-observe($node);
-wait_value("SELECT count(*) > 0 FROM pool_monitor.events WHERE event = 'statistics_lost'",
-	'True', 'crash');
-wait_value('SELECT sum(rejected) FROM pool_monitor.pool_stats',
-	$rejected, 'crash: failed logins are all there');
-found_soon('client', 'survivor', 'crash: a new application is found');
-sums_agree('crash');
+subtest 'after a restart with fewer places all is counted' => sub {
+	$node->append_conf('postgresql.conf', "pool_monitor.max_applications = 40\n");
+	$node->restart;
+	observe($node);
+	wait_value(
+		"SELECT count(*) > 0 FROM pool_monitor.events WHERE event = 'started' AND at > pg_postmaster_start_time() - interval '1 s'",
+		'True', 'restarted'
+	);
+	wait_value('SELECT sum(rejected) FROM pool_monitor.pool_stats',
+		$rejected, 'restart: failed logins are all there');
+	sums_agree('restart');
+	cmp_ok(value("SELECT count(*) $rows IS NOT NULL"), '>=', 39, 'restart: the house is full');
+	cmp_ok(found_soon('client', 'newcomer', 'restart: and makes room'), '<=', 20, 'soon');
+	sums_agree('restart, with a newcomer');
+};
+
+subtest 'after a crash what was saved is counted' => sub {
+	is(logins('client', 'flood', 1, 110), 110, 'one more flood');
+	wait_value("SELECT count(*) <= 35 $rows IS NOT NULL", 'True', 'an eighth gets free');
+	my $now = value('SELECT now()');
+	wait_value(
+		"SELECT modification > '$now'::timestamptz FROM pg_stat_file('pg_stat/pool_monitor.stat')",
+		'True', 'saved'
+	);
+	$observer->close;
+	$node->stop('immediate');
+	$node->start;
+	observe($node);
+	wait_value("SELECT count(*) > 0 FROM pool_monitor.events WHERE event = 'statistics_lost'",
+		'True', 'crash');
+	wait_value('SELECT sum(rejected) FROM pool_monitor.pool_stats',
+		$rejected, 'crash: failed logins are all there');
+	found_soon('client', 'survivor', 'crash: a new application is found');
+	sums_agree('crash');
+};
 is(log_count($node, 'PANIC|TRAP|terminated by signal'), 0, 'nothing broke');
 $observer->close;
 $server->stop;
@@ -226,26 +245,33 @@ $server->stop;
 # ---- all places have sessions ----
 
 $server = new_server('held', "pool_monitor.max_applications = 8\n");
-$server->safe_psql('postgres', 'CREATE ROLE client LOGIN');
+query($server, 'CREATE ROLE client LOGIN');
 observe($server);
-my @holders = map { PoolMonitor::Holder->new($node, application_name => "held $_") } 1 .. 7;
-wait_value("SELECT count(*) $rows LIKE 'held %' AND connections = 1", '7',
-	'seven and the observer');
-push @holders, map { PoolMonitor::Holder->new($node, application_name => "more $_") } 1 .. 3;
-wait_value("SELECT count(*) FROM pool_monitor.events WHERE event = 'applications_full'",
-	'1', 'an event says that there is no more room');
-wait_value("SELECT connections FROM pool_monitor.pool_stats WHERE pool = '(other)'",
-	'3', 'what comes later is (other)');
-is(logins('nobody', 'ghost', 1, 20), 0, 'others are not let in');
-is(value("SELECT rejected FROM pool_monitor.pool_stats WHERE pool = '(other)'"),
-	'20', 'and are (other) too');
-is(value("SELECT count(*) $rows LIKE 'held %' AND connections = 1"),
-	'7', 'those that have sessions stay');
-sums_agree('all held');
-$_->close foreach splice(@holders, 0, 7);
-wait_value("SELECT count(*) $rows LIKE 'more %' AND connections = 1 AND taken_over = 1",
-	'3', 'when they end there is room');
-sums_agree('some held');
+my @holders;
+
+subtest 'when all places have sessions, what comes later is (other)' => sub {
+	@holders = map { holder($node, "held $_") } 1 .. 7;
+	wait_value("SELECT count(*) $rows LIKE 'held %' AND connections = 1",
+		'7', 'seven and the observer');
+	push @holders, map { holder($node, "more $_") } 1 .. 3;
+	wait_value("SELECT count(*) FROM pool_monitor.events WHERE event = 'applications_full'",
+		'1', 'an event says that there is no more room');
+	wait_value("SELECT connections FROM pool_monitor.pool_stats WHERE pool = '(other)'",
+		'3', 'what comes later is (other)');
+	is(logins('nobody', 'ghost', 1, 20), 0, 'others are not let in');
+	is(value("SELECT rejected FROM pool_monitor.pool_stats WHERE pool = '(other)'"),
+		'20', 'and are (other) too');
+	is(value("SELECT count(*) $rows LIKE 'held %' AND connections = 1"),
+		'7', 'those that have sessions stay');
+	sums_agree('all held');
+};
+
+subtest 'when they end there is room' => sub {
+	$_->close foreach splice(@holders, 0, 7);
+	wait_value("SELECT count(*) $rows LIKE 'more %' AND connections = 1 AND taken_over = 1",
+		'3', 'when they end there is room');
+	sums_agree('some held');
+};
 is(log_count($node, 'more than 8 undeclared applications'), 1, 'one line in the log');
 is(log_count($node, 'PANIC|TRAP|terminated by signal'),     0, 'nothing broke');
 $_->close foreach (@holders, $observer);
@@ -262,27 +288,29 @@ my $program   = PostgreSQL::Test::Utils::tempdir_short() . '/places';
 # Also with one way in a line of the index, where nearly all places are outside.
 foreach my $ways (15, 1)
 {
-	must_run(
-		split(' ', $cc),
-		'-O2',
-		'-D_GNU_SOURCE',
-		'-Wl,--wrap=pm_owner_equal',
-		"-DPM_WAYS=$ways",
-		"-I$include",
-		"-I$source",
-		'-o',
-		$program,
-		(map { "$FindBin::RealBin/../clients/$_.c" } qw(places places_server assertion)),
-		"$source/base/identity.c",
-		map { "$source/accounts/$_.c" }
-		  qw(account counters failed figures freeing index opening places room search section sizes times)
-	);
-	my $seconds = 5;
-	my $output;
-	my $ok = IPC::Run::run([$program, $seconds], '>', \$output);
-	ok($ok, "every count of a process that was stopped is where it belongs, lines of $ways");
-	note($output);
-	my %seen = $output =~ /(stops|given up|lost|late) (\d+)/g;
-	cmp_ok($seen{$_}, '>', 0, "it happened: $_") foreach ('stops', 'given up', 'lost', 'late');
+	subtest "a process that was stopped counts where it belongs, lines of $ways" => sub {
+		must_run(
+			split(' ', $cc),
+			'-O2',
+			'-D_GNU_SOURCE',
+			'-Wl,--wrap=pm_owner_equal',
+			"-DPM_WAYS=$ways",
+			"-I$include",
+			"-I$source",
+			'-o',
+			$program,
+			(map { "$FindBin::RealBin/../clients/$_.c" } qw(places places_server assertion)),
+			"$source/base/identity.c",
+			map { "$source/accounts/$_.c" }
+			  qw(account counters failed figures freeing index opening places room search section sizes times)
+		);
+		my $seconds = 5;
+		my $output;
+		my $ok = IPC::Run::run([$program, $seconds], '>', \$output);
+		ok($ok, 'every count is where it belongs');
+		note($output);
+		my %seen = $output =~ /(stops|given up|lost|late) (\d+)/g;
+		cmp_ok($seen{$_}, '>', 0, "it happened: $_") foreach ('stops', 'given up', 'lost', 'late');
+	};
 }
 done_testing();
