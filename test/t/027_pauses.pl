@@ -101,37 +101,31 @@ sub leave
 	return;
 }
 
-# ---- without a password ----
+my $refused = "SELECT refused FROM pool_monitor.pool_stats WHERE pool = 'owner'";
+my $pauses  = 'pool_monitor pauses scheduled retirement: the server refuses connections';
+my $resumed = "SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed'";
 
 # psql's own connections are a few; half of what is usable is 28
-pool('owner', '10 s');
-my $owner = holder($node, 'owner', user => 'app', sessions => 20);
-goes_on('owner', 1, 'retirement begins');
-my $refused = "SELECT refused FROM pool_monitor.pool_stats WHERE pool = 'owner'";
-my $before  = query($node, $refused);
-knock_until_refused();
-pop @hanging foreach 1 .. 8;    # room for this test
-wait_for(
-	$node,
-	"SELECT refused > $before FROM pool_monitor.pool_stats WHERE pool = 'owner'",
-	'logins fill the server, and one is refused'
-);
+subtest 'logins without a password, of a server with few sessions, pause nothing' => sub {
+	pool('owner', '10 s');
+	my $owner = holder($node, 'owner', user => 'app', sessions => 20);
+	goes_on('owner', 1, 'retirement begins');
+	my $before = query($node, $refused);
+	knock_until_refused();
+	pop @hanging foreach 1 .. 8;    # room for this test
+	wait_for(
+		$node,
+		"SELECT refused > $before FROM pool_monitor.pool_stats WHERE pool = 'owner'",
+		'logins fill the server, and one is refused'
+	);
 
-# the others may be gone by now
-my $later = holder($node, 'owner', user => 'app', sessions => 3);
-goes_on('owner', 3, 'retirement goes on all the same');
-is(pauses('true'), 0, 'without a pause');
-leave();
-$_->close foreach $owner, $later;
-
-# the rest may be logins that hang: one refusal is not enough, refusals that last are
-pool('owner', '1 day');
-my $many = holder($node, 'owner', user => 'app', sessions => 32);
-knock_until_refused();
-pop @hanging foreach 1 .. 5;
-$before = query($node, $refused);
-clean_ups_pass('clean-ups that have seen it');
-is(pauses('true'), 0, 'one refusal, half of the slots being sessions: no pause');
+	# the others may be gone by now
+	my $later = holder($node, 'owner', user => 'app', sessions => 3);
+	goes_on('owner', 3, 'retirement goes on all the same');
+	is(pauses('true'), 0, 'without a pause');
+	leave();
+	$_->close foreach $owner, $later;
+};
 
 # Logins are refused second after second until the log says so.
 sub refused_until
@@ -147,45 +141,54 @@ sub refused_until
 	return;
 }
 
-my $pauses = 'pool_monitor pauses scheduled retirement: the server refuses connections';
-refused_until($pauses, 'refusals second after second: a pause', 0);
-leave();
-$many->close;
-my $resumed = "SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed'";
-wait_for($node, $resumed, 'which is over a minute later', 1);
-
-# for logins that hang it never pauses for more than ten minutes of an hour
-my $offset = -s $node->logfile;
-create_forge($node);
-$many = holder($node, 'owner', user => 'app', sessions => 32);
-my $inside = holder($node, 'inside');    # has its slot already
-refused_until($pauses, 'refusals again: another pause', $offset);
-
-# a pause for refusals that are nearly a minute old is over soon: some more
-foreach (1 .. 4)
-{
+# The rest may be logins that hang.
+subtest 'of one with many, one refusal is not enough, refusals that last are' => sub {
+	pool('owner', '1 day');
+	my $many = holder($node, 'owner', user => 'app', sessions => 32);
 	knock_until_refused();
-	select undef, undef, undef, 1.2;
-}
-my $resumes = $inside->do("sql 0 $resumed");
-$offset = -s $node->logfile;
-$inside->do('sql 0 SELECT forge_hour_paused(600000)');
-refused_until(
-	'pool_monitor resumes scheduled retirement: logins that hang may be what fills the server, and pauses for them have taken their share of an hour',
-	'when pauses have taken ten minutes of the hour it goes on',
-	$offset
-);
-is($inside->do("sql 0 $resumed"), $resumes + 1, 'an event says so, too');
-$before = $inside->do("sql 0 $refused");
-knock_until_refused();
-cmp_ok($inside->do("sql 0 $refused"), '>', $before, 'although logins are refused all the time');
-close $_ foreach splice @hanging, -8;
-my $left = @hanging;
-wait_for($node, "SELECT authenticating <= $left FROM pool_monitor.server", 'room for this test');
-clean_ups_pass('sessions are retired');
-is(log_count($node, $pauses, $offset), 0, 'and there is no other pause');
-leave();
-$_->close foreach $many, $inside;
+	pop @hanging foreach 1 .. 5;
+	clean_ups_pass('clean-ups that have seen it');
+	is(pauses('true'), 0, 'one refusal, half of the slots being sessions: no pause');
+	refused_until($pauses, 'refusals second after second: a pause', 0);
+	leave();
+	$many->close;
+	wait_for($node, $resumed, 'which is over a minute later', 1);
+};
+
+subtest 'for logins that hang it never pauses for more than ten minutes of an hour' => sub {
+	my $offset = -s $node->logfile;
+	create_forge($node);
+	my $many   = holder($node, 'owner', user => 'app', sessions => 32);
+	my $inside = holder($node, 'inside');    # has its slot already
+	refused_until($pauses, 'refusals again: another pause', $offset);
+
+	# a pause for refusals that are nearly a minute old is over soon: some more
+	foreach (1 .. 4)
+	{
+		knock_until_refused();
+		select undef, undef, undef, 1.2;
+	}
+	my $resumes = $inside->do("sql 0 $resumed");
+	$offset = -s $node->logfile;
+	$inside->do('sql 0 SELECT forge_hour_paused(600000)');
+	refused_until(
+		'pool_monitor resumes scheduled retirement: logins that hang may be what fills the server, and pauses for them have taken their share of an hour',
+		'when pauses have taken ten minutes of the hour it goes on',
+		$offset
+	);
+	is($inside->do("sql 0 $resumed"), $resumes + 1, 'an event says so, too');
+	my $before = $inside->do("sql 0 $refused");
+	knock_until_refused();
+	cmp_ok($inside->do("sql 0 $refused"), '>', $before, 'although logins are refused all the time');
+	close $_ foreach splice @hanging, -8;
+	my $left = @hanging;
+	wait_for($node, "SELECT authenticating <= $left FROM pool_monitor.server",
+		'room for this test');
+	clean_ups_pass('sessions are retired');
+	is(log_count($node, $pauses, $offset), 0, 'and there is no other pause');
+	leave();
+	$_->close foreach $many, $inside;
+};
 
 # ---- under the pool's name ----
 
@@ -201,97 +204,101 @@ sub connect_anew
 
 pool('named', '20 s');
 my $named = holder($node, 'named', user => 'app', sessions => 30);
-goes_on('named', 1, 'retirement begins');
-my $strange = connect_anew('named', 'stranger', '-c', 3, '-j', 3);
-wait_for(
-	$node,
-	"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'named'",
-	"a stranger's storm under the pool's name", 1
-);
-goes_on('named', 8, 'retirement of the owner goes on in the midst of it');
-is(pauses("pool = 'named'"), 0, 'without a pause');
-$strange->kill_kill;
 
-# of its own role it is one; and others of the pool do not wait with it
-my $own = connect_anew('named', 'app', '-c', 3, '-j', 3);
-wait_for(
-	$node,
-	"SELECT detail->>'reason' FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'named'",
-	"the owner's storm: a pause",
-	'reconnects'
-);
-$own->kill_kill;
-
-# where this took long all of the owner's may be gone: some more, that get stale in its pause
-my $fresh = holder($node, 'named', user => 'app', sessions => 3);
-
-# more roles than there are places to remember one
-my @others = map { holder($node, 'named', user => $_, sessions => 1) } @strangers;
-wait_for(
-	$node,
-	"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'named' AND usename LIKE 'stranger%'",
-	"strangers' sessions are retired meanwhile",
-	0
-);
-wait_for(
-	$node,
-	"SELECT string_agg(DISTINCT keep_reason, ', ') FROM pool_monitor.sessions WHERE pool = 'named' AND usename = 'app' AND stale",
-	"the owner's are not: its pause is not forgotten",
-	'scheduled retirement pauses'
-);
-is(
-	query(
+subtest "a stranger's storm under the pool's name pauses nothing" => sub {
+	goes_on('named', 1, 'retirement begins');
+	my $strange = connect_anew('named', 'stranger', '-c', 3, '-j', 3);
+	wait_for(
 		$node,
-		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed' AND pool = 'named'"
-	),
-	0,
-	'nor over'
-);
-$_->close foreach $named, $fresh, @others;
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'named'",
+		"a stranger's storm under the pool's name", 1
+	);
+	goes_on('named', 8, 'retirement of the owner goes on in the midst of it');
+	is(pauses("pool = 'named'"), 0, 'without a pause');
+	$strange->kill_kill;
+};
 
-# ---- what is normal is learnt of one role beside others ----
+subtest "a storm of the owner's own role does, and others do not wait with it" => sub {
+	my $own = connect_anew('named', 'app', '-c', 3, '-j', 3);
+	wait_for(
+		$node,
+		"SELECT detail->>'reason' FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'named'",
+		"the owner's storm: a pause",
+		'reconnects'
+	);
+	$own->kill_kill;
+
+	# where this took long all of the owner's may be gone: some more, that get stale in its pause
+	my $fresh = holder($node, 'named', user => 'app', sessions => 3);
+
+	# more roles than there are places to remember one
+	my @others = map { holder($node, 'named', user => $_, sessions => 1) } @strangers;
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'named' AND usename LIKE 'stranger%'",
+		"strangers' sessions are retired meanwhile",
+		0
+	);
+	wait_for(
+		$node,
+		"SELECT string_agg(DISTINCT keep_reason, ', ') FROM pool_monitor.sessions WHERE pool = 'named' AND usename = 'app' AND stale",
+		"the owner's are not: its pause is not forgotten",
+		'scheduled retirement pauses'
+	);
+	is(
+		query(
+			$node,
+			"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed' AND pool = 'named'"
+		),
+		0,
+		'nor over'
+	);
+	$_->close foreach $named, $fresh, @others;
+};
 
 # One role has sessions that begin all the time: an answer says nothing before it is known
 # how many these are. After its first session those of more roles have their turn than
 # there are places, then its second; then one that has more to be retired than are
 # retired while the first one is learnt.
-my $steady = connect_anew('both', 'stranger', '-R', 2);
-my @both   = map { holder($node, 'both', user => $_->[0], sessions => $_->[1]) } ['stranger', 1],
-  (map { [$_, 1] } @strangers[1 .. 4]), ['stranger', 3], ['app', 30];
-my $pids = join ', ', $both[0]->do('pid 0'), map { $both[5]->do("pid $_") } 0 .. 2;
-wait_for(
-	$node,
-	"SELECT sum(connects) > 60 FROM pool_monitor.pool_stats WHERE application_name = 'both'",
-	'sessions begin all the time'
-);
-declare(
-	$node,
-	"DELETE FROM pool_monitor.pools; INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, budget, pool_recycle, recycle_grace, recycle_mode)
-	VALUES ('both', 'both', 5, 0, 1000, '25 s', '0', 'terminate')"
-);
-wait_for(
-	$node,
-	"SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pid IN ($pids)",
-	'the role waits while it is learnt',
-	'scheduled retirement pauses'
-);
-my $seq  = query($node, 'SELECT max(seq) FROM pool_monitor.events');
-my $gone = "FROM pool_monitor.events WHERE event = 'retired' AND pool = 'both' AND pid";
-cmp_ok(query($node, "SELECT count(*) $gone IN ($pids)"),
-	'<=', 2, 'from its second answer on: who is watched is not forgotten for others');
-my $next = "SELECT min(seq) $gone IN ($pids) AND seq > $seq";
-wait_for($node, "SELECT ($next) > 0", 'and goes on when it is known');
-is(
-	query(
+subtest 'what is normal is learnt of one role beside others' => sub {
+	my $steady = connect_anew('both', 'stranger', '-R', 2);
+	my @both = map { holder($node, 'both', user => $_->[0], sessions => $_->[1]) } ['stranger', 1],
+	  (map { [$_, 1] } @strangers[1 .. 4]), ['stranger', 3], ['app', 30];
+	my $pids = join ', ', $both[0]->do('pid 0'), map { $both[5]->do("pid $_") } 0 .. 2;
+	wait_for(
 		$node,
-		"SELECT count(*) FILTER (WHERE seq > $seq) >= 5, count(*) < 34 $gone NOT IN ($pids) AND seq < ($next)"
-	),
-	't|t',
-	'others were retired from all the time'
-);
-is(pauses("pool = 'both'"), 0, 'without a pause');
-$steady->kill_kill;
-$_->close foreach @both;
+		"SELECT sum(connects) > 60 FROM pool_monitor.pool_stats WHERE application_name = 'both'",
+		'sessions begin all the time'
+	);
+	declare(
+		$node,
+		"DELETE FROM pool_monitor.pools; INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, budget, pool_recycle, recycle_grace, recycle_mode)
+	VALUES ('both', 'both', 5, 0, 1000, '25 s', '0', 'terminate')"
+	);
+	wait_for(
+		$node,
+		"SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pid IN ($pids)",
+		'the role waits while it is learnt',
+		'scheduled retirement pauses'
+	);
+	my $seq  = query($node, 'SELECT max(seq) FROM pool_monitor.events');
+	my $gone = "FROM pool_monitor.events WHERE event = 'retired' AND pool = 'both' AND pid";
+	cmp_ok(query($node, "SELECT count(*) $gone IN ($pids)"),
+		'<=', 2, 'from its second answer on: who is watched is not forgotten for others');
+	my $next = "SELECT min(seq) $gone IN ($pids) AND seq > $seq";
+	wait_for($node, "SELECT ($next) > 0", 'and goes on when it is known');
+	is(
+		query(
+			$node,
+			"SELECT count(*) FILTER (WHERE seq > $seq) >= 5, count(*) < 34 $gone NOT IN ($pids) AND seq < ($next)"
+		),
+		't|t',
+		'others were retired from all the time'
+	);
+	is(pauses("pool = 'both'"), 0, 'without a pause');
+	$steady->kill_kill;
+	$_->close foreach @both;
+};
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();
