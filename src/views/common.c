@@ -78,16 +78,16 @@ pm_put_counts(PmRow *row, const PmCounts *counts)
 	pm_put_int(row, pm_busy(counts));
 }
 
-/* In its unit for SQL. */
+/* A number, or of what has a unit the seconds. */
 void
 pm_put_counter(PmRow *row, PmCounter counter, uint64 value)
 {
-	if (counter == PM_STARVED_MS)
-		pm_put(row, Float8GetDatum(value / 1000.0));
-	else if (counter == PM_WAITED_US)
-		pm_put(row, Float8GetDatum(value / 1000000.0));
-	else
+	PmUnit		unit = pm_counters[counter].unit;
+
+	if (unit == PM_ONE)
 		pm_put_bound(row, value);
+	else
+		pm_put(row, Float8GetDatum((double) value / unit));
 }
 
 /* NULL where there is no such session. */

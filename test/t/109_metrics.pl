@@ -118,5 +118,25 @@ subtest 'for whom' => sub {
 };
 
 $web->close;
+
+# None is forgotten here, and each is under its own name. connects in pool_stats are with
+# those that were taken over, of which there are none here; disconnects is a sum.
+subtest 'every counter of pool_stats' => sub {
+	is(
+		query(
+			$node,
+			"SELECT string_agg(c.attname, ' ' ORDER BY c.attnum) FROM pg_attribute AS c WHERE c.attrelid = 'pool_monitor.pool_stats'::regclass AND c.atttypid IN ('int8'::regtype, 'float8'::regtype) AND c.attname <> 'average_busy' AND NOT EXISTS (SELECT FROM pool_monitor.metrics_catalog WHERE view = 'metrics_pool' AND kind = 'counter' AND name = c.attname || '_total')"
+		),
+		'disconnects',
+		'is there, but for a sum'
+	);
+	wait_for(
+		$node,
+		"SELECT count(*) > 15, string_agg(m.key, ' ') FILTER (WHERE m.value <> s.value) FROM pool_monitor.metrics_pool AS p JOIN pool_monitor.pool_stats AS t USING (pool), jsonb_each(to_jsonb(p)) AS m JOIN jsonb_each(to_jsonb(t)) AS s ON m.key = s.key || '_total' WHERE pool = 'web'",
+		'with the same value',
+		't|'
+	);
+};
+
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();
