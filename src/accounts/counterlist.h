@@ -41,5 +41,8 @@ PM_COUNTER(CHECKOUTS, "checkouts", NULL, PM_KEPT_CHECKOUTS, PM_ONE)
 PM_COUNTER(CHECKOUT_WAITS, "checkout_waits", NULL, PM_KEPT_CHECKOUT_WAITS, PM_ONE)
 PM_COUNTER(WAITED_US, "waited_us", NULL, PM_KEPT_WAITED_US, PM_US)
 PM_COUNTER(CHECKOUT_TIMEOUTS, "checkout_timeouts", NULL, PM_KEPT_CHECKOUT_TIMEOUTS, PM_ONE)
-/* of a declared pool, as sampled */
+/* of a declared pool, as sampled: each for itself, as the history has them */
+PM_COUNTER(OVERFLOW_MS, "overflow_ms", NULL, PM_KEPT_NOTHING, PM_MS)
+PM_COUNTER(EXHAUSTED_MS, "exhausted_ms", NULL, PM_KEPT_NOTHING, PM_MS)
+PM_COUNTER(OVER_MS, "over_ms", NULL, PM_KEPT_NOTHING, PM_MS)
 PM_COUNTER(STARVED_MS, "starved_ms", NULL, PM_KEPT_NOTHING, PM_MS)

@@ -238,15 +238,27 @@ news_of(int s, const Tick *tick, const PmSeen *seen)
 	};
 }
 
-/* A pool's, which pool_stats has too. */
+static void
+count_ms(int account, PmCounter counter, uint32 ms)
+{
+	if (ms > 0)
+		pg_atomic_fetch_add_u64(&pm_accounts->all[account].counters[counter], ms);
+}
+
+/*
+ * A pool's. How long it was in a condition is counted here, too: so pool_stats says the
+ * same as the minutes, and neither has what was not seen.
+ */
 static News
 news_of_pool(int s, const Tick *tick, const PmSeen *seen)
 {
 	News		news = news_of(s, tick, seen);
+	int			account = pm_history_rings->series[s].account;
 
-	if (news.bucket.starved > 0)
-		pg_atomic_fetch_add_u64(&pm_accounts->all[pm_history_rings->series[s].account].counters[PM_STARVED_MS],
-								news.bucket.starved);
+	count_ms(account, PM_OVERFLOW_MS, news.bucket.overflow);
+	count_ms(account, PM_EXHAUSTED_MS, news.bucket.exhausted);
+	count_ms(account, PM_OVER_MS, news.bucket.over);
+	count_ms(account, PM_STARVED_MS, news.bucket.starved);
 	return news;
 }
 

@@ -50,7 +50,9 @@ sub sane
 		'averages are no more than two sessions can have' =>
 		  q{SELECT 1 FROM pool_monitor.history WHERE pool = 'c' AND NOT (coalesce(avg_connections, 0) BETWEEN 0 AND 2.05 AND coalesce(avg_busy, 0) BETWEEN 0 AND 2.05 AND max_connections <= 2 AND max_busy <= 2)},
 		'no more was seen than time went by' =>
-		  "SELECT 1 FROM pool_monitor.history GROUP BY pool, resolution HAVING sum(seen) > $elapsed"
+		  "SELECT 1 FROM pool_monitor.history GROUP BY pool, resolution HAVING sum(seen) > $elapsed",
+		'nor is the pool above its base for longer' =>
+		  "SELECT 1 FROM pool_monitor.pool_stats WHERE pool = 'c' AND NOT (overflow_seconds > 0 AND overflow_seconds < $elapsed)"
 	);
 	is(query($clock, "SELECT count(*) FROM ($none{$_}) x"), '0', "$when: $_")
 	  foreach sort keys %none;
@@ -72,7 +74,7 @@ subtest 'a worker that goes by that clock' => sub {
 	}
 	query($clock, 'CREATE ROLE client LOGIN');
 	declare($clock,
-		"INSERT INTO pool_monitor.pools (name, application_name, pool_recycle) VALUES ('c', 'c', NULL)"
+		"INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, pool_recycle) VALUES ('c', 'c', 1, 1, NULL)"
 	);
 	watch($clock, 'c', 0.1, 'a pool on a server with a clock of its own');
 	foreach (1 .. 10)

@@ -14,7 +14,10 @@ my $node = history_server('history_gaps');
 declare($node,
 	"INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, pool_recycle, recycle_grace) VALUES ('three', 'three', 10, 0, '1 s', '0')"
 );
-watch($node, 'three', 0.2, 'the declared pool has a history');
+declare($node,
+	"INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow) VALUES ('held', 'held', 1, 0)"
+);
+watch($node, $_, 0.2, "$_, which is declared, has a history") foreach 'three', 'held';
 
 subtest 'a past' => sub {
 	holder($node, 'three', sessions => 6)->close;
@@ -52,13 +55,18 @@ subtest 'a standby has a history of its own, and readable' => sub {
 	$standby->stop;
 };
 
+my $exhausted_seconds = "SELECT exhausted_seconds FROM pool_monitor.pool_stats WHERE pool = 'held'";
+
 # The worker is stopped for more than ten seconds.
 subtest 'a worker that stands still' => sub {
 	my $three = holder($node, 'three', sessions => 2);
 	watch($node, 'three', 0.2, 'two sessions that stay');
+	my $held = holder($node, 'held', sessions => 1);
+	$held->do('busy 1');
 	$stopped = worker_pid($node);
-	my $before = sums($node, 'three');
-	my $since  = now();
+	my $before    = sums($node, 'three');
+	my $since     = now();
+	my $exhausted = query($node, $exhausted_seconds);
 	kill 'STOP', $stopped;
 	my $stopped_at = now();
 	my $meanwhile  = holder($node, 'three', sessions => 4);
@@ -96,6 +104,19 @@ subtest 'a worker that stands still' => sub {
 	);
 	between($news->{connections} / $news->{seen},
 		1.95, 2.05, 'two sessions all the time are still 2 on average');
+	wait_for(
+		$node,
+		"SELECT ($exhausted_seconds) > $exhausted",
+		'a pool is at its ceiling all the time'
+	);
+	between(
+		query($node, $exhausted_seconds) - $exhausted,
+		0.0001,
+		now() - $since - $stood + 0.2,
+		'of which pool_stats leaves out the same'
+	);
+	$held->do('free');
+	$held->close;
 	$three->close;
 	gone($node, 'three');
 	watch($node, 'three', 0.2, 'all is sampled');

@@ -310,6 +310,7 @@ is_deeply(
 		'ended_lost',                                                     # 040
 		qw(rejected refused auth_failures),                               # 013
 		qw(checkouts checkout_waits waited_seconds checkout_timeouts),    # 092
+		qw(overflow_seconds exhausted_seconds over_seconds),              # 110
 		'starved_seconds',                                                # 070
 	],
 	'each counter is counted somewhere'

@@ -106,14 +106,14 @@ subtest 'a file of this state' => sub {
 subtest 'an older state: some fields are not there yet' => sub {
 	my $old = copy();
 	drop_field($old, 'account', $_)
-	  foreach 'counted transactions', 'declined PROTECTED', 'hold_max';
+	  foreach 'counted transactions', 'counted exhausted_ms', 'declined PROTECTED', 'hold_max';
 	drop_field($old, 'bucket', 'over');
 	drop_field($old, 'event', $_) foreach 'held_back', 'times';
 	$reader->crash_with(built($old));
-	my @without = qw(transactions declined_reasons hold_max over_seconds);
+	my @without = qw(transactions exhausted_seconds declined_reasons hold_max over_seconds);
 	my $is      = shown(@without);
-	is(complaints($not_used) + complaints($unknown), 0, 'no complaint: nothing is lost');
-	is(stat_of('transactions', $role),               0, 'what was not counted is 0');
+	is(complaints($not_used) + complaints($unknown),      0,     'no complaint: nothing is lost');
+	is(stat_of('transactions, exhausted_seconds', $role), '0|0', 'what was not counted is 0');
 	unlike(stat_of('declined_reasons', $role), qr/protected role/, 'and no reason');
 	$reader->crash_with(built($parsed));
 	is_deeply($is, shown(@without), 'all else is as it was');

@@ -13,7 +13,7 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint,
 	OUT transactions bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
-	OUT starved_seconds float8,
+	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT busy_seconds float8, OUT average_busy float8,
 	OUT lifetime_p50 interval, OUT lifetime_p95 interval, OUT lifetime_max interval,
@@ -31,7 +31,7 @@ CREATE VIEW pool_monitor.pool_stats AS
 COMMENT ON VIEW pool_monitor.pool_stats IS
 'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for what there '
 'is no room for above max_applications, which takes over the sums of applications that were not used for longest. '
-'Exact: nothing is sampled, but for starved_seconds. Of replication connections only auth_failures are counted. '
+'Exact: nothing is sampled, but for the seconds in a condition, overflow_seconds to starved_seconds. Of replication connections only auth_failures are counted. '
 'Needs shared_preload_libraries, and '
 'pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
@@ -86,8 +86,15 @@ COMMENT ON COLUMN pool_monitor.pool_stats.checkouts IS
 COMMENT ON COLUMN pool_monitor.pool_stats.checkout_waits IS 'of checkouts, as reported: those that had to wait';
 COMMENT ON COLUMN pool_monitor.pool_stats.waited_seconds IS 'for how long these have waited in all, as reported';
 COMMENT ON COLUMN pool_monitor.pool_stats.checkout_timeouts IS 'checkouts that gave up waiting, as reported';
+COMMENT ON COLUMN pool_monitor.pool_stats.overflow_seconds IS
+'seconds above base, also of a pool without a ceiling, as sampled. This and the next three are what history has, each '
+'condition for itself, where status in budgets is the worst alone: several can hold at once. A time in which the worker '
+'did not look is in none of them; 0 for an application';
+COMMENT ON COLUMN pool_monitor.pool_stats.exhausted_seconds IS
+'seconds with busy at the ceiling or above, whether over budget besides or not, likewise';
+COMMENT ON COLUMN pool_monitor.pool_stats.over_seconds IS 'seconds above budget, likewise';
 COMMENT ON COLUMN pool_monitor.pool_stats.starved_seconds IS
-'seconds in which the pool was starved, as sampled (see status in budgets); 0 for an application';
+'seconds in which the pool was starved (see status in budgets), likewise';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_connections IS 'most connections at any moment since stats_reset: exact';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_at IS 'when that was; NULL: there was no connection yet';
 COMMENT ON COLUMN pool_monitor.pool_stats.busy_seconds IS

@@ -11,7 +11,8 @@ CREATE FUNCTION pool_monitor.metrics_counted(
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint, OUT declined bigint,
 	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint, OUT transactions bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
-	OUT starved_seconds float8, OUT busy_seconds float8,
+	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
+	OUT busy_seconds float8,
 	OUT hold_seconds float8[], OUT hold_seconds_bucket bigint[], OUT hold_seconds_sum float8, OUT hold_seconds_count bigint,
 	OUT lifetime_seconds float8[], OUT lifetime_seconds_bucket bigint[], OUT lifetime_seconds_sum float8,
 	OUT lifetime_seconds_count bigint,
@@ -48,7 +49,8 @@ CREATE VIEW pool_monitor.metrics_pool AS
 		c.rejected AS rejected_total, c.refused AS refused_total, c.auth_failures AS auth_failures_total,
 		c.transactions AS transactions_total, c.checkouts AS checkouts_total, c.checkout_waits AS checkout_waits_total,
 		c.waited_seconds AS waited_seconds_total, c.checkout_timeouts AS checkout_timeouts_total,
-		c.starved_seconds AS starved_seconds_total, c.busy_seconds AS busy_seconds_total,
+		c.overflow_seconds AS overflow_seconds_total, c.exhausted_seconds AS exhausted_seconds_total,
+		c.over_seconds AS over_seconds_total, c.starved_seconds AS starved_seconds_total, c.busy_seconds AS busy_seconds_total,
 		c.hold_seconds, c.hold_seconds_bucket, c.hold_seconds_sum, c.hold_seconds_count,
 		c.lifetime_seconds, c.lifetime_seconds_bucket, c.lifetime_seconds_sum, c.lifetime_seconds_count,
 		c.setup_seconds, c.setup_seconds_bucket, c.setup_seconds_sum, c.setup_seconds_count
@@ -99,6 +101,11 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.checkouts_total IS 'Connections that
 COMMENT ON COLUMN pool_monitor.metrics_pool.checkout_waits_total IS 'Of these, those that had to wait';
 COMMENT ON COLUMN pool_monitor.metrics_pool.waited_seconds_total IS 'Time that checkouts waited, as clients report it';
 COMMENT ON COLUMN pool_monitor.metrics_pool.checkout_timeouts_total IS 'Checkouts that gave up waiting, as clients report it';
+COMMENT ON COLUMN pool_monitor.metrics_pool.overflow_seconds_total IS
+'Time above base, as sampled: as in history, each condition for itself, also while status shows a worse one';
+COMMENT ON COLUMN pool_monitor.metrics_pool.exhausted_seconds_total IS
+'Time with busy at the ceiling or above, as sampled: as in history, also while the pool is over its budget';
+COMMENT ON COLUMN pool_monitor.metrics_pool.over_seconds_total IS 'Time above budget, as sampled: as in history';
 COMMENT ON COLUMN pool_monitor.metrics_pool.starved_seconds_total IS
 'Time below budget with logins refused because the server was full, as sampled';
 COMMENT ON COLUMN pool_monitor.metrics_pool.busy_seconds_total IS 'Time that connections were in transactions, in sum';
