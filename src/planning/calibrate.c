@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "planning/calibrate.h"
+#include "planning/simulate.h"
 
 #define TRIES			4		/* replications of each shape */
 #define TRY_BUDGET		50000	/* arrivals of each */

@@ -6,7 +6,7 @@
 #ifndef PM_CALIBRATE_H
 #define PM_CALIBRATE_H
 
-#include "planning/simulate.h"
+#include "planning/simulation.h"
 
 #define PM_NOT_MEASURED	(-1.0)
 

@@ -6,50 +6,7 @@
 #ifndef PM_SIMULATE_H
 #define PM_SIMULATE_H
 
-#include "planning/durations.h"
-#include "planning/totals.h"
-
-/* Arrivals at one rate. Seconds here and below. */
-typedef struct PmStretch
-{
-	double		seconds;
-	double		rate;			/* a second, of all processes */
-	double		dispersion;		/* variance by mean of arrivals in a tick; 1:
-								 * random */
-} PmStretch;
-
-/* How bursts look of which only the dispersion is known. */
-typedef struct PmBurstShape
-{
-	bool		alike;			/* all of one size; else geometric */
-	double		spread;			/* of a burst, in ticks */
-} PmBurstShape;
-
-/* What is simulated. */
-typedef struct PmSimulation
-{
-	int			processes;
-	const PmChoice *shares;		/* of the checkouts, of each; none: alike */
-	int			pool_size;		/* of each; 0: unbounded */
-	int			max_overflow;	/* -1: unbounded */
-	double		pool_timeout;
-	const PmStretch *stretches;
-	int			nstretches;
-	const PmDurations *holds;
-	const PmDurations *setups;	/* of connections that are opened */
-	double		tick;
-	PmBurstShape shape;
-	uint64		seed;
-	int			replications;
-	int64		budget;			/* arrivals of each; about */
-} PmSimulation;
-
-typedef struct PmSimulated
-{
-	int64		arrivals;		/* of all replications, as far as they count */
-	double		share;			/* of the stretches, in each of them */
-	PmEstimate	of[PM_NUM_OUTCOMES];
-} PmSimulated;
+#include "planning/simulation.h"
 
 extern void pm_simulate(const PmSimulation *simulation, PmSimulated *simulated);
 

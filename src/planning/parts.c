@@ -1,0 +1,74 @@
+/*
+ * parts.c
+ *		Which parts of the stretches each replication of a simulation replays.
+ *
+ * What would be more than the budget of arrivals is replayed in part: of every so-and-so-many
+ * stretches one, another one in each replication, after a run-up that does not count. Else all
+ * of it, one stretch after the other, after one run-up.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "planning/parts.h"
+
+#define RUN_UP		30.0		/* s */
+#define LEAST_PARTS	8			/* a replication replays so many, at least */
+
+/* Of one stretch alone, so many seconds count, after half as many at most. */
+static double
+part_of(const PmStretch *stretch, int64 budget)
+{
+	double		most = stretch->rate > 0 ? budget / (1.5 * LEAST_PARTS) / stretch->rate : INFINITY;
+
+	return Min(stretch->seconds, most);
+}
+
+static double
+run_up_of(double seconds)
+{
+	return Min(RUN_UP, seconds / 2);
+}
+
+void
+pm_parts_init(PmParts *parts, const PmSimulation *what)
+{
+	double		arrivals = 0;
+	double		in_parts = 0;
+
+	memset(parts, 0, sizeof(PmParts));
+	for (int i = 0; i < what->nstretches; i++)
+	{
+		const PmStretch *stretch = &what->stretches[i];
+		double		seconds = part_of(stretch, what->budget);
+
+		parts->seconds += stretch->seconds;
+		arrivals += stretch->seconds * stretch->rate;
+		in_parts += (seconds + run_up_of(seconds)) * stretch->rate;
+	}
+	if (arrivals > what->budget)
+		parts->step = Max((int) ceil(in_parts / what->budget), 1);
+}
+
+/* The part n (from 0) of this replication; false: it has no more. */
+bool
+pm_parts_next(const PmParts *parts, const PmSimulation *what, int replication, int n, PmPart *part)
+{
+	int64		i;
+
+	if (parts->step == 0)
+	{
+		*part = (PmPart)
+		{
+			.last = what->nstretches - 1,.run_up = run_up_of(2 * parts->seconds),.seconds = parts->seconds
+		};
+		return n == 0;
+	}
+	i = (int64) replication * parts->step / what->replications + (int64) n * parts->step;
+	if (i >= what->nstretches)
+		return false;
+	part->first = part->last = (int) i;
+	part->seconds = part_of(&what->stretches[i], what->budget);
+	part->run_up = run_up_of(part->seconds);
+	return true;
+}

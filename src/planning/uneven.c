@@ -1,0 +1,72 @@
+/*
+ * uneven.c
+ *		Processes of a pool that do not have alike many checkouts.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "planning/uneven.h"
+
+/* For qsort. */
+static int
+compare_rates(const void *a, const void *b)
+{
+	double		difference = *(const double *) a - *(const double *) b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+/*
+ * Do so many checkouts differ by more than chance from what is expected, all of them
+ * being alike? Pearson's chi square is their number less 1 then, on average; bursts make it so
+ * many times as much as the dispersion is.
+ */
+static bool
+are_uneven(const double *checkouts, const double *times, int n, double dispersion)
+{
+	double		all = 0;
+	double		time = 0;
+	double		square = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		all += checkouts[i];
+		time += times[i];
+	}
+	for (int i = 0; i < n && all > 0; i++)
+	{
+		double		expected = all * times[i] / time;
+
+		square += (checkouts[i] - expected) * (checkouts[i] - expected) / expected;
+	}
+	return square > Max(dispersion, 1) * (n - 1 + 3 * sqrt(2.0 * (n - 1)));
+}
+
+/* Each process had so many checkouts in such a time. */
+void
+pm_rates_init(PmRates *rates, const double *checkouts, const double *times, int n, double dispersion)
+{
+	memset(rates, 0, sizeof(PmRates));
+	if (n <= 1 || !are_uneven(checkouts, times, n, dispersion))
+		return;
+	rates->n = n;
+	rates->all = palloc(sizeof(double) * n);
+	for (int i = 0; i < n; i++)
+		rates->all[i] = checkouts[i] / times[i];
+	qsort(rates->all, n, sizeof(double), compare_rates);
+}
+
+/* As unevenly on so many processes: of each the rate at its place among those that report. */
+PmChoice *
+pm_shares(const PmRates *rates, int processes)
+{
+	PmChoice   *shares = palloc0(sizeof(PmChoice));
+	double	   *weights = palloc(sizeof(double) * processes);
+
+	for (int i = 0; i < processes && rates->n > 0; i++)
+		weights[i] = rates->all[(int) ((i + 0.5) * rates->n / processes)];
+	if (rates->n > 0 && weights[processes - 1] > 0)
+		pm_choice_init(shares, weights, processes);
+	return shares;
+}

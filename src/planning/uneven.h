@@ -1,0 +1,20 @@
+/*
+ * uneven.h
+ *		Processes of a pool that do not have alike many checkouts. Takes memory; pure else.
+ */
+#ifndef PM_UNEVEN_H
+#define PM_UNEVEN_H
+
+#include "planning/durations.h"
+
+/* Of the processes that report, in order. */
+typedef struct PmRates
+{
+	int			n;				/* 0: they are alike */
+	double	   *all;
+} PmRates;
+
+extern void pm_rates_init(PmRates *rates, const double *checkouts, const double *times, int n, double dispersion);
+extern PmChoice *pm_shares(const PmRates *rates, int processes);
+
+#endif							/* PM_UNEVEN_H */

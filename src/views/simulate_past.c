@@ -1,0 +1,174 @@
+/*
+ * simulate_past.c
+ *		What simulate() replays: what was measured of a pool.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "accounts/account.h"
+#include "accounts/figures.h"
+#include "base/guc.h"
+#include "client/reports.h"
+#include "history/arrivals.h"
+#include "utils/timestamp.h"
+#include "views/simulate_past.h"
+
+#define AROUND			5		/* minutes before and after, for the
+								 * dispersion */
+#define BEFORE_REPORTS	INT64CONST(15000000)	/* us, for which a process is
+												 * there before its first
+												 * report, about */
+#define MINUTE			INT64CONST(60000000)	/* us */
+
+/* ---- minutes ---- */
+
+/*
+ * Of the minutes around, or of this one alone where that differs by more than chance: of so
+ * many ticks it does by sqrt(2 / ticks), as a variance.
+ */
+static double
+dispersion_of(const PmRingCopy *minutes, int i)
+{
+	int			first = Max(i - AROUND, 0);
+	int			end = Min(i + AROUND + 1, minutes->count);
+	double		around = pm_dispersion(&minutes->buckets[first], end - first);
+	double		alone = pm_dispersion(&minutes->buckets[i], 1);
+
+	if (around == PM_DISPERSION_UNKNOWN)
+		return 1;
+	if (alone != PM_DISPERSION_UNKNOWN && fabs(alone - around) > 3 * sqrt(2.0 / minutes->buckets[i].ticks) * around)
+		return alone;
+	return around;
+}
+
+/*
+ * Each minute of which something was seen, at its own rate. The server does not see who gave
+ * up; that the client says.
+ */
+static void
+take_stretches(PmReplay *replay, const PmRingCopy *minutes)
+{
+	uint64		seen = 0;
+	uint64		ticks = 0;
+
+	replay->stretches = palloc(sizeof(PmStretch) * Max(minutes->count, 1));
+	for (int i = 0; i < minutes->count; i++)
+	{
+		const PmBucket *bucket = &minutes->buckets[i];
+
+		if (bucket->seen == 0)
+			continue;
+		replay->stretches[replay->n++] = (PmStretch)
+		{
+			.seconds = bucket->seen / 1000.0,
+				.rate = ((double) bucket->transactions + bucket->checkout_timeouts) / (bucket->seen / 1000.0),
+				.dispersion = dispersion_of(minutes, i)
+		};
+		seen += bucket->ticks > 0 ? bucket->seen : 0;
+		ticks += bucket->ticks;
+	}
+	replay->tick = ticks > 0 ? seen / 1000.0 / ticks : 1;
+	replay->dispersion = pm_dispersion(minutes->buckets, minutes->count);
+}
+
+/* ---- what the simulation is to be compared with ---- */
+
+/* What the clients have said in this time. */
+static void
+take_reports(PmMeasured *measured, const PmWorkload *work)
+{
+	double		tried = (double) work->checkouts + work->checkout_timeouts;
+
+	measured->waiting = measured->mean_wait = measured->timeouts = PM_NOT_MEASURED;
+	if (work->checkouts == 0)
+		return;
+	measured->waiting = work->checkout_waits / tried;
+	measured->mean_wait = work->waited / 1000000.0 / work->checkouts;
+	measured->timeouts = work->checkout_timeouts / tried;
+}
+
+static void
+take_times_at_sizes(PmMeasured *measured, const PmWorkload *work, const PmPool *pool)
+{
+	bool		bounded = pool->ceiling >= 0 && work->seen > 0;
+
+	measured->exhausted = bounded ? (double) work->exhausted / work->seen : PM_NOT_MEASURED;
+	measured->overflow = bounded ? (double) work->overflow / work->seen : PM_NOT_MEASURED;
+}
+
+/* Since the sizes are what they are. */
+static void
+take_measured(PmReplay *replay, const PmQuestion *question, const PmPast *rings)
+{
+	PmSpan		sized = question->span;
+	PmWorkload	work;
+
+	sized.since = Max(sized.since, pm_account_sized_since(question->account));
+	pm_workload_of(rings, sized, &work);
+	take_reports(&replay->measured, &work);
+	take_times_at_sizes(&replay->measured, &work, question->pool);
+}
+
+/* ---- who had the checkouts ---- */
+
+/* How many checkouts each process has, as those say that report. */
+static void
+take_rates(PmReplay *replay, const char *pool)
+{
+	PmClientProcess *processes = palloc(sizeof(PmClientProcess) * pm_max_client_processes);
+	int			nprocesses = pm_reports_copy(processes);
+	double	   *checkouts = palloc(sizeof(double) * (nprocesses + 1));
+	double	   *times = palloc(sizeof(double) * (nprocesses + 1));
+	int			n = 0;
+
+	for (int i = 0; i < nprocesses; i++)
+	{
+		const PmClientProcess *process = &processes[i];
+
+		if (process->owner.discovered || strcmp(process->owner.name, pool) != 0)
+			continue;
+		checkouts[n] = process->report.sums.checkouts + process->report.sums.timeouts;
+		times[n++] = Max(process->at - process->first_at, 0) + BEFORE_REPORTS;
+	}
+	pm_rates_init(&replay->rates, checkouts, times, n, replay->dispersion);
+	pfree(processes);
+}
+
+/* ---- all of it ---- */
+
+/* From these on each hold and each set-up is drawn; false: there are no holds. */
+static bool
+take_durations(PmReplay *replay, const PmFigures *figures)
+{
+	double		mean = replay->work.busy / 1000000.0 / replay->work.transactions;
+
+	pm_durations_init(&replay->holds, figures->holds, figures->hold_max, mean);
+	if (replay->holds.ranges.n == 0)
+		return false;
+	pm_durations_init(&replay->setups, figures->setups, figures->setup_max, 0);
+	return true;
+}
+
+/* What is there, as far as it is; returns what is missing for a simulation, NULL: nothing. */
+const char *
+pm_replay_take(PmReplay *replay, const PmQuestion *question)
+{
+	PmPast		rings;
+	PmFigures  *figures = palloc(sizeof(PmFigures));
+
+	memset(replay, 0, sizeof(PmReplay));
+	pm_past_begin(&rings, question->name, MINUTE, question->span);
+	if (question->account == pm_other_account() || !pm_past_next(&rings) ||
+		!pm_account_figures(question->account, figures, true))
+		return "minutes in the history";
+	pm_workload_of(&rings, question->span, &replay->work);
+	if (replay->work.seen == 0 || replay->work.transactions == 0)
+		return "transactions in this span";
+	if (!take_durations(replay, figures))
+		return "hold times since its statistics were reset";
+	take_measured(replay, question, &rings);
+	take_stretches(replay, &rings.rings[PM_MINUTES]);
+	take_rates(replay, question->name);
+	return NULL;
+}

@@ -1,0 +1,28 @@
+/*
+ * simulate_past.h
+ *		What simulate() replays: what was measured of a pool.
+ */
+#ifndef PM_SIMULATE_PAST_H
+#define PM_SIMULATE_PAST_H
+
+#include "history/workload.h"
+#include "planning/calibrate.h"
+#include "planning/uneven.h"
+#include "views/simulate_question.h"
+
+typedef struct PmReplay
+{
+	PmStretch  *stretches;		/* with a load of 1 */
+	int			n;
+	double		tick;			/* s, on average */
+	double		dispersion;
+	PmWorkload	work;
+	PmDurations holds;
+	PmDurations setups;
+	PmMeasured	measured;		/* since the sizes are what they are */
+	PmRates		rates;			/* as the processes report */
+} PmReplay;
+
+extern const char *pm_replay_take(PmReplay *replay, const PmQuestion *question);
+
+#endif							/* PM_SIMULATE_PAST_H */
