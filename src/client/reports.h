@@ -11,6 +11,9 @@
 
 #define PM_PROCESS_LEN	64		/* of a name, with its end */
 
+/* us, for which a report says what is the case now; SQL has it by report_counts_for() */
+#define PM_REPORT_COUNTS	INT64CONST(90000000)
+
 /* What a pool has done since it was made. */
 typedef struct PmPoolSums
 {

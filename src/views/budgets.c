@@ -17,8 +17,6 @@
 #include "utils/timestamp.h"
 #include "views/common.h"
 
-#define REPORT_HOLDS	INT64CONST(90000000)	/* us, as in client_pools */
-
 /*
  * The sampler's, unless it has not seen yet what is seen right now. What is milder than
  * a condition that has not been away for status_hold is no news.
@@ -85,7 +83,7 @@ count_waiting(const PmRules *rules, TimestampTz now)
 		const PmClientProcess *process = &processes[i];
 		int			pool = process->owner.discovered ? -1 : pm_name_index_find(&index, process->owner.name);
 
-		if (pool >= 0 && process->report.waiting >= 0 && now - process->at < REPORT_HOLDS)
+		if (pool >= 0 && process->report.waiting >= 0 && now - process->at < PM_REPORT_COUNTS)
 			waiting[pool] = Max(waiting[pool], 0) + process->report.waiting;
 	}
 	return waiting;

@@ -1,6 +1,6 @@
 /*
  * client_report.c
- *		client_report(), which clients call, and client_reports().
+ *		client_report(), which clients call, client_reports(), and for how long these count.
  */
 #include "postgres.h"
 
@@ -209,4 +209,16 @@ pm_client_reports(PG_FUNCTION_ARGS)
 		put_process(result, &processes[i], &viewer);
 	}
 	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(pm_report_counts_for);
+
+/* report_counts_for() */
+Datum
+pm_report_counts_for(PG_FUNCTION_ARGS)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = PM_REPORT_COUNTS;
+	PG_RETURN_INTERVAL_P(interval);
 }

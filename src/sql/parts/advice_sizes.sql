@@ -16,7 +16,7 @@
 	reporting AS (
 		SELECT r.pool, count(*)::int AS processes, max(r.first_reported_at) AS since
 		FROM pool_monitor.client_reports() AS r
-		WHERE r.pool IS NOT NULL AND r.reported_at > pg_catalog.clock_timestamp() - interval '90 seconds'
+		WHERE r.pool IS NOT NULL AND r.reported_at > pg_catalog.clock_timestamp() - pool_monitor.report_counts_for()
 		GROUP BY r.pool
 	),
 

@@ -35,6 +35,12 @@ COMMENT ON FUNCTION pool_monitor.client_reports() IS
 'client_pools. timed_out_at: when it last reported that more checkouts had timed out; NULL: not since it is '
 'known. Needs shared_preload_libraries, and pg_read_all_stats.';
 
+CREATE FUNCTION pool_monitor.report_counts_for() RETURNS interval
+	LANGUAGE c IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'pm_report_counts_for';
+COMMENT ON FUNCTION pool_monitor.report_counts_for() IS
+'for how long a report says what is the case now: 90 s; who has not reported for longer is not counted among those that do';
+
 CREATE VIEW pool_monitor.client_pools AS
 	WITH reports AS MATERIALIZED (
 		SELECT r.*, r.size + nullif(r.max_overflow, -1) AS ceiling FROM pool_monitor.client_reports() AS r
@@ -46,7 +52,7 @@ CREATE VIEW pool_monitor.client_pools AS
 			CASE WHEN count(r.open) = count(*) THEN sum(r.open) END AS open,
 			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out) AS free, min(r.reported_at) AS oldest
 		FROM reports AS r
-		WHERE r.reported_at > clock_timestamp() - interval '90 s'
+		WHERE r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
 		GROUP BY r.pool, r.application_name, r.datname, r.usename
 	),
 	-- what had begun before the oldest of these reports, each of its owners has in his own
