@@ -61,14 +61,7 @@
 		FROM aged AS a
 	),
 	-- while they are retired, those that are there are young; so those that are gone say it: all, or those of the last
-	-- day that are told of singly, so that years of punctual ones do not hide what the client does now
-	late_today AS (
-		SELECT e.pool, count(*) AS retired, count(*) FILTER (WHERE j.age - j.idle > 1.5 * extract(epoch FROM d.pool_recycle)) AS late
-		FROM events AS e JOIN declared AS d ON d.pool = e.pool JOIN stats AS t ON t.pool = e.pool AND e.at > t.stats_reset,
-			LATERAL (SELECT (e.detail::jsonb ->> 'age')::float8 AS age, (e.detail::jsonb ->> 'idle')::float8 AS idle) AS j
-		WHERE e.event = 'retired' AND j.age IS NOT NULL
-		GROUP BY e.pool
-	),
+	-- day, so that years of punctual ones do not hide what the client does now
 	retired_late AS (
 		SELECT 'warning', d.pool, 'over_age',
 			'retired connections had been used past pool_recycle: the client recycles later, or not at all',
@@ -80,7 +73,7 @@
 			format('Set pool_recycle in the client, or declare what it really has; then begin to count anew: '
 				'SELECT pool_monitor.reset(%L). Until then each retirement may cost the client a statement; see can_retire().', d.pool),
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
-		FROM declared AS d JOIN stats AS t ON t.pool = d.pool LEFT JOIN late_today AS l ON l.pool = d.pool
+		FROM declared AS d JOIN stats AS t ON t.pool = d.pool LEFT JOIN pool_monitor.retired_today() AS l ON l.pool = d.pool
 		WHERE (pool_monitor.recycles_late(t.retired, t.retired_late) OR coalesce(pool_monitor.recycles_late(l.retired, l.late), false))
 			AND NOT EXISTS (SELECT FROM aged AS a WHERE a.pool = d.pool)
 	),

@@ -40,20 +40,13 @@ BEGIN ATOMIC
 				AND r.at - CASE WHEN r.detail::jsonb ? 'further_sessions' THEN l.recycle ELSE interval '0' END <= s.at)
 		GROUP BY s.pool
 	),
-	late_today AS (
-		SELECT e.pool, count(*) AS retired, count(*) FILTER (WHERE j.age - j.idle > 1.5 * extract(epoch FROM d.pool_recycle)) AS late
-		FROM events AS e JOIN declared AS d ON d.pool = e.pool JOIN stats AS t ON t.pool = e.pool AND e.at > t.stats_reset,
-			LATERAL (SELECT (e.detail::jsonb ->> 'age')::float8 AS age, (e.detail::jsonb ->> 'idle')::float8 AS idle) AS j
-		WHERE e.event = 'retired' AND j.age IS NOT NULL
-		GROUP BY e.pool
-	),
 	pauses AS (
 		SELECT e.pool, sum(e.times) AS times FROM events AS e WHERE e.event = 'retirement_paused' GROUP BY e.pool
 	),
 	reasons(pool, number, verdict, reason) AS (
 		SELECT d.pool, r.* FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool LEFT JOIN stats AS t ON t.pool = d.pool
 			LEFT JOIN sessions AS s ON s.pool = d.pool LEFT JOIN answers AS a ON a.pool = d.pool LEFT JOIN pauses AS p ON p.pool = d.pool
-			LEFT JOIN late_today AS l ON l.pool = d.pool,
+			LEFT JOIN pool_monitor.retired_today() AS l ON l.pool = d.pool,
 			LATERAL (VALUES
 				(1, 'no', CASE WHEN d.recycle_mode = 'off' THEN 'recycle_mode is off' END),
 				(2, 'no', CASE WHEN d.pool_recycle IS NULL THEN 'the client never recycles: pool_recycle is not declared' END),

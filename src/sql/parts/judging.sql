@@ -37,6 +37,22 @@ COMMENT ON FUNCTION pool_monitor.recycles_late(bigint, bigint) IS
 'Does the client recycle later than declared, by its sessions that were retired? When 10 % of them, and three, had been used '
 'past their age.';
 
+CREATE FUNCTION pool_monitor.retired_today(OUT pool text, OUT retired bigint, OUT late bigint) RETURNS SETOF record
+	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 10
+BEGIN ATOMIC
+	SELECT e.pool, count(*), count(*) FILTER (WHERE pool_monitor.used_late(j.age, j.idle, NULL, d.pool_recycle))
+	FROM pool_monitor.events() AS e JOIN pool_monitor.declared() AS d ON d.pool = e.pool
+		JOIN pool_monitor.pool_stats() AS t ON t.pool = e.pool AND e.at > t.stats_reset,
+		LATERAL (SELECT make_interval(secs => (e.detail::jsonb ->> 'age')::float8) AS age,
+			make_interval(secs => (e.detail::jsonb ->> 'idle')::float8) AS idle) AS j
+	WHERE e.event = 'retired' AND e.at > now() - interval '1 day' AND j.age IS NOT NULL
+	GROUP BY e.pool;
+END;
+COMMENT ON FUNCTION pool_monitor.retired_today() IS
+'Of each pool, the sessions that were retired in the last day, since its statistics were reset, and that events tell of singly; '
+'and how many of them had been used past their age. No row: none. Behind advice and can_retire(). Needs '
+'shared_preload_libraries, and pg_read_all_stats.';
+
 CREATE FUNCTION pool_monitor.names_of(names text[]) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN coalesce(': ' || array_to_string(names[:5], ', ')
