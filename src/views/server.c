@@ -35,14 +35,30 @@ count_server(int *connections, int *undeclared, PmTally *tally)
 	}
 }
 
+/* What there is by the settings, and what is declared of it. */
+static void
+put_limits(PmRow *row, const PmDeclared *declared)
+{
+	pm_put_int(row, MaxConnections);
+	pm_put_int(row, pm_reserved_connections());
+	pm_put_int(row, pm_usable_connections());
+	if (pm_connection_budget > 0)
+		pm_put_null(row);
+	else
+		pm_put_int(row, pm_headroom_percent);
+	pm_put_int(row, pm_server_budget());
+	pm_put_bound(row, declared->base);
+	pm_put_bound(row, declared->ceiling);
+	pm_put_bound(row, declared->budget);
+	pm_put_bound(row, declared->surged);
+}
+
 PG_FUNCTION_INFO_V1(pm_server);
 
 Datum
 pm_server(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int			reserved = pm_reserved_connections();
-	int			usable = pm_usable_connections();
 	int			budget = pm_server_budget();
 	int			connections;
 	int			undeclared;
@@ -61,22 +77,11 @@ pm_server(PG_FUNCTION_ARGS)
 
 	(void) pm_account_figures(pm_server_account(), figures, true);
 
-	pm_put_int(&row, MaxConnections);
-	pm_put_int(&row, reserved);
-	pm_put_int(&row, usable);
-	if (pm_connection_budget > 0)
-		pm_put_null(&row);
-	else
-		pm_put_int(&row, pm_headroom_percent);
-	pm_put_int(&row, budget);
-	pm_put_bound(&row, declared.base);
-	pm_put_bound(&row, declared.ceiling);
-	pm_put_bound(&row, declared.budget);
-	pm_put_bound(&row, declared.surged);
+	put_limits(&row, &declared);
 	pm_put_int(&row, connections);
 	pm_put_int(&row, undeclared);
 	pm_put_int(&row, authenticating);
-	pm_put_int(&row, Max(usable - in_use, 0));
+	pm_put_int(&row, Max(pm_usable_connections() - in_use, 0));
 	pm_put_int(&row, figures->peak);
 	pm_put_time(&row, figures->peak_at);
 	pm_put_bound(&row, (int64) figures->counters[PM_REFUSED]);
