@@ -326,7 +326,7 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 }
 
 static void
-watch_statement(QueryDesc * queryDesc, int eflags)
+watch_statement(QueryDesc *queryDesc, int eflags)
 {
 	statements++;
 	if (prev_ExecutorStart_hook)

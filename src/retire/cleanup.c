@@ -64,7 +64,7 @@ typedef struct Found
 	PmAsk		stale;
 	PmAsk		idle;			/* above base, for shrink_idle */
 	bool		noted;			/* who is next; for the pauses */
-}			Found;
+} Found;
 
 static Question *questions = NULL;	/* most_questions() */
 static int	nquestions = 0;
@@ -171,7 +171,7 @@ comes_before(const PmSession *session, const PmSession *other, int account)
  * LOOK_UP_BUDGET. Whom there was no time for is nobody's candidate in this look.
  */
 static void
-find_candidates(PmTally *tally, Found * found, int64 now)
+find_candidates(PmTally *tally, Found *found, int64 now)
 {
 	PmScan		scan;
 	const PmSession *session;
@@ -233,7 +233,7 @@ put_question(const PmAsk *ask, const PmPool *pool, int64 now)
 
 /* Those of all pools that could be asked, by age; returns how many. */
 static int
-collect(const Found * found, const PmRules *rules, PmAsk *candidates)
+collect(const Found *found, const PmRules *rules, PmAsk *candidates)
 {
 	int			n = 0;
 
@@ -250,7 +250,7 @@ collect(const Found * found, const PmRules *rules, PmAsk *candidates)
 
 /* Of each pool, the first one that does not pause. */
 static void
-note_next(const PmAsk *ask, Found * found)
+note_next(const PmAsk *ask, Found *found)
 {
 	if (found->noted || pm_paused(ask->account, ask->session.userid))
 		return;
@@ -267,7 +267,7 @@ may_still_be_asked(const PmAsk *ask)
 
 /* Asks those whose turn it is, the oldest first, and sets when to look again. */
 static void
-ask_candidates(const PmAsk *candidates, int n, Found * found, const PmRules *rules, int64 now)
+ask_candidates(const PmAsk *candidates, int n, Found *found, const PmRules *rules, int64 now)
 {
 	for (int i = 0; i < n; i++)
 	{
