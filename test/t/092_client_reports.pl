@@ -295,6 +295,26 @@ subtest 'declared, observed, reported' => sub {
 	);
 };
 
+subtest 'the advice names five findings of a pool' => sub {
+	my $plain = app_holder($node, 'plain', 1);
+	my $said =
+	  "SELECT evidence FROM pool_monitor.advice WHERE topic = 'clients' AND pool = 'plain'";
+	my @sizes = map { "size $_ + 0, declared 5 + 0" } 1 .. 4, 6, 7;
+	$plain->do("sql 0 $report('p$_', $_, 0)") foreach 1 .. 4;
+	is(
+		query($node, $said),
+		join('; ', '4 processes report, 1 are declared', @sizes[0 .. 3]),
+		'all five'
+	);
+	$plain->do("sql 0 $report('p$_', $_, 0)") foreach 6, 7;
+	is(
+		query($node, $said),
+		join('; ', '6 processes report, 1 are declared', @sizes[0 .. 3], 'and 2 more'),
+		'of seven the first, and how many more'
+	);
+	$plain->close;
+};
+
 # So often that the sum would begin anew at 0.
 subtest 'sums that cannot be' => sub {
 	my $path = $node->basedir . '/reports.sql';
