@@ -42,7 +42,7 @@ $(DATA_built): $(PM_PARTS) Makefile
 # the documents, in folders as here, so that their links hold
 install: install-docs
 uninstall: uninstall-docs
-else ifneq ($(filter-out demo test matrix ubsan asserts bench format,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out demo test matrix ubsan asserts bench format monitoring,$(or $(MAKECMDGOALS),all)),)
 $(error no server headers for "$(PG_CONFIG)": install the development package of your server (Debian: postgresql-server-dev-NN and libkrb5-dev), or set PG_CONFIG)
 endif
 
@@ -60,7 +60,7 @@ install-docs:
 uninstall-docs:
 	rm -rf '$(PM_DOCDIR)'
 
-.PHONY: demo test matrix ubsan asserts bench format install-docs uninstall-docs
+.PHONY: demo test matrix ubsan asserts bench format monitoring install-docs uninstall-docs
 
 # These do all their own set-up, also of this Makefile's server packages.
 demo:
@@ -83,3 +83,6 @@ bench:
 
 format:
 	test/format
+
+monitoring:
+	monitoring/generate

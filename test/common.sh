@@ -46,7 +46,7 @@ copt="-Werror ${TEST_COPT:-}"
 build_and_install() {
 	local tree=$scratch/tree
 	mkdir "$tree"
-	cp -r Makefile META.json pool_monitor.control README.md CHANGELOG.md LICENSE docs src sql expected test clients "$tree/" || return 1
+	cp -r Makefile META.json pool_monitor.control README.md CHANGELOG.md LICENSE docs src sql expected test clients monitoring "$tree/" || return 1
 	find "$tree" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +
 	if ! make -s -j 2 -C "$tree" PG_CONFIG="$PG_CONFIG" COPT="$copt" with_llvm=no >"$scratch/build.log" 2>&1; then
 		cat "$scratch/build.log"
@@ -60,4 +60,24 @@ build_and_install() {
 		return 1
 	fi
 	if [ "$(id -u)" -eq 0 ]; then chown -R "${TEST_USER:-postgres}" "$scratch"; fi
+}
+
+# A private server with this build and the extension, to be asked what it says; no TCP.
+start_private_server() {
+	drop "$bindir/initdb" -D "$scratch/data" -U postgres -A trust -E UTF8 --locale=C >"$scratch/initdb.log"
+	cat >"$scratch/private.conf" <<-EOC
+		listen_addresses = ''
+		unix_socket_directories = '$scratch'
+		fsync = off
+		shared_preload_libraries = 'pool_monitor'
+	EOC
+	drop sh -c "cat '$scratch/private.conf' >>'$scratch/data/postgresql.conf'"
+	drop "$bindir/pg_ctl" -D "$scratch/data" -l "$scratch/log" -w start >/dev/null
+	private_sql -c 'CREATE EXTENSION pool_monitor'
+}
+
+private_sql() { drop "$bindir/psql" -XAtq -v ON_ERROR_STOP=1 -h "$scratch" -U postgres "$@" postgres; }
+
+stop_private_server() {
+	if [ -e "$scratch/data/postmaster.pid" ]; then drop "$bindir/pg_ctl" -D "$scratch/data" -m immediate -w stop >/dev/null || true; fi
 }
