@@ -42,7 +42,7 @@ $(DATA_built): $(PM_PARTS) Makefile
 # the documents, in folders as here, so that their links hold
 install: install-docs
 uninstall: uninstall-docs
-else ifneq ($(filter-out demo test matrix ubsan asserts bench format monitoring,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out demo watch test matrix ubsan asserts bench format monitoring,$(or $(MAKECMDGOALS),all)),)
 $(error no server headers for "$(PG_CONFIG)": install the development package of your server (Debian: postgresql-server-dev-NN and libkrb5-dev), or set PG_CONFIG)
 endif
 
@@ -53,18 +53,23 @@ $(OBJS) $(OBJS:.o=.bc): $(PM_HEADERS) Makefile
 PM_DOCDIR = $(DESTDIR)$(docdir)/extension/pool_monitor
 
 install-docs:
-	$(MKDIR_P) '$(PM_DOCDIR)/docs'
+	$(MKDIR_P) '$(PM_DOCDIR)/docs' '$(PM_DOCDIR)/monitoring/zabbix'
 	$(INSTALL_DATA) $(addprefix $(srcdir)/,README.md CHANGELOG.md LICENSE) '$(PM_DOCDIR)/'
 	$(INSTALL_DATA) $(wildcard $(srcdir)/docs/*.md) '$(PM_DOCDIR)/docs/'
+	$(INSTALL_DATA) $(filter-out %.sql,$(wildcard $(srcdir)/monitoring/*.*)) '$(PM_DOCDIR)/monitoring/'
+	$(INSTALL_DATA) $(wildcard $(srcdir)/monitoring/zabbix/*) '$(PM_DOCDIR)/monitoring/zabbix/'
 
 uninstall-docs:
 	rm -rf '$(PM_DOCDIR)'
 
-.PHONY: demo test matrix ubsan asserts bench format monitoring install-docs uninstall-docs
+.PHONY: demo watch test matrix ubsan asserts bench format monitoring install-docs uninstall-docs
 
 # These do all their own set-up, also of this Makefile's server packages.
 demo:
 	test/demo/run
+
+watch:
+	test/demo/watch
 
 test:
 	test/run
