@@ -36,6 +36,7 @@ POOL = (
         ("ended_client", "ended_abandoned", "ended_fatal", "ended_timeout", "ended_killed", "ended_lost"),
     ),
     Chart("retirement", "Retirement", "sessions/s", ("retired", "retired_late", "declined")),
+    Chart("retirement_paused", "Retirement pauses", "yes or no", ("retirement_paused",)),
     Chart("failed", "Logins that fail", "logins/s", ("rejected", "refused", "auth_failures")),
     Chart("transactions", "Transactions", "transactions/s", ("transactions",)),
     Chart("checkouts", "Checkouts, as clients report", "checkouts/s", ("checkouts", "checkout_waits", "checkout_timeouts")),
@@ -44,7 +45,7 @@ POOL = (
         "at_limits",
         "Share of the time in a status",
         "seconds/s",
-        ("starved_seconds",),
+        ("overflow_seconds", "exhausted_seconds", "over_seconds", "starved_seconds"),
     ),
     Chart("used", "Busy connections on average", "connections", ("busy_seconds",)),
 )

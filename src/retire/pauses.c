@@ -304,6 +304,12 @@ pm_pauses_tick(const PmRules *rules, bool matters)
 		watch_pool(rules->accounts[i], now, pm_recycle_enabled);
 }
 
+static bool
+is_paused(const PmJudged *judged)
+{
+	return judged->storm || judged->learning || judged->paused_until != 0;
+}
+
 /*
  * Are the role's sessions in the pool to be left alone for the moment? Anywhere,
  * without a lock: each word is whole, and old in a moment.
@@ -320,7 +326,23 @@ pm_paused(int account, Oid role)
 		const PmJudged *judged = &pace->judged[i];
 
 		if (is_of(judged, role))
-			return judged->storm || judged->learning || judged->paused_until != 0;
+			return is_paused(judged);
+	}
+	return false;
+}
+
+/* The same of any role in the pool that has an account, or of all. */
+bool
+pm_some_paused(int account)
+{
+	const PmPace *pace = pm_pace_seen(account);
+
+	if (pm_retirement->refusing)
+		return true;
+	for (int i = 0; pace != NULL && i < PM_MOST_ROLES; i++)
+	{
+		if (is_paused(&pace->judged[i]))
+			return true;
 	}
 	return false;
 }

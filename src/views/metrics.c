@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pools/declared.h"
+#include "retire/pauses.h"
 #include "sessions/settle.h"
 #include "sessions/tally.h"
 #include "utils/array.h"
@@ -83,7 +84,8 @@ put_histogram(PmRow *row, const Bounds * bounds, const uint64 *counts)
 }
 
 static void
-put_account(ReturnSetInfo *result, int account, const char *pool, const PmOpen *open, PmFigures *figures)
+put_account(ReturnSetInfo *result, int account, const char *pool, bool paused, const PmOpen *open,
+			PmFigures *figures)
 {
 	PmRow		row = {0};
 
@@ -92,6 +94,7 @@ put_account(ReturnSetInfo *result, int account, const char *pool, const PmOpen *
 	pm_put_text(&row, pool);
 	pm_put_int(&row, figures->connections);
 	pm_put_int(&row, figures->peak);
+	pm_put_int(&row, paused);
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 		pm_put_counter(&row, i, figures->counters[i]);
 	pm_put(&row, Float8GetDatum(Max(figures->busy + open->busy[account], 0) / 1000000.0));
@@ -99,6 +102,19 @@ put_account(ReturnSetInfo *result, int account, const char *pool, const PmOpen *
 	put_histogram(&row, &of_lifetimes, figures->lifetimes);
 	put_histogram(&row, &of_setups, figures->setups);
 	pm_put_row(result, &row);
+}
+
+/*
+ * A pool that found no account of its own for the moment has no row: with zeroes its
+ * counters would seem to begin anew, and then to jump.
+ */
+static void
+put_pool(ReturnSetInfo *result, int account, const PmPool *pool, const PmOpen *open, PmFigures *figures)
+{
+	bool		retires = pool->recycle_mode == PM_RECYCLE_TERMINATE;
+
+	if (account != pm_other_account())
+		put_account(result, account, pool->name, retires && pm_some_paused(account), open, figures);
 }
 
 PG_FUNCTION_INFO_V1(pm_metrics_counted);
@@ -117,9 +133,8 @@ pm_metrics_counted(PG_FUNCTION_ARGS)
 	for (int i = 0; i < tally.rules->npools; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (tally.rules->accounts[i] != pm_other_account())
-			put_account(result, tally.rules->accounts[i], tally.rules->pools[i].name, &open, figures);
+		put_pool(result, tally.rules->accounts[i], &tally.rules->pools[i], &open, figures);
 	}
-	put_account(result, pm_undeclared_account(), "(undeclared)", &open, figures);
+	put_account(result, pm_undeclared_account(), "(undeclared)", false, &open, figures);
 	return (Datum) 0;
 }

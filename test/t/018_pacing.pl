@@ -16,6 +16,14 @@ query($node, 'CREATE ROLE app LOGIN');
 
 sub holder { return app_holder($node, @_) }
 
+# Which retirement pauses, as metrics have it.
+sub paused
+{
+	return query($node,
+		"SELECT string_agg(pool || '=' || retirement_paused, ' ' ORDER BY pool) FROM pool_monitor.metrics_pool"
+	);
+}
+
 # Declares one pool and nothing else.
 sub pool
 {
@@ -292,6 +300,7 @@ subtest 'a pool that answers each retirement with many connects is left alone' =
 		'an event says so',
 		'reconnects'
 	);
+	is(paused(), '(undeclared)=0 herd=1', 'and so does its metric, while it lasts');
 	$herd->close;
 };
 
@@ -319,6 +328,9 @@ subtest 'while the server refuses connections nobody is retired anywhere' => sub
 	);
 	let_cycles_pass('scarce');
 	is(query($node, connections('scarce')), 3, 'nobody is retired meanwhile');
+	is(paused(),                            '(undeclared)=0 scarce=1', 'its metric says so');
+	pool('scarce', pool_size => 50, recycle_mode => "'report'");
+	is(paused(), '(undeclared)=0 scarce=0', 'of what is retired on schedule');
 	is(
 		query(
 			$node,

@@ -31,9 +31,8 @@ CREATE VIEW pool_monitor.pool_stats AS
 COMMENT ON VIEW pool_monitor.pool_stats IS
 'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for what there '
 'is no room for above max_applications, which takes over the sums of applications that were not used for longest. '
-'Exact: nothing is sampled, but for the seconds in a condition, overflow_seconds to starved_seconds. Of replication connections only auth_failures are counted. '
-'Needs shared_preload_libraries, and '
-'pg_read_all_stats.';
+'Exact: nothing is sampled, but for the seconds in a condition, overflow_seconds to starved_seconds. Of replication '
+'connections only auth_failures are counted. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
 COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS
 'discovered application, which no declared pool matches: each name in each database and under each role has a row of '

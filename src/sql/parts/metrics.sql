@@ -5,7 +5,7 @@
 --
 
 CREATE FUNCTION pool_monitor.metrics_counted(
-	OUT pool text, OUT connections int, OUT peak_connections int,
+	OUT pool text, OUT connections int, OUT peak_connections int, OUT retirement_paused int,
 	OUT connects bigint, OUT taken_over bigint, OUT given_over bigint,
 	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_timeout bigint, OUT ended_killed bigint,
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint, OUT declined bigint,
@@ -40,7 +40,7 @@ CREATE VIEW pool_monitor.metrics_pool AS
 		GROUP BY v.usable
 	)
 	SELECT l.pool, l.status, l.base, l.ceiling, l.budget, l.connections, l.active, l.idle, l.idle_in_transaction, l.busy,
-		l.over_budget, c.peak_connections, l.stale, l.idle_over_limit, l.leak_suspects, l.waiting,
+		l.over_budget, c.peak_connections, l.stale, l.idle_over_limit, l.leak_suspects, l.waiting, c.retirement_paused,
 		coalesce(extract(epoch FROM l.longest_idle), 0)::float8 AS longest_idle_seconds,
 		c.connects AS connects_total, c.taken_over AS taken_over_total, c.given_over AS given_over_total,
 		c.ended_client AS ended_client_total, c.ended_abandoned AS ended_abandoned_total, c.ended_fatal AS ended_fatal_total,
@@ -69,10 +69,11 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.ceiling IS
 'Most connections that the pool can open at rest; where there is no bound, all that ordinary roles can have of the server';
 COMMENT ON COLUMN pool_monitor.metrics_pool.budget IS 'Connections that the pool may hold; where there is no limit, as ceiling';
 COMMENT ON COLUMN pool_monitor.metrics_pool.connections IS 'Sessions now';
-COMMENT ON COLUMN pool_monitor.metrics_pool.active IS 'Of these, executing a statement';
-COMMENT ON COLUMN pool_monitor.metrics_pool.idle IS 'Of these, waiting for the client, in no transaction';
-COMMENT ON COLUMN pool_monitor.metrics_pool.idle_in_transaction IS 'Of these, in a transaction (a failed one too), waiting for the client';
-COMMENT ON COLUMN pool_monitor.metrics_pool.busy IS 'Of these, active or idle in a transaction';
+COMMENT ON COLUMN pool_monitor.metrics_pool.active IS 'Sessions that execute a statement';
+COMMENT ON COLUMN pool_monitor.metrics_pool.idle IS 'Sessions that wait for their client, in no transaction';
+COMMENT ON COLUMN pool_monitor.metrics_pool.idle_in_transaction IS
+'Sessions in a transaction (a failed one, too) that wait for their client';
+COMMENT ON COLUMN pool_monitor.metrics_pool.busy IS 'Sessions that are active or idle in a transaction';
 COMMENT ON COLUMN pool_monitor.metrics_pool.over_budget IS 'Connections above budget';
 COMMENT ON COLUMN pool_monitor.metrics_pool.peak_connections IS 'Most connections at any moment since the counters began';
 COMMENT ON COLUMN pool_monitor.metrics_pool.stale IS 'Sessions older than pool_recycle, and idle for recycle_grace';
@@ -80,6 +81,8 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.idle_over_limit IS 'Sessions idle fo
 COMMENT ON COLUMN pool_monitor.metrics_pool.leak_suspects IS 'Sessions in one transaction for longer than leak_threshold';
 COMMENT ON COLUMN pool_monitor.metrics_pool.waiting IS
 'Checkouts that wait for a connection, as its processes report it; 0 where none reports';
+COMMENT ON COLUMN pool_monitor.metrics_pool.retirement_paused IS
+'1: the pool''s sessions are retired on schedule, and that pauses, of one of its roles at least; else 0';
 COMMENT ON COLUMN pool_monitor.metrics_pool.longest_idle_seconds IS 'Longest time that a session has been idle; 0 where none is';
 COMMENT ON COLUMN pool_monitor.metrics_pool.connects_total IS 'Sessions that began';
 COMMENT ON COLUMN pool_monitor.metrics_pool.taken_over_total IS 'Sessions that came alive from another pool or application';
@@ -90,15 +93,18 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.ended_fatal_total IS 'Sessions that 
 COMMENT ON COLUMN pool_monitor.metrics_pool.ended_timeout_total IS 'Sessions that a time-out of the server ended';
 COMMENT ON COLUMN pool_monitor.metrics_pool.ended_killed_total IS 'Sessions that an administrator or the shutdown ended';
 COMMENT ON COLUMN pool_monitor.metrics_pool.retired_total IS 'Sessions that pool_monitor retired';
-COMMENT ON COLUMN pool_monitor.metrics_pool.retired_late_total IS 'Of these, used by the client past their age';
+COMMENT ON COLUMN pool_monitor.metrics_pool.retired_late_total IS
+'Sessions that pool_monitor retired although their client had used them past their age';
 COMMENT ON COLUMN pool_monitor.metrics_pool.ended_lost_total IS 'Sessions that a crash of the server ended';
 COMMENT ON COLUMN pool_monitor.metrics_pool.declined_total IS 'Sessions that were asked to retire, and did not';
 COMMENT ON COLUMN pool_monitor.metrics_pool.rejected_total IS 'Logins that were authenticated, then not admitted';
 COMMENT ON COLUMN pool_monitor.metrics_pool.refused_total IS 'Logins refused because no connection slot was free';
 COMMENT ON COLUMN pool_monitor.metrics_pool.auth_failures_total IS 'Logins that were not authenticated';
 COMMENT ON COLUMN pool_monitor.metrics_pool.transactions_total IS 'Transactions that ended';
-COMMENT ON COLUMN pool_monitor.metrics_pool.checkouts_total IS 'Connections that clients'' pools handed out, as they report it';
-COMMENT ON COLUMN pool_monitor.metrics_pool.checkout_waits_total IS 'Of these, those that had to wait';
+COMMENT ON COLUMN pool_monitor.metrics_pool.checkouts_total IS
+'Connections that clients'' pools handed out, as they report';
+COMMENT ON COLUMN pool_monitor.metrics_pool.checkout_waits_total IS
+'Checkouts that had to wait for a connection, as clients report';
 COMMENT ON COLUMN pool_monitor.metrics_pool.waited_seconds_total IS 'Time that checkouts waited, as clients report it';
 COMMENT ON COLUMN pool_monitor.metrics_pool.checkout_timeouts_total IS 'Checkouts that gave up waiting, as clients report it';
 COMMENT ON COLUMN pool_monitor.metrics_pool.overflow_seconds_total IS
@@ -112,17 +118,23 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.busy_seconds_total IS 'Time that con
 COMMENT ON COLUMN pool_monitor.metrics_pool.hold_seconds IS
 'Time for which a transaction held its connection; a value counts as the middle of its bucket, off by 6.25 % at most; '
 'none is kept of (undeclared)';
-COMMENT ON COLUMN pool_monitor.metrics_pool.hold_seconds_bucket IS 'How many up to each bound';
-COMMENT ON COLUMN pool_monitor.metrics_pool.hold_seconds_sum IS 'Their sum';
-COMMENT ON COLUMN pool_monitor.metrics_pool.hold_seconds_count IS 'How many';
-COMMENT ON COLUMN pool_monitor.metrics_pool.lifetime_seconds IS 'How long a session lived that has ended, likewise';
-COMMENT ON COLUMN pool_monitor.metrics_pool.lifetime_seconds_bucket IS 'How many up to each bound';
-COMMENT ON COLUMN pool_monitor.metrics_pool.lifetime_seconds_sum IS 'Their sum';
-COMMENT ON COLUMN pool_monitor.metrics_pool.lifetime_seconds_count IS 'How many';
-COMMENT ON COLUMN pool_monitor.metrics_pool.setup_seconds IS 'From the fork of a session until it was ready, likewise';
-COMMENT ON COLUMN pool_monitor.metrics_pool.setup_seconds_bucket IS 'How many up to each bound';
-COMMENT ON COLUMN pool_monitor.metrics_pool.setup_seconds_sum IS 'Their sum';
-COMMENT ON COLUMN pool_monitor.metrics_pool.setup_seconds_count IS 'How many';
+COMMENT ON COLUMN pool_monitor.metrics_pool.hold_seconds_bucket IS
+'Of the histogram hold_seconds: how many are up to each bound';
+COMMENT ON COLUMN pool_monitor.metrics_pool.hold_seconds_sum IS 'Of the histogram hold_seconds: the sum';
+COMMENT ON COLUMN pool_monitor.metrics_pool.hold_seconds_count IS 'Of the histogram hold_seconds: how many there are';
+COMMENT ON COLUMN pool_monitor.metrics_pool.lifetime_seconds IS
+'How long a session lived that has ended; off by 6.25 % at most';
+COMMENT ON COLUMN pool_monitor.metrics_pool.lifetime_seconds_bucket IS
+'Of the histogram lifetime_seconds: how many are up to each bound';
+COMMENT ON COLUMN pool_monitor.metrics_pool.lifetime_seconds_sum IS 'Of the histogram lifetime_seconds: the sum';
+COMMENT ON COLUMN pool_monitor.metrics_pool.lifetime_seconds_count IS
+'Of the histogram lifetime_seconds: how many there are';
+COMMENT ON COLUMN pool_monitor.metrics_pool.setup_seconds IS
+'From the fork of a session until it was ready, authentication included; off by 6.25 % at most';
+COMMENT ON COLUMN pool_monitor.metrics_pool.setup_seconds_bucket IS
+'Of the histogram setup_seconds: how many are up to each bound';
+COMMENT ON COLUMN pool_monitor.metrics_pool.setup_seconds_sum IS 'Of the histogram setup_seconds: the sum';
+COMMENT ON COLUMN pool_monitor.metrics_pool.setup_seconds_count IS 'Of the histogram setup_seconds: how many there are';
 
 CREATE VIEW pool_monitor.metrics_server AS
 	SELECT s.max_connections, s.reserved AS reserved_connections, s.usable AS usable_connections,
@@ -142,8 +154,9 @@ COMMENT ON VIEW pool_monitor.metrics_server IS
 'For those who collect metrics: the whole server, one row, and whether the monitor is well. Numbers only, none NULL. Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.metrics_server.max_connections IS 'Connection slots of the server';
-COMMENT ON COLUMN pool_monitor.metrics_server.reserved_connections IS 'Of these, reserved for superusers and pg_use_reserved_connections';
-COMMENT ON COLUMN pool_monitor.metrics_server.usable_connections IS 'Of these, what ordinary roles can have';
+COMMENT ON COLUMN pool_monitor.metrics_server.reserved_connections IS
+'Connection slots for superusers and pg_use_reserved_connections only';
+COMMENT ON COLUMN pool_monitor.metrics_server.usable_connections IS 'Connection slots that ordinary roles can have';
 COMMENT ON COLUMN pool_monitor.metrics_server.connection_budget IS 'Connections that all applications together may hold';
 COMMENT ON COLUMN pool_monitor.metrics_server.declared_base IS 'Connections that the declared pools keep open at rest';
 COMMENT ON COLUMN pool_monitor.metrics_server.declared_budget IS
@@ -153,7 +166,7 @@ COMMENT ON COLUMN pool_monitor.metrics_server.overcommitted IS
 COMMENT ON COLUMN pool_monitor.metrics_server.status IS
 'Worst status that holds: 0 ok, 1 overcommitted, 2 over (connections above connection_budget), 3 full (a login was refused)';
 COMMENT ON COLUMN pool_monitor.metrics_server.connections IS 'Client sessions now';
-COMMENT ON COLUMN pool_monitor.metrics_server.undeclared_connections IS 'Of these, in no declared pool';
+COMMENT ON COLUMN pool_monitor.metrics_server.undeclared_connections IS 'Client sessions in no declared pool';
 COMMENT ON COLUMN pool_monitor.metrics_server.authenticating_connections IS 'Slots held by logins that are not authenticated yet';
 COMMENT ON COLUMN pool_monitor.metrics_server.available_connections IS 'Usable slots that are free';
 COMMENT ON COLUMN pool_monitor.metrics_server.peak_connections IS 'Most client sessions at any moment since the counters began';
@@ -166,9 +179,9 @@ COMMENT ON COLUMN pool_monitor.metrics_server.last_load_timestamp_seconds IS
 'When the declarations were last loaded; 0: not since the start';
 COMMENT ON COLUMN pool_monitor.metrics_server.last_save_timestamp_seconds IS 'When the statistics were last saved; 0: not since the start';
 COMMENT ON COLUMN pool_monitor.metrics_server.pools IS 'Declared pools in force';
-COMMENT ON COLUMN pool_monitor.metrics_server.max_pools IS 'How many there can be';
+COMMENT ON COLUMN pool_monitor.metrics_server.max_pools IS 'Declared pools that there can be';
 COMMENT ON COLUMN pool_monitor.metrics_server.applications IS 'Places that undeclared applications have taken';
-COMMENT ON COLUMN pool_monitor.metrics_server.max_applications IS 'How many there are';
+COMMENT ON COLUMN pool_monitor.metrics_server.max_applications IS 'Places for undeclared applications';
 
 CREATE VIEW pool_monitor.metrics_application AS
 	SELECT s.application_name, s.datname, s.usename, s.connections, s.peak_connections,
