@@ -10,6 +10,7 @@ from . import (
     catalog,
     charts,
     datadog,
+    grafana,
     netdata,
     opentelemetry,
     pg_exporter,
@@ -27,8 +28,8 @@ def main(given, folder):
         views = catalog.read(file)
     for name in charts.OF:
         charts.check(views[name])
-    for collector in COLLECTORS:
-        for name, content in collector.files(views).items():
+    for writer in (*COLLECTORS, grafana):
+        for name, content in writer.files(views).items():
             path = pathlib.Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
