@@ -328,7 +328,13 @@ RETIREMENT = Section(
             "Sessions that were asked to go and stayed: in use by then, or holding something. pool_monitor.sessions says what.",
             "declined_total",
         ),
-        _gauge("Longest idle", "The session that has been idle for longest.", "s", "longest_idle_seconds"),
+        Panel(
+            "Is retirement paused",
+            "The server was full, or the pool reconnected faster than its sessions were retired: pool_monitor.events says which.",
+            "state-timeline",
+            queries=(Query("max_over_time(pool_monitor_pool_retirement_paused{POOL}[$__rate_interval])", EACH),),
+            values=((0, "no", DULL), (1, "paused", "#F09000")),
+        ),
     ),
 )
 
