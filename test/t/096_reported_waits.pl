@@ -90,7 +90,20 @@ subtest 'nobody waited' => sub {
 	query($node,
 		"SELECT replay_rings(ARRAY[date_trunc('minute', now())], ARRAY[date_trunc('hour', now())])"
 	);
-	replay($node, ['web', 1, max_busy => 10, busy => 9, connections => 10, exhausted => 1]);
+
+	# with more of everything than its hour may have had meanwhile, which else stands in its place
+	replay(
+		$node,
+		[
+			'web', 1,
+			max_busy     => 10,
+			busy         => 9,
+			connections  => 10,
+			connects     => 10,
+			exhausted    => 1,
+			transactions => 5000
+		]
+	);
 	report(500, 0, 0, 0);
 	wait_for($node, $checkouts, 'a report', 500);
 	wait_for(
