@@ -135,7 +135,12 @@ subtest 'sampling seldom' => sub {
 	my $pid_of_worker = $batch->do("sql 0 $worker");
 	wait_for_save($node, 'sampling seldom: it is saved once more');
 	set($node, "sample_interval = '50ms'");
+
+	# what an earlier crash has left says the same
+	my $starts = "SELECT max(seq) FROM pool_monitor.events WHERE event = 'started'";
+	my $before = ask($starts);
 	kill 'KILL', $pid_of_worker;
+	wait_for($node, "SELECT ($starts) > $before", 'sampling seldom: it has crashed');
 	wait_for(
 		$node, $events,
 		'sampling seldom: the server is back',

@@ -41,8 +41,9 @@ subtest 'the same finding of every pool is one of the server' => sub {
 		'a', 'a single pool has its name');
 };
 
-# The queries of this file can be a storm of psql, where the machine is fast.
-my $quiet = "topic <> 'storm'";
+# The queries of this file can be a storm of psql, where the machine is fast, and two of its
+# sessions be there at once, where it is slow.
+my $quiet = "topic NOT IN ('storm', 'undeclared')";
 
 subtest 'muted' => sub {
 	pools($node, map { row($_, pool_recycle => "'45 min'") } 'a', 'b', 'c');
@@ -83,7 +84,7 @@ subtest 'muted' => sub {
 subtest 'an undeclared application that is known' => sub {
 	my @holders = map { app_holder($node, $_, 2) } 'backup', 'report';
 	my $found =
-	  "SELECT string_agg(finding, ', ' ORDER BY finding) FROM pool_monitor.advice WHERE topic = 'undeclared'";
+	  "SELECT string_agg(finding, ', ' ORDER BY finding) FROM pool_monitor.advice WHERE topic = 'undeclared' AND finding LIKE '% of role \"app\" %'";
 	my %says =
 	  map { $_ => qq{application "$_" of role "app" in database "postgres" is in no declared pool} }
 	  'backup', 'report';

@@ -149,7 +149,7 @@ subtest 'the server is full' => sub {
 		my $text = HTTP::Tiny->new->get("http://$late->{address}/metrics")->{content};
 		like(
 			$text,
-			qr/^pool_monitor_server_connections /m,
+			qr/^pool_monitor_server_connections\b/m,
 			'and who comes late has a reserved slot'
 		);
 		end_program($late);
