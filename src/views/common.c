@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "base/compat.h"
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
@@ -120,9 +122,20 @@ is_control(unsigned char c)
 	return c < ' ' || c == 0x7F;
 }
 
-/* What is not ASCII is shown as \xNN, where this session's client could not read it. */
+/* Does it begin as one that is shown for another byte? */
+static bool
+looks_escaped(const unsigned char *c)
+{
+	return c[0] == '\\' && c[1] == 'x' && isxdigit(c[2]) && isxdigit(c[3]);
+}
+
+/*
+ * What is not ASCII is shown as \xNN, where this session's client could not read it. Of a
+ * name, so are control characters, and a backslash where it could be taken for that: two
+ * names are never shown alike, so no two rows, nor series of metrics.
+ */
 static void
-put_legible(PmRow *row, const char *text, bool escape_controls)
+put_legible(PmRow *row, const char *text, bool is_name)
 {
 	char	   *shown = palloc(4 * strlen(text) + 1);
 	char	   *to = shown;
@@ -130,7 +143,7 @@ put_legible(PmRow *row, const char *text, bool escape_controls)
 
 	for (const unsigned char *c = (const unsigned char *) text; *c != '\0'; c++)
 	{
-		if ((escape_controls && is_control(*c)) || (*c > 0x7F && !legible))
+		if ((is_name && (is_control(*c) || looks_escaped(c))) || (*c > 0x7F && !legible))
 			to += sprintf(to, "\\x%02x", *c);
 		else
 			*to++ = (char) *c;
@@ -142,7 +155,7 @@ put_legible(PmRow *row, const char *text, bool escape_controls)
 
 /*
  * A name that a client has logged in with, or tried to: it may be of any bytes, and must
- * not make the view fail. Control characters are shown as \xNN too.
+ * not make the view fail.
  */
 static void
 put_login_name(PmRow *row, const char *name)

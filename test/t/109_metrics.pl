@@ -35,6 +35,7 @@ sub samples
 		  /^# (HELP pool_monitor_\w+ \S.*|TYPE pool_monitor_\w+ (gauge|counter|histogram))$/;
 		$line =~ /^(pool_monitor_[a-z_]+(\{(\w+="([^"\\]|\\["\\n])*",?)+\})?) (-?[0-9.e+-]+)$/
 		  or fail("a line that nobody can read: $line");
+		fail("a series that is there twice: $1") if exists $samples{$1};
 		$samples{$1} = $5;
 	}
 	return %samples;
@@ -108,6 +109,22 @@ subtest 'as text' => sub {
 	my ($name) = grep { /^pool_monitor_application_connections\{application_name="o/ } keys %is;
 	is($is{$name}, 2, "an odd name: $name");
 	$odd->close;
+};
+
+subtest 'names that look alike, and settings of who asks' => sub {
+	foreach my $user ("x\x01", 'x\x01', "\xe9", '\xe9')
+	{
+		my ($rc) = $node->psql('postgres', 'SELECT 1', extra_params => ['-U', $user]);
+		isnt($rc, 0, 'a login that fails');
+	}
+	my %is = samples('applications => true');
+	is(scalar(grep { /^pool_monitor_application_refused_total.*usename="(x|\\\\)/ } keys %is),
+		4, 'each has a series of its own');
+	like(
+		query($node, 'SET extra_float_digits = -15; SELECT pool_monitor.metrics()'),
+		qr/^pool_monitor_server_last_sample_timestamp_seconds 1\d{9}\.\d/m,
+		'numbers are whole'
+	);
 };
 
 subtest 'for whom' => sub {

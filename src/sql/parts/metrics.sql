@@ -234,8 +234,9 @@ COMMENT ON COLUMN pool_monitor.metrics_catalog.kind IS
 'label; gauge; counter; histogram, with the upper bounds of its buckets; part: of the histogram that its name begins with';
 COMMENT ON COLUMN pool_monitor.metrics_catalog.help IS 'what it is';
 
+-- whatever the role or the database says of it, numbers are whole
 CREATE FUNCTION pool_monitor.metrics(applications bool DEFAULT false) RETURNS text
-	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+	LANGUAGE sql VOLATILE PARALLEL RESTRICTED SET extra_float_digits = 1
 BEGIN ATOMIC
 	WITH seen AS MATERIALIZED (
 		SELECT 'metrics_pool' AS view, to_jsonb(p) AS row, ARRAY[['pool', p.pool]] AS labels FROM pool_monitor.metrics_pool AS p
