@@ -43,7 +43,7 @@ POOL = (
     Chart("waited", "Waited for a connection, as clients report", "seconds/s", ("waited_seconds",)),
     Chart(
         "at_limits",
-        "Share of the time in a status",
+        "Share of the time in each condition",
         "seconds/s",
         ("overflow_seconds", "exhausted_seconds", "over_seconds", "starved_seconds"),
     ),

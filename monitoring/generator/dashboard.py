@@ -96,12 +96,18 @@ def _line(title, description, unit, *queries, **more):
     return Panel(title, description, "timeseries", unit, queries, **more)
 
 
+def _rate(counter, chosen="POOL"):
+    """After a crash counters go back to what was last saved, and rate() takes all of that for new: a gap instead."""
+    series = f"pool_monitor_pool_{counter}{{{chosen}}}[$__rate_interval]"
+    return f"(rate({series}) unless resets({series}) > 0)"
+
+
 def _per_minute(counter, chosen):
-    return f"60 * rate(pool_monitor_pool_{counter}{{{chosen}}}[$__rate_interval])"
+    return f"60 * {_rate(counter, chosen)}"
 
 
 def _share(title, description, counter):
-    query = Query(f"rate(pool_monitor_pool_{counter}{{POOL}}[$__rate_interval])", EACH)
+    query = Query(_rate(counter), EACH)
     return _line(title, description, "percentunit", query, width=6, most=1)
 
 
@@ -118,8 +124,8 @@ def _counter(title, description, counter, undeclared=False, **more):
 
 
 def _histogram(title, description, metric, quantile):
-    buckets = f"rate(pool_monitor_pool_{metric}_bucket{{POOL}}[$__rate_interval])"
-    query = Query(f"histogram_quantile({quantile}, sum by (le, pool, instance) ({buckets}))", EACH)
+    summed = f"sum by (le, pool, job, instance) ({_rate(metric + '_bucket')})"
+    query = Query(f"histogram_quantile({quantile}, {summed})", EACH)
     return _line(title, description, "s", query)
 
 
@@ -294,11 +300,7 @@ WAITS = Section(
             "Wait for each checkout",
             "On average, over all checkouts. Empty where no client reports, or none checks out.",
             "s",
-            Query(
-                "rate(pool_monitor_pool_waited_seconds_total{POOL}[$__rate_interval])"
-                " / rate(pool_monitor_pool_checkouts_total{POOL}[$__rate_interval])",
-                EACH,
-            ),
+            Query(f"{_rate('waited_seconds_total')} / {_rate('checkouts_total')}", EACH),
         ),
         _gauge(
             "Checkouts that wait now", "Callers in the queue of their client's pool, as it last reported.", "short", "waiting"

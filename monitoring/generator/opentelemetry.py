@@ -67,7 +67,8 @@ def files(views):
         "opentelemetry.yml": text.document(
             [
                 "The sqlquery receiver of the OpenTelemetry collector; name sqlquery/pool_monitor among the receivers of a",
-                "pipeline for metrics and one for logs. It has no histograms: of each there are the sum and the number.",
+                "pipeline for metrics and one for logs. After the event statistics_lost without a saved file the numbers of events",
+                "begin anew: set the collector's stored value back. It has no histograms: of each there are the sum and the number.",
                 "NOT RUN by this project's tests, only compared with what is known of the form; the statements are.",
             ],
             {"receivers": {"sqlquery/pool_monitor": receiver}},

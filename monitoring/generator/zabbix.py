@@ -19,7 +19,8 @@ def _uuid(name):
 def _units(column):
     if column.name.endswith("_timestamp_seconds"):
         return {"units": "unixtime"}
-    if "_seconds" in column.name:
+    # of a counter the change in a second is kept: a share, or a number
+    if "_seconds" in column.name and column.kind != "counter":
         return {"units": "s"}
     return {}
 

@@ -11,6 +11,7 @@
 #include "accounts/account.h"
 #include "accounts/counters.h"
 #include "accounts/figures.h"
+#include "base/guc.h"
 #include "base/histogram.h"
 #include "base/result.h"
 #include "base/shmem.h"
@@ -111,7 +112,7 @@ put_account(ReturnSetInfo *result, int account, const char *pool, bool paused, c
 static void
 put_pool(ReturnSetInfo *result, int account, const PmPool *pool, const PmOpen *open, PmFigures *figures)
 {
-	bool		retires = pool->recycle_mode == PM_RECYCLE_TERMINATE;
+	bool		retires = pm_recycle_enabled && pool->recycle_mode == PM_RECYCLE_TERMINATE;
 
 	if (account != pm_other_account())
 		put_account(result, account, pool->name, retires && pm_some_paused(account), open, figures);

@@ -260,7 +260,7 @@ sub differing
 			next;
 		}
 		($from, $to) = ($to, $from) if $from > $to;
-		my $slack = 1e-6 * abs $to;
+		my $slack = 1e-9 * abs $to;
 		push @bad, "$name: $from $is $to" if $is < $from - $slack || $is > $to + $slack;
 	}
 	return join "\n", @bad;

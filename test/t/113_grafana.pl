@@ -118,6 +118,17 @@ subtest 'rules of the linter: queries' => sub {
 		'',
 		'each range is $__rate_interval'
 	);
+	is(
+		unlike_it(
+			sub {
+				my ($text) = @_;
+				!grep { index($text, "unless resets($_) > 0)") < 0 }
+				  $text =~ /(?<!\w)rate\(([^()]*)\)/g;
+			}
+		),
+		'',
+		'no rate goes over a counter that went back'
+	);
 };
 
 my $node = new_server('grafana', "max_connections = 20\nsuperuser_reserved_connections = 3\n");
@@ -135,7 +146,7 @@ subtest 'what it names is there' => sub {
 	foreach my $query (@queries)
 	{
 		my $text = $query->[1];
-		while ($text =~ /((?<!\w)rate\()?\b(pool_monitor_\w+)/g)
+		while ($text =~ /((?<!\w)(?:rate|resets)\()?\b(pool_monitor_\w+)/g)
 		{
 			my ($rate, $metric) = ($1, $2);
 			push @unknown, $metric unless $kinds{$metric};

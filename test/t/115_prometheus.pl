@@ -37,7 +37,7 @@ $web->do('sql 1 BEGIN');
 # what is of the exporters and of this test itself, and changes while it is looked at
 my $looking = qr/^pool_monitor_pool_(active|idle|busy|longest_idle_seconds)\{pool="\(undeclared\)"/;
 
-# The line of docs/watch.md for cron.
+# The line of docs/monitoring.md for cron.
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
 sub write_textfile
