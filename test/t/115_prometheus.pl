@@ -126,10 +126,11 @@ subtest 'what promtool says of the text' => sub {
 # All slots that ordinary roles can have are taken.
 subtest 'the server is full' => sub {
 
-	# and the one that asks, who is gone then
-	my $filler =
-	  app_holder($node, 'filler', 1 + query($node, 'SELECT available FROM pool_monitor.server'));
-	my ($rc) = $node->psql('postgres', 'SELECT 1', extra_params => ['-U', 'app']);
+	# one after the other, as those who ask may be there for a moment longer
+	my @fillers;
+	my $login = sub { ($node->psql('postgres', 'SELECT 1', extra_params => ['-U', 'app']))[0] };
+	my $rc;
+	push @fillers, app_holder($node, 'filler', 1) while ($rc = $login->()) == 0;
 	isnt($rc, 0, 'no other role gets in');
 	is(
 		wait_for_series(
@@ -143,6 +144,7 @@ subtest 'the server is full' => sub {
 		  ->[0]{value},
 		'>', 0, 'and tells of it'
 	);
+
 	if ($node->pg_version >= 16)
 	{
 		my $late = start_postgres_exporter($node, 'watcher', 'late_exporter');
@@ -154,7 +156,7 @@ subtest 'the server is full' => sub {
 		);
 		end_program($late);
 	}
-	$filler->close;
+	$_->close foreach @fillers;
 };
 
 subtest 'a standby' => sub {
