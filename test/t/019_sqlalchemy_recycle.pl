@@ -148,7 +148,12 @@ foreach my $name (sort keys %application)
 			$seen->{connected}, 'the server has seen as many connects');
 		is(value("SELECT count(*) FROM work WHERE name = '$name'"),
 			$seen->{written}, 'what was written is there');
-		is(value(pauses_of($name)), 0, 'retirement was never paused');
+		is(value(pauses_of($name)), 0, 'retirement was never paused')
+		  or diag(
+			value(
+				"SELECT detail FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = '$name'"
+			)
+		  );
 	};
 }
 
