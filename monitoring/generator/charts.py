@@ -1,6 +1,6 @@
 """Which columns belong into one chart: for those who draw what they collect by themselves.
 
-Each number of a view is in one chart, which the test of these files holds.
+Each number of a view is in one chart: see check().
 """
 
 import dataclasses

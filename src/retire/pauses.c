@@ -331,7 +331,7 @@ pm_paused(int account, Oid role)
 	return false;
 }
 
-/* The same of any role in the pool that has an account, or of all. */
+/* The same of any role that the pool is judged by, or of all; anywhere, likewise. */
 bool
 pm_some_paused(int account)
 {

@@ -36,19 +36,12 @@ def without(given, path):
     """A copy in which what the path leads to is missing."""
     changed = copy.deepcopy(given)
     at = changed
-    steps = [step for step in path]
+    steps = list(path)
     while steps and steps[-1] in (0, None):
         steps.pop()
     for step in steps[:-1]:
         at = at[next(iter(at)) if step is None else step]
     del at[steps[-1]]
-    return changed
-
-
-def with_other(given):
-    """A copy that has what nobody knows."""
-    changed = copy.deepcopy(given)
-    changed["nobody_knows"] = 1
     return changed
 
 
