@@ -1,6 +1,6 @@
 """The live views against SQL on pg_stat_activity that gives the same answer.
 
-usage: live.py DSN SESSIONS
+usage: live.py DSN SESSIONS MAX_CONNECTIONS
 
 Opens SESSIONS real idle sessions under 20 application names, each with a pool that is
 declared, then puts each question both ways: in turn, in one session, prepared, each in
@@ -99,15 +99,16 @@ def check(cur, name):
         sys.exit(f"{name} and the SQL differ: {set(by_view) ^ set(by_sql)}")
 
 
-def say(sessions, clock, when, name, sql, view):
+def say(sizes, clock, when, name, sql, view):
+    sessions, most = sizes
     found(
-        f"{sessions:5d} sessions, {clock}'s clock, {when:5s}: {name:12s} {view:8.1f} us,"
+        f"{sessions:5d} sessions of {most:4d}, {clock}'s clock, {when:5s}: {name:12s} {view:8.1f} us,"
         f" SQL {sql:9.1f} us: {sql / view:6.1f} times faster",
-        sessions=sessions, clock=clock, when=when, view=name, view_us=view, sql_us=sql,
+        sessions=sessions, max_connections=most, clock=clock, when=when, view=name, view_us=view, sql_us=sql,
     )  # fmt: skip
 
 
-def compare_warm(cur, name, sessions):
+def compare_warm(cur, name, sizes):
     cur.execute(f"PREPARE by_sql AS {QUESTIONS[name][1]}")
     cur.execute(f"PREPARE by_view AS {view_of(name)}")
     for clock, measure in CLOCKS.items():
@@ -115,7 +116,7 @@ def compare_warm(cur, name, sessions):
         for _ in range(PAIRS):
             sql.append(measure(cur, "EXECUTE by_sql"))
             view.append(measure(cur, "EXECUTE by_view"))
-        say(sessions, clock, "warm", name, statistics.median(sql), statistics.median(view))
+        say(sizes, clock, "warm", name, statistics.median(sql), statistics.median(view))
     cur.execute("DEALLOCATE ALL")
 
 
@@ -128,13 +129,13 @@ def first_us(dsn, measure, query):
     return us
 
 
-def compare_first(dsn, name, sessions):
+def compare_first(dsn, name, sizes):
     for clock, measure in CLOCKS.items():
         sql, view = [], []
         for _ in range(FIRSTS):
             sql.append(first_us(dsn, measure, QUESTIONS[name][1]))
             view.append(first_us(dsn, measure, view_of(name)))
-        say(sessions, clock, "first", name, statistics.median(sql), statistics.median(view))
+        say(sizes, clock, "first", name, statistics.median(sql), statistics.median(view))
 
 
 def declare(cur):
@@ -151,7 +152,7 @@ def declare(cur):
 
 
 def main():
-    dsn, sessions = sys.argv[1], int(sys.argv[2])
+    dsn, sessions, most = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     conns = [psycopg2.connect(dsn, application_name=f"application {i % POOLS:02d}") for i in range(sessions)]
@@ -161,8 +162,8 @@ def main():
         declare(cur)
         for name in QUESTIONS:
             check(cur, name)
-            compare_warm(cur, name, sessions)
-            compare_first(dsn, name, sessions)
+            compare_warm(cur, name, (sessions, most))
+            compare_first(dsn, name, (sessions, most))
     admin.close()
     for conn in conns:
         conn.close()

@@ -30,7 +30,7 @@ def live(axes, found):
     shown = [row for row in found if row["clock"] == "server"]
     bars(
         axes,
-        [f"{row['view']}, {row['sessions']} sessions, {row['when']}" for row in shown],
+        [f"{row['view']}, {row['sessions']} sessions of {row['max_connections']}, {row['when']}" for row in shown],
         [row["sql_us"] / row["view_us"] for row in shown],
         [COLOURS[row["when"]] for row in shown],
         "{:.0f} times",
