@@ -127,6 +127,35 @@ subtest 'sessions() of one pool has those of the view' => sub {
 	);
 };
 
+# Of the idle ones with one name, the one with the higher pid has been so for longer; and
+# of one the server does not say what it does, which is known of the superuser's alone.
+subtest 'first come pools as they match, then names; the longest first' => sub {
+	my $own    = holder_of('app',      $node, 'alpha', sessions => 2);
+	my $silent = holder_of('postgres', $node, 'alpha');
+	my $zeta   = holder_of('app',      $node, 'zeta', sessions => 2);
+	my @alpha  = sort { $own->do("pid $b") <=> $own->do("pid $a") } 0, 1;
+	$silent->do("sql 0 $_") foreach 'SET track_activities = off', 'SELECT 1';
+	$own->do("sql $_ SELECT 1") foreach @alpha;
+	$zeta->do('sql 1 BEGIN');
+	$zeta->do('sql 0 SELECT 1');
+	my @in_order = (
+		$patient->do('pid 0'),
+		(map { $local->do("pid $_") } 0, 1),
+		(map { $own->do("pid $_") } @alpha),
+		$silent->do('pid 0'),
+		(map { $zeta->do("pid $_") } 1, 0)
+	);
+	my $all = 'SELECT pid FROM pool_monitor.sessions WHERE pid <> pg_backend_pid()';
+	is(query($node, $all), join("\n", @in_order), 'in a transaction, idle, and the rest');
+	my $named = join ',', @in_order[3 .. 5];
+	is(
+		by('app', "SELECT pid FROM pool_monitor.sessions WHERE pid IN ($named)"),
+		join("\n", @in_order[3 .. 5]),
+		'to another: its own first'
+	);
+	$_->close foreach $own, $silent, $zeta;
+};
+
 # What is not shown is in the order of pids.
 subtest 'the order says nothing of what is not shown' => sub {
 	$local->do('sql 1 BEGIN');
