@@ -20,13 +20,15 @@
 		GROUP BY r.pool
 	),
 
-	-- the last hour, or the day where the pool was exhausted for a notably larger share of that
+	-- The last hour, or the day where the pool was exhausted for a notably larger share of that. A minute of the day
+	-- is said, too, though less than 1 % of it: an outage in the night is no less of one an hour later.
 	saturation AS (
 		SELECT DISTINCT ON (d.pool) d.*, w.span, w.seen, w.avg_busy, w.p95_busy, w.max_busy,
 			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
 			w.checkouts, w.checkout_waits, w.waited_seconds, w.checkout_timeouts, coalesce(g.processes, 0) AS reporting,
 			coalesce(g.processes >= d.processes AND g.since <= pg_catalog.now() - w.seen AND w.checkouts > 0
 				AND w.checkout_waits + w.checkout_timeouts = 0, false) AS nobody_waited,
+			w.exhausted_share < 0.01 AS is_brief,
 			max(w.exhausted_share) OVER (PARTITION BY d.pool) AS worst_share,
 			max(w.exhausted_share * extract(epoch FROM w.seen)) OVER (PARTITION BY d.pool) AS exhausted_seconds,
 			EXISTS (SELECT FROM above AS a WHERE a.pool = d.pool) AS is_unsound,
@@ -36,13 +38,14 @@
 				AS timeouts
 		FROM declared AS d LEFT JOIN reporting AS g ON g.pool = d.pool JOIN workload AS w ON w.pool = d.pool
 			AND NOT EXISTS (SELECT FROM above_in AS a WHERE a.pool = d.pool AND a.span = w.span)
-		WHERE d.ceiling > 0 AND w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling
+		WHERE d.ceiling > 0 AND w.max_busy >= d.ceiling
+			AND (w.exhausted_share >= 0.01 OR w.span = 'day' AND w.exhausted_share * extract(epoch FROM w.seen) >= 60)
 		ORDER BY d.pool, w.quality = 'good' DESC, w.exhausted_share * CASE w.span WHEN 'hour' THEN 1.1 ELSE 1 END DESC
 	),
 	-- One step: a fifth more, half more from a fifth of the time on. What more a pool that is full would have
 	-- taken, nobody has seen: so it is a step, and then another look.
 	saturation_wish AS (
-		SELECT s.*, CASE WHEN s.quality = 'good' AND NOT s.is_unsound AND NOT s.nobody_waited
+		SELECT s.*, CASE WHEN s.quality = 'good' AND NOT s.is_unsound AND NOT s.nobody_waited AND NOT s.is_brief
 			THEN least(greatest(floor(s.each * (0.2 + 0.3 * least(s.exhausted_share / 0.2, 1))), 1),
 				CASE WHEN s.has_budget THEN greatest(floor((s.budget - s.ceiling) / s.processes::float8), 0) END)::int
 			ELSE 0 END AS wish
@@ -67,13 +70,15 @@
 	),
 	exhausted AS (
 		-- what was measured was measured; only a number needs more than a moment of it
-		SELECT CASE WHEN s.exhausted_seconds < 36 OR s.nobody_waited THEN 'info'
+		SELECT CASE WHEN s.exhausted_seconds < CASE WHEN s.is_brief THEN 300 ELSE 36 END OR s.nobody_waited THEN 'info'
 				WHEN s.worst_share >= 0.2 AND s.exhausted_seconds >= 60 THEN 'critical' ELSE 'warning' END AS severity,
 			s.pool, 'exhausted' AS topic,
 			CASE WHEN s.nobody_waited THEN 'all connections were busy, but no checkout waited, as its clients report'
 				ELSE 'all connections were busy: the next checkout waited, up to pool_timeout' END AS finding,
-			format('busy at the ceiling of %s for %s of %s; busy %s on average, %s at most; %s',
-				s.ceiling, pool_monitor.percent(s.exhausted_share), pool_monitor.watched(s.seen, s.span),
+			format('busy at the ceiling of %s for %s of %s%s; busy %s on average, %s at most; %s',
+				s.ceiling, CASE WHEN s.is_brief THEN round(s.exhausted_seconds) || ' s' ELSE pool_monitor.percent(s.exhausted_share) END,
+				pool_monitor.watched(s.seen, s.span),
+				CASE WHEN s.is_brief THEN ', the last at ' || t.last END,
 				round(s.avg_busy::numeric, 2), s.max_busy,
 				CASE WHEN s.checkouts + s.checkout_timeouts > 0
 					THEN format('measured, as %s of %s processes report: of %s checkouts %s waited%s, and %s timed out besides',
@@ -89,6 +94,8 @@
 			CASE WHEN s.nobody_waited THEN 'Nothing: that is what it has them for. Look again when checkouts wait.'
 				WHEN s.quality <> 'good' THEN 'See who holds them: sessions, leak_suspects. Watch for longer before sizes are changed.'
 				WHEN s.is_unsound THEN 'First correct the declaration, see the topic declaration.'
+				WHEN s.is_brief THEN 'It is too little of the day to change sizes for. See what was different then: who('
+					|| quote_nullable(t.last) || ').'
 				WHEN s.more >= 1 THEN format('Raise %s of each process by %s, then look again. '
 					'Long holds come first: see slow_holds, and pg_stat_statements.', s.which, s.more)
 				ELSE 'There is no room in the server''s connection budget or the pool''s: '
@@ -99,7 +106,11 @@
 			CASE WHEN s.quality = 'good' AND s.more >= 1
 				THEN s.more + CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END END AS proposed,
 			s.seen, s.effective_samples, s.quality
-		FROM saturation_step AS s
+		FROM saturation_step AS s LEFT JOIN LATERAL (
+				SELECT coalesce(max(h.bucket_start) FILTER (WHERE h.resolution = interval '1 minute'), max(h.bucket_start)) AS last
+				FROM pool_monitor.history(s.pool, since => pg_catalog.now() - interval '1 day') AS h
+				WHERE h.exhausted_seconds > 0
+			) AS t ON s.is_brief
 	),
 
 	-- Sessions above base come and go, far sooner than their age would have it. Where base is as large as idle would

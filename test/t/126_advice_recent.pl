@@ -1,0 +1,57 @@
+# Advice goes by what is recent, and does not forget it after an hour: a short outage, holds
+# of late and of before, who held the slots in the minutes in which a pool was starved. Each
+# past is replayed.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PoolMonitorAdvice;
+use Test::More;
+
+my $node = advice_server('advice_recent');
+my $rows =
+  "SELECT concat_ws(' ', severity, pool, topic, setting, proposed) FROM pool_monitor.advice WHERE topic NOT IN ('undeclared', 'storm') ORDER BY 1";
+
+sub full
+{
+	my ($most) = @_;
+	return (
+		busy            => $most / 2,
+		max_busy        => $most,
+		connections     => $most,
+		max_connections => $most,
+		transactions    => 5000
+	);
+}
+
+# A day in which it was at its ceiling for so many minutes, three hours ago.
+sub outage
+{
+	my ($minutes) = @_;
+	pools($node, row('web', pool_size => 10, max_overflow => 0));
+	replay($node, ['web', 1440, full(10)], ['web', 170, full(10)]);
+	query(
+		$node,
+		"SELECT count(replay_stretch('web', '1 minute', date_trunc('minute', now()) - make_interval(mins => 180 + m), 60,
+		10, 10, 10, 10, 0, 0, 0, 0, 5000, 0, 60, 0)) FROM generate_series(1, $minutes) AS m"
+	);
+	return query($node, $rows);
+}
+
+subtest 'an outage of some minutes is no less of one three hours later' => sub {
+	is(outage(10), 'warning web exhausted', 'it is told, without a number');
+	like(
+		advice($node, 'evidence', 'exhausted of web'),
+		qr/^busy at the ceiling of 10 for 600 s of the last day, the last at \d{4}-\S+ \S+; /,
+		'how long and when'
+	);
+	like(
+		advice($node, 'recommendation', 'exhausted of web'),
+		qr/^It is too little of the day to change sizes for\. See what was different then: who\('\d{4}-.*'\)\.$/,
+		'and how to see why'
+	);
+	is(outage(2),  'info web exhausted',                 'two minutes are');
+	is(outage(0),  '',                                   'none are not');
+	is(outage(20), 'warning web exhausted pool_size 12', 'more than 1 % of the day has a number');
+};
+
+done_testing();
