@@ -277,6 +277,14 @@ subtest 'full once more' => sub {
 		qr/held by: "other" \(role "app"\) 15 connections, 0\.0 busy/,
 		'advice names who held it the last time'
 	);
+	like(
+		query(
+			$node,
+			"SELECT evidence FROM pool_monitor.advice WHERE topic = 'starved' AND pool = 'late'"
+		),
+		qr/held by: hub 6 connections, 0\.0 busy; "batch" /,
+		'and of a pool that was starved before, who held it then'
+	);
 	$other->close;
 };
 

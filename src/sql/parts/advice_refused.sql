@@ -1,12 +1,15 @@
 --
 -- In the view advice: logins that were refused, or came to nothing
 --
-	-- who held most that was not busy, the last time that the server became full
+	-- Who held most that was not busy when the server became full, the last time that the pool was starved by it. The
+	-- server's event comes first.
 	holders AS (
-		SELECT format('at %s, most that was not busy was held by: %s', date_trunc('second', e.at), coalesce(h.names, 'nobody'))
+		SELECT p.pool, format('at %s, most that was not busy was held by: %s', date_trunc('second', e.at), coalesce(h.names, 'nobody'))
 				|| CASE WHEN a.slots > 0 THEN format('; %s slots by logins that were not authenticated', a.slots) ELSE '' END AS told,
 			a.slots > 0.2 * (e.detail::jsonb ->> 'usable')::int AS by_logins
-		FROM (SELECT v.at, v.detail FROM events AS v WHERE v.event = 'server_full' ORDER BY v.seq DESC LIMIT 1) AS e,
+		FROM (SELECT v.pool, max(v.at) AS at FROM events AS v WHERE v.event = 'starved' GROUP BY v.pool) AS p,
+			LATERAL (SELECT v.at, v.detail FROM events AS v WHERE v.event = 'server_full' AND v.at <= p.at
+				ORDER BY v.seq DESC LIMIT 1) AS e,
 			LATERAL (
 				SELECT string_agg(format('%s %s connections, %s busy', coalesce(o.holder ->> 'pool',
 						format('%s (role %s)', pool_monitor.quoted(o.holder ->> 'application'),
@@ -27,7 +30,7 @@
 				ELSE '' END || 'Lower what holds connections and does not use them, first those that are named: pool_size of a declared '
 				'pool, or declare what is not.' || CASE WHEN o.by_logins THEN '' ELSE ' If all are busy, raise max_connections.' END,
 			NULL::text, NULL::int, NULL::int, w.seen, NULL::float8, 'exact'
-		FROM declared AS d JOIN day AS w ON w.pool = d.pool LEFT JOIN hour AS h ON h.pool = d.pool LEFT JOIN holders AS o ON true
+		FROM declared AS d JOIN day AS w ON w.pool = d.pool LEFT JOIN hour AS h ON h.pool = d.pool LEFT JOIN holders AS o ON o.pool = w.pool
 		WHERE w.starved_share > 0
 	),
 	refused AS (
