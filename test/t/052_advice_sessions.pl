@@ -120,7 +120,7 @@ subtest 'long holds' => sub {
 	);
 	like(
 		advice($node, 'evidence', 'slow_holds of slow'),
-		qr/^since .* a hold took 1\.\d+ s \(median\).* 4 of 4 busy/,
+		qr/^1\.\d+ s on average in .*the last hour, 4 of 4 busy at most; since .* 1\.\d+ s \(median\)/,
 		'with their times'
 	);
 	is(advice($node, 'count(*)', 'slow_holds of quick'), 0, 'quick ones: silent');

@@ -41,17 +41,63 @@ subtest 'an outage of some minutes is no less of one three hours later' => sub {
 	is(outage(10), 'warning web exhausted', 'it is told, without a number');
 	like(
 		advice($node, 'evidence', 'exhausted of web'),
-		qr/^busy at the ceiling of 10 for 600 s of the last day, the last at \d{4}-\S+ \S+; /,
-		'how long and when'
+		qr/^busy at the ceiling of 10 for 600 s of the last day; busy .* on average, 10 at most; /,
+		'for how long'
 	);
 	like(
 		advice($node, 'recommendation', 'exhausted of web'),
-		qr/^It is too little of the day to change sizes for\. See what was different then: who\('\d{4}-.*'\)\.$/,
+		qr/^It is too little of the day to change sizes for\. See what was different then: who\(at\)\.$/,
 		'and how to see why'
+	);
+	my $web = app_holder($node, 'web', 10);
+	$web->do('busy 10');
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'exhausted' AND pool = 'web'",
+		'once more, for a moment', 1
+	);
+	$web->close;
+	like(
+		query(
+			$node,
+			"SELECT evidence || ' ' || recommendation FROM pool_monitor.advice WHERE topic = 'exhausted'"
+		),
+		qr/ s of the last day, the last at (\d{4}-\S+ \S+); .* who\('\1'\)\.$/,
+		'and when it was'
 	);
 	is(outage(2),  'info web exhausted',                 'two minutes are');
 	is(outage(0),  '',                                   'none are not');
 	is(outage(20), 'warning web exhausted pool_size 12', 'more than 1 % of the day has a number');
+};
+
+# Since the reset, a million holds of one kind; in the past, 5000 transactions a minute and so
+# many busy that each held for so long.
+subtest 'holds are those of late' => sub {
+	my $holds = sub {
+		my ($before, $busy) = @_;
+		pools($node, row('db', pool_size => 100, max_overflow => 0));
+		replay($node, ['db', 1440, full(80), busy => $busy, transactions => 1000]);
+		query($node, "SELECT pool_monitor.reset('db'), replay_holds('db', $before, 1000000)");
+		return query($node,
+			"SELECT pool || ' ' || split_part(evidence, ';', 1) FROM pool_monitor.advice WHERE topic = 'slow_holds'"
+		);
+	};
+	is($holds->(3_000_000, 1), '', 'slow for months, and mended: silent');
+	like(
+		$holds->(1000, 40),
+		qr/^db 2\.\d+ s on average in the last \w+, 80 of 100 busy at most$/,
+		'quick for months, and slow today: told of'
+	);
+};
+
+# By the numbers of rows that its functions are said to return, which the planner goes by.
+subtest 'a look at it takes no time to compile' => sub {
+	foreach my $view ('advice', 'checklist', 'overview')
+	{
+		my ($cost) =
+		  query($node, "EXPLAIN SELECT * FROM pool_monitor.$view") =~ /cost=\S+\.\.(\S+)/;
+		cmp_ok($cost, '<', query($node, 'SHOW jit_above_cost'), "$view: not worth it to JIT");
+	}
 };
 
 done_testing();

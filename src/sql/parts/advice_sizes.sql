@@ -95,7 +95,7 @@
 				WHEN s.quality <> 'good' THEN 'See who holds them: sessions, leak_suspects. Watch for longer before sizes are changed.'
 				WHEN s.is_unsound THEN 'First correct the declaration, see the topic declaration.'
 				WHEN s.is_brief THEN 'It is too little of the day to change sizes for. See what was different then: who('
-					|| quote_nullable(t.last) || ').'
+					|| coalesce(quote_literal(t.last), 'at') || ').'
 				WHEN s.more >= 1 THEN format('Raise %s of each process by %s, then look again. '
 					'Long holds come first: see slow_holds, and pg_stat_statements.', s.which, s.more)
 				ELSE 'There is no room in the server''s connection budget or the pool''s: '
@@ -106,11 +106,11 @@
 			CASE WHEN s.quality = 'good' AND s.more >= 1
 				THEN s.more + CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END END AS proposed,
 			s.seen, s.effective_samples, s.quality
-		FROM saturation_step AS s LEFT JOIN LATERAL (
-				SELECT coalesce(max(h.bucket_start) FILTER (WHERE h.resolution = interval '1 minute'), max(h.bucket_start)) AS last
-				FROM pool_monitor.history(s.pool, since => pg_catalog.now() - interval '1 day') AS h
-				WHERE h.exhausted_seconds > 0
-			) AS t ON s.is_brief
+		FROM saturation_step AS s LEFT JOIN (
+				SELECT e.pool, date_trunc('second', max(e.at)) AS last FROM events AS e
+				WHERE e.event IN ('exhausted', 'no_longer_exhausted')
+				GROUP BY e.pool
+			) AS t ON t.pool = s.pool
 	),
 
 	-- Sessions above base come and go, far sooner than their age would have it. Where base is as large as idle would
