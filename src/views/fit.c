@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "accounts/account.h"
 #include "base/guc.h"
 #include "base/result.h"
 #include "base/shmem.h"
@@ -14,11 +15,14 @@
 #include "planning/sizing.h"
 #include "pools/declared.h"
 #include "pools/rules.h"
+#include "sessions/scan.h"
+#include "sessions/tally.h"
 #include "utils/timestamp.h"
 
 #define WEEK				(8 * USECS_PER_DAY) /* a quiet day is not what a
 												 * pool is for */
 #define MOST_CONNECTIONS	262143	/* of any PostgreSQL server */
+#define UNDECLARED		"(undeclared)"
 
 typedef struct Fitted
 {
@@ -113,6 +117,63 @@ gather(const PmRules *rules)
 	pfree(week);
 	return all;
 }
+
+/* ---- the room that there is ---- */
+
+static TimestampTz
+last_load(void)
+{
+	TimestampTz at;
+
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
+	at = pm_declarations->loaded_at;
+	LWLockRelease(&pm_accounts->lock.lock);
+	return at;
+}
+
+static int
+undeclared_now(void)
+{
+	int			undeclared = 0;
+	PmTally		tally;
+	PmScan		scan;
+	const PmSession *session;
+
+	pm_tally_begin(&tally);
+	pm_scan_begin(&scan);
+	while ((session = pm_scan_next(&scan)) != NULL)
+		undeclared += session->class->pool < 0;
+	return undeclared;
+}
+
+/*
+ * The most connections in no pool, now or in the last day; but not before the last load, as
+ * what was declared by it is no longer one of them.
+ */
+static int
+undeclared_most(void)
+{
+	PmSpan		span = {
+		.since = Max(GetCurrentTransactionStartTimestamp() - USECS_PER_DAY, last_load()),
+		.until = DT_NOEND,
+	};
+	PmWorkload	work = {0};
+	PmPast		past;
+
+	pm_past_begin(&past, UNDECLARED, 0, pm_workload_reads(span));
+	while (pm_past_next(&past))
+		pm_workload_of(&past, span, &work);
+	return Max(work.max_connections, undeclared_now());
+}
+
+/* The server's budget, or what undeclared ones leave of the usable where that is less. */
+static int
+server_room(void)
+{
+	return Max(Min(pm_server_budget(), pm_usable_connections() - undeclared_most()), 1);
+}
+
+/* ---- sizes ---- */
 
 /* Who was not measured keeps what it has; the others share the rest. */
 static void
@@ -211,16 +272,17 @@ put_pool(ReturnSetInfo *result, const Fitted *fitted)
 
 PG_FUNCTION_INFO_V1(pm_fit_sql);
 
-/* fit(connection_budget int); NULL: the server's, or what is usable where that is less. */
+/* fit(connection_budget int); NULL: server_room(). */
 Datum
 pm_fit_sql(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int			budget = PG_ARGISNULL(0) ? Min(pm_server_budget(), pm_usable_connections()) : PG_GETARG_INT32(0);
+	int			budget;
 	const PmRules *rules;
 	Fitted	   *all;
 
 	pm_require_preload();
+	budget = PG_ARGISNULL(0) ? server_room() : PG_GETARG_INT32(0);
 	if (budget < 1 || budget > MOST_CONNECTIONS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),

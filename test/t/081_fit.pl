@@ -153,6 +153,16 @@ subtest 'no more than the server has' => sub {
 	$node->reload;
 };
 
+subtest 'what nobody declared takes its room' => sub {
+	estate(pool('huge', 30, 35, workers => 10));
+	my $answer   = 'SELECT proposed_ceiling FROM pool_monitor.fit(CONNECTIONS)';
+	my $fit      = sub { return query($node, $answer =~ s/CONNECTIONS/$_[0]/r) };
+	my $stranger = app_holder($node, 'stranger', 25);
+	is($fit->(''), $fit->(79 - 26), 'what they leave of 79, with this session');
+	isnt($fit->(''), $fit->(65), 'which is less than the budget');
+	$stranger->close;
+};
+
 # Of all combinations of sizes from the least on that the budget allows, the best.
 my $exhaustive = <<'EOS';
 WITH RECURSIVE f AS MATERIALIZED (

@@ -111,6 +111,16 @@ subtest 'exhausted pools do not get the same room' => sub {
 		'a 15, b 15, c 15, d -',
 		'15 connections are left of 65'
 	);
+	my $stranger = app_holder($node, 'stranger', 20);
+	is(
+		query(
+			$node,
+			"SELECT string_agg(pool || ' ' || coalesce(proposed::text, '-'), ', ' ORDER BY pool) FROM pool_monitor.advice WHERE topic = 'exhausted'"
+		),
+		'a 15, b 13, c -, d -',
+		'8 where 21 of 79 are held by what nobody declared'
+	);
+	$stranger->close;
 };
 
 subtest 'four pools, each below what is worth a word' => sub {

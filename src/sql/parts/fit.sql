@@ -14,8 +14,10 @@ CREATE FUNCTION pool_monitor.fit(
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_fit_sql';
 COMMENT ON FUNCTION pool_monitor.fit(int) IS
-'Sizes for all declared pools at once that fit into a connection_budget (NULL: the server''s), by what was measured in the '
-'last day, those that give the most back first: freed is ceiling less proposed_ceiling. ceiling is of an unbounded pool its '
+'Sizes for all declared pools at once that fit into a connection_budget, by what was measured in the last day, those that '
+'give the most back first. NULL: into the server''s, or what undeclared connections leave of the usable ones where that is '
+'less (the most of them now or in the last day, but not before the declarations were last loaded). freed is ceiling less '
+'proposed_ceiling. ceiling is of an unbounded pool its '
 'budget, or the most that was seen. p95_busy is that of the last day, week_busy of the last eight days, of which those that '
 'are kept by the hour count by the peaks of the hours; no pool gets less than either. Whoever gains most by the next '
 'connection gets it, by the queueing model with one queue for each process, until none is left or worth having (marginal '
