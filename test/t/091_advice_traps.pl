@@ -261,14 +261,28 @@ subtest 'a budget of its own' => sub {
 	);
 };
 
-subtest 'room that a budget has already' => sub {
-	pools(
-		$node,
-		row('bouncer', pool_size => 20, max_overflow => 0, budget => 40),
-		row('ems',     pool_size => 25, max_overflow => 0)
+subtest 'a reserve stays' => sub {
+	my $bouncer = sub {
+		my ($other) = @_;
+		pools(
+			$node,
+			row('bouncer', pool_size => 20,     max_overflow => 0, budget => 26),
+			row('ems',     pool_size => $other, max_overflow => 0)
+		);
+		replay($node, ['bouncer', 60, full(20), exhausted => 0.9, transactions => 5000]);
+		return query($node, $rows);
+	};
+	is(
+		$bouncer->(10),
+		"critical bouncer exhausted budget 36\ncritical bouncer exhausted pool_size 30",
+		'when the size goes up, so does the budget'
 	);
-	replay($node, ['bouncer', 60, full(20), exhausted => 0.9, transactions => 5000]);
-	is(query($node, $rows), 'critical bouncer exhausted pool_size 30', 'is no room of the server');
+	is(
+		$bouncer->(35),
+		"critical bouncer exhausted budget 30\ncritical bouncer exhausted pool_size 24",
+		'as far as there is room in the server'
+	);
+	is($bouncer->(39), 'critical bouncer exhausted', 'and not at the cost of the reserve');
 };
 
 subtest 'more than its budget' => sub {

@@ -26,6 +26,7 @@
 		SELECT DISTINCT ON (d.pool) d.*, w.span, w.seen, w.avg_busy, w.p95_busy, w.max_busy,
 			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
 			w.checkouts, w.checkout_waits, w.waited_seconds, w.checkout_timeouts, coalesce(g.processes, 0) AS reporting,
+			CASE WHEN d.has_budget THEN greatest(d.budget - d.ceiling, 0) ELSE 0 END AS reserve,
 			coalesce(g.processes >= d.processes AND g.since <= pg_catalog.now() - w.seen AND w.checkouts > 0
 				AND w.checkout_waits + w.checkout_timeouts = 0, false) AS nobody_waited,
 			w.exhausted_share < 0.01 AS is_brief,
@@ -47,12 +48,13 @@
 	saturation_wish AS (
 		SELECT s.*, CASE WHEN s.quality = 'good' AND NOT s.is_unsound AND NOT s.nobody_waited AND NOT s.is_brief
 			THEN least(greatest(floor(s.each * (0.2 + 0.3 * least(s.exhausted_share / 0.2, 1))), 1),
-				CASE WHEN s.has_budget THEN greatest(floor((s.budget - s.ceiling) / s.processes::float8), 0) END)::int
+				CASE WHEN s.has_budget AND s.reserve = 0 THEN 0 END)::int
 			ELSE 0 END AS wish
 		FROM saturation AS s
 	),
 	-- If there is room, which the fullest have first: together they never ask for more than there is. A pool whose
-	-- smallest step is too large takes none. What is within a declared budget has its room there.
+	-- smallest step is too large takes none. A budget above the ceiling is a reserve, which stays as large as it is: the
+	-- budget goes up, too. One that is not is kept.
 	-- What was measured is the time in which all processes were full at once: between
 	-- the product of their isolated probabilities, or one shared queue, and a single
 	-- one's. Further off than a factor of three, the model is withheld.
@@ -65,8 +67,8 @@
 					exp(greatest(s.processes * ln(greatest(s.isolated_model, 1e-6)), -700))) / 3 AS model_is_off,
 			CASE WHEN s.max_overflow = 0 OR s.overflow_share >= 0.5 THEN 'pool_size' ELSE 'max_overflow' END AS which
 		FROM saturation_wish AS s, room AS r,
-			LATERAL (SELECT o.of_step, CASE WHEN o.of_step = 0 THEN s.wish ELSE greatest(floor(r.connections / o.of_step), 0) END AS steps
-				FROM (SELECT CASE WHEN s.has_budget THEN 0 ELSE s.processes + s.surge_processes END::float8 AS of_step) AS o) AS c
+			LATERAL (SELECT o.of_step, greatest(floor(r.connections / o.of_step), 0) AS steps
+				FROM (SELECT (s.processes + CASE WHEN s.has_budget THEN 0 ELSE s.surge_processes END)::float8 AS of_step) AS o) AS c
 	),
 	exhausted AS (
 		-- what was measured was measured; only a number needs more than a moment of it
@@ -96,21 +98,25 @@
 				WHEN s.is_unsound THEN 'First correct the declaration, see the topic declaration.'
 				WHEN s.is_brief THEN 'It is too little of the day to change sizes for. See what was different then: who('
 					|| coalesce(quote_literal(t.last), 'at') || ').'
-				WHEN s.more >= 1 THEN format('Raise %s of each process by %s, then look again. '
-					'Long holds come first: see slow_holds, and pg_stat_statements.', s.which, s.more)
+				WHEN s.more >= 1 THEN format('Raise %s of each process by %s%s, then look again. '
+					'Long holds come first: see slow_holds, and pg_stat_statements.', s.which, s.more,
+					CASE WHEN s.reserve > 0 THEN ', and the budget with it, so that its reserve stays' END)
+				WHEN s.has_budget AND s.reserve = 0 THEN 'Its budget leaves it no room: raise that first, or shorten the holds.'
 				ELSE 'There is no room in the server''s connection budget or the pool''s: '
 					'shorten the holds, lower another pool, or raise max_connections.' END AS recommendation,
-			CASE WHEN s.quality = 'good' AND s.more >= 1 THEN s.which END AS setting,
-			CASE WHEN s.quality = 'good' AND s.more >= 1
-				THEN CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END END AS current,
-			CASE WHEN s.quality = 'good' AND s.more >= 1
-				THEN s.more + CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END END AS proposed,
-			s.seen, s.effective_samples, s.quality
+			p.setting, p.current, p.proposed, s.seen, s.effective_samples, s.quality
 		FROM saturation_step AS s LEFT JOIN (
 				SELECT e.pool, date_trunc('second', max(e.at)) AS last FROM events AS e
 				WHERE e.event IN ('exhausted', 'no_longer_exhausted')
 				GROUP BY e.pool
-			) AS t ON t.pool = s.pool
+			) AS t ON t.pool = s.pool,
+			LATERAL (SELECT coalesce(s.quality = 'good' AND s.more >= 1, false) AS is_known,
+				CASE s.which WHEN 'pool_size' THEN s.pool_size ELSE s.max_overflow END AS size) AS k,
+			LATERAL (VALUES (NOT k.is_known, NULL::text, NULL::int, NULL::int),
+				(k.is_known, s.which, k.size, k.size + s.more),
+				(k.is_known AND s.reserve > 0, 'budget', s.budget::int, s.budget::int + s.processes * s.more))
+				AS p(is_so, setting, current, proposed)
+		WHERE p.is_so
 	),
 
 	-- Sessions above base come and go, far sooner than their age would have it. Where base is as large as idle would
