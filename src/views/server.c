@@ -53,6 +53,21 @@ put_limits(PmRow *row, const PmDeclared *declared)
 	pm_put_bound(row, declared->surged);
 }
 
+/* Since when it is so, as the sampler has seen it; 0: of what that does not follow. */
+static TimestampTz
+status_since(PmServerStatus status)
+{
+	PmCondition condition = status == PM_SERVER_FULL ? PM_IS_FULL : PM_IS_OVER;
+	TimestampTz since;
+
+	if (status != PM_SERVER_FULL && status != PM_SERVER_OVER)
+		return 0;
+	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
+	since = pm_declarations->server[condition].since;
+	LWLockRelease(&pm_accounts->lock.lock);
+	return since;
+}
+
 PG_FUNCTION_INFO_V1(pm_server);
 
 Datum
@@ -67,6 +82,7 @@ pm_server(PG_FUNCTION_ARGS)
 	PmFigures  *figures = palloc(sizeof(PmFigures));
 	PmDeclared	declared;
 	PmTally		tally;
+	PmServerStatus status;
 	PmRow		row = {0};
 
 	pm_require_preload();
@@ -85,8 +101,10 @@ pm_server(PG_FUNCTION_ARGS)
 	pm_put_int(&row, figures->peak);
 	pm_put_time(&row, figures->peak_at);
 	pm_put_bound(&row, (int64) figures->counters[PM_REFUSED]);
-	pm_put_text(&row, pm_server_status_name(pm_server_status(&declared, budget, connections,
-															 pm_account_refused_lately(pm_server_account(), pm_monotonic_ms()))));
+	status = pm_server_status(&declared, budget, connections,
+							  pm_account_refused_lately(pm_server_account(), pm_monotonic_ms()));
+	pm_put_text(&row, pm_server_status_name(status));
+	pm_put_time(&row, status_since(status));
 	pm_put_row(result, &row);
 	return (Datum) 0;
 }

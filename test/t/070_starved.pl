@@ -112,6 +112,8 @@ subtest 'a pool below its budget is' => sub {
 		qr/^\(server\)\|full\|2\d\|[5-7]\|1\d\nems\|starved\|5\|5\|0\nbatch\|undeclared\|5\|0\|5\nhub\|ok\|6\|0\|6\njava\|ok\|4\|0\|4$/,
 		'overview alone says who starves whom'
 	);
+	like(query($node, "SELECT since FROM pool_monitor.overview WHERE pool = '(server)'"),
+		qr/^\d+ s$/, 'and since when it is full');
 };
 
 subtest 'without a process entry of its own' => sub {
@@ -298,8 +300,11 @@ subtest 'after a restart' => sub {
 	my $was =
 	  query($node, "SELECT starved_seconds FROM pool_monitor.pool_stats WHERE pool = 'ems'");
 	$node->restart;
-	is(query($node, "SELECT starved_seconds FROM pool_monitor.pool_stats WHERE pool = 'ems'"),
-		$was, 'starved_seconds is what it was');
+	wait_for(
+		$node,
+		"SELECT starved_seconds FROM pool_monitor.pool_stats WHERE pool = 'ems'",
+		'starved_seconds is what it was', $was
+	);
 	query($node, "SELECT pool_monitor.reset('ems')");
 	is(query($node, "SELECT starved_seconds FROM pool_monitor.pool_stats WHERE pool = 'ems'"),
 		'0', 'reset() begins it anew');

@@ -186,7 +186,7 @@ CREATE FUNCTION pool_monitor.server(
 	OUT declared_base bigint, OUT declared_ceiling bigint, OUT declared_budget bigint, OUT declared_surged bigint,
 	OUT connections int, OUT undeclared int, OUT authenticating int, OUT available int,
 	OUT peak_connections int, OUT peak_at timestamptz,
-	OUT refused bigint, OUT status text
+	OUT refused bigint, OUT status text, OUT status_since timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1
 	AS 'MODULE_PATHNAME', 'pm_server';
@@ -224,3 +224,5 @@ COMMENT ON COLUMN pool_monitor.server.refused IS
 COMMENT ON COLUMN pool_monitor.server.status IS
 'the worst that holds: ok; overcommitted (declared_budget above connection_budget, or unbounded); over (connections '
 'above connection_budget); full (a login was refused within the last 10 s because no connection slot was free)';
+COMMENT ON COLUMN pool_monitor.server.status_since IS
+'since when it is full or over, as budgets.status_since; NULL: it is neither, or the sampler has not seen it yet';

@@ -45,7 +45,7 @@ CREATE VIEW pool_monitor.overview AS
 		WHERE a.connections > 0 OR r.refused > 0
 	),
 	lines AS (
-		SELECT '(server)' AS name, s.status, NULL::interval AS since, s.connections::bigint AS connections,
+		SELECT '(server)' AS name, s.status, clock_timestamp() - s.status_since AS since, s.connections::bigint AS connections,
 			least(s.connection_budget, s.usable)::bigint AS budget,
 			(SELECT sum(a.busy) FROM applications AS a) AS busy, (SELECT sum(a.idle) FROM applications AS a) AS idle,
 			greatest(h.max_connections, s.connections) AS peak, h.refused::numeric AS refused
@@ -64,13 +64,37 @@ CREATE VIEW pool_monitor.overview AS
 		FROM undeclared AS u
 		WHERE u.rank > 5 AND (u.refused_rank > 2 OR coalesce(u.refused, 0) = 0)
 		HAVING count(*) > 0
+	),
+	-- Who is cut like another has, in place of its end, what begins where they first differ; and where that is not enough,
+	-- a number.
+	cut AS (
+		SELECT l.*, CASE WHEN length(l.name) > 16 THEN left(l.name, 8) || '~' || right(l.name, 7) ELSE l.name END AS short
+		FROM lines AS l
+	),
+	alike AS (
+		SELECT c.short, (SELECT min(p.place) FROM generate_series(1, 63) AS p(place)
+				WHERE left(min(c.name), p.place) <> left(max(c.name), p.place)) AS place
+		FROM cut AS c
+		GROUP BY c.short
+		HAVING count(DISTINCT c.name) > 1
+	),
+	apart AS (
+		SELECT c.*, a.place, CASE WHEN a.place IS NULL THEN c.short ELSE left(c.name, 4) || '~' || substr(c.name, a.place, 11) END AS told
+		FROM cut AS c LEFT JOIN alike AS a ON a.short = c.short
+	),
+	numbered AS (
+		SELECT a.*, count(a.place) OVER (PARTITION BY a.told) AS namesakes, row_number() OVER (PARTITION BY a.told ORDER BY a.name) AS n
+		FROM apart AS a
 	)
-	SELECT CASE WHEN length(l.name) > 16 THEN left(l.name, 8) || '~' || right(l.name, 7) ELSE l.name END AS pool,
+	SELECT CASE WHEN l.namesakes > 1 THEN left(l.told, 12) || '~' || l.n ELSE l.told END AS pool,
 		l.status, pool_monitor.short(l.since) AS since, l.connections AS conns, l.budget,
+		-- 100 % is full, and not nearly so
 		CASE WHEN l.connections >= 10 * l.budget THEN '>999 %'
-			ELSE round(100.0 * l.connections / nullif(l.budget, 0)) || ' %' END AS used,
+			WHEN l.connections < l.budget THEN least(round(100.0 * l.connections / l.budget), 99) || ' %'
+			ELSE greatest(round(100.0 * l.connections / nullif(l.budget, 0)), CASE WHEN l.connections > l.budget THEN 101 END) || ' %'
+			END AS used,
 		l.busy, l.idle, l.peak, l.refused
-	FROM lines AS l
+	FROM numbered AS l
 	ORDER BY coalesce(array_position(ARRAY['full', 'starved', 'over', 'exhausted', 'overcommitted', 'undeclared', 'overflow', 'ok'],
 			l.status), 0),
 		l.name = '(others)', CASE l.status WHEN 'undeclared' THEN l.busy - l.connections END,
@@ -82,11 +106,12 @@ COMMENT ON VIEW pool_monitor.overview IS
 'columns, so names are cut. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.overview.pool IS
 'declared pool; application_name, where status is undeclared, of all its databases and roles together, after app '
-'where it begins with (; (others): the rest of these; (server): the whole. Longer than 16 characters: ~ in place of its middle';
+'where it begins with (; (others): the rest of these; (server): the whole. Longer than 16 characters: ~ in place of its middle, and '
+'where two would be alike, their beginning, ~, and what begins where they differ';
 COMMENT ON COLUMN pool_monitor.overview.status IS 'as in budgets and server; undeclared: in no declared pool';
 COMMENT ON COLUMN pool_monitor.overview.since IS
 'how long it has had this status, or a worse one, which is not over before it has been away for status_hold; NULL: that is '
-'not kept';
+'not kept, as of (server) but for full and over';
 COMMENT ON COLUMN pool_monitor.overview.conns IS 'connections now';
 COMMENT ON COLUMN pool_monitor.overview.budget IS 'connections it may hold; of (server) the connection budget; NULL: no limit';
 COMMENT ON COLUMN pool_monitor.overview.used IS 'conns in percent of budget; NULL: no limit';
