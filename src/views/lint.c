@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "accounts/figures.h"
 #include "base/result.h"
 #include "base/shmem.h"
@@ -76,6 +77,9 @@ lint_declarations(int64 unmatched_after, PmFindingCallback tell, void *arg)
 	TimestampTz now = GetCurrentTimestamp();
 
 	pm_lint(rules->pools, rules->npools, NULL, explained, tell, arg);
+	/* declarations are the primary's: a pool that is not on the standby is not wrong */
+	if (RecoveryInProgress())
+		return;
 	for (int i = 0; i < rules->npools; i++)
 	{
 		if (!explained[i])

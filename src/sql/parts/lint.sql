@@ -25,5 +25,5 @@ COMMENT ON FUNCTION pool_monitor.lint(interval) IS
 'INSERT into pools, an UPDATE, and reload(). rule: shadowed (an earlier pool takes all of it), duplicate (and asks for '
 'the same), catch_all (takes every session, before others), glob (* or ? in a LIKE pattern without %), no_database, '
 'no_role, budget (above the usable connections), ceilings (all budgets with the largest surge are; of no pool), '
-'unmatched (no session since its counters began, unmatched_after ago or longer; NULL is an error). Needs '
+'unmatched (no session since its counters began, unmatched_after ago or longer; NULL is an error; not on a standby). Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
