@@ -36,7 +36,9 @@ POOL = (
         ("ended_client", "ended_abandoned", "ended_fatal", "ended_timeout", "ended_killed", "ended_lost"),
     ),
     Chart("retirement", "Retirement", "sessions/s", ("retired", "retired_late", "declined")),
-    Chart("retirement_paused", "Retirement pauses", "yes or no", ("retirement_paused",)),
+    Chart("retirement_paused", "Is it retired, and does that pause", "yes or no", ("retires", "retirement_paused")),
+    Chart("paused_share", "Share of the time that retirement pauses", "seconds/s", ("retirement_paused_seconds",)),
+    Chart("storms", "Connect storms", "storms/s", ("storms",)),
     Chart("failed", "Logins that fail", "logins/s", ("rejected", "refused", "auth_failures")),
     Chart("transactions", "Transactions", "transactions/s", ("transactions",)),
     Chart("checkouts", "Checkouts, as clients report", "checkouts/s", ("checkouts", "checkout_waits", "checkout_timeouts")),
@@ -74,9 +76,9 @@ SERVER = (
     Chart("well", "Is it well", "yes or no", ("overcommitted", "monitor_ok", "load_failed")),
     Chart(
         "last",
-        "When it last did its work",
+        "When it was started, and last did its work",
         "seconds",
-        ("last_sample_timestamp_seconds", "last_load_timestamp_seconds", "last_save_timestamp_seconds"),
+        ("start_timestamp_seconds", "last_sample_timestamp_seconds", "last_load_timestamp_seconds", "last_save_timestamp_seconds"),
     ),
     Chart("places", "Places", "places", ("pools", "max_pools", "applications", "max_applications")),
 )

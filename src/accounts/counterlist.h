@@ -46,3 +46,7 @@ PM_COUNTER(OVERFLOW_MS, "overflow_ms", NULL, PM_KEPT_NOTHING, PM_MS)
 PM_COUNTER(EXHAUSTED_MS, "exhausted_ms", NULL, PM_KEPT_NOTHING, PM_MS)
 PM_COUNTER(OVER_MS, "over_ms", NULL, PM_KEPT_NOTHING, PM_MS)
 PM_COUNTER(STARVED_MS, "starved_ms", NULL, PM_KEPT_NOTHING, PM_MS)
+/* likewise, but the history does not have it */
+PM_COUNTER(RETIREMENT_PAUSED_MS, "retirement_paused_ms", NULL, PM_KEPT_NOTHING, PM_MS)
+/* of connects, as events tell of them */
+PM_COUNTER(STORMS, "storms", NULL, PM_KEPT_NOTHING, PM_ONE)

@@ -259,6 +259,7 @@ news_of_pool(int s, const Tick *tick, const PmSeen *seen)
 	count_ms(account, PM_EXHAUSTED_MS, news.bucket.exhausted);
 	count_ms(account, PM_OVER_MS, news.bucket.over);
 	count_ms(account, PM_STARVED_MS, news.bucket.starved);
+	count_ms(account, PM_RETIREMENT_PAUSED_MS, seen->paused ? news.bucket.seen : 0);
 	return news;
 }
 

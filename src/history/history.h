@@ -15,6 +15,7 @@ typedef struct PmSeen
 	bool		exhausted;		/* busy >= ceiling */
 	bool		over;			/* connections above budget */
 	bool		starved;		/* of the server: full */
+	bool		paused;			/* scheduled retirement pauses */
 } PmSeen;
 
 /* What the busy sessions of each account do, as sampled; by account. */

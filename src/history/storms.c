@@ -211,6 +211,7 @@ watch_connects(const PmRules *rules, int account, Watch *watch, int64 now)
 		watch->storm_windows = 0;
 		watch->storm_connects = flow->sum;
 		watch->storm_since = now - (seconds - 1) * 1000;
+		pm_account_add(account, PM_STORMS, 1);
 		pm_event_of(PM_EVENT_STORM, &watch->owner, 0,
 					"{\"connects\": %u, \"seconds\": %d, \"connects_per_second\": %.1f, \"normal\": %s}",
 					flow->sum, seconds, (double) flow->sum / seconds,

@@ -331,9 +331,9 @@ pm_paused(int account, Oid role)
 	return false;
 }
 
-/* The same of any role that the pool is judged by, or of all; anywhere, likewise. */
-bool
-pm_some_paused(int account)
+/* The same of any role that the pool is judged by, or of all. */
+static bool
+some_paused(int account)
 {
 	const PmPace *pace = pm_pace_seen(account);
 
@@ -345,4 +345,21 @@ pm_some_paused(int account)
 			return true;
 	}
 	return false;
+}
+
+/* Are the pool's sessions retired on schedule? Anywhere. */
+bool
+pm_retires(const PmPool *pool)
+{
+	return pm_recycle_enabled && pool->recycle_mode == PM_RECYCLE_TERMINATE;
+}
+
+/*
+ * And does that pause, for any of its roles? What is remembered of roles outlives the end
+ * of retirement, and a role may be in a storm then. Anywhere, likewise.
+ */
+bool
+pm_retirement_pauses(int account, const PmPool *pool)
+{
+	return pm_retires(pool) && some_paused(account);
 }

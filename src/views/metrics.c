@@ -11,7 +11,6 @@
 #include "accounts/account.h"
 #include "accounts/counters.h"
 #include "accounts/figures.h"
-#include "base/guc.h"
 #include "base/histogram.h"
 #include "base/result.h"
 #include "base/shmem.h"
@@ -84,18 +83,19 @@ put_histogram(PmRow *row, const Bounds * bounds, const uint64 *counts)
 	pm_put(row, Int64GetDatum((int64) total));
 }
 
+/* pool: NULL is all that is in none. */
 static void
-put_account(ReturnSetInfo *result, int account, const char *pool, bool paused, const PmOpen *open,
-			PmFigures *figures)
+put_account(ReturnSetInfo *result, int account, const PmPool *pool, const PmOpen *open, PmFigures *figures)
 {
 	PmRow		row = {0};
 
 	if (!pm_account_figures(account, figures, true))
 		return;
-	pm_put_text(&row, pool);
+	pm_put_text(&row, pool != NULL ? pool->name : "(undeclared)");
 	pm_put_int(&row, figures->connections);
 	pm_put_int(&row, figures->peak);
-	pm_put_int(&row, paused);
+	pm_put_int(&row, pool != NULL && pm_retires(pool));
+	pm_put_int(&row, pool != NULL && pm_retirement_pauses(account, pool));
 	for (int i = 0; i < PM_NUM_COUNTERS; i++)
 		pm_put_counter(&row, i, figures->counters[i]);
 	pm_put(&row, Float8GetDatum(Max(figures->busy + open->busy[account], 0) / 1000000.0));
@@ -112,10 +112,8 @@ put_account(ReturnSetInfo *result, int account, const char *pool, bool paused, c
 static void
 put_pool(ReturnSetInfo *result, int account, const PmPool *pool, const PmOpen *open, PmFigures *figures)
 {
-	bool		retires = pm_recycle_enabled && pool->recycle_mode == PM_RECYCLE_TERMINATE;
-
 	if (account != pm_other_account())
-		put_account(result, account, pool->name, retires && pm_some_paused(account), open, figures);
+		put_account(result, account, pool, open, figures);
 }
 
 PG_FUNCTION_INFO_V1(pm_metrics_counted);
@@ -136,6 +134,6 @@ pm_metrics_counted(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		put_pool(result, tally.rules->accounts[i], &tally.rules->pools[i], &open, figures);
 	}
-	put_account(result, pm_undeclared_account(), "(undeclared)", false, &open, figures);
+	put_account(result, pm_undeclared_account(), NULL, &open, figures);
 	return (Datum) 0;
 }

@@ -23,6 +23,7 @@
 #include "pools/assign.h"
 #include "pools/declared.h"
 #include "pools/rules.h"
+#include "retire/pauses.h"
 #include "sessions/scan.h"
 #include "sessions/settle.h"
 #include "sessions/slot.h"
@@ -161,6 +162,7 @@ see_pool(const Sample *sample, int i)
 			.exhausted = pm_pool_is(pool, PM_IS_EXHAUSTED, &standing),
 			.over = pm_pool_is(pool, PM_IS_OVER, &standing),
 			.starved = pm_pool_is(pool, PM_IS_STARVED, &standing),
+			.paused = pm_retirement_pauses(sample->tally.rules->accounts[i], pool),
 	};
 }
 

@@ -312,6 +312,7 @@ is_deeply(
 		qw(checkouts checkout_waits waited_seconds checkout_timeouts),    # 092
 		qw(overflow_seconds exhausted_seconds over_seconds),              # 110
 		'starved_seconds',                                                # 070
+		qw(retirement_paused_seconds storms),                             # 124
 	],
 	'each counter is counted somewhere'
 );

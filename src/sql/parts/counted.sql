@@ -14,6 +14,7 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT transactions bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
+	OUT retirement_paused_seconds float8, OUT storms bigint,
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT busy_seconds float8, OUT average_busy float8,
 	OUT lifetime_p50 interval, OUT lifetime_p95 interval, OUT lifetime_max interval,
@@ -31,7 +32,7 @@ CREATE VIEW pool_monitor.pool_stats AS
 COMMENT ON VIEW pool_monitor.pool_stats IS
 'What was counted since stats_reset, for each declared pool, each discovered application, and (other) for what there '
 'is no room for above max_applications, which takes over the sums of applications that were not used for longest. '
-'Exact: nothing is sampled, but for the seconds in a condition, overflow_seconds to starved_seconds. Of replication '
+'Exact: nothing is sampled, but for the seconds in a condition, overflow_seconds to retirement_paused_seconds. Of replication '
 'connections only auth_failures are counted. Needs shared_preload_libraries, and pg_read_all_stats.';
 COMMENT ON COLUMN pool_monitor.pool_stats.pool IS 'declared pool, or (other); NULL: a discovered application';
 COMMENT ON COLUMN pool_monitor.pool_stats.application_name IS
@@ -94,6 +95,10 @@ COMMENT ON COLUMN pool_monitor.pool_stats.exhausted_seconds IS
 COMMENT ON COLUMN pool_monitor.pool_stats.over_seconds IS 'seconds above budget, likewise';
 COMMENT ON COLUMN pool_monitor.pool_stats.starved_seconds IS
 'seconds in which the pool was starved (see status in budgets), likewise';
+COMMENT ON COLUMN pool_monitor.pool_stats.retirement_paused_seconds IS
+'seconds in which the pool''s sessions were to be retired on schedule, and that paused, of one of its roles at least, as '
+'sampled; history does not have it. 0 for an application';
+COMMENT ON COLUMN pool_monitor.pool_stats.storms IS 'connect storms that began: as many as there were events "storm" of it';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_connections IS 'most connections at any moment since stats_reset: exact';
 COMMENT ON COLUMN pool_monitor.pool_stats.peak_at IS 'when that was; NULL: there was no connection yet';
 COMMENT ON COLUMN pool_monitor.pool_stats.busy_seconds IS

@@ -5,13 +5,14 @@
 --
 
 CREATE FUNCTION pool_monitor.metrics_counted(
-	OUT pool text, OUT connections int, OUT peak_connections int, OUT retirement_paused int,
+	OUT pool text, OUT connections int, OUT peak_connections int, OUT retires int, OUT retirement_paused int,
 	OUT connects bigint, OUT taken_over bigint, OUT given_over bigint,
 	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_timeout bigint, OUT ended_killed bigint,
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint, OUT declined bigint,
 	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint, OUT transactions bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
+	OUT retirement_paused_seconds float8, OUT storms bigint,
 	OUT busy_seconds float8,
 	OUT hold_seconds float8[], OUT hold_seconds_bucket bigint[], OUT hold_seconds_sum float8, OUT hold_seconds_count bigint,
 	OUT lifetime_seconds float8[], OUT lifetime_seconds_bucket bigint[], OUT lifetime_seconds_sum float8,
@@ -40,7 +41,7 @@ CREATE VIEW pool_monitor.metrics_pool AS
 		GROUP BY v.usable
 	)
 	SELECT l.pool, l.status, l.base, l.ceiling, l.budget, l.connections, l.active, l.idle, l.idle_in_transaction, l.busy,
-		l.over_budget, c.peak_connections, l.stale, l.idle_over_limit, l.leak_suspects, l.waiting, c.retirement_paused,
+		l.over_budget, c.peak_connections, l.stale, l.idle_over_limit, l.leak_suspects, l.waiting, c.retires, c.retirement_paused,
 		coalesce(extract(epoch FROM l.longest_idle), 0)::float8 AS longest_idle_seconds,
 		c.connects AS connects_total, c.taken_over AS taken_over_total, c.given_over AS given_over_total,
 		c.ended_client AS ended_client_total, c.ended_abandoned AS ended_abandoned_total, c.ended_fatal AS ended_fatal_total,
@@ -50,7 +51,9 @@ CREATE VIEW pool_monitor.metrics_pool AS
 		c.transactions AS transactions_total, c.checkouts AS checkouts_total, c.checkout_waits AS checkout_waits_total,
 		c.waited_seconds AS waited_seconds_total, c.checkout_timeouts AS checkout_timeouts_total,
 		c.overflow_seconds AS overflow_seconds_total, c.exhausted_seconds AS exhausted_seconds_total,
-		c.over_seconds AS over_seconds_total, c.starved_seconds AS starved_seconds_total, c.busy_seconds AS busy_seconds_total,
+		c.over_seconds AS over_seconds_total, c.starved_seconds AS starved_seconds_total,
+		c.retirement_paused_seconds AS retirement_paused_seconds_total, c.storms AS storms_total,
+		c.busy_seconds AS busy_seconds_total,
 		c.hold_seconds, c.hold_seconds_bucket, c.hold_seconds_sum, c.hold_seconds_count,
 		c.lifetime_seconds, c.lifetime_seconds_bucket, c.lifetime_seconds_sum, c.lifetime_seconds_count,
 		c.setup_seconds, c.setup_seconds_bucket, c.setup_seconds_sum, c.setup_seconds_count
@@ -81,6 +84,8 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.idle_over_limit IS 'Sessions idle fo
 COMMENT ON COLUMN pool_monitor.metrics_pool.leak_suspects IS 'Sessions in one transaction for longer than leak_threshold';
 COMMENT ON COLUMN pool_monitor.metrics_pool.waiting IS
 'Checkouts that wait for a connection, as its processes report it; 0 where none reports';
+COMMENT ON COLUMN pool_monitor.metrics_pool.retires IS
+'1: the pool''s sessions are retired on schedule (recycle_mode is terminate, and pool_monitor.recycle_enabled on); else 0';
 COMMENT ON COLUMN pool_monitor.metrics_pool.retirement_paused IS
 '1: the pool''s sessions are retired on schedule, and that pauses, of one of its roles at least; else 0';
 COMMENT ON COLUMN pool_monitor.metrics_pool.longest_idle_seconds IS 'Longest time that a session has been idle; 0 where none is';
@@ -114,6 +119,9 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.exhausted_seconds_total IS
 COMMENT ON COLUMN pool_monitor.metrics_pool.over_seconds_total IS 'Time above budget, as sampled: as in history';
 COMMENT ON COLUMN pool_monitor.metrics_pool.starved_seconds_total IS
 'Time below budget with logins refused because the server was full, as sampled';
+COMMENT ON COLUMN pool_monitor.metrics_pool.retirement_paused_seconds_total IS
+'Time in which retirement_paused was 1, as sampled';
+COMMENT ON COLUMN pool_monitor.metrics_pool.storms_total IS 'Connect storms that began, as events tell of them';
 COMMENT ON COLUMN pool_monitor.metrics_pool.busy_seconds_total IS 'Time that connections were in transactions, in sum';
 COMMENT ON COLUMN pool_monitor.metrics_pool.hold_seconds IS
 'Time for which a transaction held its connection; a value counts as the middle of its bucket, off by 6.25 % at most; '
@@ -144,6 +152,7 @@ CREATE VIEW pool_monitor.metrics_server AS
 		s.connections, s.undeclared AS undeclared_connections, s.authenticating AS authenticating_connections,
 		s.available AS available_connections, s.peak_connections, s.refused AS refused_total,
 		(h.status = 'ok')::int AS monitor_ok, (h.load_error IS NOT NULL)::int AS load_failed,
+		extract(epoch FROM pg_postmaster_start_time())::float8 AS start_timestamp_seconds,
 		coalesce(extract(epoch FROM h.last_sample), 0)::float8 AS last_sample_timestamp_seconds,
 		coalesce(extract(epoch FROM h.last_load), 0)::float8 AS last_load_timestamp_seconds,
 		coalesce(extract(epoch FROM h.last_save), 0)::float8 AS last_save_timestamp_seconds,
@@ -173,6 +182,8 @@ COMMENT ON COLUMN pool_monitor.metrics_server.peak_connections IS 'Most client s
 COMMENT ON COLUMN pool_monitor.metrics_server.refused_total IS 'Logins refused because no connection slot was free';
 COMMENT ON COLUMN pool_monitor.metrics_server.monitor_ok IS '1: the view health says ok; else 0';
 COMMENT ON COLUMN pool_monitor.metrics_server.load_failed IS '1: the last load of the declarations failed; else 0';
+COMMENT ON COLUMN pool_monitor.metrics_server.start_timestamp_seconds IS
+'When the server was started; that it begins anew by itself after the crash of a process does not change it';
 COMMENT ON COLUMN pool_monitor.metrics_server.last_sample_timestamp_seconds IS
 'When the sessions were last counted; 0: not since the start';
 COMMENT ON COLUMN pool_monitor.metrics_server.last_load_timestamp_seconds IS
