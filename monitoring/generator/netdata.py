@@ -44,6 +44,7 @@ def files(views):
     usual = [views["metrics_pool"], views["metrics_server"]]
     job = {
         "name": "pool_monitor",
+        "update_every": 10,  # its own default is each second
         "driver": "pgx",
         "dsn": "postgres://netdata@localhost:5432/postgres",
         "timeout": 5,
