@@ -76,6 +76,11 @@ foreach my $name (sort keys %alerts)
 	  unless $name eq 'PoolMonitorAbsent';
 	my $document = slurp_file("$root/$path");
 	like(chapter($document, $anchor), qr/(?:^|\. )$name[.:] /m, "$name: its chapter is there");
+	like(
+		chapter($document, $anchor),
+		qr/^<!-- test: alert_\w+ -->\n```sql\n/m,
+		"$name: with a query that a test runs"
+	);
 	like($document, qr/^\| \[$name\]\(#$anchor\) \| $severity \|/m,
 		"$name: and it is in the table");
 }
