@@ -90,6 +90,45 @@ subtest 'holds are those of late' => sub {
 	);
 };
 
+# So many busy ones fall on so many processes at random: how often does each get by with that?
+sub enough_for_all
+{
+	my ($busy, $processes, $size) = @_;
+	my $enough = 0;
+	foreach (1 .. 300)
+	{
+		my @has = (0) x $processes;
+		$has[int rand @has]++ foreach 1 .. $busy;
+		$enough++ if !grep { $_ > $size } @has;
+	}
+	return $enough / 300;
+}
+
+subtest 'the size of each process is enough for all of them' => sub {
+	srand 7;
+	foreach ([40, 400], [10, 200])
+	{
+		my ($workers, $busy) = @$_;
+		pools($node, row('many', workers => $workers, pool_size => 50, max_overflow => 0));
+		replay(
+			$node,
+			[
+				'many', 1440,
+				busy            => $busy,
+				max_busy        => $busy,
+				connections     => 50 * $workers,
+				max_connections => 50 * $workers,
+				transactions    => 1_000_000
+			]
+		);
+		my $size = query($node,
+			"SELECT proposed FROM pool_monitor.advice WHERE topic = 'idle' AND setting = 'pool_size'"
+		);
+		cmp_ok(enough_for_all($busy, $workers, $size),
+			'>', 0.9, "$size for $busy on $workers, in 95 % of the minutes");
+	}
+};
+
 # By the numbers of rows that its functions are said to return, which the planner goes by.
 subtest 'a look at it takes no time to compile' => sub {
 	foreach my $view ('advice', 'checklist', 'overview')

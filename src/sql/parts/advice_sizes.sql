@@ -1,15 +1,18 @@
 --
 -- In the view advice: sizes, by what was measured
 --
-	-- What each process needs, for 95 % of the minutes, with what chance gives one process more than its share; and
-	-- a quarter above, of the day and of the week.
+	-- What each process needs so that in 95 % of the minutes none of them needs more, with what chance gives one of them
+	-- more than its share: the deviations that one of n stays within in 0.95^(1/n) of the cases. And a quarter above, of
+	-- the day and of the week.
 	needs AS (
 		SELECT d.pool, n.most_minutes,
 			greatest(ceil(1.25 * greatest(l.p95, l.week)), n.most_minutes,
-				ceil(l.week + 1.65 * sqrt(l.week * (1 - 1 / d.processes::float8))))::int AS ample
+				ceil(l.week + c.deviations * sqrt(l.week * (1 - 1 / d.processes::float8))))::int AS ample
 		FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool,
+			LATERAL (SELECT 1.65 + 0.4 * ln(d.processes::float8) AS deviations) AS c,
 			LATERAL (SELECT w.p95_busy / d.processes::float8 AS p95, k.p95_busy / d.processes::float8 AS week) AS l,
-			LATERAL (SELECT greatest(ceil(l.p95 + 1.65 * sqrt(l.p95 * (1 - 1 / d.processes::float8))), 1)::int AS most_minutes) AS n
+			LATERAL (SELECT greatest(ceil(l.p95 + c.deviations * sqrt(l.p95 * (1 - 1 / d.processes::float8))), 1)::int
+				AS most_minutes) AS n
 	),
 
 	-- how many processes say what their pool does, and since when all of them do
