@@ -152,4 +152,6 @@ COMMENT ON FUNCTION pool_monitor.changes(tstzrange, tstzrange) IS
 'ones (together all of it, by Little''s law; where none ended, what is not by their number is by their length); '
 'of waits the sessions that wait; of exhausted_share that share of the most connections; a refused '
 'login a minute counts as one, and so does a connect a second. hold_time is in seconds. Effects below 0.05 are left '
-'out. No rows where one of the spans was not watched. Needs shared_preload_libraries, and pg_read_all_stats.';
+'out. No rows where one of the spans was not watched. A span has '
+'the minutes of history that begin in it, or, where minutes are no longer kept, the whole hours that do: so ask for whole '
+'hours there. Needs shared_preload_libraries, and pg_read_all_stats.';
