@@ -21,7 +21,8 @@ sub any_of { return $_[int rand @_] }
 
 # ---- an estate ----
 
-# A pool as it is declared; really there may be more workers than that. The load has two
+# A pool as it is declared, some with a surge, or with a budget below its ceiling, at it or
+# above; really there may be more workers than that. The load has two
 # levels of busy connections, in the last hours of the day and before.
 sub any_pool
 {
@@ -35,7 +36,14 @@ sub any_pool
 		recycle      => any_of('NULL', "'30 min'", "'2 h'")
 	);
 	$pool{max_overflow} = -1 if rand() < 0.1;
-	$pool{really}       = $pool{workers} + (rand() < 0.2 ? any_of(1, 2) : 0);
+	$pool{surge}        = any_of(0, 0, 0, 25, 100);
+	if (rand() < 0.3)
+	{
+		my $ceiling =
+		  $pool{servers} * $pool{workers} * ($pool{pool_size} + max($pool{max_overflow}, 0));
+		$pool{budget} = max(1, int $ceiling * any_of(0.7, 1, 1.2, 1.5));
+	}
+	$pool{really} = $pool{workers} + (rand() < 0.2 ? any_of(1, 2) : 0);
 	my $most =
 	  $pool{servers} * $pool{really} * ($pool{pool_size} + max($pool{max_overflow}, 3));
 	my $peak = int($most * any_of(0.05, 0.3, 0.6, 0.9, 1.4)) + 1;
@@ -89,6 +97,8 @@ sub measure
 				workers      => $_->{workers},
 				pool_size    => $_->{pool_size},
 				max_overflow => $_->{max_overflow},
+				surge        => $_->{surge}  // 0,
+				budget       => $_->{budget} // 'NULL',
 				pool_recycle => $_->{recycle}
 			)
 		} @estate
@@ -277,6 +287,26 @@ subtest 'lowering pools is enough, too: all that it takes are named at once' => 
 	heed($_, %pools) foreach @lower;
 	measure(@estate);
 	is(join(' ', map { "$_->{topic} $_->{pool}" } findings()), '', 'nothing is left to say');
+};
+
+subtest 'a reserve is as large in the end as it was' => sub {
+	set_server('max_connections',                82);
+	set_server('pool_monitor.connection_budget', 65);
+	my %bouncer = (
+		name         => 'bouncer',
+		servers      => 1,
+		workers      => 2,
+		really       => 2,
+		pool_size    => 4,
+		max_overflow => 0,
+		budget       => 14,
+		recycle      => "'30 min'",
+		load         => [{minutes => 1440, level => 6, peak => 20, share => 0.3}]
+	);
+	my %topics = converges('a reserve', \%bouncer);
+	is(join(' ', sort keys %topics), 'exhausted', 'its size was raised');
+	cmp_ok($bouncer{pool_size}, '>', 10, 'as far as it takes');
+	is($bouncer{budget} - 2 * $bouncer{pool_size}, 6, 'and six are left in need');
 };
 
 my %seen;
