@@ -68,6 +68,11 @@ subtest 'what was seen' => sub {
 	replay($node,
 		['p', 60, connections => 10, max_connections => 22, busy => 1, transactions => 1000]);
 	is(items($node, 1), '1 warn', 'above the ceiling');
+	query($node, <<"EOS");
+SELECT replay_rings(ARRAY[date_trunc('minute', now())], ARRAY(SELECT date_trunc('hour', now()) - h * interval '1 hour' FROM generate_series(99, 0, -1) AS h));
+SELECT replay_stretch('p', '1 hour', date_trunc('hour', now()) - interval '70 hours', 3600, 16, 18, 9, 9, 0, 0, 0, 0, 5000, 0, 0, 0);
+EOS
+	is(items($node, 7), '7 pass', 'a load test three days ago was one');
 	replay(
 		$node,
 		[
@@ -130,9 +135,22 @@ subtest 'applications that are in no pool' => sub {
 		$node,
 		"SELECT status || ' ' || evidence FROM pool_monitor.checklist WHERE item = 11",
 		'one is',
-		q(warn 1 applications with two connections or more are in no pool: 'it''s new' (app in postgres))
+		q(warn 1 applications with two connections or more are in no pool, now or within the hour: 'it''s new' (app in postgres))
 	);
 	$unknown->close;
+	wait_for($node,
+		"SELECT connections FROM pool_monitor.pool_stats WHERE application_name = 'it''s new'",
+		'it goes', 0);
+	is(query($node, item(11)), 'warn', 'and does not blink');
+	my @many =
+	  map { app_holder($node, "a name of many letters that is cut nowhere, of number $_", 2) }
+	  1 .. 6;
+	like(
+		query($node, "SELECT evidence FROM pool_monitor.checklist WHERE item = 11"),
+		qr/^7 applications .*: 'a name .* \(app in postgres\) and 2 more$/,
+		'no name is cut'
+	);
+	$_->close foreach @many;
 };
 
 subtest 'connections that are reserved' => sub {

@@ -30,9 +30,11 @@ subtest 'pools have names' => sub {
 	is(item(3), 'warn declared off for 1 of 4 pools: old',       'pre_ping');
 	is(item(4), 'warn on for 1 of 4 pools: old',                 'echo_pool');
 	is(item(5), 'fail 1 pools without ceiling and budget: open', 'unbounded');
-	like(item(7),
-		qr/^warn 2 of 4 pools .* of the last day, with the sizes that they have; not: old, open$/,
-		'load test');
+	like(
+		item(7),
+		qr/^warn 2 of 4 pools .* of the last eight days, with the sizes that they have; not: old, open$/,
+		'load test'
+	);
 	is(item(12), 'warn missing in 1 of 1 pools with recycle_mode terminate: open', 'identity');
 	pools($node, map { row("p$_", echo_pool => 'true') } 1 .. 7);
 	is(item(4), 'warn on for 7 of 7 pools: p1, p2, p3, p4, p5 and 2 more', 'a few of many');

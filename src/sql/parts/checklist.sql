@@ -12,15 +12,20 @@ CREATE VIEW pool_monitor.checklist AS
 	day AS MATERIALIZED (
 		SELECT * FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 day', as_sized => true)
 	),
+	-- a load test is not of every day
+	week AS MATERIALIZED (
+		SELECT w.pool, w.max_connections
+		FROM pool_monitor.workload(since => pg_catalog.now() - interval '8 days', as_sized => true) AS w
+	),
 	judged AS (
-		SELECT d.*, w.max_connections, w.quality,
+		SELECT d.*, w.quality, k.max_connections,
 			d.ceiling IS NULL AND d.budget IS NULL AS unbounded,
 			w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling OR d.ceiling IS NOT NULL AND pool_monitor.above_ceiling(
 				w.max_connections, greatest(d.surge_ceiling, d.budget), d.servers * d.workers, d.budget, w.over_share, w.seen) AS too_small,
-			w.max_connections >= 0.8 * coalesce(d.ceiling, d.budget) AS tested,
+			k.max_connections >= 0.8 * coalesce(d.ceiling, d.budget) AS tested,
 			d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes' AS long_recycle,
 			d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr AS by_name
-		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool
+		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool LEFT JOIN week AS k ON k.pool = d.pool
 	),
 	pools AS (
 		SELECT count(*) AS declared,
@@ -83,15 +88,21 @@ CREATE VIEW pool_monitor.checklist AS
 				(SELECT max(h.bucket_start) FROM pool_monitor.history('(server)', interval '1 minute') AS h WHERE h.seen > 0))
 				AS last_minute
 	),
-	-- in no pool, by name; and those with a name for each connection, as advice has them
+	-- In no pool, by name, now or within the hour; and those with a name for each connection: as advice has them.
+	back_within AS (
+		SELECT greatest(pg_catalog.now() - interval '1 hour',
+			(SELECT max(e.at) FROM pool_monitor.events() AS e WHERE e.event = 'declarations_loaded')) AS since
+	),
 	named AS (
 		SELECT s.application_name, s.datname, s.usename, s.peak_connections
-		FROM pool_monitor.pool_stats() AS s
-		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2 AND s.connections > 0
+		FROM pool_monitor.pool_stats() AS s, back_within AS b
+		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2
+			AND (s.connections > 0 OR s.given_over = 0 AND s.last_used > b.since AND NOT EXISTS (
+				SELECT FROM pool_monitor.which_pool(s.application_name, s.datname, s.usename) AS w WHERE w.pool IS NOT NULL))
 	),
 	undeclared AS (
-		SELECT string_agg(format('%s (%s in %s)', u.name, u.usename, u.datname), ', '
-				ORDER BY u.connections DESC, u.name, u.usename, u.datname) AS names,
+		SELECT pool_monitor.names_of(array_agg(format('%s (%s in %s)', u.name, u.usename, u.datname)
+				ORDER BY u.connections DESC, u.name, u.usename, u.datname)) AS names,
 			count(*) AS applications
 		FROM (
 			SELECT format('%L', n.application_name) AS name, n.usename, n.datname, n.peak_connections AS connections FROM named AS n
@@ -152,7 +163,7 @@ CREATE VIEW pool_monitor.checklist AS
 		UNION ALL
 		SELECT 7, 'load test seen',
 			CASE WHEN p.declared = 0 OR p.seen = 0 THEN 'unknown' WHEN p.tested < p.declared THEN 'warn' ELSE 'pass' END,
-			format('%s of %s pools had 80 %% of their ceiling or more open at one moment of the last day, with the sizes that they have',
+			format('%s of %s pools had 80 %% of their ceiling or more open at one moment of the last eight days, with the sizes that they have',
 					p.tested, p.declared)
 				|| CASE WHEN p.untested_names <> '' THEN '; not' || p.untested_names ELSE '' END
 		FROM pools AS p
@@ -189,11 +200,12 @@ CREATE VIEW pool_monitor.checklist AS
 		FROM settings AS s, reserved AS r
 		UNION ALL
 		SELECT 11, 'every application declared',
-			CASE WHEN u.applications > 0 THEN 'warn' ELSE 'pass' END,
-			CASE WHEN u.applications > 0
-				THEN format('%s applications with two connections or more are in no pool: %s', u.applications, left(u.names, 200))
-				ELSE 'no application with two connections or more is in no pool' END
-		FROM undeclared AS u
+			CASE WHEN NOT l.loaded THEN 'unknown' WHEN u.applications > 0 THEN 'warn' ELSE 'pass' END,
+			CASE WHEN NOT l.loaded THEN 'the declared pools have not been loaded since the server started'
+				WHEN u.applications > 0
+				THEN format('%s applications with two connections or more are in no pool, now or within the hour', u.applications) || u.names
+				ELSE 'no application with two connections or more is in no pool, or was within the hour' END
+		FROM undeclared AS u, pool_monitor.declarations_loaded() AS l(loaded)
 		UNION ALL
 		SELECT 12, 'usename or client_addr declared where sessions are retired on schedule',
 			CASE WHEN p.declared = 0 THEN 'unknown' WHEN p.by_name > 0 THEN 'warn' ELSE 'pass' END,
