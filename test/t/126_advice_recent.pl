@@ -78,6 +78,13 @@ subtest 'holds are those of late' => sub {
 		pools($node, row('db', pool_size => 100, max_overflow => 0));
 		replay($node, ['db', 1440, full(80), busy => $busy, transactions => 1000]);
 		query($node, "SELECT pool_monitor.reset('db'), replay_holds('db', $before, 1000000)");
+
+		# a few real ones, so that some were counted since the reset
+		my $db = app_holder($node, 'db', 1);
+		$db->do('sql 0 SELECT 1') foreach 1 .. 40;
+		$db->close;
+		wait_for($node, "SELECT transactions >= 40 FROM pool_monitor.pool_stats WHERE pool = 'db'",
+			'they are');
 		return query($node,
 			"SELECT pool || ' ' || split_part(evidence, ';', 1) FROM pool_monitor.advice WHERE topic = 'slow_holds'"
 		);
