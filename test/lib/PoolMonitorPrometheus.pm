@@ -16,7 +16,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT =
-  qw(program_missing monitoring_file start_postgres_exporter start_sql_exporter start_node_exporter
+  qw(program_missing monitoring_file start_postgres_exporter start_sql_exporter serve_sql_exporter start_node_exporter
   start_prometheus promql series_of series_in differing wait_for_series end_program);
 
 my @running;
@@ -122,12 +122,17 @@ sub start_sql_exporter
 	$text =~ s/interval: 15s/interval: 1s/     or die 'no interval';
 	$text =~ s{postgres://MONITOR\S+}{$source} or die 'no connection';
 	append_to_file($config, $text);
+	return serve_sql_exporter($config);
+}
+
+# The same with this file and environment, as its service has them.
+sub serve_sql_exporter
+{
+	my ($config, %env) = @_;
 	return _serve(
-		'sql_exporter',
-		'/metrics',
-		sub {
-			return ('prometheus-sql-exporter', "-config.file=$config", "-web.listen-address=$_[0]");
-		}
+		'sql_exporter', '/metrics',
+		sub { return ('prometheus-sql-exporter', "-web.listen-address=$_[0]") },
+		{CONFIG => $config, %env}
 	);
 }
 
