@@ -8,26 +8,8 @@
  * by half every HALF_LIFE. Whoever has none gets a place that is free, or that of one that
  * weighs less than it is large; what the former one did goes then. So small ones cannot wash
  * a large one out, however many there are, and none stays for good: a name that had all
- * slots once is as light as two connections two days later. What an application did before
- * it was followed is in "(undeclared)" alone.
- *
- * A session can change its name as often as it likes, and each name that it leaves weighs
- * what it had. So of those that weigh less, a newcomer takes one of
- *
- *	- the series of its own login role whose applications have no sessions; if there is none,
- *	- all series of its role, and those of roles that have more series than its own. But
- *	  while its role has one without sessions, however heavy, only those of its role.
- *
- * First of the role that has the most, there first one without sessions, then the lightest:
- * so many roles with one each that have gone take each other's, and not that of a role whose
- * only application is still there.
- *
- * So who moves all sessions from name to name loses his own series, and who leaves some
- * behind takes from a role only as long as that has more series than his.
- *
- * Refused logins anybody can send who reaches the port, under any name, and any role's. So
- * who never had a session pushes out its like alone, and gives way to each that had, before
- * anybody else does.
+ * slots once is as light as two connections two days later. Which one it takes is in
+ * giveway.c. What an application did before it was followed is in "(undeclared)" alone.
  *
  * An application whose series is still there has it again with the next tick, however small
  * it is: after a restart, and when its account was given up meanwhile. Whatever its account
@@ -42,43 +24,21 @@
 #include "accounts/account.h"
 #include "accounts/figures.h"
 #include "accounts/places.h"
+#include "history/giveway.h"
 #include "history/rings.h"
 
 #define HALF_LIFE	(INT64CONST(6) * 3600 * 1000000)	/* us */
 #define LEAST		2			/* connections; one alone is no pool */
 
-/* Who comes first, whatever its size. */
-typedef enum Rank
-{
-	RANK_NOBODY,
-	RANK_REFUSED,				/* never had a session */
-	RANK_ADMITTED
-} Rank;
-
-/* The largest application, of the highest rank, that has no series and gets one. */
+/* The largest application that has no series and gets one; one that had sessions before others. */
 typedef struct Newcomer
 {
 	int			account;		/* -1: none */
 	int			place;			/* its series */
-	Rank		rank;
+	bool		admitted;		/* it had sessions */
 	int			size;
-	uint64		role;			/* hash of its name */
 	uint64		refused;		/* up to the last tick */
 } Newcomer;
-
-static PmSeries *
-series_at(int s)
-{
-	return &pm_history_rings->series[s];
-}
-
-static Rank
-rank_of(const PmSeries *series)
-{
-	if (!pm_series_used(series))
-		return RANK_NOBODY;
-	return series->admitted ? RANK_ADMITTED : RANK_REFUSED;
-}
 
 /* What is left of a weight after so many us. */
 static double
@@ -91,7 +51,7 @@ faded(int64 elapsed)
 static void
 attach(int s)
 {
-	PmSeries   *series = series_at(s);
+	PmSeries   *series = pm_series_at(s);
 	int			account = pm_application_find(&series->application);
 
 	if (account < 0)
@@ -109,7 +69,7 @@ look_after(int64 elapsed)
 
 	for (int s = pm_first_application_series(); s < pm_history_rings->nseries; s++)
 	{
-		PmSeries   *series = series_at(s);
+		PmSeries   *series = pm_series_at(s);
 
 		series->weight *= share_kept;
 		if (series->account >= 0 &&
@@ -130,7 +90,7 @@ series_of_account(int account)
 {
 	int			s = pm_accounts->all[account].series;
 
-	return s > 0 && series_at(s)->account == account ? series_at(s) : NULL;
+	return s > 0 && pm_series_at(s)->account == account ? pm_series_at(s) : NULL;
 }
 
 /* How large it is now. For one without a series, refusals are noted as those in one are. */
@@ -157,95 +117,9 @@ size_of(int account, bool followed)
 }
 
 static bool
-gives_way(const PmSeries *series, const Newcomer *newcomer)
-{
-	Rank		rank = rank_of(series);
-
-	return rank != newcomer->rank ? rank < newcomer->rank : series->weight < newcomer->size;
-}
-
-static bool
 larger(const Newcomer *a, const Newcomer *b)
 {
-	return a->rank != b->rank ? a->rank > b->rank : a->size > b->size;
-}
-
-static bool
-has_no_sessions(const PmSeries *series)
-{
-	return series->account < 0 || pg_atomic_read_u32(&pm_accounts->all[series->account].connections) == 0;
-}
-
-/* How many series a role has, and of these without sessions. */
-static int
-count_of_role(uint64 role, int *unused)
-{
-	int			n = 0;
-
-	*unused = 0;
-	for (int s = pm_first_application_series(); s < pm_history_rings->nseries; s++)
-	{
-		if (series_at(s)->role != role)
-			continue;
-		n++;
-		*unused += has_no_sessions(series_at(s));
-	}
-	return n;
-}
-
-/* Where one that never had a session is left, that goes, and roles do not matter. */
-static bool
-may_take(const Newcomer *newcomer, const PmSeries *series)
-{
-	int			unused;
-	int			own;
-
-	if (!gives_way(series, newcomer))
-		return false;
-	if (rank_of(series) != RANK_ADMITTED || series->role == newcomer->role)
-		return true;
-	own = count_of_role(newcomer->role, &unused);
-	return unused == 0 && count_of_role(series->role, &unused) > own;
-}
-
-/* Of two that the newcomer may take. */
-static bool
-goes_first(const PmSeries *series, const PmSeries *other, uint64 role)
-{
-	int			ignored;
-	int			of_role = count_of_role(series->role, &ignored);
-	int			of_other = count_of_role(other->role, &ignored);
-	bool		unused = has_no_sessions(series);
-	bool		other_unused = has_no_sessions(other);
-	bool		own_unused = unused && series->role == role;
-	bool		other_own_unused = other_unused && other->role == role;
-
-	if (rank_of(series) != rank_of(other))
-		return rank_of(series) < rank_of(other);
-	if (own_unused != other_own_unused)
-		return own_unused;
-	if (of_role != of_other)
-		return of_role > of_other;
-	return unused != other_unused ? unused : series->weight < other->weight;
-}
-
-/* -1: none gives way; or it has one, since a moment ago, and is followed from the next tick on. */
-static int
-place_for(const PmOwner *owner, const Newcomer *newcomer)
-{
-	int			place = -1;
-
-	for (int s = pm_first_application_series(); s < pm_history_rings->nseries; s++)
-	{
-		const PmSeries *series = series_at(s);
-
-		if (pm_series_used(series) && pm_owner_equal(&series->application, owner))
-			return -1;
-		if (may_take(newcomer, series) &&
-			(place < 0 || goes_first(series, series_at(place), newcomer->role)))
-			place = s;
-	}
-	return place;
+	return a->admitted != b->admitted ? a->admitted : a->size > b->size;
 }
 
 /* A name that is empty is a name here, too. Caller holds the lock. */
@@ -272,7 +146,7 @@ set_owner(PmSeries *series, const PmOwner *owner)
 static void
 take_place(int s, const PmOwner *owner)
 {
-	PmSeries   *series = series_at(s);
+	PmSeries   *series = pm_series_at(s);
 
 	if (pm_series_used(series))
 	{
@@ -290,7 +164,7 @@ static void
 follow(const Newcomer *newcomer)
 {
 	PmAccount  *account = &pm_accounts->all[newcomer->account];
-	PmSeries   *series = series_at(newcomer->place);
+	PmSeries   *series = pm_series_at(newcomer->place);
 	int			peak_before;
 
 	take_place(newcomer->place, &account->owner);
@@ -298,7 +172,7 @@ follow(const Newcomer *newcomer)
 	series->account = newcomer->account;
 	series->primed = false;
 	series->weight = newcomer->size;
-	series->admitted = newcomer->rank == RANK_ADMITTED;
+	series->admitted = newcomer->admitted;
 	pm_account_take_tick_peak(newcomer->account, &peak_before);
 	pm_account_kept(newcomer->account, account->in_history);
 	account->in_history[PM_KEPT_REFUSED] = newcomer->refused;
@@ -333,9 +207,8 @@ look_at(int account, Newcomer *newcomer)
 	uint64		refused = pm_accounts->all[account].in_history[PM_KEPT_REFUSED];
 	Newcomer	this = {
 		.account = account,
-		.rank = was_admitted(account) ? RANK_ADMITTED : RANK_REFUSED,
+		.admitted = was_admitted(account),
 		.size = size_of(account, false),
-		.role = pm_owner_role_hash(&pm_accounts->all[account].owner),
 		.refused = refused,
 	};
 
@@ -346,7 +219,7 @@ look_at(int account, Newcomer *newcomer)
 		wait_for_turn(&this);
 		return;
 	}
-	this.place = place_for(&pm_accounts->all[account].owner, &this);
+	this.place = pm_series_giving_way(&pm_accounts->all[account].owner, this.admitted, this.size);
 	if (this.place >= 0)
 	{
 		wait_for_turn(newcomer);
@@ -386,7 +259,7 @@ pm_history_application(const PmOwner *owner)
 {
 	for (int s = pm_first_application_series(); s < pm_history_rings->nseries; s++)
 	{
-		PmSeries   *series = series_at(s);
+		PmSeries   *series = pm_series_at(s);
 
 		if (pm_series_used(series) && pm_owner_equal(&series->application, owner))
 			return s;
@@ -402,7 +275,7 @@ pm_history_application(const PmOwner *owner)
 void
 pm_history_weigh(int s, const PmBucket *bucket, int64 age)
 {
-	PmSeries   *series = series_at(s);
+	PmSeries   *series = pm_series_at(s);
 
 	if (s < pm_first_application_series())
 		return;

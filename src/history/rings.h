@@ -76,7 +76,7 @@ typedef struct PmSeries
 	int64		busy;
 	int			in_holds;		/* sessions; more while ends are ahead of
 								 * begins */
-	/* of an application's series alone: largest.c */
+	/* of an application's series alone: largest.c, giveway.c */
 	PmOwner		application;	/* name is its name, too */
 	uint64		role;			/* hash of its login role's name */
 	double		weight;			/* connections, which fade */
@@ -117,6 +117,12 @@ static inline bool
 pm_series_used(const PmSeries *series)
 {
 	return series->name[0] != '\0';
+}
+
+static inline PmSeries *
+pm_series_at(int s)
+{
+	return &pm_history_rings->series[s];
 }
 
 /* Before it are those of pools, and the sums. */
