@@ -11,13 +11,6 @@
 #include "history/read.h"
 #include "utils/timestamp.h"
 
-/* The place of the ring's nth stretch, the oldest first. */
-static int
-nth(const PmRing *ring, int n)
-{
-	return (ring->head - ring->count + 1 + n + ring->length) % ring->length;
-}
-
 /* How many stretches begin before the moment; they are in order. */
 static int
 begun_before(const PmRing *ring, TimestampTz moment)
@@ -29,7 +22,7 @@ begun_before(const PmRing *ring, TimestampTz moment)
 	{
 		int			middle = low + (high - low) / 2;
 
-		if (ring->starts[nth(ring, middle)] < moment)
+		if (ring->starts[pm_ring_nth(ring, middle)] < moment)
 			low = middle + 1;
 		else
 			high = middle;
@@ -54,10 +47,10 @@ copy_stretches(PmRingCopy *to, const PmRing *ring, int series, PmSpan span)
 	int			rest = begun_before(ring, span.until) - first;
 
 	to->count = 0;
-	to->oldest = ring->count > 0 ? ring->starts[nth(ring, 0)] : DT_NOEND;
+	to->oldest = ring->count > 0 ? ring->starts[pm_ring_nth(ring, 0)] : DT_NOEND;
 	if (rest > 0)
 	{
-		int			place = nth(ring, first);
+		int			place = pm_ring_nth(ring, first);
 		int			piece = Min(rest, ring->length - place);
 
 		copy_piece(to, ring, series, place, piece);

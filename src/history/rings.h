@@ -119,6 +119,13 @@ pm_series_used(const PmSeries *series)
 	return series->name[0] != '\0';
 }
 
+/* The place of the ring's nth stretch, the oldest first. */
+static inline int
+pm_ring_nth(const PmRing *ring, int n)
+{
+	return (ring->head - ring->count + 1 + n + ring->length) % ring->length;
+}
+
 static inline PmSeries *
 pm_series_at(int s)
 {

@@ -85,13 +85,6 @@ const PmLayout pm_bucket_layout = {"bucket", sizeof(PmBucket), lengthof(bucket_f
 
 /* ---- writing ---- */
 
-/* The place of the ring's nth stretch, the oldest first. */
-static int
-nth(const PmRing *ring, int n)
-{
-	return (ring->head - ring->count + 1 + n + ring->length) % ring->length;
-}
-
 static void
 put_series(PmWriter *writer, const PmRing *ring, int s)
 {
@@ -109,7 +102,7 @@ put_series(PmWriter *writer, const PmRing *ring, int s)
 	pm_put_rows(writer, &pm_series_layout, &row, 1);
 	pm_put_rows_begin(writer, &pm_bucket_layout, ring->count);
 	for (int n = 0; n < ring->count; n++)
-		pm_put_bytes(writer, &ring->buckets[(Size) s * ring->length + nth(ring, n)], sizeof(PmBucket));
+		pm_put_bytes(writer, &ring->buckets[(Size) s * ring->length + pm_ring_nth(ring, n)], sizeof(PmBucket));
 }
 
 static void
@@ -121,7 +114,7 @@ put_ring(PmWriter *writer, const PmRing *ring)
 	pm_put_rows(writer, &pm_ring_layout, &row, 1);
 	pm_put_rows_begin(writer, &pm_start_layout, ring->count);
 	for (int n = 0; n < ring->count; n++)
-		pm_put_bytes(writer, &ring->starts[nth(ring, n)], sizeof(TimestampTz));
+		pm_put_bytes(writer, &ring->starts[pm_ring_nth(ring, n)], sizeof(TimestampTz));
 
 	/* those of declared pools first: see pm_put_accounts() */
 	for (int s = 0; s < history->nseries; s++)
