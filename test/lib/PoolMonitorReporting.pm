@@ -7,12 +7,14 @@ use warnings FATAL => 'all';
 
 use Exporter 'import';
 use FindBin;
-use PoolMonitor qw(:DEFAULT query client_command);
+use PoolMonitor             qw(:DEFAULT query client_command);
+use PostgreSQL::Test::Utils ();
 use Test::More;
 
 our @EXPORT = qw(reporting_server dsn reporting_client python_client shown counted is_shown
-  wait_for_shown agree wait_for_reports undisturbed none_in_transaction refuse_reports
-  take_reports wait_for_refused);
+  wait_for_shown wait_for_counted agree wait_for_reports wait_for_idle undisturbed
+  none_in_transaction none_in_open_transaction refuse_reports take_reports wait_for_refused
+  idle_while_refused told_once told_later installed wait_until);
 
 # A server for the clients' role "app". It logs what fails, and with log_statements all that
 # they say.
@@ -23,6 +25,28 @@ sub reporting_server
 	query($node, 'CREATE ROLE app LOGIN');
 	query($node, q{ALTER ROLE app SET log_statement = 'all'}) if $param{log_statements};
 	return $node;
+}
+
+# Where a program is, in one of the folders or in those of PATH. Where it is nowhere, the file
+# is skipped.
+sub installed
+{
+	my ($what, $program, @folders) = @_;
+	my ($path) = grep { -x } map { "$_/$program" } @folders, split /:/, $ENV{PATH};
+	plan(skip_all => "there is no $what") unless $path;
+	return $path;
+}
+
+# Waits until it is so, of what no query and no log says.
+sub wait_until
+{
+	my ($is_so, $what) = @_;
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if $is_so->();
+		select undef, undef, undef, 0.1;
+	}
+	die "timed out waiting: $what\n";
 }
 
 # How a client gets there; a URL has "&" between the parts.
@@ -81,6 +105,14 @@ sub wait_for_shown
 	return wait_for($node, shown($pool, $columns), $what, $expected);
 }
 
+# Waits until the sums of the pool say this.
+sub wait_for_counted
+{
+	my ($node, $pool, $columns, $expected, $what) = @_;
+	return wait_for($node, "SELECT $columns FROM pool_monitor.pool_stats WHERE pool = '$pool'",
+		$what, $expected);
+}
+
 # The server has as many connections of it as its client says, and finds nothing but this.
 sub agree
 {
@@ -103,6 +135,17 @@ sub wait_for_reports
 		$node,
 		"SELECT max(reported_at) > '$now'::timestamptz + interval '$seconds s' FROM pool_monitor.client_reports() WHERE pool = '$pool'",
 		$what
+	);
+}
+
+# Waits until none of its sessions has done anything for a second.
+sub wait_for_idle
+{
+	my ($node, $pool) = @_;
+	return wait_for(
+		$node,
+		"SELECT bool_and(idle_for > interval '1 s') FROM pool_monitor.sessions WHERE pool = '$pool'",
+		'its sessions are idle'
 	);
 }
 
@@ -135,6 +178,25 @@ sub none_in_transaction
 	);
 }
 
+# Its three connections come back in transactions: then none of them reports.
+sub none_in_open_transaction
+{
+	my ($node, $pool, $client) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($client->do('begin'), 'begun', 'its connections come back in transactions');
+	is(
+		query(
+			$node,
+			"SELECT bool_and(query = 'BEGIN') AND count(*) = 3 FROM pg_stat_activity WHERE application_name = '$pool'"
+		),
+		't',
+		'in which nothing is reported'
+	);
+	is($client->do('rollback'), 'idle', 'they end');
+	wait_for_reports($node, $pool, 1, 'then it goes on');
+	return;
+}
+
 # Reports fail, for want of the function, until they are taken again.
 sub refuse_reports
 {
@@ -162,6 +224,55 @@ sub wait_for_refused
 	my $refused = qr/client_report\(.* does not exist/;
 	my $pattern = join '.*', ($refused) x ($times // 1);
 	return wait_for_log($node, qr/$pattern/s, $what, $from);
+}
+
+# All connections come back, and the first report of it fails.
+sub idle_while_refused
+{
+	my ($node, $client) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	refuse_reports($node);
+	is($client->do('return'), 'idle', 'all come back');
+	wait_for_refused($node, 'the first report is refused');
+	take_reports($node);
+	return;
+}
+
+# A checkout of a pool of three has to wait while reports fail. When they are taken again, all
+# of it is told (the columns), and once.
+sub told_once
+{
+	my ($node, $pool, $client, $columns, $expected, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	refuse_reports($node);
+	is($client->do('wait'), 'waited', 'one waits while reports fail');
+	wait_for_refused($node, 'a report fails', -s $node->logfile);
+	none_in_transaction($node, $pool);
+	is($client->do('places'), 3,         'the pool still has all its places');
+	is($client->do('stop'),   'stopped', 'for a while');
+	take_reports($node);
+	is($client->do('once'), 'once', 'again');
+	wait_for_shown($node, $pool, $columns, $expected, $what);
+	is(
+		counted($node, $pool, 'checkouts, checkout_waits, checkout_timeouts'),
+		query($node, shown($pool, 'checkouts, waits, timeouts')),
+		'and once'
+	);
+	return;
+}
+
+# Reports are taken again, and one of them says in the log how long somebody has waited.
+sub told_later
+{
+	my ($node, $pattern) = @_;
+	my $offset = -s $node->logfile;
+	take_reports($node);
+	return wait_for_log(
+		$node,
+		$pattern // qr/client_report\(\$1.*\n.*DETAIL:  [Pp]arameters: .*\$13 = '0\.[4-9]/,
+		'what could not be told is told later', $offset
+	);
 }
 
 1;

@@ -52,28 +52,6 @@ sub places
 	return;
 }
 
-sub failing
-{
-	my ($name, $pool) = @_;
-
-	refuse_reports($node);
-	is($pool->do('wait'), 'waited', 'one waits while reports fail');
-	wait_for_refused($node, 'a report fails', -s $node->logfile);
-	none_in_transaction($node, $name);
-	is($pool->do('places'), 3,         'the pool still has all its places');
-	is($pool->do('stop'),   'stopped', 'for a while');
-	take_reports($node);
-	is($pool->do('once'), 'once', 'again');
-	wait_for_shown($node, $name, 'checkouts, longest_wait >= 0.3',
-		'414|t', 'what was to be told then is told now');
-	is(
-		counted($node, $name, 'checkouts, checkout_waits, checkout_timeouts'),
-		query($node, shown($name, 'checkouts, waits, timeouts')),
-		'and once'
-	);
-	return;
-}
-
 foreach my $name ('sync', 'async')
 {
 	my ($pool, $said) =
@@ -86,8 +64,10 @@ foreach my $name ('sync', 'async')
 	subtest
 	  "$name: no place gets lost by reports between checkouts, and on a connection that is lost" =>
 	  sub { places($name, $pool) };
-	subtest "$name: what goes wrong is not the application's concern" =>
-	  sub { failing($name, $pool) };
+	subtest "$name: what goes wrong is not the application's concern" => sub {
+		told_once($node, $name, $pool, 'checkouts, longest_wait >= 0.3',
+			'414|t', 'what was to be told then is told now');
+	};
 	subtest "$name: a report for which no connection is idle waits until one is" => sub {
 		is($pool->do('full'), 'full', 'none is idle when a report is due');
 		is_shown($node, $name, 'open, checked_out, waiting, checkouts',

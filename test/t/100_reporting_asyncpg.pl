@@ -43,21 +43,8 @@ subtest 'no place gets lost by reports between checkouts, and with a lost connec
 };
 
 subtest "what goes wrong is not the application's concern" => sub {
-	refuse_reports($node);
-	is($pool->do('wait'), 'waited', 'one waits while reports fail');
-	wait_for_refused($node, 'a report fails', -s $node->logfile);
-	none_in_transaction($node, 'ems');
-	is($pool->do('places'), 3,         'the pool still has all its places');
-	is($pool->do('stop'),   'stopped', 'for a while');
-	take_reports($node);
-	is($pool->do('once'), 'once', 'again');
-	wait_for_shown($node, 'ems', 'checkouts, creations, longest_wait >= 0.3',
+	told_once($node, 'ems', $pool, 'checkouts, creations, longest_wait >= 0.3',
 		'414|4|t', 'what was to be told then is told now, on the same connections');
-	is(
-		counted($node, 'ems', 'checkouts, checkout_waits, checkout_timeouts'),
-		query($node, shown('ems', 'checkouts, waits, timeouts')),
-		'and once'
-	);
 };
 
 subtest 'a report for which no connection is idle waits until one is' => sub {

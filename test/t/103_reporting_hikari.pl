@@ -10,9 +10,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my @jars    = map  { "/usr/share/java/$_.jar" } qw(HikariCP postgresql slf4j-api slf4j-nop);
-my ($javac) = grep { -x } map { "$_/javac" } '/usr/bin', split /:/, $ENV{PATH};
 my @missing = grep { !-e } @jars;
-plan skip_all => 'there is no Java compiler' unless $javac;
+my $javac   = installed('Java compiler', 'javac', '/usr/bin');
 plan skip_all => "there is no @missing" if @missing;
 
 my $classes = PostgreSQL::Test::Utils::tempdir();
@@ -46,10 +45,7 @@ my ($pool, $said) = reporting_client(
 # All of it is in the next, then.
 subtest 'its pool says what was, also when the first report was refused' => sub {
 	is($said, 'gave up', 'one checkout has to wait, another one gives up');
-	refuse_reports($node);
-	is($pool->do('return'), 'idle', 'all come back');
-	wait_for_refused($node, 'the first report is refused');
-	take_reports($node);
+	idle_while_refused($node, $pool);
 	wait_for_shown(
 		$node,
 		'ems',
@@ -57,11 +53,12 @@ subtest 'its pool says what was, also when the first report was refused' => sub 
 		'3|0|3|0|0|4|t|1|3',
 		'its pool says what was'
 	);
-	wait_for(
+	wait_for_counted(
 		$node,
-		"SELECT checkouts, checkout_waits BETWEEN 1 AND 3, checkout_timeouts, waited_seconds BETWEEN 0.4 AND 1.4 FROM pool_monitor.pool_stats WHERE pool = 'ems'",
-		'and so say the sums of the pool',
-		'4|t|1|t'
+		'ems',
+		'checkouts, checkout_waits BETWEEN 1 AND 3, checkout_timeouts, waited_seconds BETWEEN 0.4 AND 1.4',
+		'4|t|1|t',
+		'and so say the sums of the pool'
 	);
 	agree($node, 'ems', 3, '1 checkouts timed out');
 };
@@ -74,25 +71,11 @@ subtest 'reports are no transactions, and no use' => sub {
 	wait_for_log($node, $reports,                'the statement gets prepared');
 	wait_for_log($node, qr/(?:$reports.*?){8}/s, 'and used often');
 	is(counted($node, 'ems', 'transactions'), $before, 'reports are no transactions');
-	wait_for(
-		$node,
-		"SELECT bool_and(idle_for > interval '1 s') FROM pool_monitor.sessions WHERE pool = 'ems'",
-		'its sessions are idle'
-	);
+	wait_for_idle($node, 'ems');
 };
 
 subtest 'nothing is reported in a transaction that the application left open' => sub {
-	is($pool->do('begin'), 'begun', 'its connections come back in transactions');
-	is(
-		query(
-			$node,
-			"SELECT bool_and(query = 'BEGIN') AND count(*) = 3 FROM pg_stat_activity WHERE application_name = 'ems'"
-		),
-		't',
-		'in which nothing is reported'
-	);
-	is($pool->do('rollback'), 'idle', 'they end');
-	wait_for_reports($node, 'ems', 1, 'then it goes on');
+	none_in_open_transaction($node, 'ems', $pool);
 };
 
 subtest 'no place of the pool gets lost by reports between checkouts' => sub {
@@ -133,13 +116,7 @@ subtest "what goes wrong is not the application's concern" => sub {
 		0,
 		'no session is left in a transaction'
 	);
-	$offset = -s $node->logfile;
-	take_reports($node);
-	wait_for_log(
-		$node,
-		qr/client_report\(\$1.*\n.*DETAIL:  [Pp]arameters: .*\$13 = '0\.[4-9]/,
-		'what could not be told is told later', $offset
-	);
+	told_later($node);
 	wait_for_shown($node, 'ems', 'checkouts, checked_out', '1614|0', 'nothing is lost');
 	is(query($node, $clients), $same, 'nor a connection');
 };

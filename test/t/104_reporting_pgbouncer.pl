@@ -10,8 +10,7 @@ use PoolMonitorReporting;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', '/usr/bin', split /:/, $ENV{PATH};
-plan skip_all => 'there is no PgBouncer' unless $pgbouncer;
+my $pgbouncer = installed('PgBouncer', 'pgbouncer', '/usr/sbin', '/usr/bin');
 
 my $node = reporting_server('reporting_pgbouncer', log_statements => 1);
 declare(
@@ -46,11 +45,7 @@ END
 	local $?;
 	$_->kill_kill foreach grep { defined } @running;
 }
-foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-{
-	last if -S "$dir/.s.PGSQL.$port";
-	select undef, undef, undef, 0.1;
-}
+wait_until(sub { -S "$dir/.s.PGSQL.$port" }, 'PgBouncer listens');
 
 # A client of PgBouncer's, that waits for as long as it has to.
 sub begin_client
@@ -104,11 +99,7 @@ sub fill
 {
 	$application->do("sql $_ BEGIN") foreach 0, 1;
 	my $client = begin_client();
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		last if console('maxwait_us') > 500_000;
-		select undef, undef, undef, 0.05;
-	}
+	wait_until(sub { console('maxwait_us') > 500_000 }, 'its client waits');
 	return $client;
 }
 
@@ -124,11 +115,7 @@ subtest 'only clients wait for a pool that is full, not its reports' => sub {
 	my $client = fill();
 
 	# a report that was on its way when the pool filled may be there for a moment
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		last if console('cl_waiting') == 1;
-		select undef, undef, undef, 0.1;
-	}
+	wait_until(sub { console('cl_waiting') == 1 }, 'only the client waits');
 	is(console('cl_waiting'), 1, 'when it is full only the client waits, not the report');
 	free();
 	is($client->(), "42\n", 'it gets its turn');
@@ -142,23 +129,15 @@ subtest 'its pool says what was' => sub {
 	wait_for_shown($node, 'bouncer',
 		'size, max_overflow, open, checked_out, waiting, checkouts BETWEEN 5 AND 6',
 		'2|0|2|0|0|t', 'its pool says what was');
-	wait_for(
-		$node,
-		"SELECT checkouts BETWEEN 5 AND 6, waited_seconds >= 0.5 FROM pool_monitor.pool_stats WHERE pool = 'bouncer'",
-		'and so say the sums of the pool',
-		't|t'
-	);
+	wait_for_counted($node, 'bouncer', 'checkouts BETWEEN 5 AND 6, waited_seconds >= 0.5',
+		't|t', 'and so say the sums of the pool');
 };
 
 my $checkouts = counted($node, 'bouncer', 'checkouts');
 
 subtest 'reports are no transactions, no clients, and no use' => sub {
 	my $before = counted($node, 'bouncer', 'transactions');
-	wait_for(
-		$node,
-		"SELECT bool_and(idle_for > interval '1 s') FROM pool_monitor.sessions WHERE pool = 'bouncer'",
-		'its sessions are idle'
-	);
+	wait_for_idle($node, 'bouncer');
 	is(counted($node, 'bouncer', 'transactions'), $before,    'reports are no transactions');
 	is(counted($node, 'bouncer', 'checkouts'),    $checkouts, 'nor clients');
 };
@@ -172,13 +151,7 @@ subtest "what goes wrong is not the clients' concern" => sub {
 	is($client->(), "42\n", 'meanwhile a client has to wait');
 	$offset = -s $node->logfile;
 	wait_for_refused($node, 'one more fails', $offset);
-	$offset = -s $node->logfile;
-	take_reports($node);
-	wait_for_log(
-		$node,
-		qr/longest_wait => (?:0\.[3-9]|[1-9])/,
-		'what could not be told is told later', $offset
-	);
+	told_later($node, qr/longest_wait => (?:0\.[3-9]|[1-9])/);
 	wait_for_shown($node, 'bouncer', "checkouts - $checkouts, open, checked_out",
 		'3|2|0', 'what failed is not counted');
 };
