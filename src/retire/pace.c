@@ -45,6 +45,7 @@ pm_pace_of(int account)
 	(void) pm_roles_of(account);
 	if (pace->incarnation == pm_account_incarnation(account))
 		return pace;
+	pace->own_rate = 0;
 	pace->last_retired = pace->gap = pace->scheduled = pace->by_hand = 0;
 	for (int i = 0; i < PM_MOST_ROLES; i++)
 	{

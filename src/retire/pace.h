@@ -21,6 +21,7 @@ typedef struct PmJudged
 								 * normal */
 	uint32		answers;		/* the last ones, the latest in bit 0; 1: bad */
 	int64		judged_at;
+	int64		owed;			/* lost before that, and not opened again */
 	/* evidence since role->watched_since */
 	uint64		connects_before;
 	int64		by_hand_before;
@@ -36,6 +37,8 @@ typedef struct PmPace
 	uint32		incarnation;	/* of the account */
 	int64		last_retired;	/* on schedule, or the question put; 0: none */
 	int64		gap;			/* that was kept then */
+	double		own_rate;		/* sessions a second that the pool replaces by
+								 * itself */
 	int64		scheduled;		/* sessions that were retired on schedule */
 	int64		by_hand;		/* that were not, but for a constant: at the
 								 * last look */

@@ -10,12 +10,15 @@
  * watched until its next one (or for the gap, but for LEAST_WATCH to LONGEST_WATCH), and
  * set against REPLACEMENTS for each of its sessions retired (by hand those of the whole
  * pool) and what is normal for it, with room for chance: NOISE standard deviations of a
- * Poisson process. When they are more in BAD_ANSWERS of the last ANSWERS (so a restart
- * of the application is not enough), the sessions of the role in this pool wait for
- * RECONNECT_PAUSE. On a slow server an answer comes late, to several retirements at
- * once; so a watch without any connect is no answer, neither a good nor a bad one, and
- * those of an hour ago are forgotten. They wait, too, when the role gets into a storm
- * meanwhile; while it is in a storm anyway they wait for its end.
+ * Poisson process; and they may be as many as the pool replaces by itself for their age,
+ * of which a worker that is slow has retired few. When they are more in BAD_ANSWERS of
+ * the last ANSWERS (so a restart of the application is not enough), the sessions of the
+ * role in this pool wait for RECONNECT_PAUSE. On a slow server, or from clients that rest,
+ * an answer comes late, to several retirements at once; so what was lost in a watch and
+ * not opened again by its end is owed to those that follow, a watch without any connect
+ * is no answer, neither a good nor a bad one, and those of an hour ago are forgotten.
+ * They wait, too, when the role gets into a storm meanwhile; while it is in a storm
+ * anyway they wait for its end.
  *
  * What is normal is learnt where no answer is awaited, and of good ones. An answer
  * that would be bad before it is known says nothing: it may be the connects that
@@ -43,6 +46,7 @@
 #include "base/guc.h"
 #include "events/events.h"
 #include "history/storms.h"
+#include "pools/schedule.h"
 #include "port/pg_bitutils.h"
 #include "retire/pace.h"
 #include "retire/pauses.h"
@@ -66,7 +70,7 @@ retired_by_hand(int account)
 	return (int64) pg_atomic_read_u64(&counters[PM_RETIRED]) - pm_pace_of(account)->scheduled;
 }
 
-/* What the watch has seen. */
+/* What the watch has seen; between two of them, what came since the last one. */
 static uint64
 opened(PmJudged *judged)
 {
@@ -135,11 +139,19 @@ pm_pauses_note_next(int account, const PmSession *session)
 	(void) judged_of(pm_pace_of(account), session->userid, pm_monotonic_ms());
 }
 
+/* These have been opened for some that were lost: what is left is owed. */
+static void
+settle(PmJudged *judged, int64 was_lost, uint64 connects)
+{
+	judged->owed = Max(judged->owed + was_lost - (int64) connects, 0);
+	judged->connects_before += connects;
+}
+
 static void
 begin_watch(PmJudged *judged, int account, int64 now)
 {
+	settle(judged, 0, opened(judged));
 	judged->role->watched_since = now;
-	judged->connects_before = pg_atomic_read_u64(&judged->role->connects);
 	judged->by_hand_before = retired_by_hand(account);
 	judged->lost = 0;
 }
@@ -164,6 +176,7 @@ begin_pause(PmJudged *judged, int account, int64 now)
 					name, RECONNECT_PAUSE / 1000)));
 	judged->paused_until = now + RECONNECT_PAUSE;
 	judged->answers = 0;
+	judged->owed = 0;
 	judged->learning = false;
 	end_watch(judged, now);
 }
@@ -188,29 +201,44 @@ note_answer(PmJudged *judged, bool bad, int64 now)
 	judged->judged_at = now;
 }
 
+/*
+ * More than are opened for what was lost, and what is normal; and more than the pool
+ * opens for the age of its sessions, which counts those that were lost, too.
+ */
+static bool
+is_herd(const PmJudged *judged, int account, double connects, double replaced, double seconds)
+{
+	double		expected = judged->role->normal.rate * seconds;
+	double		answer = replaced + expected + NOISE * sqrt(expected);
+
+	return connects > Max(answer, pm_pace_of(account)->own_rate * seconds) + 1;
+}
+
 /* The watch is over. */
 static void
 judge(PmJudged *judged, int account, int64 now)
 {
 	double		seconds = (now - judged->role->watched_since) / 1000.0;
-	double		connects = opened(judged);
-	double		replaced = REPLACEMENTS * (double) lost(judged, account);
-	double		expected = judged->role->normal.rate * seconds;
-	bool		bad = connects > replaced + expected + NOISE * sqrt(expected) + 1;
+	uint64		connects = opened(judged);
+	int64		was_lost = lost(judged, account);
+	double		replaced = REPLACEMENTS * (double) (judged->owed + was_lost);
+	bool		bad = is_herd(judged, account, connects, replaced, seconds);
 
 	end_watch(judged, now);
-	if (connects == 0)
-		return;
-	if (bad && judged->role->normal.windows < PM_LEARNING_WINDOWS)
-	{
+	if (connects > 0 && bad && judged->role->normal.windows < PM_LEARNING_WINDOWS)
 		judged->learning = true;
-		return;
+	else if (connects > 0)
+	{
+		note_answer(judged, bad, now);
+		if (!bad)
+			pm_storms_learn(&judged->role->normal, Max(connects - replaced, 0) / seconds);
+		if (pg_popcount32(judged->answers) >= BAD_ANSWERS)
+		{
+			begin_pause(judged, account, now);
+			return;
+		}
 	}
-	note_answer(judged, bad, now);
-	if (!bad)
-		pm_storms_learn(&judged->role->normal, Max(connects - replaced, 0) / seconds);
-	if (pg_popcount32(judged->answers) >= BAD_ANSWERS)
-		begin_pause(judged, account, now);
+	settle(judged, was_lost, connects);
 }
 
 /* This session was retired on schedule, and is counted. */
@@ -243,6 +271,7 @@ forget_answers(PmJudged *judged, int account, int64 now)
 	if (judged->paused_until != 0)
 		end_pause(judged, account);
 	judged->answers = 0;
+	judged->owed = 0;
 	judged->learning = false;
 	if (judged->role->watched_since != 0)
 		end_watch(judged, now);
@@ -278,10 +307,11 @@ note_by_hand(PmPace *pace, int account, int64 now)
 }
 
 static void
-watch_pool(int account, int64 now, bool enabled)
+watch_pool(const PmPool *pool, int account, int64 now, bool enabled)
 {
 	PmPace	   *pace = pm_pace_of(account);
 
+	pace->own_rate = pm_pool_own_rate(pool, pg_atomic_read_u32(&pm_accounts->all[account].connections));
 	note_by_hand(pace, account, now);
 	for (int i = 0; i < PM_MOST_ROLES; i++)
 	{
@@ -301,7 +331,7 @@ pm_pauses_tick(const PmRules *rules, bool matters)
 
 	pm_refusals_tick(now, matters);
 	for (int i = 0; i < rules->npools; i++)
-		watch_pool(rules->accounts[i], now, pm_recycle_enabled);
+		watch_pool(&rules->pools[i], rules->accounts[i], now, pm_recycle_enabled);
 }
 
 static bool
