@@ -126,7 +126,7 @@ EOS
 	return;
 }
 
-# forge_hour_paused() and forge_slot(), which change shared memory; see test/modules.
+# forge_hour_paused() and others, which change shared memory; see test/modules.
 sub create_forge
 {
 	my ($node) = @_;
@@ -134,6 +134,7 @@ sub create_forge
 	$node->safe_psql('postgres', <<"EOS");
 CREATE FUNCTION forge_hour_paused(ms bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_forge_hour_paused';
 CREATE FUNCTION forge_slot(pid int, new_pid int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_slot';
+CREATE FUNCTION forge_slot_asked(asker int, pid int, new_pid int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_slot_asked';
 EOS
 	return;
 }

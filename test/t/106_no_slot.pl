@@ -44,6 +44,32 @@ subtest 'recycle() does not take it' => sub {
 	wait_for($node, $count, 'it alone is there', 1);
 };
 
+# Chosen while it had one, it loses it before the question is put.
+subtest 'nor when it has lost its slot just before it would be asked' => sub {
+	is(query($node, "SELECT forge_slot(-1, $pid)"), 't', 'it has its slot again');
+	wait_for($node, "SELECT stale FROM pool_monitor.sessions WHERE pid = $pid", 'and is stale');
+	my $asker  = holder($node, 'asker');
+	my $forger = holder($node, 'forger');
+	my $asks   = $asker->do('pid 0');
+	print {$forger->{in}} "sql 0 SELECT forge_slot_asked($asks, $pid, -1)\n";
+	$forger->{in}->flush;
+	wait_for(
+		$node,
+		"SELECT wait_event FROM pg_stat_activity WHERE application_name = 'forger'",
+		'the lock is held under which sessions are asked', 'Extension'
+	);
+	is(
+		$asker->do(
+			"sql 0 SELECT string_agg(concat_ws(' ', pid, action, reason), ', ') FROM pool_monitor.recycle('bare', dry_run => false)"
+		),
+		"$pid declined ended meanwhile",
+		'whose slot this is is asked under that lock'
+	);
+	is($forger->answer,                       'True', 'it has lost it meanwhile');
+	is(query($node, "$count AND pid = $pid"), 1,      'and it is there');
+	$_->close foreach $asker, $forger;
+};
+
 # Also as one that is idle and above base.
 subtest 'the schedule does not take it either' => sub {
 	declare($node,

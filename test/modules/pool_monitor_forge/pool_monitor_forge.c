@@ -13,11 +13,18 @@
 #include "miscadmin.h"
 #include "retire/pace.h"
 #include "sessions/slot.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "utils/wait_event.h"
 
 PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(pm_forge_hour_paused);
 PG_FUNCTION_INFO_V1(pm_forge_slot);
+PG_FUNCTION_INFO_V1(pm_forge_slot_asked);
+
+#define LONGEST_WAIT	60000	/* ms */
 
 static void *
 memory_of(const char *function)
@@ -36,21 +43,57 @@ pm_forge_hour_paused(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/*
- * forge_slot(pid int, to int): the slot of that process bears another pid. Has there been
- * such a slot?
- */
+/* The slot of that process bears another pid. Has there been such a slot? */
+static bool
+forge_slot(PmSlots *slots, uint32 pid, uint32 to)
+{
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		uint32		expected = pid;
+
+		if (pg_atomic_compare_exchange_u32(&slots->all[i].pid, &expected, to))
+			return true;
+	}
+	return false;
+}
+
+/* forge_slot(pid int, to int): see above. */
 Datum
 pm_forge_slot(PG_FUNCTION_ARGS)
 {
 	PmSlots    *slots = memory_of("pm_slots_memory");
-	uint32		pid = (uint32) PG_GETARG_INT32(0);
 
-	for (int i = 0; i < MaxBackends; i++)
+	PG_RETURN_BOOL(forge_slot(slots, (uint32) PG_GETARG_INT32(0), (uint32) PG_GETARG_INT32(1)));
+}
+
+static bool
+waits_for(int pid, const LWLock *lock)
+{
+	PGPROC	   *proc = BackendPidGetProc(pid);
+
+	return proc != NULL && *(volatile uint32 *) &proc->wait_event_info == (PG_WAIT_LWLOCK | lock->tranche);
+}
+
+/*
+ * forge_slot_asked(asker int, pid int, to int): the same when that asker has chosen whom
+ * to ask, and is about to put its first question: it waits for ask_lock, which is held
+ * meanwhile (wait event: Extension).
+ */
+Datum
+pm_forge_slot_asked(PG_FUNCTION_ARGS)
+{
+	PmSlots    *slots = memory_of("pm_slots_memory");
+	LWLock	   *lock = &slots->ask_lock.lock;
+	bool		forged = false;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	for (int waited = 0; waited < LONGEST_WAIT && !forged; waited += 10)
 	{
-		if (pg_atomic_compare_exchange_u32(&slots->all[i].pid, &pid, (uint32) PG_GETARG_INT32(1)))
-			PG_RETURN_BOOL(true);
-		pid = (uint32) PG_GETARG_INT32(0);
+		if (waits_for(PG_GETARG_INT32(0), lock))
+			forged = forge_slot(slots, (uint32) PG_GETARG_INT32(1), (uint32) PG_GETARG_INT32(2));
+		else
+			(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10, PG_WAIT_EXTENSION);
 	}
-	PG_RETURN_BOOL(false);
+	LWLockRelease(lock);
+	PG_RETURN_BOOL(forged);
 }
