@@ -1,10 +1,10 @@
-# Who can make scheduled retirement pause: sessions that fill the server and the
-# retired session's own client can, logins without a password and strangers under
-# the pool's name cannot. Needs hanging logins, storms and a worker that acts.
+# Refused logins make scheduled retirement pause where sessions fill the server, not where
+# logins without a password do. Needs hanging logins, and a worker that acts. Pauses for
+# what clients do under a pool's name: 121_pauses_names.pl.
 use strict;
 use warnings FATAL => 'all';
 use IO::Socket::UNIX;
-use PoolMonitor qw(:DEFAULT query holder pgbench);
+use PoolMonitor qw(:DEFAULT query holder);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -13,10 +13,7 @@ max_connections = 60
 pool_monitor.recycle_interval = 100ms
 authentication_timeout = 10min
 EOC
-my @strangers = ('stranger', map { "stranger$_" } 1 .. 4);
-$node->safe_psql('postgres',
-	"CREATE ROLE app LOGIN; CREATE ROLE locked LOGIN PASSWORD 'x';"
-	  . join(' ', map { "CREATE ROLE $_ LOGIN;" } @strangers));
+$node->safe_psql('postgres', "CREATE ROLE app LOGIN; CREATE ROLE locked LOGIN PASSWORD 'x'");
 my $hba = slurp_file($node->data_dir . '/pg_hba.conf');
 unlink $node->data_dir . '/pg_hba.conf';
 $node->append_conf('pg_hba.conf', "local all locked scram-sha-256\n$hba");
@@ -188,116 +185,6 @@ subtest 'for logins that hang it never pauses for more than ten minutes of an ho
 	is(log_count($node, $pauses, $offset), 0, 'and there is no other pause');
 	leave();
 	$_->close foreach $many, $inside;
-};
-
-# ---- under the pool's name ----
-
-my $script = $node->basedir . '/one.sql';
-append_to_file($script, "SELECT 1;\n");
-
-sub connect_anew
-{
-	my ($name, $user, @rate) = @_;
-	local $ENV{PGAPPNAME} = $name;
-	return pgbench($node, $user, $script, '-C', @rate);
-}
-
-pool('named', '20 s');
-my $named = holder($node, 'named', user => 'app', sessions => 30);
-
-subtest "a stranger's storm under the pool's name pauses nothing" => sub {
-	goes_on('named', 1, 'retirement begins');
-	my $strange = connect_anew('named', 'stranger', '-c', 3, '-j', 3);
-	wait_for(
-		$node,
-		"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'named'",
-		"a stranger's storm under the pool's name", 1
-	);
-	goes_on('named', 8, 'retirement of the owner goes on in the midst of it');
-	is(pauses("pool = 'named'"), 0, 'without a pause');
-	$strange->kill_kill;
-};
-
-subtest "a storm of the owner's own role does, and others do not wait with it" => sub {
-	my $own = connect_anew('named', 'app', '-c', 3, '-j', 3);
-	wait_for(
-		$node,
-		"SELECT detail->>'reason' FROM pool_monitor.events WHERE event = 'retirement_paused' AND pool = 'named'",
-		"the owner's storm: a pause",
-		'reconnects'
-	);
-	$own->kill_kill;
-
-	# where this took long all of the owner's may be gone: some more, that get stale in its pause
-	my $fresh = holder($node, 'named', user => 'app', sessions => 3);
-
-	# more roles than there are places to remember one
-	my @others = map { holder($node, 'named', user => $_, sessions => 1) } @strangers;
-	wait_for(
-		$node,
-		"SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'named' AND usename LIKE 'stranger%'",
-		"strangers' sessions are retired meanwhile",
-		0
-	);
-	wait_for(
-		$node,
-		"SELECT string_agg(DISTINCT keep_reason, ', ') FROM pool_monitor.sessions WHERE pool = 'named' AND usename = 'app' AND stale",
-		"the owner's are not: its pause is not forgotten",
-		'scheduled retirement pauses'
-	);
-	is(
-		query(
-			$node,
-			"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed' AND pool = 'named'"
-		),
-		0,
-		'nor over'
-	);
-	$_->close foreach $named, $fresh, @others;
-};
-
-# One role has sessions that begin all the time: an answer says nothing before it is known
-# how many these are. After its first session those of more roles have their turn than
-# there are places, then its second; then one that has more to be retired than are
-# retired while the first one is learnt.
-subtest 'what is normal is learnt of one role beside others' => sub {
-	my $steady = connect_anew('both', 'stranger', '-R', 2);
-	my @both = map { holder($node, 'both', user => $_->[0], sessions => $_->[1]) } ['stranger', 1],
-	  (map { [$_, 1] } @strangers[1 .. 4]), ['stranger', 3], ['app', 30];
-	my $pids = join ', ', $both[0]->do('pid 0'), map { $both[5]->do("pid $_") } 0 .. 2;
-	wait_for(
-		$node,
-		"SELECT sum(connects) > 60 FROM pool_monitor.pool_stats WHERE application_name = 'both'",
-		'sessions begin all the time'
-	);
-	declare(
-		$node,
-		"DELETE FROM pool_monitor.pools; INSERT INTO pool_monitor.pools (name, application_name, pool_size, max_overflow, budget, pool_recycle, recycle_grace, recycle_mode)
-	VALUES ('both', 'both', 5, 0, 1000, '25 s', '0', 'terminate')"
-	);
-	wait_for(
-		$node,
-		"SELECT DISTINCT keep_reason FROM pool_monitor.sessions WHERE pid IN ($pids)",
-		'the role waits while it is learnt',
-		'scheduled retirement pauses'
-	);
-	my $seq  = query($node, 'SELECT max(seq) FROM pool_monitor.events');
-	my $gone = "FROM pool_monitor.events WHERE event = 'retired' AND pool = 'both' AND pid";
-	cmp_ok(query($node, "SELECT count(*) $gone IN ($pids)"),
-		'<=', 2, 'from its second answer on: who is watched is not forgotten for others');
-	my $next = "SELECT min(seq) $gone IN ($pids) AND seq > $seq";
-	wait_for($node, "SELECT ($next) > 0", 'and goes on when it is known');
-	is(
-		query(
-			$node,
-			"SELECT count(*) FILTER (WHERE seq > $seq) >= 5, count(*) < 34 $gone NOT IN ($pids) AND seq < ($next)"
-		),
-		't|t',
-		'others were retired from all the time'
-	);
-	is(pauses("pool = 'both'"), 0, 'without a pause');
-	$steady->kill_kill;
-	$_->close foreach @both;
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
