@@ -77,7 +77,11 @@ lint_declarations(int64 unmatched_after, PmFindingCallback tell, void *arg)
 	TimestampTz now = GetCurrentTimestamp();
 
 	pm_lint(rules->pools, rules->npools, NULL, explained, tell, arg);
-	/* declarations are the primary's: a pool that is not on the standby is not wrong */
+
+	/*
+	 * declarations are the primary's: a pool that is not on the standby is
+	 * not wrong
+	 */
 	if (RecoveryInProgress())
 		return;
 	for (int i = 0; i < rules->npools; i++)

@@ -73,7 +73,8 @@ CREATE VIEW pool_monitor.advice AS
 	),
 	-- connections that the declared budgets leave of the connection budget, or of what is usable besides the undeclared ones
 	room AS (
-		SELECT least(s.connection_budget, s.usable - greatest(s.undeclared, u.max_connections)) - coalesce(s.declared_budget, d.max_connections, 0) AS connections,
+		SELECT least(s.connection_budget, s.usable - greatest(s.undeclared, u.max_connections))
+				- coalesce(s.declared_budget, d.max_connections, 0) AS connections,
 			coalesce(d.refused, 0) > 0 OR coalesce(d.max_connections, 0) >= 0.9 * s.connection_budget AS is_short,
 			pool_monitor.watched(d.seen, 'day') AS watched
 		FROM server AS s LEFT JOIN day AS d ON d.pool = '(server)' CROSS JOIN undeclared_lately AS u
