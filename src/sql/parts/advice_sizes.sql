@@ -29,7 +29,7 @@
 		SELECT DISTINCT ON (d.pool) d.*, w.span, w.seen, w.avg_busy, w.p95_busy, w.max_busy,
 			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
 			w.checkouts, w.checkout_waits, w.waited_seconds, w.checkout_timeouts, coalesce(g.processes, 0) AS reporting,
-			CASE WHEN d.has_budget THEN greatest(d.budget - d.ceiling, 0) ELSE 0 END AS reserve,
+			CASE WHEN d.has_budget AND d.max_overflow = 0 THEN greatest(d.budget - d.ceiling, 0) ELSE 0 END AS reserve,
 			coalesce(g.processes >= d.processes AND g.since <= pg_catalog.now() - w.seen AND w.checkouts > 0
 				AND w.checkout_waits + w.checkout_timeouts = 0, false) AS nobody_waited,
 			w.exhausted_share < 0.01 AS is_brief,
@@ -51,13 +51,13 @@
 	saturation_wish AS (
 		SELECT s.*, CASE WHEN s.quality = 'good' AND NOT s.is_unsound AND NOT s.nobody_waited AND NOT s.is_brief
 			THEN least(greatest(floor(s.each * (0.2 + 0.3 * least(s.exhausted_share / 0.2, 1))), 1),
-				CASE WHEN s.has_budget AND s.reserve = 0 THEN 0 END)::int
+				CASE WHEN s.has_budget AND s.reserve = 0 THEN greatest(floor((s.budget - s.ceiling) / s.processes::float8), 0) END)::int
 			ELSE 0 END AS wish
 		FROM saturation AS s
 	),
 	-- If there is room, which the fullest have first: together they never ask for more than there is. A pool whose
-	-- smallest step is too large takes none. A budget above the ceiling is a reserve, which stays as large as it is: the
-	-- budget goes up, too. One that is not is kept.
+	-- smallest step is too large takes none. What is within a declared budget has its room there; but without
+	-- overflow that is a reserve, as PgBouncer's, which stays as large as it is: the budget goes up, too.
 	-- What was measured is the time in which all processes were full at once: between
 	-- the product of their isolated probabilities, or one shared queue, and a single
 	-- one's. Further off than a factor of three, the model is withheld.
@@ -70,8 +70,9 @@
 					exp(greatest(s.processes * ln(greatest(s.isolated_model, 1e-6)), -700))) / 3 AS model_is_off,
 			CASE WHEN s.max_overflow = 0 OR s.overflow_share >= 0.5 THEN 'pool_size' ELSE 'max_overflow' END AS which
 		FROM saturation_wish AS s, room AS r,
-			LATERAL (SELECT o.of_step, greatest(floor(r.connections / o.of_step), 0) AS steps
-				FROM (SELECT (s.processes + CASE WHEN s.has_budget THEN 0 ELSE s.surge_processes END)::float8 AS of_step) AS o) AS c
+			LATERAL (SELECT o.of_step, CASE WHEN o.of_step = 0 THEN s.wish ELSE greatest(floor(r.connections / o.of_step), 0) END AS steps
+				FROM (SELECT CASE WHEN s.reserve > 0 THEN s.processes WHEN s.has_budget THEN 0
+					ELSE s.processes + s.surge_processes END::float8 AS of_step) AS o) AS c
 	),
 	exhausted AS (
 		-- what was measured was measured; only a number needs more than a moment of it
