@@ -23,16 +23,9 @@
 #include "client/reports.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
-#include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
 #define SILENT_AFTER	INT64CONST(300000)	/* ms */
-
-typedef struct PmReports
-{
-	LWLock		lock;			/* held for a look at all places */
-	PmClientProcess all[FLEXIBLE_ARRAY_MEMBER]; /* max_client_processes */
-} PmReports;
 
 static PmReports *reports = NULL;
 
@@ -60,6 +53,12 @@ const PmSection pm_reports_section = {
 	.attach = attach_reports,
 	.init = init_reports,
 };
+
+PmReports *
+pm_reports_memory(void)
+{
+	return reports;
+}
 
 static bool
 is_known(const PmClientProcess *place, int64 now)

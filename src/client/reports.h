@@ -8,6 +8,7 @@
 #include "base/identity.h"
 #include "base/shmem.h"
 #include "datatype/timestamp.h"
+#include "storage/lwlock.h"
 
 #define PM_PROCESS_LEN	64		/* of a name, with its end */
 
@@ -56,7 +57,16 @@ typedef struct PmClientProcess
 	PmReport	report;
 } PmClientProcess;
 
+typedef struct PmReports
+{
+	LWLock		lock;			/* held for a look at all places */
+	PmClientProcess all[FLEXIBLE_ARRAY_MEMBER]; /* max_client_processes */
+} PmReports;
+
 extern const PmSection pm_reports_section;
+
+/* For the tests' library, which makes a process silent for longer than a test can wait. */
+extern PGDLLEXPORT PmReports *pm_reports_memory(void);
 
 extern bool pm_report_take(const PmClientProcess *process, PmPoolSums *news);
 extern int	pm_reports_copy(PmClientProcess *processes);

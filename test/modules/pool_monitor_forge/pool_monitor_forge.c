@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "client/reports.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "retire/pace.h"
@@ -16,6 +17,8 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/wait_event.h"
 
 PG_MODULE_MAGIC;
@@ -23,6 +26,7 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(pm_forge_hour_paused);
 PG_FUNCTION_INFO_V1(pm_forge_slot);
 PG_FUNCTION_INFO_V1(pm_forge_slot_asked);
+PG_FUNCTION_INFO_V1(pm_forge_silence);
 
 #define LONGEST_WAIT	60000	/* ms */
 
@@ -96,4 +100,25 @@ pm_forge_slot_asked(PG_FUNCTION_ARGS)
 	}
 	LWLockRelease(lock);
 	PG_RETURN_BOOL(forged);
+}
+
+/* forge_silence(process text, ms bigint): how many processes of this name reported so much earlier. */
+Datum
+pm_forge_silence(PG_FUNCTION_ARGS)
+{
+	PmReports  *reports = memory_of("pm_reports_memory");
+	char	   *process = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int			nplaces = atoi(GetConfigOption("pool_monitor.max_client_processes", false, false));
+	int			n = 0;
+
+	LWLockAcquire(&reports->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < nplaces; i++)
+	{
+		if (reports->all[i].reported_at == 0 || strcmp(reports->all[i].process, process) != 0)
+			continue;
+		reports->all[i].reported_at -= PG_GETARG_INT64(1);
+		n++;
+	}
+	LWLockRelease(&reports->lock);
+	PG_RETURN_INT32(n);
 }
