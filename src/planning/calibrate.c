@@ -15,8 +15,8 @@
 #include "planning/calibrate.h"
 #include "planning/simulate.h"
 
-#define TRIES			4		/* replications of each shape */
-#define TRY_BUDGET		50000	/* arrivals of each */
+#define TRIES			4		/* replications of each shape, at most */
+#define TRY_BUDGET		50000	/* arrivals of each, likewise */
 #define SOME_BURSTS		1.2		/* below, the shape hardly matters */
 
 /* Within which a share, a wait (s) is as it was measured: of it, or this. */
@@ -78,8 +78,8 @@ pm_calibrate(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *
 	PmSimulation trial = *simulation;
 	PmSimulated tried;
 
-	trial.replications = TRIES;
-	trial.budget = TRY_BUDGET;
+	trial.replications = Min(TRIES, simulation->replications);
+	trial.budget = Min(TRY_BUDGET, simulation->budget);
 	for (int i = 0; i < nshapes; i++)
 	{
 		double		d;

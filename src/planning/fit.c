@@ -3,7 +3,8 @@
  *		Sizes for several pools at once: marginal analysis.
  *
  * What is to be small is the number of checkouts that wait, on average and of all
- * pools together; each process is a queue of its own (M/M/c, sizing.c). It is
+ * pools together; each process is a queue of its own (M/M/c, sizing.c, or as the caller
+ * says how many wait, which must be convex too). It is
  * convex in the size of each: every connection more is worth less than the one
  * before (M. E. Dyer and L. G. Proll, "On the Validity of Marginal Analysis for
  * Allocating Servers in M/M/c Queues", Management Science 23, 1977). So whoever has
@@ -24,8 +25,13 @@
 #include "planning/fit.h"
 #include "planning/sizing.h"
 
-/* checkouts that wait, on average: what gains less for a process is not worth a connection */
-#define WORTH	0.001
+static double
+waiting(const PmFitPool *pool, int size)
+{
+	if (pool->waiting == NULL)
+		return pm_mean_queue(size, pool->load);
+	return pool->waiting[Min(size - pool->least, pool->nwaiting - 1)];
+}
 
 /* By how many the checkouts that wait become fewer, for each connection of one step. */
 static double
@@ -34,7 +40,7 @@ gain(const PmFitPool *pool)
 	/* without end, and then with one */
 	if (pool->load >= pool->size)
 		return INFINITY;
-	return pm_mean_queue(pool->size, pool->load) - pm_mean_queue(pool->size + 1, pool->load);
+	return waiting(pool, pool->size) - waiting(pool, pool->size + 1);
 }
 
 /* What a step takes; surge is the largest single one so far, for which there is room at a time. */
@@ -52,7 +58,7 @@ next_step(const PmFitPool *pools, int npools, const double *gains, int64 room, i
 
 	for (int i = 0; i < npools; i++)
 	{
-		if (gains[i] >= WORTH && (best < 0 || gains[i] > gains[best]) && cost(&pools[i], surge) <= room)
+		if (gains[i] >= PM_FIT_WORTH && (best < 0 || gains[i] > gains[best]) && cost(&pools[i], surge) <= room)
 			best = i;
 	}
 	return best;

@@ -1,6 +1,7 @@
 /*
  * fit.c
- *		fit(): sizes for all pools at once, from what was measured in the last day.
+ *		fit(): sizes for all pools at once, from what was measured in the last day. By
+ *		Erlang's formulas, but where these are known to be wrong (brief.c).
  */
 #include "postgres.h"
 
@@ -18,6 +19,7 @@
 #include "sessions/scan.h"
 #include "sessions/tally.h"
 #include "utils/timestamp.h"
+#include "views/brief.h"
 
 #define WEEK				(8 * USECS_PER_DAY) /* a quiet day is not what a
 												 * pool is for */
@@ -35,6 +37,7 @@ typedef struct Fitted
 	int64		now;			/* connections that it is given room for now */
 	int64		reserve;		/* above them, of an explicit budget */
 	PmFitPool	fit;
+	PmBrief    *brief;			/* simulated; NULL: by Erlang's formulas */
 } Fitted;
 
 static double
@@ -175,6 +178,52 @@ server_room(void)
 
 /* ---- sizes ---- */
 
+/* For qsort: who keeps the most connections busy first. */
+static int
+compare_busy(const void *a, const void *b)
+{
+	const Fitted *left = *(Fitted *const *) a;
+	const Fitted *right = *(Fitted *const *) b;
+
+	if (left->work.busy != right->work.busy)
+		return left->work.busy > right->work.busy ? -1 : 1;
+	return strcmp(left->pool->name, right->pool->name);
+}
+
+/* Where Erlang's formulas are wrong: how many wait, by size. False: they are not. */
+static bool
+simulate_pool(Fitted *fitted, int account, int64 budget)
+{
+	PmSpan		day = {.since = GetCurrentTransactionStartTimestamp() - USECS_PER_DAY,.until = DT_NOEND};
+	PmFitPool  *fit = &fitted->fit;
+	PmBrief    *brief = palloc0(sizeof(PmBrief));
+
+	if (!pm_brief_begin(brief, fitted->pool, account, day))
+		return false;
+	fitted->brief = brief;
+	fit->waiting = pm_brief_curve(brief, fit->least, (int) (budget / fit->processes), PM_FIT_WORTH, &fit->nwaiting);
+	return true;
+}
+
+/* The busiest of them: there is not the time for all. */
+static void
+simulate_some(Fitted *all, const PmRules *rules, int64 budget)
+{
+	Fitted	  **busiest = palloc(sizeof(Fitted *) * Max(rules->npools, 1));
+	int			nsimulated = 0;
+
+	for (int i = 0; i < rules->npools; i++)
+		busiest[i] = &all[i];
+	qsort(busiest, rules->npools, sizeof(Fitted *), compare_busy);
+	for (int i = 0; i < rules->npools && nsimulated < PM_BRIEF_MOST; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (busiest[i]->measured)
+			nsimulated += simulate_pool(busiest[i], rules->accounts[busiest[i] - all], budget);
+	}
+	pfree(busiest);
+}
+
 /* Who was not measured keeps what it has; the others share the rest. */
 static void
 fit_all(Fitted *all, int n, int64 budget)
@@ -225,6 +274,16 @@ compare_freed(const void *a, const void *b)
 	return strcmp(left->pool->name, right->pool->name);
 }
 
+static void
+put_simulated(PmRow *row, const Fitted *fitted, int size)
+{
+	int			base = fitted->pool->pool_size > 0 ? Min(fitted->pool->pool_size, size) : size;
+	PmBriefAnswer answer = pm_brief_ask(fitted->brief, base, size - base);
+
+	pm_put(row, Float8GetDatum(answer.queue));
+	pm_put(row, Float8GetDatum(answer.timeouts));
+}
+
 /* What the model says of one size of each process; -1: unbounded, or not known. */
 static void
 put_model(PmRow *row, const Fitted *fitted, int size)
@@ -235,6 +294,11 @@ put_model(PmRow *row, const Fitted *fitted, int size)
 	{
 		pm_put_null(row);
 		pm_put_null(row);
+		return;
+	}
+	if (fitted->brief)
+	{
+		put_simulated(row, fitted, size);
 		return;
 	}
 	pm_put(row, Float8GetDatum(fit->processes * pm_mean_queue(size, fit->load)));
@@ -266,6 +330,7 @@ put_pool(ReturnSetInfo *result, const Fitted *fitted)
 	pm_put(&row, Int64GetDatum(fitted->now - proposed(fitted)));
 	put_model(&row, fitted, fitted->measured ? fitted->each : -1);
 	put_model(&row, fitted, size);
+	pm_put_text(&row, fitted->brief == NULL ? "Erlang" : fitted->brief->is_off ? "simulated, off" : "simulated");
 	pm_put_text(&row, fitted->measured ? "good" : "not enough data");
 	pm_put_row(result, &row);
 }
@@ -290,6 +355,7 @@ pm_fit_sql(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	rules = pm_rules_current();
 	all = gather(rules);
+	simulate_some(all, rules, budget);
 	fit_all(all, rules->npools, budget);
 	qsort(all, rules->npools, sizeof(Fitted), compare_freed);
 	for (int i = 0; i < rules->npools; i++)

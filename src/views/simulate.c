@@ -18,30 +18,6 @@
 								 * million */
 #define COLUMNS			52		/* of the answer */
 
-/* As it was. */
-static PmSimulation
-as_declared(const PmReplay *replay, const PmQuestion *question)
-{
-	const PmPool *pool = question->pool;
-
-	return (PmSimulation)
-	{
-		.processes = pool->servers * pool->workers,
-			.shares = pm_shares(&replay->rates, pool->servers * pool->workers),
-			.pool_size = pool->pool_size,
-			.max_overflow = pool->max_overflow,
-			.pool_timeout = pool->pool_timeout / 1000000.0,
-			.stretches = replay->stretches,
-			.nstretches = replay->n,
-			.holds = &replay->holds,
-			.setups = &replay->setups,
-			.tick = replay->tick,
-			.seed = question->seed,
-			.replications = REPLICATIONS,
-			.budget = ARRIVALS
-	};
-}
-
 /* The same, with what is asked for. */
 static PmSimulation
 as_asked(const PmSimulation *declared, const PmReplay *replay, const PmQuestion *question)
@@ -129,11 +105,14 @@ put_measured(PmRow *row, const PmReplay *replay)
 static void
 put_answer(PmRow *row, const PmQuestion *question, const PmReplay *replay)
 {
-	PmSimulation declared = as_declared(replay, question);
+	PmSimulation declared = pm_replay_declared(replay, question->pool);
 	PmSimulation asked;
 	PmSimulated as_it_was;
 	PmSimulated simulated;
 
+	declared.seed = question->seed;
+	declared.replications = REPLICATIONS;
+	declared.budget = ARRIVALS;
 	pm_calibrate(&declared, &replay->measured, &as_it_was);
 	asked = as_asked(&declared, replay, question);
 	pm_simulate(&asked, &simulated);

@@ -172,3 +172,22 @@ pm_replay_take(PmReplay *replay, const PmQuestion *question)
 	take_rates(replay, question->name);
 	return NULL;
 }
+
+/* The sizes that are declared; how often, how much and by which random numbers is the caller's. */
+PmSimulation
+pm_replay_declared(const PmReplay *replay, const PmPool *pool)
+{
+	return (PmSimulation)
+	{
+		.processes = pool->servers * pool->workers,
+			.shares = pm_shares(&replay->rates, pool->servers * pool->workers),
+			.pool_size = pool->pool_size,
+			.max_overflow = pool->max_overflow,
+			.pool_timeout = pool->pool_timeout / 1000000.0,
+			.stretches = replay->stretches,
+			.nstretches = replay->n,
+			.holds = &replay->holds,
+			.setups = &replay->setups,
+			.tick = replay->tick
+	};
+}

@@ -24,5 +24,6 @@ typedef struct PmReplay
 } PmReplay;
 
 extern const char *pm_replay_take(PmReplay *replay, const PmQuestion *question);
+extern PmSimulation pm_replay_declared(const PmReplay *replay, const PmPool *pool);
 
 #endif							/* PM_SIMULATE_PAST_H */

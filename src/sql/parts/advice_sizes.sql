@@ -74,6 +74,23 @@
 				FROM (SELECT CASE WHEN s.reserve > 0 THEN s.processes WHEN s.has_budget THEN 0
 					ELSE s.processes + s.surge_processes END::float8 AS of_step) AS o) AS c
 	),
+	-- Where Erlang's model is wrong, what was measured is replayed: as it is, and with what is proposed. For the eight
+	-- fullest, as that takes its time; not called for NULL.
+	fullest AS (
+		SELECT s.pool FROM saturation AS s
+		WHERE s.quality = 'good' AND NOT s.nobody_waited
+		ORDER BY s.exhausted_share DESC, s.pool LIMIT 8
+	),
+	saturation_simulated AS (
+		SELECT s.*, b.waiting AS waiting_simulated, concat(format('simulated from what was measured, %s of the checkouts wait and %s '
+				'time out', pool_monitor.percent(b.waiting), pool_monitor.percent(b.timeouts)),
+			CASE WHEN s.more >= 1 THEN format(', with what is proposed %s and %s', pool_monitor.percent(b.proposed_waiting),
+				pool_monitor.percent(b.proposed_timeouts)) END) AS simulated
+		FROM saturation_step AS s LEFT JOIN LATERAL pool_monitor.waits_simulated(
+			CASE WHEN s.pool IN (SELECT f.pool FROM fullest AS f) THEN s.pool END, format('1 %s', s.span)::interval,
+			s.pool_size + CASE s.which WHEN 'pool_size' THEN greatest(s.more, 0) ELSE 0 END,
+			s.max_overflow + CASE s.which WHEN 'max_overflow' THEN greatest(s.more, 0) ELSE 0 END) AS b ON true
+	),
 	exhausted AS (
 		-- what was measured was measured; only a number needs more than a moment of it
 		SELECT CASE WHEN s.exhausted_seconds < CASE WHEN s.is_brief THEN 300 ELSE 36 END OR s.nobody_waited THEN 'info'
@@ -91,7 +108,8 @@
 						s.reporting, s.processes, s.checkouts, pool_monitor.percent(s.checkout_waits / nullif(s.checkouts, 0)::float8),
 						CASE WHEN s.checkout_waits > 0
 							THEN format(', for %s s on average', round((s.waited_seconds / s.checkout_waits)::numeric, 3)) END,
-						s.checkout_timeouts)
+						s.checkout_timeouts) || coalesce('; ' || CASE WHEN s.waiting_simulated IS NOT NULL THEN s.simulated END, '')
+				WHEN s.waiting_simulated IS NOT NULL THEN 'Erlang''s model disagrees with what was seen; ' || s.simulated
 				WHEN s.model_is_off THEN 'Erlang''s model is withheld: it disagrees with what was seen'
 					ELSE format('Erlang C says %s (one queue) to %s (one for each process) of the checkouts wait, '
 						'up to %s for longer than pool_timeout %s',
@@ -109,7 +127,7 @@
 				ELSE 'There is no room in the server''s connection budget or the pool''s: '
 					'shorten the holds, lower another pool, or raise max_connections.' END AS recommendation,
 			p.setting, p.current, p.proposed, s.seen, s.effective_samples, s.quality
-		FROM saturation_step AS s LEFT JOIN (
+		FROM saturation_simulated AS s LEFT JOIN (
 				SELECT e.pool, date_trunc('second', max(e.at)) AS last FROM events AS e
 				WHERE e.event IN ('exhausted', 'no_longer_exhausted')
 				GROUP BY e.pool

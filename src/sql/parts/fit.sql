@@ -9,7 +9,7 @@ CREATE FUNCTION pool_monitor.fit(
 	OUT proposed_pool_size bigint, OUT proposed_max_overflow bigint, OUT proposed_ceiling bigint, OUT proposed_budget bigint,
 	OUT freed bigint,
 	OUT waiting float8, OUT timeouts float8, OUT proposed_waiting float8, OUT proposed_timeouts float8,
-	OUT quality text
+	OUT model text, OUT quality text
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_fit_sql';
@@ -22,7 +22,9 @@ COMMENT ON FUNCTION pool_monitor.fit(int) IS
 'are kept by the hour count by the peaks of the hours; no pool gets less than either. Whoever gains most by the next '
 'connection gets it, by the queueing model with one queue for each process, until none is left or worth having (marginal '
 'analysis: Fox 1966). waiting: checkouts that wait, on average, of all its processes; timeouts: the share of checkouts that '
-'waits longer than pool_timeout; both with the sizes of now and as proposed, NULL where these are unbounded. A pool without '
+'waits longer than pool_timeout; both with the sizes of now and as proposed, NULL where these are unbounded. model: Erlang, or '
+'simulated, briefly, where measured bursts, reported waits or the time at the ceiling show Erlang''s formulas to be wrong by '
+'a factor of 3: then timeouts are those that give up. simulated, off: that is wrong by as much, too, and nearer. A pool without '
 'enough data keeps what it has. Room is kept for the largest single surge, and for what an explicit budget has above its '
 'ceiling; proposed_budget is such a budget with the proposed sizes, NULL where none is declared. When what the least of all '
 'comes to is more than the connection_budget, so are the proposed ceilings. See docs/sizing.md. Needs '

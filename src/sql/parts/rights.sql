@@ -24,6 +24,7 @@ REVOKE ALL ON FUNCTION pool_monitor.history(text, interval, timestamptz, timesta
 REVOKE ALL ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz, bool) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.fit(int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interval, float8, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pool_monitor.waits_simulated(text, interval, int, int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.retired_today() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.can_retire(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pool_monitor.events() FROM PUBLIC;
@@ -47,6 +48,7 @@ GRANT SELECT ON pool_monitor.presets TO PUBLIC;
 GRANT SELECT ON pool_monitor.workload, pool_monitor.muted, pool_monitor.advice, pool_monitor.checklist TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.fit(int), pool_monitor.retired_today(), pool_monitor.can_retire(text) TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interval, float8, bigint) TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pool_monitor.waits_simulated(text, interval, int, int) TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.declared() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.declarations_loaded() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pool_monitor.which_pool(text, text, text, inet) TO pg_read_all_stats;

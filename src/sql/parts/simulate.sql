@@ -56,3 +56,15 @@ COMMENT ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interva
 'what waits. quality: good, or not enough data: fewer than 30 effective samples, as in workload. '
 'NULL in all columns but the sizes where nothing was measured at all: calibration says what is missing. Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
+
+CREATE FUNCTION pool_monitor.waits_simulated(
+	pool text, span interval, pool_size int, max_overflow int,
+	OUT waiting float8, OUT timeouts float8, OUT proposed_waiting float8, OUT proposed_timeouts float8
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 1
+	AS 'MODULE_PATHNAME', 'pm_waits_simulated';
+COMMENT ON FUNCTION pool_monitor.waits_simulated(text, interval, int, int) IS
+'For the advice: what shares of the checkouts wait and time out, with the sizes that are declared and with these, in a brief '
+'simulation of the last span. No row where Erlang''s formulas are not '
+'known to be wrong: by a factor of 3, by measured bursts, reported waits or the time at the ceiling; nor where the simulation is, too. '
+'Needs shared_preload_libraries, and pg_read_all_stats.';

@@ -1,0 +1,195 @@
+/*
+ * brief.c
+ *		A short simulation of a pool of which Erlang's formula is known to be wrong, for
+ *		fit() and the advice.
+ *
+ * Erlang's formula takes checkouts to come at random. It is known to be wrong by WRONG where
+ * their measured dispersion, the waits that clients report, or the time at the ceiling say
+ * so. Then as much is simulated as a person at a prompt waits for: some tenths of a second
+ * for each of PM_BRIEF_MOST pools.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "planning/simulate.h"
+#include "planning/sizing.h"
+#include "views/brief.h"
+
+#define WRONG			3.0		/* by this factor */
+#define SOME			0.01	/* a share that counts */
+#define SOME_CHECKOUTS	100		/* reported: below, it is chance */
+#define REPLICATIONS	4
+#define ARRIVALS		10000	/* of each */
+
+/* ---- is it wrong? ---- */
+
+static bool
+differ(double measured, double low, double high)
+{
+	return (measured >= SOME && measured > WRONG * high) || (low >= SOME && measured < low / WRONG);
+}
+
+/*
+ * Of the load on average, as fit() and the advice take it. All processes are full at once
+ * between the product of their chances, or of one shared queue, and that of a single one.
+ */
+static bool
+erlang_is_wrong(const PmReplay *replay, const PmPool *pool)
+{
+	int			processes = pool->servers * pool->workers;
+	double		load = replay->work.busy / (replay->work.seen * 1000.0);
+	double		isolated;
+	double		all;
+
+	if (replay->dispersion >= WRONG)
+		return true;
+	if (pool->ceiling <= 0)
+		return false;
+	isolated = pm_erlang_c(pool->ceiling / processes, load / processes);
+	all = Min(pm_erlang_c(pool->ceiling, load), pow(isolated, processes));
+	if (replay->work.checkouts >= SOME_CHECKOUTS && replay->measured.waiting >= 0)
+		return differ(replay->measured.waiting + replay->measured.timeouts, isolated, isolated);
+	return replay->measured.exhausted >= 0 && differ(replay->measured.exhausted, all, isolated);
+}
+
+/* Is the simulation, too? What clients report is what it is about. */
+static bool
+simulation_is_wrong(const PmMeasured *measured, const PmSimulated *simulated)
+{
+	const PmEstimate *of = simulated->of;
+	double		waiting = of[PM_SIM_WAITING].mean + of[PM_SIM_TIMEOUT_SHARE].mean;
+
+	if (measured->waiting >= 0)
+		return differ(measured->waiting + measured->timeouts, waiting, waiting);
+	return measured->exhausted >= 0 && differ(measured->exhausted, of[PM_SIM_ALL_FULL].mean, of[PM_SIM_ALL_FULL].mean);
+}
+
+/* ---- what sizes come to ---- */
+
+static double
+rate_of(const PmReplay *replay)
+{
+	double		seconds = 0;
+	double		arrivals = 0;
+
+	for (int i = 0; i < replay->n; i++)
+	{
+		seconds += replay->stretches[i].seconds;
+		arrivals += replay->stretches[i].seconds * replay->stretches[i].rate;
+	}
+	return seconds > 0 ? arrivals / seconds : 0;
+}
+
+/* False: Erlang's formula is not known to be wrong, or there is nothing to be simulated. */
+bool
+pm_brief_begin(PmBrief *brief, const PmPool *pool, int account, PmSpan span)
+{
+	PmQuestion	question = {.name = (char *) pool->name,.pool = pool,.account = account,.span = span};
+	PmSimulated as_it_was;
+
+	if (pm_replay_take(&brief->replay, &question) != NULL || !erlang_is_wrong(&brief->replay, pool))
+		return false;
+	brief->pool = pool;
+	brief->rate = rate_of(&brief->replay);
+	brief->declared = pm_replay_declared(&brief->replay, pool);
+	brief->declared.replications = REPLICATIONS;
+	brief->declared.budget = ARRIVALS;
+	pm_calibrate(&brief->declared, &brief->replay.measured, &as_it_was);
+	brief->is_off = simulation_is_wrong(&brief->replay.measured, &as_it_was);
+	return true;
+}
+
+/* Of each process. The same checkouts come, whatever the sizes. */
+PmBriefAnswer
+pm_brief_ask(const PmBrief *brief, int pool_size, int max_overflow)
+{
+	PmSimulation asked = brief->declared;
+	PmSimulated simulated;
+	double		gave_up;
+
+	CHECK_FOR_INTERRUPTS();
+	asked.pool_size = pool_size;
+	asked.max_overflow = max_overflow;
+	pm_simulate(&asked, &simulated);
+	gave_up = simulated.of[PM_SIM_TIMEOUT_SHARE].mean;
+	return (PmBriefAnswer)
+	{
+		/* by Little's law, those that give up among them */
+		.queue = brief->rate * ((1 - gave_up) * simulated.of[PM_SIM_MEAN_WAIT].mean + gave_up * asked.pool_timeout),
+			.waiting = simulated.of[PM_SIM_WAITING].mean,
+			.timeouts = gave_up
+	};
+}
+
+/* ---- and all sizes ---- */
+
+typedef struct Point
+{
+	int			size;
+	double		queue;
+} Point;
+
+/* Is b, between the two, above the line from a to c? */
+static bool
+is_above(Point a, Point b, Point c)
+{
+	return (b.queue - a.queue) * (c.size - a.size) >= (c.queue - a.queue) * (b.size - a.size);
+}
+
+/* Adds a point, and takes away what it shows to be no corner; returns how many there are. */
+static int
+keep_convex(Point *points, int n, Point next)
+{
+	if (n > 0)
+		next.queue = Min(next.queue, points[n - 1].queue);
+	while (n > 1 && is_above(points[n - 2], points[n - 1], next))
+		n--;
+	points[n] = next;
+	return n + 1;
+}
+
+static double *
+join(const Point *points, int n, int *size)
+{
+	int			least = points[0].size;
+	double	   *curve = palloc(sizeof(double) * (points[n - 1].size - least + 1));
+
+	*size = points[n - 1].size - least + 1;
+	curve[0] = points[0].queue;
+	for (int i = 1; i < n; i++)
+	{
+		double		slope = (points[i].queue - points[i - 1].queue) / (points[i].size - points[i - 1].size);
+
+		for (int at = points[i - 1].size + 1; at <= points[i].size; at++)
+			curve[at - least] = points[i - 1].queue + slope * (at - points[i - 1].size);
+	}
+	return curve;
+}
+
+/*
+ * How many checkouts wait in each process, with least connections and each size above it:
+ * until no more than worth wait, or most. Not every size is simulated, but 1, 2, 4 and so on
+ * above the least, and below is the convex hull of these: as marginal analysis needs it, and
+ * chance has little to say. n: how many sizes. Allocates in the current memory context.
+ */
+double *
+pm_brief_curve(const PmBrief *brief, int least, int most, double worth, int *n)
+{
+	Point		points[32];
+	int			npoints = 0;
+	int			base = brief->pool->pool_size;
+
+	for (int more = 0; npoints < (int) lengthof(points); more = Max(2 * more, 1))
+	{
+		Point		point = {.size = Min(least + more, Max(most, least))};
+		int			kept = base > 0 ? Min(base, point.size) : point.size;
+
+		point.queue = pm_brief_ask(brief, kept, point.size - kept).queue / brief->declared.processes;
+		npoints = keep_convex(points, npoints, point);
+		if (point.queue <= worth || point.size >= most)
+			break;
+	}
+	return join(points, npoints, n);
+}

@@ -1,0 +1,156 @@
+# fit() and the advice simulate where Erlang's formulas are known to be wrong: by measured
+# bursts, reported waits, or the time at the ceiling. Needs a past.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PoolMonitorAdvice;
+use Test::More;
+
+my $node = advice_server('simulated_waits');
+pools($node, row('web', pool_size => 10, max_overflow => 0));
+wait_for(
+	$node,
+	"SELECT count(*) > 0 FROM pool_monitor.history WHERE pool = 'web'",
+	'the pool has a history'
+);
+query($node,
+	"SELECT count(replay_holds('web', (-500000 * ln((i - 0.5) / 20000))::bigint, 1)) FROM generate_series(1, 20000) AS i"
+);
+
+# An hour of 10 checkouts a second, each for 0.5 s: a load of 5. Dispersion of the arrivals,
+# share of time at the ceiling, and what clients report of each minute.
+sub past
+{
+	my ($dispersion, $exhausted, @reported) = @_;
+	my $squares = int(10 * 600 + $dispersion * 10 * 59);
+	@reported = (0, 0, 0, 0) unless @reported;
+	replay(
+		$node,
+		[
+			'web', 1440,
+			busy         => 5,
+			max_busy     => 10,
+			connections  => 10,
+			transactions => 600,
+			exhausted    => $exhausted
+		]
+	);
+	query($node, "SELECT replay_arrivals('web', 60, $squares, " . join(', ', @reported) . ')');
+	return;
+}
+
+sub fitted
+{
+	my ($columns) = @_;
+	return query($node, "SELECT $columns FROM pool_monitor.fit() AS f WHERE pool = 'web'");
+}
+
+my $chance = query($node, 'SELECT pool_monitor.erlang_c(10, 5)');
+my $erlang = 'abs(waiting - pool_monitor.mean_queue(10, avg_busy)) < 1e-9';
+my $size;
+
+subtest 'at random: Erlang' => sub {
+	past(1, $chance);
+	is(fitted("model, $erlang"), 'Erlang|t', 'fit() goes by it');
+	$size = fitted('proposed_ceiling');
+	like(
+		advice($node, 'evidence', 'exhausted of web'),
+		qr/; Erlang C says/,
+		'and so does the advice'
+	);
+	past(2.7, $chance);
+	is(fitted('model'), 'Erlang', 'also when they are a bit uneven');
+};
+
+subtest 'in bursts: simulated' => sub {
+	past(3.3, 0.1);
+	is(fitted('model'), 'simulated', 'from a factor of 3 on');
+	past(20, 0.3);
+	is(
+		fitted(
+			'model, waiting > 3 * pool_monitor.mean_queue(10, avg_busy), proposed_waiting < waiting / 5, proposed_timeouts <= timeouts'
+		),
+		'simulated|t|t|t',
+		'far more wait'
+	);
+	cmp_ok(fitted('proposed_ceiling'), '>', $size, 'so more is proposed');
+	my $waiting = query($node,
+		"SELECT waiting BETWEEN s.low AND s.high FROM pool_monitor.waits_simulated('web', '1 day', 10, 0) AS w, (SELECT waiting_low * 0.9, waiting_high * 1.1 FROM pool_monitor.simulate('web')) AS s(low, high)"
+	);
+	is($waiting, 't', 'as simulate() has it, which takes its time');
+	like(
+		advice($node, 'evidence', 'exhausted of web'),
+		qr/; Erlang's model disagrees with what was seen; simulated from what was measured, \S+ % of the checkouts wait and \S+ % time out, with what is proposed \S+ % and \S+ %$/,
+		'and the advice says what is to be had'
+	);
+};
+
+subtest 'as clients report' => sub {
+	past(1, $chance, 600, int(600 * $chance), 10, 0);
+	is(fitted("model, $erlang"), 'Erlang|t', 'what Erlang says, too');
+	past(2.7, $chance, 600, 75, 20, 0);
+	is(fitted('model'), 'simulated', 'more than three times as much');
+	like(
+		advice($node, 'evidence', 'exhausted of web'),
+		qr/; measured, as .* checkouts 1[23] % waited.*; simulated from what was measured/,
+		'what was measured goes first'
+	);
+	past(1, $chance, 600, 300, 150, 0);
+	is(fitted('model'), 'simulated, off', 'what the simulation cannot explain either');
+	like(
+		advice($node, 'evidence', 'exhausted of web'),
+		qr/ 0 timed out besides$/,
+		'of which the advice makes nothing'
+	);
+};
+
+subtest 'by the time at the ceiling' => sub {
+	past(1, 0.5);
+	is(fitted('model'), 'simulated, off', 'for which there is no explanation at all');
+	like(
+		advice($node, 'evidence', 'exhausted of web'),
+		qr/; Erlang's model is withheld: /,
+		'the advice says so'
+	);
+};
+
+# What is read at a prompt does not take longer with more pools.
+subtest 'of eight pools at once' => sub {
+	my @names = map { "b$_" } 1 .. 9;
+	pools($node, map { row($_, pool_size => 10, max_overflow => 0) } @names);
+	wait_for(
+		$node,
+		"SELECT count(DISTINCT pool) FROM pool_monitor.history WHERE pool LIKE 'b_'",
+		'they have a history', 9
+	);
+	query($node,
+		"SELECT count(replay_holds('$_', (-500000 * ln((i - 0.5) / 2000))::bigint, 1)) FROM generate_series(1, 2000) AS i"
+	) foreach @names;
+	replay(
+		$node,
+		map {
+			[
+				$_, 1440,
+				busy         => 5,
+				max_busy     => 10,
+				connections  => 10,
+				transactions => 600,
+				exhausted    => 0.1
+			]
+		} @names
+	);
+	query($node, "SELECT replay_arrivals('$_', 60, 8360, 0, 0, 0, 0)") foreach @names;
+	is(query($node, "SELECT count(*) FROM pool_monitor.fit() WHERE model LIKE 'simulated%'"),
+		8, 'fit() simulates no more');
+	is(
+		query(
+			$node,
+			"SELECT count(*), count(*) FILTER (WHERE evidence ~ 'simulated from') FROM pool_monitor.advice WHERE topic = 'exhausted'"
+		),
+		'9|8',
+		'nor does the advice'
+	);
+};
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
