@@ -31,6 +31,9 @@ status_since(const PmPoolState *state, PmStatus status, TimestampTz now)
 	return now;
 }
 
+/* What its processes reported of checkouts, in sum. */
+static const PmCounter reported[] = {PM_CHECKOUT_WAITS, PM_WAITED_US, PM_CHECKOUT_TIMEOUTS};
+
 /*
  * Peak and status are never behind what is seen right now, though the sampler
  * may not have moved sessions to a pool that was just declared.
@@ -43,6 +46,7 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	PmStanding	standing = pm_standing(counts, account, tally->at);
 	PmStatus	status = pm_pool_status(pool, &standing);
 	uint64		peak = pg_atomic_read_u64(&pm_accounts->all[account].peak);
+	pg_atomic_uint64 *counters = pm_accounts->all[account].counters;
 	bool		new_peak = counts->connections > PM_PEAK_COUNT(peak);
 
 	pm_put_text(&row, pool->name);
@@ -60,6 +64,8 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	pm_put_text(&row, pm_status_name(status));
 	pm_put_time(&row, status_since(state, status, tally->now));
 	pm_put_bound(&row, waiting);
+	for (int i = 0; i < (int) lengthof(reported); i++)
+		pm_put_counter(&row, reported[i], pg_atomic_read_u64(&counters[reported[i]]));
 	pm_put_row(result, &row);
 }
 

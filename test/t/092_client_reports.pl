@@ -56,6 +56,14 @@ subtest 'what it says' => sub {
 		'100|10|2.5|1', 'in the sums of its pool');
 	is(query($node, 'SELECT pool, waiting FROM pool_monitor.budgets ORDER BY pool'),
 		"plain|\nweb|1", 'who waits now is in budgets, where somebody reports');
+	is(
+		query(
+			$node,
+			'SELECT pool, checkout_waits, waited_seconds, checkout_timeouts FROM pool_monitor.budgets ORDER BY pool'
+		),
+		"plain|0|0|0\nweb|10|2.5|1",
+		'and how many have waited'
+	);
 	$web->do("sql 0 $report('a', 2, 1, 3, 0, 0, 150, 11, 3, 1, reports_before => 1)");
 	is(counted('checkouts, checkout_waits, waited_seconds, checkout_timeouts'),
 		'150|11|3|1', 'the next one counts what came');

@@ -10,7 +10,8 @@ CREATE FUNCTION pool_monitor.budgets(
 	OUT peak_connections int, OUT peak_at timestamptz,
 	OUT stale int, OUT idle_over_limit int, OUT leak_suspects int,
 	OUT oldest interval, OUT longest_idle interval,
-	OUT status text, OUT status_since timestamptz, OUT waiting bigint
+	OUT status text, OUT status_since timestamptz, OUT waiting bigint,
+	OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_budgets';
@@ -22,7 +23,8 @@ CREATE VIEW pool_monitor.budgets AS
 		b.overflow, b.over_budget,
 		pg_catalog.round(100.0 * b.connections::numeric / b.budget::numeric, 1) AS percent_of_budget,
 		b.peak_connections, b.peak_at, b.stale, b.idle_over_limit, b.leak_suspects,
-		b.oldest, b.longest_idle, b.status, b.status_since, b.waiting
+		b.oldest, b.longest_idle, b.status, b.status_since, b.waiting,
+		b.checkout_waits, b.waited_seconds, b.checkout_timeouts
 	FROM pool_monitor.budgets() AS b;
 
 COMMENT ON VIEW pool_monitor.budgets IS
@@ -60,6 +62,10 @@ COMMENT ON COLUMN pool_monitor.budgets.status_since IS
 'is the time at which that began';
 COMMENT ON COLUMN pool_monitor.budgets.waiting IS
 'checkouts that wait for a connection, as its processes reported within the last 90 s (client_report()); NULL: none did';
+COMMENT ON COLUMN pool_monitor.budgets.checkout_waits IS
+'checkouts that had to wait, as reported since stats_reset: as in pool_stats, as are the next two; 0: none, or none reports';
+COMMENT ON COLUMN pool_monitor.budgets.waited_seconds IS 'for how long these have waited in all';
+COMMENT ON COLUMN pool_monitor.budgets.checkout_timeouts IS 'checkouts that gave up waiting';
 
 CREATE FUNCTION pool_monitor.applications(
 	OUT application_name text, OUT datname name, OUT usename name, OUT pool text,
