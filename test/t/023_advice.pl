@@ -201,17 +201,18 @@ subtest 'flat at its base for days, with a low busy peak: nothing at all to say'
 	replay($node, ['flat', 1440, @flat], ['(server)', 1440, @flat]);
 };
 
+# A replay is longer than the one before, all of which it is to replace when a minute turns.
 subtest 'declared and observed' => sub {
 	pools($node, row('above', workers => 2, pool_size => 5, max_overflow => 0));
 	replay($node, ['above', 60, max_connections => 15]);
 	is(advice($node, $numbers, 'declaration of above'),
 		'warning|workers|2|3|exact', 'a third worker');
-	replay($node, ['above', 60, max_connections => 12]);
+	replay($node, ['above', 65, max_connections => 12]);
 	is(advice($node, 'count(*)', 'declaration of above'),
 		0, 'one of each process begins before its predecessor is gone: silent');
-	replay($node, ['above', 60, max_connections => 13]);
+	replay($node, ['above', 70, max_connections => 13]);
 	is(advice($node, 'proposed', 'declaration of above'), 3, 'one more');
-	replay($node, ['above', 60, max_connections => 10]);
+	replay($node, ['above', 75, max_connections => 10]);
 	is(advice($node, 'count(*)', 'declaration of above'), 0, 'as declared: silent');
 
 	pools($node, row('open', pool_size => 5, max_overflow => -1));
