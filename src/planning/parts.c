@@ -3,8 +3,9 @@
  *		Which parts of the stretches each replication of a simulation replays.
  *
  * What would be more than the budget of arrivals is replayed in part: of every so-and-so-many
- * stretches one, another one in each replication, after a run-up that does not count. Else all
- * of it, one stretch after the other, after one run-up.
+ * stretches one, another one in each replication, after a run-up that does not count. Of a
+ * stretch that is too much it is a part, here and there in it, as who waits grow more and fewer
+ * within one. Else all of it, one stretch after the other, after one run-up.
  */
 #include "postgres.h"
 
@@ -14,6 +15,13 @@
 
 #define RUN_UP		30.0		/* s */
 #define LEAST_PARTS	8			/* a replication replays so many, at least */
+
+/* Arrivals of one part, with its run-up. */
+double
+pm_parts_most(const PmSimulation *what)
+{
+	return (double) what->budget / LEAST_PARTS;
+}
 
 /* Of one stretch alone, so many seconds count, after half as many at most. */
 static double
@@ -28,6 +36,15 @@ static double
 run_up_of(double seconds)
 {
 	return Min(RUN_UP, seconds / 2);
+}
+
+/* 0 to 1, each time far from the times before: multiples of the golden ratio (H. Weyl). */
+static double
+somewhere(int64 turn)
+{
+	double		multiple = turn * 0.6180339887498949;
+
+	return multiple - floor(multiple);
 }
 
 void
@@ -46,6 +63,7 @@ pm_parts_init(PmParts *parts, const PmSimulation *what)
 		arrivals += stretch->seconds * stretch->rate;
 		in_parts += (seconds + run_up_of(seconds)) * stretch->rate;
 	}
+	parts->run_up = Min(RUN_UP, parts->seconds);
 	if (arrivals > what->budget)
 		parts->step = Max((int) ceil(in_parts / what->budget), 1);
 }
@@ -60,7 +78,7 @@ pm_parts_next(const PmParts *parts, const PmSimulation *what, int replication, i
 	{
 		*part = (PmPart)
 		{
-			.last = what->nstretches - 1,.run_up = run_up_of(2 * parts->seconds),.seconds = parts->seconds
+			.last = what->nstretches - 1,.run_up = parts->run_up,.seconds = parts->seconds
 		};
 		return n == 0;
 	}
@@ -69,6 +87,7 @@ pm_parts_next(const PmParts *parts, const PmSimulation *what, int replication, i
 		return false;
 	part->first = part->last = (int) i;
 	part->seconds = part_of(&what->stretches[i], what->budget);
+	part->into = (what->stretches[i].seconds - part->seconds) * somewhere((int64) n * what->replications + replication + 1);
 	part->run_up = run_up_of(part->seconds);
 	return true;
 }

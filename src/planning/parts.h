@@ -12,17 +12,23 @@ typedef struct PmParts
 {
 	int			step;			/* of so many stretches one; 0: all */
 	double		seconds;		/* of all stretches */
+	double		run_up;			/* before all of them, in one piece */
 } PmParts;
 
-/* These stretches, of which so many seconds count, after a run-up. */
+/*
+ * These stretches, of which so many seconds count, after a run-up. Of one alone that may be from
+ * somewhere in it on.
+ */
 typedef struct PmPart
 {
 	int			first;
 	int			last;
+	double		into;
 	double		run_up;
 	double		seconds;
 } PmPart;
 
+extern double pm_parts_most(const PmSimulation *what);
 extern void pm_parts_init(PmParts *parts, const PmSimulation *what);
 extern bool pm_parts_next(const PmParts *parts, const PmSimulation *what, int replication, int n, PmPart *part);
 

@@ -13,8 +13,6 @@
 #include "planning/queues.h"
 #include "utils/memutils.h"
 
-#define UNBOUNDED	PG_INT32_MAX
-
 typedef struct Waiter
 {
 	double		since;
@@ -30,6 +28,7 @@ struct PmQueue
 	int			waiting;
 	int			room;
 	Waiter	   *waiters;
+	double		lag;
 };
 
 /* In the current memory context. */
@@ -39,8 +38,8 @@ pm_queues_init(PmQueues *queues, const PmSimulation *what, PmAgenda *agenda, PmT
 	queues->what = what;
 	queues->agenda = agenda;
 	queues->totals = totals;
-	queues->kept = what->pool_size == 0 ? UNBOUNDED : what->pool_size;
-	queues->ceiling = what->pool_size == 0 || what->max_overflow < 0 ? UNBOUNDED : what->pool_size + what->max_overflow;
+	queues->kept = what->pool_size == 0 ? PM_UNBOUNDED : what->pool_size;
+	queues->ceiling = what->pool_size == 0 || what->max_overflow < 0 ? PM_UNBOUNDED : what->pool_size + what->max_overflow;
 	queues->all = palloc0(sizeof(PmQueue) * what->processes);
 }
 
@@ -54,12 +53,23 @@ pm_queues_begin(PmQueues *queues, double from, double until)
 	{
 		queues->all[i].idle = what->pool_size;
 		queues->all[i].busy = queues->all[i].waiting = 0;
+		queues->all[i].lag = 0;
 	}
 	queues->open = what->processes * what->pool_size;
 	queues->busy = queues->full = queues->waiting = 0;
 	queues->now = 0;
 	queues->from = from;
 	queues->until = until;
+}
+
+/*
+ * It has work for so long that does not stand in its queue: each waits so much longer, and gives
+ * up so much sooner. The queue must be such that it never runs dry.
+ */
+void
+pm_queues_lag(PmQueues *queues, int process, double lag)
+{
+	queues->all[process].lag = lag;
 }
 
 /* What has been the case until then. */
@@ -134,7 +144,7 @@ check_out(PmQueues *queues, int process, double hold)
 	queues->busy++;
 	queues->full += queue->busy == queues->ceiling;
 	pm_agenda_add(queues->agenda, queues->now + hold, process);
-	settle_checkout(queues, queues->now, 0, false);
+	settle_checkout(queues, queues->now, queue->lag, false);
 }
 
 /* Now, in this process. */
@@ -172,12 +182,13 @@ next_waiter(PmQueues *queues, PmQueue *queue, Waiter *next)
 	while (queue->waiting > 0)
 	{
 		Waiter	   *waiter = &queue->waiters[queue->first];
-		bool		gave_up = queues->now - waiter->since > timeout;
+		double		waited = queues->now - waiter->since + queue->lag;
+		bool		gave_up = waited > timeout;
 
 		queue->first = (queue->first + 1) % queue->room;
 		queue->waiting--;
 		queues->waiting--;
-		settle_checkout(queues, waiter->since, gave_up ? timeout : queues->now - waiter->since, gave_up);
+		settle_checkout(queues, waiter->since, gave_up ? timeout : waited, gave_up);
 		if (!gave_up)
 		{
 			*next = *waiter;

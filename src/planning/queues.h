@@ -8,6 +8,8 @@
 #include "planning/agenda.h"
 #include "planning/simulation.h"
 
+#define PM_UNBOUNDED	PG_INT32_MAX	/* as a ceiling */
+
 typedef struct PmQueue PmQueue;
 
 typedef struct PmQueues
@@ -34,6 +36,7 @@ typedef struct PmQueues
 
 extern void pm_queues_init(PmQueues *queues, const PmSimulation *what, PmAgenda *agenda, PmTotals *totals);
 extern void pm_queues_begin(PmQueues *queues, double from, double until);
+extern void pm_queues_lag(PmQueues *queues, int process, double lag);
 extern void pm_queues_go_on(PmQueues *queues, double at);
 extern void pm_queues_arrive(PmQueues *queues, int process, double hold);
 extern void pm_queues_give_back(PmQueues *queues, int process);

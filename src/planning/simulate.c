@@ -9,12 +9,14 @@
  * Each replication has random numbers of its own, for arrivals, holds and set-ups apart, and
  * draws them when a checkout comes. So the same seed gives other sizes the same checkouts, and
  * what differs is what the sizes do (common random numbers). What each replays is said in
- * parts.c, what the replications come to in totals.c.
+ * parts.c, who waits where a part begins in backlog.c, what the replications come to in
+ * totals.c.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 #include "planning/agenda.h"
+#include "planning/backlog.h"
 #include "planning/parts.h"
 #include "planning/queues.h"
 #include "planning/simulate.h"
@@ -27,10 +29,12 @@ typedef struct Run
 	const PmSimulation *what;
 	pg_prng_state arriving;
 	pg_prng_state holding;
+	pg_prng_state waiting;		/* for who waits where a part begins */
 	int64		events_seen;
 	PmAgenda	agenda;
 	PmStream	stream;
 	PmQueues	queues;
+	PmBacklog	backlog;
 	double		counted;		/* seconds, of all replications */
 	PmTotals	totals;			/* of this one */
 } Run;
@@ -77,17 +81,78 @@ due(Run *run)
 		arrive(run);
 }
 
+/* ---- who waits where a part begins ---- */
+
+/* More than can be served in this time stands outside of the queue. */
+static double
+in_queue(const PmBehind *behind, double until)
+{
+	return Min(behind->before, until);
+}
+
+/*
+ * So many checkouts are one in the queue, with a hold as long as theirs: what is behind a burst
+ * can be many times as many as come in the part itself.
+ */
+static double
+joined(const Run *run, double until)
+{
+	double		waiting = 0;
+
+	for (int i = 0; i < run->backlog.n; i++)
+	{
+		const PmBehind *behind = &run->backlog.all[i];
+
+		waiting += (double) (behind->end - behind->first) * in_queue(behind, until);
+	}
+	waiting *= run->queues.ceiling / run->what->holds->mean;
+	return Max(waiting / pm_parts_most(run->what), 1);
+}
+
+/* At its ceiling, and as many wait as are served in so many seconds. They do not count. */
+static void
+fall_behind(Run *run, int process, double wait, double times)
+{
+	int			ceiling = run->queues.ceiling;
+	double		waiting = wait / run->what->holds->mean * ceiling / times;
+
+	for (int i = 0; i < ceiling; i++)
+		pm_queues_arrive(&run->queues, process, pm_duration(run->what->holds, &run->waiting) * pg_prng_double(&run->waiting));
+	for (waiting += pg_prng_double(&run->waiting); waiting >= 1; waiting--)
+		pm_queues_arrive(&run->queues, process, pm_duration(run->what->holds, &run->waiting) * times);
+}
+
+static void
+begin_behind(Run *run, double until)
+{
+	double		times = joined(run, until);
+
+	for (int i = 0; i < run->backlog.n; i++)
+	{
+		const PmBehind *behind = &run->backlog.all[i];
+		double		wait = in_queue(behind, until);
+
+		for (int j = behind->first; j < behind->end && wait > 0; j++)
+		{
+			pm_queues_lag(&run->queues, j, behind->before - wait);
+			fall_behind(run, j, wait, times);
+		}
+	}
+}
+
 /* ---- a replication ---- */
 
 /* Until nobody waits who came in it. */
 static void
-replay_part(Run *run, const PmPart *part)
+replay_part(Run *run, const PmPart *part, bool behind)
 {
 	double		until = part->run_up + part->seconds;
 
 	run->agenda.n = 0;
 	pm_queues_begin(&run->queues, part->run_up, until);
 	pm_stream_begin(&run->stream, part->first, part->last, part->run_up);
+	if (behind)
+		begin_behind(run, until);
 	for (;;)
 	{
 		double		next = pm_agenda_next(&run->agenda);
@@ -112,18 +177,25 @@ seed_run(Run *run, uint64 seed, int replication)
 	/* what pg_prng_seed() makes of neighbours is far apart */
 	pg_prng_seed(&run->arriving, seed * 4096 + 4 * replication);
 	pg_prng_seed(&run->holding, seed * 4096 + 4 * replication + 1);
+	pg_prng_seed(&run->waiting, seed * 4096 + 4 * replication + 3);
 	pg_prng_seed(&run->queues.opening, seed * 4096 + 4 * replication + 2);
 }
 
 static void
 replicate(Run *run, const PmParts *parts, int replication)
 {
+	bool		whole = parts->step == 0;
 	PmPart		part;
 
 	seed_run(run, run->what->seed, replication);
 	memset(&run->totals, 0, sizeof(PmTotals));
+	pm_backlog_begin(&run->backlog, parts->run_up);
 	for (int i = 0; pm_parts_next(parts, run->what, replication, i, &part); i++)
-		replay_part(run, &part);
+	{
+		if (!whole)
+			pm_backlog_before(&run->backlog, &part);
+		replay_part(run, &part, !whole);
+	}
 }
 
 /* ---- all of them ---- */
@@ -138,12 +210,14 @@ begin_run(const PmSimulation *what)
 	run->stream.random = &run->arriving;
 	pm_agenda_init(&run->agenda);
 	pm_queues_init(&run->queues, what, &run->agenda, &run->totals);
+	pm_backlog_init(&run->backlog, what, run->queues.ceiling);
 	return run;
 }
 
 static void
 end_run(Run *run)
 {
+	pm_backlog_free(&run->backlog);
 	pm_queues_free(&run->queues);
 	pm_agenda_free(&run->agenda);
 	pfree(run);
