@@ -5,7 +5,7 @@
  * What would be more than the budget of arrivals is replayed in part: of every so-and-so-many
  * stretches one, another one in each replication, after a run-up that does not count. Of a
  * stretch that is too much it is a part, here and there in it, as who waits grow more and fewer
- * within one. Else all of it, one stretch after the other, after one run-up.
+ * within one; it weighs as much as the stretch. Else all of it, one stretch after the other, after one run-up.
  */
 #include "postgres.h"
 
@@ -78,7 +78,7 @@ pm_parts_next(const PmParts *parts, const PmSimulation *what, int replication, i
 	{
 		*part = (PmPart)
 		{
-			.last = what->nstretches - 1,.run_up = parts->run_up,.seconds = parts->seconds
+			.last = what->nstretches - 1,.run_up = parts->run_up,.seconds = parts->seconds,.weight = 1
 		};
 		return n == 0;
 	}
@@ -87,6 +87,7 @@ pm_parts_next(const PmParts *parts, const PmSimulation *what, int replication, i
 		return false;
 	part->first = part->last = (int) i;
 	part->seconds = part_of(&what->stretches[i], what->budget);
+	part->weight = what->stretches[i].seconds / part->seconds;
 	part->into = (what->stretches[i].seconds - part->seconds) * somewhere((int64) n * what->replications + replication + 1);
 	part->run_up = run_up_of(part->seconds);
 	return true;

@@ -26,6 +26,7 @@ typedef struct PmPart
 	double		into;
 	double		run_up;
 	double		seconds;
+	double		weight;			/* of each second: it stands for so many */
 } PmPart;
 
 extern double pm_parts_most(const PmSimulation *what);

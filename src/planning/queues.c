@@ -83,6 +83,7 @@ pm_queues_go_on(PmQueues *queues, double at)
 	queues->now = at;
 	if (time <= 0)
 		return;
+	time *= totals->weight;
 	totals->time += time;
 	totals->full += time * queues->full;
 	totals->all_full += queues->full == what->processes ? time : 0;
@@ -164,7 +165,7 @@ pm_queues_arrive(PmQueues *queues, int process, double hold)
 		if (setups->ranges.n > 0)
 			hold += pm_duration(setups, &queues->opening);
 		queues->open++;
-		queues->totals->opened += counts(queues, queues->now);
+		queues->totals->opened += counts(queues, queues->now) ? queues->totals->weight : 0;
 		check_out(queues, process, hold);
 	}
 	else

@@ -149,6 +149,7 @@ replay_part(Run *run, const PmPart *part, bool behind)
 	double		until = part->run_up + part->seconds;
 
 	run->agenda.n = 0;
+	run->totals.weight = part->weight;
 	pm_queues_begin(&run->queues, part->run_up, until);
 	pm_stream_begin(&run->stream, part->first, part->last, part->run_up);
 	if (behind)

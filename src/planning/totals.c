@@ -36,14 +36,15 @@ void
 pm_totals_count(PmTotals *totals, double wait, bool gave_up)
 {
 	totals->arrivals++;
-	totals->waits[fine_bucket(wait)]++;
+	totals->checkouts += totals->weight;
+	totals->waits[fine_bucket(wait)] += totals->weight;
 	totals->longest = Max(totals->longest, wait);
 	if (gave_up)
-		totals->timeouts++;
+		totals->timeouts += totals->weight;
 	else
 	{
-		totals->waited += wait > 0;
-		totals->wait += wait;
+		totals->waited += wait > 0 ? totals->weight : 0;
+		totals->wait += wait * totals->weight;
 	}
 }
 
@@ -51,12 +52,12 @@ pm_totals_count(PmTotals *totals, double wait, bool gave_up)
 static double
 wait_quantile(const PmTotals *totals, double share)
 {
-	double		rank = share * totals->arrivals;
+	double		rank = share * totals->checkouts;
 	double		seen = 0;
 	int			bucket = 0;
 	double		width;
 
-	if (totals->arrivals == 0)
+	if (totals->checkouts == 0)
 		return 0;
 	while (bucket < PM_FINE_BUCKETS - 1 && seen + totals->waits[bucket] < rank)
 		seen += totals->waits[bucket++];
@@ -80,10 +81,10 @@ pm_totals_conclude(const PmTotals *totals, int processes, double time, double *o
 	outcomes[PM_SIM_WAIT_P95] = wait_quantile(totals, 0.95);
 	outcomes[PM_SIM_WAIT_P99] = wait_quantile(totals, 0.99);
 	outcomes[PM_SIM_LONGEST] = totals->longest;
-	outcomes[PM_SIM_WAITING] = by(totals->waited, totals->arrivals);
-	outcomes[PM_SIM_MEAN_WAIT] = by(totals->wait, totals->arrivals - totals->timeouts);
+	outcomes[PM_SIM_WAITING] = by(totals->waited, totals->checkouts);
+	outcomes[PM_SIM_MEAN_WAIT] = by(totals->wait, totals->checkouts - totals->timeouts);
 	outcomes[PM_SIM_TIMEOUTS] = by(totals->timeouts * time, totals->time);
-	outcomes[PM_SIM_TIMEOUT_SHARE] = by(totals->timeouts, totals->arrivals);
+	outcomes[PM_SIM_TIMEOUT_SHARE] = by(totals->timeouts, totals->checkouts);
 	outcomes[PM_SIM_FULL] = by(totals->full, totals->time * processes);
 	outcomes[PM_SIM_ALL_FULL] = by(totals->all_full, totals->time);
 	outcomes[PM_SIM_OVERFLOW] = by(totals->overflow, totals->time);

@@ -38,13 +38,15 @@ typedef struct PmEstimate
 #define PM_FINE_BITS		6
 #define PM_FINE_BUCKETS	((50 - PM_FINE_BITS + 1) << PM_FINE_BITS)
 
-/* What counts of one replication. */
+/* What counts of one replication, and for how much. */
 typedef struct PmTotals
 {
-	int64		arrivals;
-	int64		waited;
-	int64		timeouts;
-	int64		opened;
+	double		weight;			/* of what comes next */
+	int64		arrivals;		/* without a weight */
+	double		checkouts;
+	double		waited;
+	double		timeouts;
+	double		opened;
 	double		wait;			/* of those that got a connection */
 	double		longest;
 	double		time;
@@ -53,7 +55,7 @@ typedef struct PmTotals
 	double		overflow;
 	double		connections;	/* times connections */
 	double		busy;
-	uint32		waits[PM_FINE_BUCKETS];
+	double		waits[PM_FINE_BUCKETS];
 } PmTotals;
 
 extern void pm_totals_count(PmTotals *totals, double wait, bool gave_up);

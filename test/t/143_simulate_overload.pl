@@ -86,9 +86,15 @@ sub agree
 
 subtest 'an overload that lasts' => sub {
 	past($_, 1) foreach sort keys %fast;
-	agree(0.02, "load => $_", 'timeout_share', 'wait_p50', 'full_share')
+	agree(0.05, "load => $_", 'timeout_share', 'wait_p50', 'full_share')
 	  foreach 1.1, 1.65, 1.8, 2, 4;
-	agree(0.02, "load => 2, pool_timeout => '1 s'", 'timeout_share', 'wait_p50');
+	agree(0.05, "load => 2, pool_timeout => '1 s'", 'timeout_share', 'wait_p50');
+};
+
+subtest 'an overload that comes and goes' => sub {
+	past($_, 0.5, 2, 2, 2, 0.5, 0.5, 0.5) foreach sort keys %fast;
+	agree(0.1, "load => $_", 'timeout_share', 'wait_p50', 'wait_p95', 'full_share')
+	  foreach 0.8, 1, 1.4;
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
