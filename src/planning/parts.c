@@ -4,8 +4,9 @@
  *
  * What would be more than the budget of arrivals is replayed in part: of every so-and-so-many
  * stretches one, another one in each replication, after a run-up that does not count. Of a
- * stretch that is too much it is a part, here and there in it, as who waits grow more and fewer
- * within one; it weighs as much as the stretch. Else all of it, one stretch after the other, after one run-up.
+ * stretch that is too much it is a part, here and there in it, as queues grow and shrink within
+ * one; that weighs as much as the stretch. Else all of it, one stretch after the other, after
+ * one run-up.
  */
 #include "postgres.h"
 

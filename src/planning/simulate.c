@@ -178,8 +178,8 @@ seed_run(Run *run, uint64 seed, int replication)
 	/* what pg_prng_seed() makes of neighbours is far apart */
 	pg_prng_seed(&run->arriving, seed * 4096 + 4 * replication);
 	pg_prng_seed(&run->holding, seed * 4096 + 4 * replication + 1);
-	pg_prng_seed(&run->waiting, seed * 4096 + 4 * replication + 3);
 	pg_prng_seed(&run->queues.opening, seed * 4096 + 4 * replication + 2);
+	pg_prng_seed(&run->waiting, seed * 4096 + 4 * replication + 3);
 }
 
 static void

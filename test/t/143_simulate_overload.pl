@@ -4,11 +4,12 @@
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor       qw(:DEFAULT query insert_pool);
-use PoolMonitorAdvice qw(pools replay);
+use PoolMonitorAdvice qw(pools replay app_holder);
 use Test::More;
 
 my $node = new_server('simulate_overload', "pool_monitor.history_minutes = 1500\n");
 create_replay($node);
+query($node, 'CREATE ROLE app LOGIN');
 
 # How many times as fast; the first is replayed whole, of the last each minute in part, too.
 my %fast = (slow => 1, fast => 20, faster => 1000);
@@ -95,6 +96,28 @@ subtest 'an overload that comes and goes' => sub {
 	past($_, 0.5, 2, 2, 2, 0.5, 0.5, 0.5) foreach sort keys %fast;
 	agree(0.1, "load => $_", 'timeout_share', 'wait_p50', 'wait_p95', 'full_share')
 	  foreach 0.8, 1, 1.4;
+};
+
+# Two processes, as they report: three quarters of the checkouts come to one of them.
+subtest 'an overload of one process, not of the other' => sub {
+	declare($node, 'UPDATE pool_monitor.pools SET workers = 2, pool_size = 5');
+	foreach my $pool (sort keys %fast)
+	{
+		my $session = app_holder($node, $pool, 1);
+		foreach my $report ([a => 100, 0], [b => 100, 0], [a => 30_000, 1], [b => 10_000, 1])
+		{
+			my ($process, $checkouts, $before) = @$report;
+			is(
+				$session->do(
+					"sql 0 SELECT pool_monitor.client_report('$process', 5, 0, 5, 3, 0, $checkouts, 0, 0, 0, reports_before => $before)"
+				),
+				'True',
+				"$pool: $process reports $checkouts checkouts"
+			);
+		}
+		past($pool, 1);
+	}
+	agree(0.05, 'load => 0.9', 'timeout_share', 'full_share');
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
