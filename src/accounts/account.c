@@ -145,7 +145,7 @@ pm_account_add(int account, PmCounter counter, int64 n)
 }
 
 /*
- * What clients say has no bound. A sum stops at the most, far from where it would begin
+ * What clients say is bounded for each process and second only. A sum stops at the most, far from where it would begin
  * anew at 0. Returns what was added.
  */
 uint64

@@ -15,6 +15,12 @@
  * that he has never reported before has done all of it since. Reports that say their
  * number are taken in order: a late one, or one of another pool under the same name, is
  * left out.
+ *
+ * What is counted is bounded by what a process can have done: a place gets so much for each
+ * ms that goes by, keeps that of the last ALLOWANCE, and draws from it. What a first report
+ * says of the time before comes from there, too, since the process may be older than its
+ * session. It stays with the place, whoever has it: so many names, or a pool that begins
+ * anew with each report, get no more of it.
  */
 #include "postgres.h"
 
@@ -26,6 +32,12 @@
 #include "utils/timestamp.h"
 
 #define SILENT_AFTER	INT64CONST(300000)	/* ms */
+#define ALLOWANCE		INT64CONST(3600000) /* ms; clients that are refused
+											 * try again after an hour at most */
+
+/* for each ms */
+#define CHECKOUTS		(PM_MOST_CHECKOUTS / 1000)
+#define WAITED			(PM_MOST_WAITERS * INT64CONST(1000))	/* us */
 
 static PmReports *reports = NULL;
 
@@ -188,19 +200,54 @@ is_late(const PmReport *before, const PmReport *now)
 	return now->number > 0 && now->number <= before->number;
 }
 
+/* What of a sum can have come: rate is what there is of it for each ms. */
+static void
+bound(int64 *came, int64 *drawn, int64 rate, int64 elapsed)
+{
+	*drawn = Max(*drawn - elapsed * rate, 0);
+	*came = Min(*came, ALLOWANCE * rate - *drawn);
+	*drawn += *came;
+}
+
 /*
- * Notes the report of a process, and what came since the one before. False: there is no
- * room for it, or it is late. Takes the lock; no error.
+ * The same of all that is counted, at a place of which the last report came elapsed ms ago.
+ * Says whether something was cut.
+ */
+static bool
+bound_news(PmPoolSums *news, PmPoolSums *drawn, int64 elapsed)
+{
+	PmPoolSums	came = *news;
+
+	bound(&news->checkouts, &drawn->checkouts, CHECKOUTS, elapsed);
+	bound(&news->waits, &drawn->waits, CHECKOUTS, elapsed);
+	bound(&news->waited, &drawn->waited, WAITED, elapsed);
+	bound(&news->timeouts, &drawn->timeouts, CHECKOUTS, elapsed);
+	return memcmp(news, &came, sizeof(came)) != 0;
+}
+
+/* What has come since the report before; place is that of the process, if it is known. */
+static PmPoolSums
+news_of(const PmClientProcess *place, bool known, const PmReport *report)
+{
+	PmPoolSums	nothing = {0};
+
+	if (known ? is_anew(&place->report, report) : report->number == 0)
+		return report->sums;
+	return known ? came_since(&place->report.sums, &report->sums) : nothing;
+}
+
+/*
+ * Notes the report of a process, and what came since the one before, of which what cannot be
+ * is cut. False: there is no room for it, or it is late. Takes the lock; no error.
  */
 bool
-pm_report_take(const PmClientProcess *process, PmPoolSums *news)
+pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut)
 {
 	const PmReport *report = &process->report;
 	PmClientProcess *place;
 	bool		known;
 	PmClientProcess new = *process;
 
-	memset(news, 0, sizeof(*news));
 	LWLockAcquire(&reports->lock, LW_EXCLUSIVE);
 	place = find_place(process);
 	known = place != NULL && is_of(place, process);
@@ -209,10 +256,10 @@ pm_report_take(const PmClientProcess *process, PmPoolSums *news)
 		LWLockRelease(&reports->lock);
 		return false;
 	}
-	if (known ? is_anew(&place->report, report) : report->number == 0)
-		*news = report->sums;
-	else if (known)
-		*news = came_since(&place->report.sums, &report->sums);
+	*news = news_of(place, known, report);
+	new.drawn = place->drawn;
+	new.reported_at = Max(process->reported_at, place->reported_at);	/* the lock came between */
+	*cut = bound_news(news, &new.drawn, new.reported_at - place->reported_at);
 	if (known)
 	{
 		new.first_at = place->first_at;

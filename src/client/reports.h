@@ -55,6 +55,8 @@ typedef struct PmClientProcess
 	TimestampTz timed_out_at;	/* of the last one by which more checkouts had
 								 * timed out; 0: none is known */
 	PmReport	report;
+	PmPoolSums	drawn;			/* of what may be counted, see reports.c:
+								 * stays with the place */
 } PmClientProcess;
 
 typedef struct PmReports
@@ -68,7 +70,12 @@ extern const PmSection pm_reports_section;
 /* For the tests' library, which makes a process silent for longer than a test can wait. */
 extern PGDLLEXPORT PmReports *pm_reports_memory(void);
 
-extern bool pm_report_take(const PmClientProcess *process, PmPoolSums *news);
+/* What of the sums of one process can be true, all the time and on average. */
+#define PM_MOST_CHECKOUTS	100000	/* a second; of waits and time-outs each,
+									 * too */
+#define PM_MOST_WAITERS		1000	/* at once */
+
+extern bool pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut);
 extern int	pm_reports_copy(PmClientProcess *processes);
 
 #endif							/* PM_REPORTS_H */

@@ -105,6 +105,15 @@ follow_name(void)
 	reported = true;
 }
 
+static void
+tell_of_cut(void)
+{
+	ereport(NOTICE,
+			(errmsg("the report says more than a process can have done since its last one: the rest is not counted"),
+			 errdetail("At most %d checkouts, waits and time-outs a second are counted, and waits of %d callers at once.",
+					   PM_MOST_CHECKOUTS, PM_MOST_WAITERS)));
+}
+
 PG_FUNCTION_INFO_V1(pm_client_report);
 
 /*
@@ -118,6 +127,7 @@ pm_client_report(PG_FUNCTION_ARGS)
 	PmClientProcess process = {0};
 	PmReport   *report = &process.report;
 	PmPoolSums	news;
+	bool		cut;
 
 	pm_require_preload();
 	get_process(fcinfo, 0, process.process);
@@ -140,9 +150,11 @@ pm_client_report(PG_FUNCTION_ARGS)
 	process.at = process.first_at = GetCurrentTimestamp();
 	follow_name();
 	if (!pm_session_owner(&process.owner) || !pm_hold_reports(fcinfo->flinfo->fn_oid) ||
-		!pm_report_take(&process, &news))
+		!pm_report_take(&process, &news, &cut))
 		PG_RETURN_BOOL(false);
 	pm_session_count(&news);
+	if (cut)
+		tell_of_cut();
 	PG_RETURN_BOOL(true);
 }
 

@@ -4,7 +4,6 @@
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor qw(:DEFAULT query insert_pool app_holder holder);
-use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_server('client_reports',
@@ -321,24 +320,6 @@ subtest 'the advice names five findings of a pool' => sub {
 		'of seven the first, and how many more'
 	);
 	$plain->close;
-};
-
-# So often that the sum would begin anew at 0.
-subtest 'sums that cannot be' => sub {
-	my $path = $node->basedir . '/reports.sql';
-	append_to_file($path,
-		"$report('mad', checkouts => 1000000000000, waited_seconds => 1e9, reports_before => 0);\n"
-		  x 20_000);
-	$node->command_ok(
-		[
-			'psql', '-X', '-q', '-o', '/dev/null',
-			'-d',   $node->connstr('postgres') . ' application_name=plain user=app',
-			'-f',   $path
-		],
-		'are said'
-	);
-	is(counted("waited_seconds > 4.6e12, checkouts > 1e16, checkout_timeouts", 'plain'),
-		't|t|0', 'and stop at the most that there is room for');
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
