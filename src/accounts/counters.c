@@ -62,3 +62,11 @@ pm_kept(const uint64 *counters, PmKept which)
 	}
 	return sum;
 }
+
+/* Is it what clients' pools say of themselves, which nobody can check? */
+bool
+pm_is_reported(PmKept which)
+{
+	return which == PM_KEPT_CHECKOUTS || which == PM_KEPT_CHECKOUT_WAITS ||
+		which == PM_KEPT_WAITED_US || which == PM_KEPT_CHECKOUT_TIMEOUTS;
+}

@@ -150,16 +150,24 @@ pm_account_figures(int account, PmFigures *figures, bool lock)
  * Begins the account anew. Its counters go on; what they were is subtracted
  * from now on. Sessions that are there count as taken over, so that connects
  * less disconnects is still what is there. open_busy is how long its open
- * transactions have been open, in us: their time before this does not count.
+ * transactions have been open, in us: their time before this does not count. What clients
+ * have reported before and the history does not have yet, it does not get any more.
  */
 void
 pm_account_reset(int account, int64 open_busy, int64 now)
 {
 	PmAccount  *a = ACCOUNT(account);
+	uint64		kept[PM_NUM_KEPT];
 
 	/* the ends first: a session in between is there rather than not yet */
 	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
 		a->base[i] = raw(a, i);
+	pm_kept_all(a->base, kept);
+	for (int i = 0; i < PM_NUM_KEPT; i++)
+	{
+		if (pm_is_reported(i))
+			a->in_history[i] = kept[i];
+	}
 	for (int i = 0; i < PM_NUM_REASONS; i++)
 		a->base_declines[i] = pg_atomic_read_u64(&a->declines[i]);
 	a->base[PM_TAKEN_OVER] -= pm_still_there(a->base);

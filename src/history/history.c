@@ -77,7 +77,8 @@ add_within(uint32 a, uint32 b)
 
 /*
  * What came to the counters since they were last put into the history. What is more than
- * there is room for comes with the next ticks. Less than nothing came while an account is
+ * there is room for comes with the next ticks, but not of what clients say: it need not
+ * be true, and would go on for long. Less than nothing came while an account is
  * added to another: that is nothing, and what is there then comes the next time.
  */
 static void
@@ -92,7 +93,11 @@ take_new(int account, uint64 *new)
 		int64		most = i == PM_KEPT_WAITED_US ? INT64CONST(1) << 53 : PG_UINT32_MAX;
 
 		new[i] = Min(Max((int64) (now[i] - last[i]), 0), most);
-		last[i] += new[i];
+		/* not by adding: reset() may just have put it to now */
+		if (pm_is_reported(i))
+			last[i] = Max(last[i], now[i]);
+		else
+			last[i] += new[i];
 	}
 }
 

@@ -72,7 +72,7 @@ CREATE VIEW pool_monitor.client_pools AS
 			CASE WHEN t.processes >= d.servers * d.workers AND o.older > t.open
 				THEN format('its processes say %s, the server has %s of it: %s sessions nobody owns', t.open, o.connections,
 					o.older - t.open) END,
-			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * d.surge / 100.0)
+			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
 				THEN format('size %s + %s, declared %s + %s', r.size, r.max_overflow, d.pool_size, d.max_overflow) END,
