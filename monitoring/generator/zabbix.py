@@ -63,7 +63,8 @@ def _server_items(view):
 
 def _pool_prototypes(view):
     for c in view.numbers:
-        path = f"$[?(@.pool=='{{#POOL}}')].{c.name}.first()"
+        # Zabbix escapes " and \ of a name in a path, not '
+        path = f'$[?(@.pool=="{{#POOL}}")].{c.name}.first()'
         yield _item(view, c, f'{c.metric}["{{#POOL}}"]', f"Pool {{#POOL}}: {c.name}", path)
 
 
