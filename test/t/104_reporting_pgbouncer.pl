@@ -86,8 +86,8 @@ my $said = '';
 push @running,
   IPC::Run::start(
 	[
-		'bash', "$FindBin::RealBin/../../clients/pgbouncer/pool_monitor_pgbouncer",
-		'-h',   $dir, '-p', $port, '-U', 'any', '-i', '0.2'
+		python(), "$FindBin::RealBin/../../clients/pgbouncer/pool_monitor_pgbouncer",
+		'-h',     $dir, '-p', $port, '-U', 'any', '-i', '0.2'
 	],
 	'<'  => \undef,
 	'>'  => \$said,
