@@ -100,9 +100,9 @@ has_more(const PmBucket *hour, const PmBucket *minutes, int n)
 		hour->checkout_timeouts > kept.checkout_timeouts;
 }
 
-/* Adds the hours that stand for minutes; returns how many minutes these were besides. */
+/* Chooses the hours that stand for minutes; returns how many minutes these were besides. */
 static int
-add_hours(PmWorkload *work, Peaks *peaks, const PmPast *past, TimestampTz since)
+choose_hours(const PmPast *past, TimestampTz since, PmChosen *chosen)
 {
 	const PmRingCopy *hours = &past->rings[PM_HOURS];
 	const PmRingCopy *minutes = &past->rings[PM_MINUTES];
@@ -119,10 +119,34 @@ add_hours(PmWorkload *work, Peaks *peaks, const PmPast *past, TimestampTz since)
 			n++;
 		if (n > 0 && !has_more(hour, minutes->buckets, n))
 			continue;
-		add_stretch(work, peaks, hour, minutes_in(hour));
+		chosen->all[chosen->n++] = (PmStretchOf)
+		{
+			hours->starts[h], HOUR, hour
+		};
 		replaced = n;
 	}
 	return replaced;
+}
+
+/*
+ * What of a past that was read with pm_workload_reads(), of this span or of one that begins
+ * earlier, counts in the span, the oldest first.
+ */
+void
+pm_choose_stretches(const PmPast *past, PmSpan span, PmChosen *chosen)
+{
+	const PmRingCopy *minutes = &past->rings[PM_MINUTES];
+
+	chosen->n = 0;
+	chosen->all = palloc((minutes->count + past->rings[PM_HOURS].count) * sizeof(PmStretchOf));
+	for (int i = choose_hours(past, span.since, chosen); i < minutes->count && minutes->starts[i] < span.until; i++)
+	{
+		if (minutes->starts[i] >= span.since)
+			chosen->all[chosen->n++] = (PmStretchOf)
+		{
+			minutes->starts[i], MINUTE, &minutes->buckets[i]
+		};
+	}
 }
 
 static int64
@@ -155,26 +179,27 @@ quantile(const Peaks *peaks, double share, int max)
 	return low;
 }
 
-/*
- * The span, of a past that was read with pm_workload_reads(), of this span or of one that
- * begins earlier.
- */
+/* The span, of a past as for pm_choose_stretches(). */
 void
 pm_workload_of(const PmPast *past, PmSpan span, PmWorkload *work)
 {
-	const PmRingCopy *minutes = &past->rings[PM_MINUTES];
-	int			most = minutes->count + past->rings[PM_HOURS].count;
-	Peaks		peaks = {.busy = palloc(most * sizeof(int)),.minutes = palloc(most * sizeof(int))};
+	PmChosen	chosen;
+	Peaks		peaks = {0};
 
 	memset(work, 0, sizeof(PmWorkload));
-	for (int i = add_hours(work, &peaks, past, span.since); i < minutes->count && minutes->starts[i] < span.until; i++)
+	pm_choose_stretches(past, span, &chosen);
+	peaks.busy = palloc(chosen.n * sizeof(int));
+	peaks.minutes = palloc(chosen.n * sizeof(int));
+	for (int i = 0; i < chosen.n; i++)
 	{
-		if (minutes->starts[i] >= span.since)
-			add_stretch(work, &peaks, &minutes->buckets[i], 1);
+		const PmBucket *bucket = chosen.all[i].bucket;
+
+		add_stretch(work, &peaks, bucket, chosen.all[i].length == HOUR ? minutes_in(bucket) : 1);
 	}
 	work->p95_busy = quantile(&peaks, 0.95, work->max_busy);
 	pfree(peaks.busy);
 	pfree(peaks.minutes);
+	pfree(chosen.all);
 }
 
 /*

@@ -34,6 +34,21 @@ typedef struct PmWorkload
 	double		waited;			/* us */
 } PmWorkload;
 
+/* A minute or an hour of a copy. */
+typedef struct PmStretchOf
+{
+	TimestampTz start;
+	int64		length;			/* us */
+	const PmBucket *bucket;
+} PmStretchOf;
+
+typedef struct PmChosen
+{
+	int			n;
+	PmStretchOf *all;
+} PmChosen;
+
+extern void pm_choose_stretches(const PmPast *past, PmSpan span, PmChosen *chosen);
 extern PmSpan pm_workload_reads(PmSpan span);
 extern void pm_workload_of(const PmPast *past, PmSpan span, PmWorkload *work);
 extern double pm_workload_samples(const PmWorkload *work);

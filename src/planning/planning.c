@@ -95,6 +95,15 @@ pm_erlang_c_sql(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(pm_erlang_c(get_connections(fcinfo), get_load(fcinfo, 1)));
 }
 
+PG_FUNCTION_INFO_V1(pm_load_carried_sql);
+
+/* load_carried(connections int, waiting float8) */
+Datum
+pm_load_carried_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(pm_load_carried(get_connections(fcinfo), get_share(fcinfo, 1, "waiting")));
+}
+
 PG_FUNCTION_INFO_V1(pm_offered_load_sql);
 
 /* offered_load(rate float8, hold_time float8): Little's law. */

@@ -56,6 +56,25 @@ pm_erlang_c(int connections, double load)
 	return wait_from_loss(connections, load, pm_erlang_b(connections, load));
 }
 
+/* The load with which no more than this share of the checkouts has to wait: pm_erlang_c() the other way round. */
+double
+pm_load_carried(int connections, double waiting)
+{
+	double		low = 0;
+	double		high = connections;
+
+	for (int i = 0; i < 60; i++)
+	{
+		double		middle = (low + high) / 2;
+
+		if (pm_erlang_c(connections, middle) > waiting)
+			high = middle;
+		else
+			low = middle;
+	}
+	return low;
+}
+
 /* Mean wait of all checkouts, in the unit of hold; infinite when unstable. */
 double
 pm_mean_wait(int connections, double load, double hold)

@@ -18,6 +18,7 @@ typedef struct PmPlan
 
 extern double pm_erlang_b(int connections, double load);
 extern double pm_erlang_c(int connections, double load);
+extern double pm_load_carried(int connections, double waiting);
 extern double pm_mean_wait(int connections, double load, double hold);
 extern double pm_mean_queue(int connections, double load);
 extern double pm_wait_quantile(int connections, double load, double hold, double quantile);

@@ -1,0 +1,317 @@
+/*
+ * part_head.c
+ *		The head of the page: what it is of, and what stands out; and its foot.
+ *
+ * What stands out is told in the order in which one would act on it, and goes by what was
+ * measured in the span, but for the status and the advice, which are of the moment at which
+ * the report was made.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "report/parts.h"
+#include "report/words.h"
+#include "utils/timestamp.h"
+
+#define MOST_TOLD	12			/* pools, one by one */
+
+/* Sentences, as many as there are room for; the rest is counted. */
+typedef struct Standing
+{
+	PmPage		items;
+	int			n;
+	int			left_out;
+	bool		is_bad;
+} Standing;
+
+void
+pm_report_begin(PmReport *report, PmDoc all)
+{
+	PmDoc		about = pm_doc_at(all, "report");
+
+	report->all = all;
+	report->pools = pm_doc_at(all, "pools");
+	report->events = pm_doc_at(pm_doc_at(all, "events"), "last");
+	report->since = pm_doc_time(about, "since");
+	report->until = pm_doc_time(about, "until");
+}
+
+/* ---- chips ---- */
+
+const char *
+pm_status_class(const char *status)
+{
+	static const char *const good[] = {"ok", "pass"};
+	static const char *const warn[] = {"overflow", "overcommitted", "warn", "warning", "unknown", "info"};
+
+	for (int i = 0; i < (int) lengthof(good); i++)
+	{
+		if (strcmp(status, good[i]) == 0)
+			return "good";
+	}
+	for (int i = 0; i < (int) lengthof(warn); i++)
+	{
+		if (strcmp(status, warn[i]) == 0)
+			return "warn";
+	}
+	return "bad";
+}
+
+void
+pm_put_chip(PmPage *page, const char *status)
+{
+	if (status == NULL)
+		return;
+	pm_htmlf(page, "<span class=\"chip %s\">", pm_status_class(status));
+	pm_html_text(page, status);
+	pm_html(page, "</span>");
+}
+
+/* ---- what stands out ---- */
+
+static bool
+begin_item(Standing *standing, bool is_bad)
+{
+	standing->is_bad |= is_bad;
+	if (standing->n == MOST_TOLD)
+	{
+		standing->left_out++;
+		return false;
+	}
+	standing->n++;
+	pm_htmlf(&standing->items, "<li><b class=\"%s\">%s</b>", is_bad ? "bad" : "warn", is_bad ? "!" : "&#8226;");
+	return true;
+}
+
+static void
+add_health(Standing *standing, const PmReport *report)
+{
+	char	   *status = pm_doc_text(pm_doc_at(report->all, "health"), "status");
+	PmDoc		server = pm_doc_at(report->all, "server");
+
+	if (status != NULL && strcmp(status, "ok") != 0 && begin_item(standing, true))
+	{
+		pm_html(&standing->items, "The monitor itself is not well: ");
+		pm_html_text(&standing->items, status);
+		pm_html(&standing->items, ".</li>");
+	}
+	status = pm_doc_text(server, "status");
+	if (status != NULL && strcmp(status, "ok") != 0 && begin_item(standing, strcmp(status, "overcommitted") != 0))
+	{
+		pm_html(&standing->items, "The server is ");
+		pm_html_text(&standing->items, status);
+		pm_htmlf(&standing->items, ": %s connections of %s that can be used; the declared budgets come to %s of %s.</li>",
+				 pm_number_words(pm_doc_number(server, "connections")), pm_number_words(pm_doc_number(server, "usable")),
+				 pm_doc_has(server, "declared_budget") ? pm_number_words(pm_doc_number(server, "declared_budget")) : "no bound",
+				 pm_number_words(pm_doc_number(server, "connection_budget")));
+	}
+}
+
+static void
+add_refusals(Standing *standing, const PmReport *report)
+{
+	PmDoc		span = pm_doc_at(pm_doc_at(report->all, "server"), "span");
+	double		refused = pm_doc_count(span, "refused");
+
+	if (refused > 0 && begin_item(standing, true))
+		pm_htmlf(&standing->items, "%s %s refused because the server was full: <a href=\"#incidents\">whose</a>.</li>",
+				 pm_number_words(refused), refused == 1 ? "login was" : "logins were");
+}
+
+/* In this condition for so long. */
+static double
+time_in(PmDoc span, const char *share)
+{
+	double		seconds = pm_doc_seconds(span, "seen") * pm_doc_number(span, share);
+
+	return isnan(seconds) ? 0 : seconds;
+}
+
+static void
+add_pool(Standing *standing, PmDoc pool, int place)
+{
+	static const struct
+	{
+		const char *share;
+		const char *said;
+	}			conditions[] = {
+		{"starved_share", "was starved (logins refused below its budget) for"}, {"over_share", "was over its budget for"},
+		{"exhausted_share", "had all busy, so checkouts waited, for"}
+	};
+	PmDoc		span = pm_doc_at(pool, "span");
+	double		timeouts = pm_doc_count(span, "checkout_timeouts");
+	bool		is_told = false;
+
+	for (int i = 0; i <= (int) lengthof(conditions); i++)
+	{
+		double		seconds = i < (int) lengthof(conditions) ? time_in(span, conditions[i].share) : timeouts;
+
+		if (seconds <= 0 || (!is_told && !begin_item(standing, true)))
+			continue;
+		if (!is_told)
+		{
+			pm_htmlf(&standing->items, "<a href=\"#pool%d\">", place);
+			pm_html_name(&standing->items, pm_doc_text(pool, "pool"));
+			pm_html(&standing->items, "</a> ");
+		}
+		pm_html(&standing->items, is_told ? ", " : "");
+		if (i < (int) lengthof(conditions))
+			pm_htmlf(&standing->items, "%s %s", conditions[i].said, pm_seconds_words(seconds));
+		else
+			pm_htmlf(&standing->items, "had %s checkouts that timed out", pm_number_words(timeouts));
+		is_told = true;
+	}
+	if (is_told)
+		pm_html(&standing->items, ".</li>");
+}
+
+static void
+add_advice(Standing *standing, const PmReport *report)
+{
+	PmDoc		advice = pm_doc_at(report->all, "advice");
+	int			critical = 0;
+	int			warnings = 0;
+
+	for (int i = 0; i < pm_doc_length(advice); i++)
+	{
+		char	   *severity = pm_doc_text(pm_doc_item(advice, i), "severity");
+
+		critical += severity != NULL && strcmp(severity, "critical") == 0;
+		warnings += severity != NULL && strcmp(severity, "warning") == 0;
+	}
+	if (critical + warnings > 0 && begin_item(standing, critical > 0))
+		pm_htmlf(&standing->items, "<a href=\"#advice\">Advice</a>: %d critical, %d %s.</li>", critical, warnings,
+				 warnings == 1 ? "warning" : "warnings");
+}
+
+static void
+put_standing(PmPage *page, const PmReport *report)
+{
+	Standing	standing = {0};
+
+	initStringInfo(&standing.items.out);
+	add_health(&standing, report);
+	add_refusals(&standing, report);
+	for (int i = 0; i < pm_doc_length(report->pools); i++)
+		add_pool(&standing, pm_doc_item(report->pools, i), i);
+	add_advice(&standing, report);
+	if (standing.left_out > 0)
+		pm_htmlf(&standing.items, "<li>And %d more.</li>", standing.left_out);
+	if (standing.n == 0)
+		pm_html(&standing.items, "<li>Nothing was short in this time, and nothing is to be advised.</li>");
+	pm_htmlf(page, "<ul class=\"stands%s\">%s</ul>\n", standing.is_bad ? " is-bad" : "", standing.items.out.data);
+}
+
+/* ---- of which time, and what is not known of it ---- */
+
+static void
+put_span(PmPage *page, const PmReport *report)
+{
+	PmDoc		about = pm_doc_at(report->all, "report");
+	char	   *cluster = pm_doc_text(about, "cluster_name");
+
+	pm_htmlf(page, "<p class=\"soft\">%s to %s (", pm_moment_words(report->since, false), pm_moment_words(report->until, false));
+	pm_html_text(page, pg_get_timezone_name(session_timezone));
+	pm_html(page, ")");
+	if (cluster != NULL && *cluster != '\0')
+	{
+		pm_html(page, ", server ");
+		pm_html_name(page, cluster);
+	}
+	pm_html(page, ", PostgreSQL ");
+	pm_html_name(page, pm_doc_text(about, "server_version"));
+	pm_html(page, ", pool_monitor ");
+	pm_html_name(page, pm_doc_text(about, "version"));
+	pm_htmlf(page, ". Made %s.</p>\n", pm_moment_words(pm_doc_time(about, "made_at"), true));
+}
+
+static void
+put_watched(PmPage *page, const PmReport *report)
+{
+	PmDoc		server = pm_doc_at(report->all, "server");
+	TimestampTz from = pm_doc_time(pm_doc_at(server, "curve"), "seen_from");
+	double		seen = pm_doc_seconds(pm_doc_at(server, "span"), "seen");
+	double		span = (report->until - report->since) / (double) USECS_PER_SEC;
+	char	   *loaded = pm_doc_text(report->all, "loaded");
+
+	if (from == 0 || !(seen > 0))
+		pm_html(page, "<p class=\"warn\">There is no history of this time: nobody was watching, or it is no longer kept. What "
+				"follows is of the moment at which this was made, and of the counters.</p>\n");
+	else if (seen < 0.97 * span && from - report->since > 2 * USECS_PER_MINUTE)
+		pm_htmlf(page, "<p class=\"warn\">Of this time %s was watched; the history begins at %s. What is hatched in the pictures "
+				 "is not known.</p>\n", pm_share_words(seen / span), pm_moment_words(from, false));
+	else if (seen < 0.97 * span)
+		pm_htmlf(page, "<p class=\"warn\">Of this time %s was watched. What is hatched in the pictures is not known.</p>\n",
+				 pm_share_words(seen / span));
+	if (loaded != NULL && strcmp(loaded, "false") == 0)
+		pm_html(page, "<p class=\"bad\">The declared pools have not been loaded since the server started.</p>\n");
+}
+
+/* A time at which what was counted before was lost, if there is one in the span. */
+static void
+put_lost(PmPage *page, const PmReport *report)
+{
+	for (int i = 0; i < pm_doc_length(report->events); i++)
+	{
+		PmDoc		event = pm_doc_item(report->events, i);
+		char	   *name = pm_doc_text(event, "event");
+
+		if (name != NULL && (strcmp(name, "statistics_lost") == 0 || strcmp(name, "clock_set_back") == 0))
+		{
+			pm_htmlf(page, "<p class=\"warn\">At %s %s", pm_moment_words(pm_doc_time(event, "at"), true),
+					 strcmp(name, "statistics_lost") == 0 ?
+					 "statistics were lost: what was counted and seen before is not, or not all, in here" :
+					 "the clock was set back, and history was dropped");
+			pm_html(page, ".</p>\n");
+		}
+	}
+}
+
+static void
+put_help(PmPage *page)
+{
+	static const struct
+	{
+		const char *symbol;
+		const char *said;
+	}			symbols[] = {
+		{"m-limit", "exhausted, over budget, starved, full"}, {"m-refused", "logins refused, rejected, not authenticated"},
+		{"m-storm", "storm of connects"}, {"m-leak", "leak suspect"}, {"m-pause", "retirement paused"},
+		{"m-change", "declarations loaded, or counters reset"}, {"m-start", "server started, statistics lost, clock set"},
+		{"peak", "most connections"},
+	};
+
+	pm_html(page, "<details class=\"help\"><summary>How to read the pictures</summary><p class=\"soft\">Solid line: connections "
+			"on average in each step; the shade around it goes from the least to the most of a moment, so that no peak is lost. "
+			"Filled: busy connections on average (in a transaction); dotted line: the most that a look saw busy. Dashed: ceiling; "
+			"dots: base; dash and dot: a budget of its own. Hatched: nobody was watching. The band below is the worst status in "
+			"each step, higher for worse. Marks above are events; all that is drawn has a title to point at.</p><ul class=\"key\">");
+	for (int i = 0; i < (int) lengthof(symbols); i++)
+		pm_htmlf(page, "<li><svg class=\"sw\" width=\"14\" height=\"14\" viewBox=\"-7 -7 14 14\" aria-hidden=\"true\"><use href=\"#%s\"/>"
+				 "</svg>%s</li>", symbols[i].symbol, symbols[i].said);
+	pm_html(page, "</ul></details>\n");
+}
+
+void
+pm_part_head(PmPage *page, const PmReport *report)
+{
+	pm_html(page, "<header><h1>Connection pools</h1>");
+	put_span(page, report);
+	put_watched(page, report);
+	put_lost(page, report);
+	put_standing(page, report);
+	pm_html(page, "<nav aria-label=\"Parts\"><a href=\"#server\">Server</a><a href=\"#pools\">Pools</a>"
+			"<a href=\"#incidents\">Starved, refused, retired</a><a href=\"#events\">Events</a><a href=\"#advice\">Advice</a>"
+			"<a href=\"#checklist\">Checklist</a><a href=\"#decisions\">Decisions</a></nav></header>\n");
+	put_help(page);
+}
+
+void
+pm_part_foot(PmPage *page, const PmReport *report)
+{
+	pm_html(page, "<footer class=\"soft\">Made by <code>pool_monitor.report()</code>; the same as data: "
+			"<code>pool_monitor.report(format =&gt; 'json')</code>. Times are of the session's TimeZone. Averages and counts are "
+			"exact, busy peaks and times in a status as sampled. Distributions and ends are since the last reset of the "
+			"counters.</footer>\n");
+}

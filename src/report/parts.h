@@ -1,0 +1,37 @@
+/*
+ * parts.h
+ *		The parts of the page, from its head to its foot. Each writes nothing but a sentence
+ *		where there is nothing to tell.
+ */
+#ifndef PM_REPORT_PARTS_H
+#define PM_REPORT_PARTS_H
+
+#include "report/document.h"
+#include "report/html.h"
+
+/* What all parts read. */
+typedef struct PmReport
+{
+	PmDoc		all;
+	PmDoc		pools;
+	PmDoc		events;			/* the last */
+	TimestampTz since;
+	TimestampTz until;
+} PmReport;
+
+extern void pm_report_begin(PmReport *report, PmDoc all);
+
+extern void pm_part_head(PmPage *page, const PmReport *report);
+extern void pm_part_server(PmPage *page, const PmReport *report);
+extern void pm_part_pools(PmPage *page, const PmReport *report);
+extern void pm_part_undeclared(PmPage *page, const PmReport *report);
+extern void pm_part_incidents(PmPage *page, const PmReport *report);
+extern void pm_part_events(PmPage *page, const PmReport *report);
+extern void pm_part_decisions(PmPage *page, const PmReport *report);
+extern void pm_part_foot(PmPage *page, const PmReport *report);
+
+extern const char *pm_status_class(const char *status);
+extern void pm_put_chip(PmPage *page, const char *status);
+extern void pm_curve_figure(PmPage *page, const PmReport *report, PmDoc whose, const char *name);
+
+#endif							/* PM_REPORT_PARTS_H */

@@ -1,0 +1,24 @@
+/*
+ * plot.h
+ *		The picture of a curve in the page.
+ */
+#ifndef PM_PLOT_H
+#define PM_PLOT_H
+
+#include "report/document.h"
+#include "report/html.h"
+#include "report/picture.h"
+
+/* What is told beside the curve. */
+typedef struct PmPlot
+{
+	const char *name;			/* of whom */
+	PmDoc		events;			/* of all */
+	const char *pool;			/* whose events are marked; NULL: the server's */
+	bool		has_band;
+	PmPicture	picture;
+} PmPlot;
+
+extern void pm_plot(PmPage *page, const PmPlot *plot);
+
+#endif							/* PM_PLOT_H */
