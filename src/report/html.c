@@ -183,7 +183,7 @@ pm_table_end(PmPage *page)
 void
 pm_cell(PmPage *page, const char *title, const char *text)
 {
-	pm_htmlf(page, "<td data-of=\"%s\"><span>%s</span></td>", title, text);
+	pm_htmlf(page, "<td data-of=\"%s\"%s><span>%s</span></td>", title, strcmp(text, "-") == 0 ? " class=\"no\"" : "", text);
 }
 
 void

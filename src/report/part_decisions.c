@@ -19,7 +19,7 @@ put_finding(PmPage *page, PmDoc finding, const char *const *titles)
 
 	pm_htmlf(page, "<tr><td data-of=\"%s\"><span>", titles[0]);
 	pm_put_chip(page, pm_doc_text(finding, "severity"));
-	pm_htmlf(page, "</span></td><td data-of=\"%s\"><span>", titles[1]);
+	pm_htmlf(page, "</span></td><td class=\"wide\" data-of=\"%s\"><span>", titles[1]);
 	if (pool != NULL)
 	{
 		pm_html(page, "<b>");
@@ -29,7 +29,7 @@ put_finding(PmPage *page, PmDoc finding, const char *const *titles)
 	pm_html_name(page, pm_doc_text(finding, "finding"));
 	pm_html(page, "<br><span class=\"soft\">");
 	pm_html_name(page, pm_doc_text(finding, "evidence"));
-	pm_htmlf(page, "</span></span></td><td data-of=\"%s\"><span>", titles[2]);
+	pm_htmlf(page, "</span></span></td><td class=\"wide\" data-of=\"%s\"><span>", titles[2]);
 	pm_html_name(page, pm_doc_text(finding, "recommendation"));
 	if (setting != NULL && pm_doc_has(finding, "proposed"))
 	{
@@ -95,7 +95,7 @@ put_matching(PmPage *page, PmDoc declared)
 	static const char *const keys[] = {"application_name", "usename", "datname", "client_addr"};
 	int			n = 0;
 
-	pm_html(page, "<td data-of=\"matches\"><span>");
+	pm_html(page, "<td class=\"wide\" data-of=\"matches\"><span>");
 	for (int i = 0; i < (int) lengthof(keys); i++)
 	{
 		char	   *pattern = pm_doc_text(declared, keys[i]);
@@ -116,7 +116,7 @@ put_policy(PmPage *page, PmDoc declared)
 	char	   *window = pm_doc_text(declared, "recycle_window");
 	double		surge = pm_doc_number(declared, "surge");
 
-	pm_html(page, "<td data-of=\"policy\"><span>time-out ");
+	pm_html(page, "<td class=\"wide\" data-of=\"policy\"><span>time-out ");
 	pm_htmlf(page, "%s, recycle %s, ", pm_seconds_words(pm_doc_seconds(declared, "pool_timeout")),
 			 pm_doc_has(declared, "pool_recycle") ? pm_seconds_words(pm_doc_seconds(declared, "pool_recycle")) : "never");
 	pm_html(page, "retirement ");

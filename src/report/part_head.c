@@ -101,9 +101,9 @@ add_health(Standing *standing, const PmReport *report)
 	{
 		pm_html(&standing->items, "The server is ");
 		pm_html_text(&standing->items, status);
-		pm_htmlf(&standing->items, ": %s connections of %s that can be used; the declared budgets come to %s of %s.</li>",
+		pm_htmlf(&standing->items, ": %s of %s usable slots are taken; declared budgets %s, connection budget %s.</li>",
 				 pm_number_words(pm_doc_number(server, "connections")), pm_number_words(pm_doc_number(server, "usable")),
-				 pm_doc_has(server, "declared_budget") ? pm_number_words(pm_doc_number(server, "declared_budget")) : "no bound",
+				 pm_doc_has(server, "declared_budget") ? pm_number_words(pm_doc_number(server, "declared_budget")) : "without bound",
 				 pm_number_words(pm_doc_number(server, "connection_budget")));
 	}
 }
@@ -286,7 +286,11 @@ put_help(PmPage *page)
 			"on average in each step; the shade around it goes from the least to the most of a moment, so that no peak is lost. "
 			"Filled: busy connections on average (in a transaction); dotted line: the most that a look saw busy. Dashed: ceiling; "
 			"dots: base; dash and dot: a budget of its own. Hatched: nobody was watching. The band below is the worst status in "
-			"each step, higher for worse. Marks above are events; all that is drawn has a title to point at.</p><ul class=\"key\">");
+			"each step, higher for worse. Marks above are events; point at what is drawn and it says more.</p><p class=\"soft\">Waits by "
+			"number of connections: the wait that 95 % of the checkouts do not exceed, by the queueing model (M/M/c) for random "
+			"arrivals at the average load of this time, each process for itself; hatched, more than pool_timeout or without end. "
+			"<code>simulate()</code> replays what was measured. Distributions: each bar is one range of times, up to the bound that "
+			"is written at its right edge.</p><ul class=\"key\">");
 	for (int i = 0; i < (int) lengthof(symbols); i++)
 		pm_htmlf(page, "<li><svg class=\"sw\" width=\"14\" height=\"14\" viewBox=\"-7 -7 14 14\" aria-hidden=\"true\"><use href=\"#%s\"/>"
 				 "</svg>%s</li>", symbols[i].symbol, symbols[i].said);

@@ -65,7 +65,7 @@ put_starved(PmPage *page, PmDoc starved)
 		pm_cell(page, titles[2], psprintf("%s of %s", pm_number_words(pm_doc_number(detail, "connections")),
 										  pm_number_words(pm_doc_number(detail, "budget"))));
 		pm_cell(page, titles[3], isnan(seconds) ? "not over" : pm_seconds_words(seconds));
-		pm_htmlf(page, "<td data-of=\"%s\"><span>", "held by");
+		pm_html(page, "<td class=\"wide\" data-of=\"held by\"><span>");
 		put_holders(page, pm_doc_at(one, "holders"));
 		pm_html(page, "</span></td></tr>\n");
 	}
@@ -136,7 +136,7 @@ put_refused(PmPage *page, const PmReport *report)
 static void
 put_reasons(PmPage *page, PmDoc reasons)
 {
-	pm_html(page, "<td data-of=\"why declined\"><span>");
+	pm_html(page, "<td class=\"wide\" data-of=\"why declined\"><span>");
 	for (int i = 0; i < pm_doc_size(reasons); i++)
 	{
 		char	   *reason;
@@ -236,7 +236,7 @@ put_event(PmPage *page, PmDoc event, const char *const *titles)
 	pm_html_text(page, pm_doc_text(event, "event") ? pm_doc_text(event, "event") : "-");
 	if (times > 1)
 		pm_htmlf(page, " (%s times)", pm_number_words(times));
-	pm_htmlf(page, "</span></td><td data-of=\"%s\"><span>", titles[3]);
+	pm_htmlf(page, "</span></td><td class=\"wide\" data-of=\"%s\"><span>", titles[3]);
 	put_detail(page, pm_doc_at(event, "detail"));
 	pm_html(page, "</span></td></tr>\n");
 }

@@ -93,8 +93,8 @@ put_capacity(PmPage *page, PmDoc pool)
 			 pm_number_words(pm_doc_number(capacity, "concurrent")), pm_number_words(pm_doc_number(capacity, "each")),
 			 pm_seconds_words(pm_doc_seconds(pm_doc_at(pool, "declared"), "pool_timeout")));
 	if (!isnan(rate))
-		pm_htmlf(page, ". At %s each, as measured, about %s a second before 1 %% of them wait, if they come at random and evenly",
-				 pm_seconds_words(pm_doc_number(capacity, "hold_time")), pm_number_words(rate));
+		pm_htmlf(page, ". About %s checkouts a second before 1 %% of them wait (%s each, as measured; random arrivals)",
+				 pm_number_words(rate), pm_seconds_words(pm_doc_number(capacity, "hold_time")));
 	pm_html(page, "</dd>");
 }
 
@@ -149,7 +149,7 @@ put_ends(PmPage *page, PmDoc counted)
 		{"ended_timeout", "by a time-out"}, {"ended_killed", "terminated"}, {"retired", "retired"}, {"ended_lost", "in a crash"},
 		{"given_over", "moved to another pool"}
 	};
-	PmStackPart		parts[lengthof(ends)];
+	PmStackPart parts[lengthof(ends)];
 	double		whole = 0;
 	StringInfoData said;
 
@@ -194,6 +194,7 @@ put_distribution(PmPage *page, PmDoc pool, const char *key, const char *title, c
 	PmBar		bars[MOST_BOUNDS + 1] = {{0}};
 	double		total = pm_doc_count(histogram, "count");
 	double		before = 0;
+	double		most = 0;
 	char	   *figures;
 
 	pm_htmlf(page, "<figure><h4>%s</h4>", title);
@@ -208,11 +209,14 @@ put_distribution(PmPage *page, PmDoc pool, const char *key, const char *title, c
 		char	   *bound = i < n ? pm_seconds_words(pm_doc_item_number(bounds, i)) : "more";
 
 		bars[i].share = (to - before) / total;
+		most = fmax(most, bars[i].share);
 		bars[i].title = psprintf("%s%s: %s (%s)", i < n ? "up to " : "", bound, pm_number_words(to - before),
 								 pm_share_words(bars[i].share));
 		bars[i].label = i % 3 == 1 && i < n ? bound : NULL;
 		before = isnan(to) ? before : to;
 	}
+	for (int i = 0; i <= n; i++)
+		bars[i].share /= most;
 	figures = psprintf("half up to %s, 95 %% up to %s, %slongest %s",
 					   pm_seconds_words(pm_doc_seconds(counted, psprintf("%s_p50", what))),
 					   pm_seconds_words(pm_doc_seconds(counted, psprintf("%s_p95", what))),
@@ -232,7 +236,8 @@ wait_title(PmDoc size)
 
 	return psprintf("%s connections, %s a process: %s; %s time out", pm_number_words(pm_doc_number(size, "connections")),
 					pm_number_words(pm_doc_number(size, "each")),
-					isnan(wait) ? "waits without end" : psprintf("95 %% wait no longer than %s", pm_seconds_words(wait)),
+					isnan(wait) ? "waits without end" : wait < 1e-6 ? "95 % do not wait" :
+					psprintf("95 %% wait no longer than %s", pm_seconds_words(wait)),
 					timeouts < 1e-9 ? "none" : pm_share_words(timeouts));
 }
 
@@ -277,10 +282,8 @@ put_waits(PmPage *page, PmDoc pool)
 	}
 	pm_html(page, "<figure><h4>Waits by number of connections, at this load</h4>");
 	pm_bars(page, "Waits by number of connections", today, bars, n, false);
-	pm_htmlf(page, "<figcaption>As sized now: %s. Bars: the wait that 95 %% do not exceed, up to %s; hatched: more than "
-			 "pool_timeout, or without end. By the queueing model, for random arrivals at the average load of this time, each "
-			 "process for itself: <code>simulate()</code> replays what was measured.</figcaption></figure>\n",
-			 today, top > 0 ? pm_seconds_words(top) : "none");
+	pm_htmlf(page, "<figcaption>As sized now, %s. Bars up to %s.</figcaption></figure>\n", today,
+			 top > 0 ? pm_seconds_words(top) : "no wait");
 }
 
 /* ---- one of them ---- */
@@ -313,8 +316,8 @@ put_pool(PmPage *page, const PmReport *report, PmDoc pool, int place)
 	put_ends(page, pm_doc_at(pool, "counted"));
 	put_waits(page, pool);
 	pm_html(page, "</div></div><div class=\"three\">");
-	put_distribution(page, pool, "holds", "Holds: how long a transaction keeps its connection", "hold", true);
-	put_distribution(page, pool, "lifetimes", "Lifetimes of sessions that ended", "lifetime", false);
+	put_distribution(page, pool, "holds", "Holds: time in a transaction", "hold", true);
+	put_distribution(page, pool, "lifetimes", "Lifetimes of ended sessions", "lifetime", false);
 	put_distribution(page, pool, "setups", "Set-up of a new connection", "setup", true);
 	pm_html(page, "</div></section>\n");
 }

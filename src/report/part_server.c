@@ -18,19 +18,41 @@
 
 /* ---- a curve, with what is written below it ---- */
 
+/* What was in the band, with how long: conditions may have held at once. */
 static void
-put_legend(PmPage *page, bool has_band)
+put_band_key(PmPage *page, PmDoc span)
 {
-	pm_html(page, "<figcaption>Line: connections (shade: least to most). Filled: busy (dotted: most).");
-	pm_html(page, has_band ? " Band: status.</figcaption>" : "</figcaption>");
+	static const struct
+	{
+		PmBand		band;
+		const char *share;
+		const char *said;
+	}			conditions[] = {
+		{PM_BAND_OVERFLOW, "overflow_share", "above base"}, {PM_BAND_EXHAUSTED, "exhausted_share", "all busy"},
+		{PM_BAND_OVER, "over_share", "over budget"}, {PM_BAND_STARVED, "starved_share", "starved"}
+	};
+
+	pm_html(page, "<ul class=\"key\"><li>Band:</li>");
+	pm_html(page, "<li><svg class=\"sw\" width=\"14\" height=\"12\" aria-hidden=\"true\"><rect class=\"b1\" y=\"8\" width=\"14\" "
+			"height=\"3\"/></svg>ok</li>");
+	for (int i = 0; i < (int) lengthof(conditions); i++)
+	{
+		double		seconds = pm_doc_seconds(span, "seen") * pm_doc_number(span, conditions[i].share);
+
+		if (seconds > 0)
+			pm_htmlf(page, "<li><svg class=\"sw\" width=\"14\" height=\"12\" aria-hidden=\"true\"><rect class=\"b%d\" width=\"14\" "
+					 "height=\"12\"/></svg>%s %s</li>", conditions[i].band, conditions[i].said, pm_seconds_words(seconds));
+	}
+	pm_html(page, "</ul>");
 }
 
 /* whose: an object with a curve, and declared or the server's limits. */
 void
 pm_curve_figure(PmPage *page, const PmReport *report, PmDoc whose, const char *name)
 {
-	PmPlot		plot = {.name = name,.events = report->events};
 	PmDoc		declared = pm_doc_at(whose, "declared");
+	bool		is_server = pm_doc_has(whose, "usable");
+	PmPlot		plot = {.name = name,.events = declared != NULL || is_server ? report->events : NULL};
 
 	if (!pm_picture_of(pm_doc_at(whose, "curve"), TICKS_ACROSS, &plot.picture) || plot.picture.unseen == plot.picture.n)
 	{
@@ -41,7 +63,7 @@ pm_curve_figure(PmPage *page, const PmReport *report, PmDoc whose, const char *n
 	plot.pool = declared != NULL ? name : NULL;
 	if (declared != NULL)
 		pm_picture_pool_limits(&plot.picture, declared);
-	else if (pm_doc_has(whose, "usable"))
+	else if (is_server)
 	{
 		pm_picture_limit(&plot.picture, "usable", pm_doc_number(whose, "usable"));
 		pm_picture_limit(&plot.picture, "budget", pm_doc_number(whose, "connection_budget"));
@@ -49,7 +71,9 @@ pm_curve_figure(PmPage *page, const PmReport *report, PmDoc whose, const char *n
 	pm_picture_scale(&plot.picture, TICKS_UP);
 	pm_html(page, "<figure>");
 	pm_plot(page, &plot);
-	put_legend(page, plot.has_band);
+	pm_html(page, "<figcaption>Line: connections (shade: least to most). Filled: busy (dotted: most).</figcaption>");
+	if (plot.has_band)
+		put_band_key(page, pm_doc_at(whose, "span"));
 	pm_html(page, "</figure>\n");
 }
 
@@ -110,7 +134,7 @@ read_slices(const PmReport *report, int *n)
 static void
 put_stack(PmPage *page, const char *what, const Slice *slices, int n, bool of_now, double others, double whole, double mark)
 {
-	PmStackPart	   *parts = palloc((n + 1) * sizeof(PmStackPart));
+	PmStackPart *parts = palloc((n + 1) * sizeof(PmStackPart));
 
 	for (int i = 0; i < n; i++)
 	{
@@ -135,7 +159,7 @@ put_slots(PmPage *page, PmDoc server, double whole)
 	double		usable = pm_doc_count(server, "usable");
 	double		reserved = pm_doc_count(server, "reserved");
 	double		budget = Min(pm_doc_count(server, "connection_budget"), usable);
-	PmStackPart		parts[] = {
+	PmStackPart parts[] = {
 		{budget, 7, psprintf("connection budget: %s", pm_number_words(budget))},
 		{usable - budget, PM_SHADE_REST, psprintf("kept free: %s", pm_number_words(usable - budget))},
 		{reserved, PM_SHADE_OTHER, psprintf("reserved: %s", pm_number_words(reserved))}
@@ -157,12 +181,12 @@ put_slice_key(PmPage *page, const Slice *slices, int n, double others)
 		pm_html(page, "<li>");
 		pm_swatch(page, slices[i].shade);
 		pm_html_name(page, slices[i].name);
-		pm_htmlf(page, " %s now, budget %s</li>", pm_number_words(slices[i].now),
+		pm_htmlf(page, ": %s now, budget %s</li>", pm_number_words(slices[i].now),
 				 slices[i].budget > 0 ? pm_number_words(slices[i].budget) : "without bound");
 	}
 	pm_html(page, "<li>");
 	pm_swatch(page, PM_SHADE_REST);
-	pm_htmlf(page, "in no declared pool %s now</li></ul>\n", pm_number_words(others));
+	pm_htmlf(page, "in no declared pool: %s now</li></ul>\n", pm_number_words(others));
 }
 
 static void

@@ -64,9 +64,10 @@ const char *const pm_style_sheet =
 "@media(min-width:760px){.three{grid-template-columns:repeat(3,minmax(0,1fr))}}\n"
 "@media(min-width:1000px){.two{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}}\n"
 "@media(max-width:759px){svg .n{display:none}h2{margin-top:1.6em}section.pool{padding:10px}"
-"thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}tr{display:block;padding:.45em 0;border-bottom:1px solid var(--line)}"
-"tbody,caption{display:block}td{display:grid;grid-template-columns:7.5em minmax(0,1fr);border:0;padding:.08em 0}"
-"td::before{content:attr(data-of);color:var(--t-soft)}}\n"
+"thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}tr{padding:.45em 0;border-bottom:1px solid var(--line)}"
+"tbody,caption{display:block}tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.5em,1fr));gap:.1em .8em}"
+"td{border:0;padding:.08em 0}td.no{display:none}td.wide,td:first-child{grid-column:1/-1}td:first-child{font-weight:600}"
+"td:not(:first-child)::before{content:attr(data-of);color:var(--t-soft);display:block;font-size:.8rem;font-weight:400}}\n"
 "@media print{body{font-size:10.5pt}main{max-width:none;padding:0}nav,.help{display:none}h2,h3,h4{break-after:avoid}tr,figure,svg{break-inside:avoid}"
 "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}a{color:inherit;text-decoration:none}}\n";
 

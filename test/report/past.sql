@@ -4,7 +4,7 @@
 -- many processes, then all busy; for fifty minutes nobody was watching.
 CREATE TEMP TABLE made AS
 	SELECT i, CASE i WHEN 1 THEN 'web' WHEN 2 THEN 'api' WHEN 3 THEN 'jobs' WHEN 4 THEN 'reports' ELSE 'pool ' || i END AS pool,
-		4 + i % 7 AS workers, 2 + i % 4 AS pool_size, 3 + i % 5 AS max_overflow
+		2 + i % 3 AS workers, 2 + i % 4 AS pool_size, 3 + i % 5 AS max_overflow
 	FROM generate_series(1, :pools) AS i;
 INSERT INTO pool_monitor.pools (name, application_name, workers, pool_size, max_overflow, description)
 	SELECT m.pool, m.pool || '%', m.workers, m.pool_size, m.max_overflow,
@@ -50,9 +50,8 @@ FROM past AS p CROSS JOIN LATERAL (SELECT CASE WHEN p.is_over THEN p.ceiling * 1
 	ELSE least(p.ceiling, greatest(p.base, p.busy * 1.25)) END AS connections) AS c;
 SELECT count(replay_stretch('(server)', s.resolution, s.t, s.length, s.connections, s.most, s.busy, s.most_busy, 100, 100, s.refused, 3,
 	s.transactions, 0, 0, 0))
-FROM (SELECT p.resolution, p.t, max(p.length) AS length, least(90, sum(greatest(p.base, p.busy * 1.25))) AS connections,
-		least(97, ceil(sum(greatest(p.base, p.busy * 1.25)) + 5))::int AS most, least(90, sum(p.busy)) AS busy,
-		least(95, ceil(sum(p.busy) * 1.4))::int AS most_busy, max(CASE WHEN p.is_over THEN (p.noise * 4)::int ELSE 0 END) AS refused,
+FROM (SELECT p.resolution, p.t, max(p.length) AS length, sum(greatest(p.base, p.busy * 1.25)) + 5 AS connections,
+		ceil(sum(greatest(p.base, p.busy * 1.25)) + 9)::int AS most, sum(p.busy) AS busy, ceil(sum(p.busy) * 1.2)::int AS most_busy, max(CASE WHEN p.is_over THEN (p.noise * 4)::int ELSE 0 END) AS refused,
 		sum(p.length * p.busy * 20)::int AS transactions
 	FROM past AS p GROUP BY p.resolution, p.t) AS s;
 SELECT count(replay_stretch('(undeclared)', p.resolution, p.t, p.length, 3 + 2 * p.noise, (5 + 3 * p.noise)::int, 1, 2, 3, 3, 0, 0, 60, 0, 0, 0))

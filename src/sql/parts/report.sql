@@ -65,7 +65,9 @@ BEGIN ATOMIC
 				CROSS JOIN LATERAL pool_monitor.queue(a.transactions_per_second, a.hold_time, n.each, d.processes,
 					extract(epoch FROM d.pool_timeout)::float8) AS q
 				WHERE d.ceiling > 0 AND a.quality = 'good' AND a.hold_time > 0 AND q.model = 'isolated'),
-			'curve', c.curve) ORDER BY d.place), '[]')
+			'curve', c.curve)
+		ORDER BY w.starved_share DESC NULLS LAST, w.over_share DESC NULLS LAST, w.exhausted_share DESC NULLS LAST,
+			w.refused DESC NULLS LAST, w.max_connections::float8 / d.budget DESC NULLS LAST, d.place), '[]')
 	FROM declared AS d
 	LEFT JOIN pool_monitor.pools AS p ON p.name = d.pool
 	LEFT JOIN pool_monitor.budgets() AS b ON b.pool = d.pool
@@ -77,7 +79,7 @@ BEGIN ATOMIC
 	LEFT JOIN pool_monitor.curves(NULL, since, until) AS c ON c.pool = d.pool;
 END;
 COMMENT ON FUNCTION pool_monitor.report_pools(timestamptz, timestamptz) IS
-'The declared pools in force, in matching order, for report_data(). Needs shared_preload_libraries, and pg_read_all_stats.';
+'The declared pools in force, those that were in trouble first, for report_data(). Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.report_events(since timestamptz, until timestamptz) RETURNS jsonb
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
