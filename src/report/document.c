@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "miscadmin.h"
 #include "report/document.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -143,6 +144,7 @@ pm_doc_length(PmDoc array)
 static JsonbValue *
 item(PmDoc array, int i)
 {
+	CHECK_FOR_INTERRUPTS();
 	return i < pm_doc_length(array) ? getIthJsonbValueFromContainer(array, i) : NULL;
 }
 

@@ -232,13 +232,13 @@ put_watched(PmPage *page, const PmReport *report)
 	PmDoc		server = pm_doc_at(report->all, "server");
 	TimestampTz from = pm_doc_time(pm_doc_at(server, "curve"), "seen_from");
 	double		seen = pm_doc_seconds(pm_doc_at(server, "span"), "seen");
-	double		span = (report->until - report->since) / (double) USECS_PER_SEC;
+	double		span = ((double) report->until - report->since) / USECS_PER_SEC;
 	char	   *loaded = pm_doc_text(report->all, "loaded");
 
 	if (from == 0 || !(seen > 0))
 		pm_html(page, "<p class=\"warn\">There is no history of this time: nobody was watching, or it is no longer kept. What "
 				"follows is of the moment at which this was made, and of the counters.</p>\n");
-	else if (seen < 0.97 * span && from - report->since > 2 * USECS_PER_MINUTE)
+	else if (seen < 0.97 * span && from > report->since + 2.0 * USECS_PER_MINUTE)
 		pm_htmlf(page, "<p class=\"warn\">Of this time %s was watched; the history begins at %s. What is hatched in the pictures "
 				 "is not known.</p>\n", pm_share_words(seen / span), pm_moment_words(from, false));
 	else if (seen < 0.97 * span)

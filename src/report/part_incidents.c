@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #define MOST_ROWS	60
+#define MOST_DETAILS	30
 
 /* ---- who starved whom ---- */
 
@@ -137,7 +138,7 @@ static void
 put_reasons(PmPage *page, PmDoc reasons)
 {
 	pm_html(page, "<td class=\"wide\" data-of=\"why declined\"><span>");
-	for (int i = 0; i < pm_doc_size(reasons); i++)
+	for (int i = 0; i < Min(pm_doc_size(reasons), MOST_DETAILS); i++)
 	{
 		char	   *reason;
 
@@ -200,7 +201,7 @@ put_detail(PmPage *page, PmDoc detail)
 {
 	int			shown = 0;
 
-	for (int i = 0; i < pm_doc_size(detail); i++)
+	for (int i = 0; i < Min(pm_doc_size(detail), MOST_DETAILS); i++)
 	{
 		char	   *key;
 		PmDoc		inner = pm_doc_object(detail, i, &key);

@@ -9,10 +9,13 @@
 
 #include <math.h>
 
+#include "common/int.h"
 #include "report/picture.h"
 #include "utils/timestamp.h"
 
 #define MOST_STEPS		100000
+#define LONGEST_STEP	1e7		/* s */
+#define MOST_CONNECTIONS	1e12
 #define FAR_ABOVE		3		/* times the most that was there */
 
 const char *const pm_band_names[PM_NUM_BANDS] = {"not watched", "ok", "overflow", "exhausted", "over", "starved"};
@@ -68,9 +71,9 @@ pm_picture_of(PmDoc curve, int ticks, PmPicture *picture)
 	memset(picture, 0, sizeof(PmPicture));
 	picture->n = Min(pm_doc_length(pm_doc_at(curve, keys[0])), MOST_STEPS);
 	picture->from = pm_doc_time(curve, "first");
-	if (picture->n == 0 || picture->from == 0 || !(step >= 1 && step < 1e8))
+	if (picture->n == 0 || picture->from == 0 || !(step >= 1 && step <= LONGEST_STEP) ||
+		pg_add_s64_overflow(picture->from, picture->n * (int64) (step * USECS_PER_SEC), &picture->until))
 		return false;
-	picture->until = picture->from + picture->n * (int64) (step * USECS_PER_SEC);
 	for (int f = 0; f < PM_NUM_FIGURES; f++)
 		picture->figures[f] = read_figures(pm_doc_at(curve, keys[f]), picture->n);
 	read_bands(picture, pm_doc_at(curve, "status"));
@@ -85,7 +88,7 @@ pm_picture_limit(PmPicture *picture, const char *name, double at)
 {
 	int			place = picture->nlimits;
 
-	if (isnan(at) || at <= 0)
+	if (!(at > 0 && at < MOST_CONNECTIONS))
 		return;
 	for (int i = 0; i < picture->nlimits; i++)
 	{
@@ -144,5 +147,5 @@ pm_picture_scale(PmPicture *picture, int ticks)
 double
 pm_picture_place(const PmPicture *picture, TimestampTz at)
 {
-	return (at - picture->from) / (double) (picture->until - picture->from);
+	return ((double) at - picture->from) / ((double) picture->until - picture->from);
 }

@@ -2,7 +2,7 @@
  * svg.c
  *		Shapes of a picture in the page.
  *
- * A path is relative and whole, in halves of a pixel, and what does not change is one piece:
+ * A path is relative and whole, in pixels, and what does not change is one piece:
  * some hundred figures take a kilobyte.
  */
 #include "postgres.h"
@@ -11,7 +11,7 @@
 
 #include "report/svg.h"
 
-#define PARTS	2				/* of a pixel */
+#define PARTS	1				/* of a pixel */
 
 /* As short as may be. */
 static const char *

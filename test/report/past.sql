@@ -14,7 +14,7 @@ INSERT INTO pool_monitor.pools (name, application_name, workers, pool_size, max_
 SELECT pool_monitor.reload();
 DO $$ BEGIN
 	FOR i IN 1 .. 600 LOOP
-		EXIT WHEN (SELECT count(DISTINCT h.pool) FROM pool_monitor.history AS h) >= (SELECT count(*) + 2 FROM pool_monitor.pools);
+		EXIT WHEN NOT EXISTS (SELECT FROM pool_monitor.pools AS p WHERE NOT EXISTS (SELECT FROM pool_monitor.history(p.name)));
 		PERFORM pg_sleep(0.05);
 	END LOOP;
 END $$;

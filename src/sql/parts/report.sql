@@ -163,7 +163,7 @@ COMMENT ON FUNCTION pool_monitor.report_page(jsonb, text) IS
 
 CREATE FUNCTION pool_monitor.report(since interval DEFAULT '1 day', until timestamptz DEFAULT now(), format text DEFAULT 'html')
 	RETURNS text
-	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+	LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
 	RETURN pool_monitor.report_page(pool_monitor.report_data(until - since, until), format);
 COMMENT ON FUNCTION pool_monitor.report(interval, timestamptz, text) IS
 'A report to look at, of the time since (so long before) until then: the server''s slots and who may have and has them, each '
@@ -181,7 +181,7 @@ COMMENT ON FUNCTION pool_monitor.chart_lines(jsonb, int, bool) IS
 CREATE FUNCTION pool_monitor.chart(
 	pool text DEFAULT '(server)', span interval DEFAULT '1 hour', width int DEFAULT 100, ascii bool DEFAULT false, OUT chart text
 ) RETURNS SETOF text
-	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 20
+	LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED ROWS 20
 BEGIN ATOMIC
 	SELECT l.chart
 	FROM (SELECT jsonb_build_object('pool', chart.pool,
