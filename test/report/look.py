@@ -1,12 +1,13 @@
 """Looks at a page in Chromium, without a network: is any text over other text, is anything
 outside of the window, does anything ask for something from elsewhere?
 
-usage: look.py CHROMIUM PAGE [PICTURES [PART]]
+usage: look.py [--pictures=PREFIX [--part=SELECTOR]] CHROMIUM PAGE ...
 
-For each width, light and dark, one line: "WIDTH SCHEME: texts N, overlaps N, outside N,
-requests N, messages N", and one more for each finding. PICTURES: where pictures of the page
-go, as PICTURES-WIDTH-SCHEME.png; PART: of this element (a CSS selector) alone. Speaks to the
-browser by --remote-debugging-pipe, with the standard library alone.
+For each page, width, light and dark, one line: "PAGE WIDTH SCHEME: texts N, overlaps N,
+outside N, requests N, messages N", and one more for each finding. --pictures: each page's
+picture goes to PREFIX-WIDTH-SCHEME.png; --part: of this element alone, with what comes after
+it as far as it is said: SELECTOR+PIXELS. Speaks to the browser by --remote-debugging-pipe,
+with the standard library alone.
 """
 
 import base64
@@ -126,10 +127,11 @@ class Browser:
 def picture(browser, name, width, height, part):
     clip = {"x": 0, "y": 0, "width": width, "height": min(height, TALLEST), "scale": 1}
     if part:
+        part, _, pixels = part.partition("+")
         box = browser.evaluate(
             f"(r => [r.left, r.top + scrollY, r.width, r.height])(document.querySelector({json.dumps(part)}).getBoundingClientRect())"
         )
-        clip.update(x=max(box[0] - 8, 0), y=max(box[1] - 8, 0), width=min(box[2] + 16, width), height=box[3] + 16)
+        clip.update(x=max(box[0] - 8, 0), y=max(box[1] - 8, 0), width=min(box[2] + 16, width), height=int(pixels) if pixels else box[3] + 16)
     png = browser.do("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"]
     pathlib.Path(name).write_bytes(base64.b64decode(png))
 
@@ -146,7 +148,7 @@ def look(browser, page, width, scheme, pictures, part):
     asked = [url for url in asked if not url.startswith("file:")]
     said = [e["params"] for e in browser.events if e.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")]
     print(
-        f"{width} {scheme}: texts {seen['texts']}, overlaps {len(seen['overlaps'])}, outside {len(seen['outside'])},"
+        f"{pathlib.Path(page).name} {width} {scheme}: texts {seen['texts']}, overlaps {len(seen['overlaps'])}, outside {len(seen['outside'])},"
         f" requests {len(asked)}, messages {len(said)}"
     )
     for kind, all_of in (("overlap", seen["overlaps"]), ("outside", seen["outside"]), ("request", asked), ("message", said)):
@@ -158,17 +160,17 @@ def look(browser, page, width, scheme, pictures, part):
 
 
 def main():
-    program, page = sys.argv[1:3]
-    pictures = sys.argv[3] if len(sys.argv) > 3 else None
-    part = sys.argv[4] if len(sys.argv) > 4 else None
+    options = dict(arg[2:].split("=", 1) for arg in sys.argv[1:] if arg.startswith("--"))
+    program, *pages = [arg for arg in sys.argv[1:] if not arg.startswith("--")]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         browser = Browser(program, folder)
         try:
             for domain in ("Page", "Network", "Log", "Runtime"):
                 browser.do(f"{domain}.enable")
-            for width in WIDTHS:
-                for scheme in SCHEMES:
-                    look(browser, page, width, scheme, pictures, part)
+            for page in pages:
+                for width in WIDTHS:
+                    for scheme in SCHEMES:
+                        look(browser, page, width, scheme, options.get("pictures"), options.get("part"))
         finally:
             browser.close()
 
