@@ -295,6 +295,24 @@ put_application(PmPage *page, PmDoc holder, const char *const *titles)
 	pm_html(page, "</tr>\n");
 }
 
+/* Pools that were in force then, or for some of it. */
+static void
+put_former(PmPage *page, const PmReport *report)
+{
+	PmDoc		former = pm_doc_at(report->all, "former");
+
+	for (int i = 0; i < pm_doc_length(former); i++)
+	{
+		PmDoc		pool = pm_doc_item(former, i);
+		char	   *name = pm_doc_text(pool, "pool");
+
+		pm_html(page, "<h3>No longer declared: ");
+		pm_html_name(page, name);
+		pm_html(page, "</h3>");
+		pm_curve_figure(page, report, pool, name != NULL ? name : "");
+	}
+}
+
 void
 pm_part_undeclared(PmPage *page, const PmReport *report)
 {
@@ -316,5 +334,6 @@ pm_part_undeclared(PmPage *page, const PmReport *report)
 	}
 	if (n > 0)
 		pm_table_end(page);
+	put_former(page, report);
 	pm_html(page, "</section>\n");
 }

@@ -21,8 +21,9 @@ COMMENT ON FUNCTION pool_monitor.load_carried(int, float8) IS
 'The offered load that so many connections carry before more than a share waiting (0 to 1) of the checkouts has to wait: '
 'erlang_c() the other way round.';
 
-CREATE FUNCTION pool_monitor.report_pools(since timestamptz, until timestamptz) RETURNS jsonb
-	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+CREATE FUNCTION pool_monitor.report_pools(since timestamptz, until timestamptz, OUT place bigint, OUT pool text, OUT data jsonb)
+	RETURNS SETOF record
+	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 50
 BEGIN ATOMIC
 	WITH declared AS MATERIALIZED (
 		SELECT row_number() OVER () AS place, d.*, d.servers * d.workers AS processes, d.pool_size + d.max_overflow AS each
@@ -41,7 +42,8 @@ BEGIN ATOMIC
 	buckets AS MATERIALIZED (
 		SELECT * FROM pool_monitor.metrics_counted() AS m
 	)
-	SELECT coalesce(jsonb_agg(jsonb_build_object(
+	SELECT row_number() OVER (ORDER BY w.starved_share DESC NULLS LAST, w.over_share DESC NULLS LAST, w.exhausted_share DESC NULLS LAST,
+			w.refused DESC NULLS LAST, w.max_connections::float8 / d.budget DESC NULLS LAST, d.place), d.pool, jsonb_build_object(
 			'pool', d.pool,
 			'declared', to_jsonb(d) - '{place,pool}'::text[]
 				|| jsonb_build_object('description', p.description, 'application_name', p.application_name, 'datname', p.datname,
@@ -64,10 +66,7 @@ BEGIN ATOMIC
 				FROM generate_series(1, least(2 * d.each, 100000), greatest(d.each / 12, 1)) AS n(each)
 				CROSS JOIN LATERAL pool_monitor.queue(a.transactions_per_second, a.hold_time, n.each, d.processes,
 					extract(epoch FROM d.pool_timeout)::float8) AS q
-				WHERE d.ceiling > 0 AND a.quality = 'good' AND a.hold_time > 0 AND q.model = 'isolated'),
-			'curve', c.curve)
-		ORDER BY w.starved_share DESC NULLS LAST, w.over_share DESC NULLS LAST, w.exhausted_share DESC NULLS LAST,
-			w.refused DESC NULLS LAST, w.max_connections::float8 / d.budget DESC NULLS LAST, d.place), '[]')
+				WHERE d.ceiling > 0 AND a.quality = 'good' AND a.hold_time > 0 AND q.model = 'isolated'))
 	FROM declared AS d
 	LEFT JOIN pool_monitor.pools AS p ON p.name = d.pool
 	LEFT JOIN pool_monitor.budgets() AS b ON b.pool = d.pool
@@ -75,11 +74,11 @@ BEGIN ATOMIC
 	LEFT JOIN asked AS a ON a.pool = d.pool
 	LEFT JOIN counted AS s ON s.pool = d.pool
 	LEFT JOIN buckets AS m ON m.pool = d.pool
-	LEFT JOIN pool_monitor.idle_memory() AS i ON i.pool = d.pool
-	LEFT JOIN pool_monitor.curves(NULL, since, until) AS c ON c.pool = d.pool;
+	LEFT JOIN pool_monitor.idle_memory() AS i ON i.pool = d.pool;
 END;
 COMMENT ON FUNCTION pool_monitor.report_pools(timestamptz, timestamptz) IS
-'The declared pools in force, those that were in trouble first, for report_data(). Needs shared_preload_libraries, and pg_read_all_stats.';
+'The declared pools in force, those that were in trouble first (place), for report_data(), but for their curves. '
+'Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.report_events(since timestamptz, until timestamptz) RETURNS jsonb
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
@@ -119,11 +118,14 @@ CREATE FUNCTION pool_monitor.report_data(since timestamptz, until timestamptz) R
 	SET intervalstyle = iso_8601 SET jit = off
 BEGIN ATOMIC
 	WITH curves AS MATERIALIZED (
-		SELECT c.pool, c.curve::jsonb AS curve
-		FROM (VALUES ('(server)'), ('(undeclared)')) AS n(pool) CROSS JOIN LATERAL pool_monitor.curves(n.pool, since, until) AS c
+		SELECT c.pool, c.curve::jsonb AS curve FROM pool_monitor.curves(NULL, since, until) AS c
 	),
 	server AS (
 		SELECT (SELECT c.curve FROM curves AS c WHERE c.pool = '(server)') AS curve
+	),
+	pools AS MATERIALIZED (
+		SELECT p.place, p.pool, p.data || jsonb_build_object('curve', c.curve) AS data
+		FROM pool_monitor.report_pools(since, until) AS p LEFT JOIN curves AS c ON c.pool = p.pool
 	),
 	holders AS MATERIALIZED (
 		SELECT * FROM pool_monitor.holders(since, until) AS h
@@ -139,7 +141,11 @@ BEGIN ATOMIC
 				'span', (SELECT to_jsonb(w) FROM pool_monitor.workload('(server)', since, until) AS w)),
 		'undeclared', jsonb_build_object('curve', (SELECT c.curve FROM curves AS c WHERE c.pool = '(undeclared)'),
 			'span', (SELECT to_jsonb(w) FROM pool_monitor.workload('(undeclared)', since, until) AS w)),
-		'pools', pool_monitor.report_pools(since, until),
+		'pools', (SELECT coalesce(jsonb_agg(p.data ORDER BY p.place), '[]') FROM pools AS p),
+		-- with a history of this time, and no longer in force
+		'former', (SELECT coalesce(jsonb_agg(jsonb_build_object('pool', c.pool, 'curve', c.curve) ORDER BY c.pool), '[]')
+			FROM curves AS c WHERE c.pool NOT LIKE '(%' AND c.curve ->> 'peak_at' IS NOT NULL
+				AND NOT EXISTS (SELECT FROM pools AS p WHERE p.pool = c.pool)),
 		'holders', (SELECT coalesce(jsonb_agg(to_jsonb(h) ORDER BY h.avg_connections DESC NULLS LAST, h.pool, h.application_name), '[]')
 			FROM holders AS h WHERE h.pool IS DISTINCT FROM '(server)'),
 		'at_peak', (SELECT coalesce(jsonb_agg(to_jsonb(w) ORDER BY w.connections DESC), '[]')
