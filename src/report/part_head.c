@@ -37,6 +37,21 @@ pm_report_begin(PmReport *report, PmDoc all)
 	report->until = pm_doc_time(about, "until");
 }
 
+/* Plain text, for the window: it is all that tells one file from another. */
+void
+pm_report_title(PmPage *page, const PmReport *report)
+{
+	char	   *cluster = pm_doc_text(pm_doc_at(report->all, "report"), "cluster_name");
+
+	pm_html(page, "Connection pools");
+	if (cluster != NULL && *cluster != '\0')
+	{
+		pm_html(page, " of ");
+		pm_html_text(page, cluster);
+	}
+	pm_htmlf(page, ", %s to %s", pm_moment_words(report->since, false), pm_moment_words(report->until, false));
+}
+
 /* ---- chips ---- */
 
 const char *

@@ -18,30 +18,26 @@
 
 /* ---- a curve, with what is written below it ---- */
 
+static const char *const pool_bands[PM_NUM_BANDS] = {"", "ok", "above base", "all busy", "over budget", "starved"};
+static const char *const server_bands[PM_NUM_BANDS] = {"", "ok", "", "no slot free", "over the connection budget", "full"};
+
 /* What was in the band, with how long: conditions may have held at once. */
 static void
-put_band_key(PmPage *page, PmDoc span)
+put_band_key(PmPage *page, const char *const *names, PmDoc span)
 {
-	static const struct
-	{
-		PmBand		band;
-		const char *share;
-		const char *said;
-	}			conditions[] = {
-		{PM_BAND_OVERFLOW, "overflow_share", "above base"}, {PM_BAND_EXHAUSTED, "exhausted_share", "all busy"},
-		{PM_BAND_OVER, "over_share", "over budget"}, {PM_BAND_STARVED, "starved_share", "starved"}
+	static const char *const shares[PM_NUM_BANDS] = {
+		NULL, NULL, "overflow_share", "exhausted_share", "over_share", "starved_share"
 	};
 
-	pm_html(page, "<ul class=\"key\"><li>Band:</li>");
-	pm_html(page, "<li><svg class=\"sw\" width=\"14\" height=\"12\" aria-hidden=\"true\"><rect class=\"b1\" y=\"8\" width=\"14\" "
-			"height=\"3\"/></svg>ok</li>");
-	for (int i = 0; i < (int) lengthof(conditions); i++)
+	pm_html(page, "<ul class=\"key\"><li>Band:</li><li><svg class=\"sw\" width=\"14\" height=\"12\" aria-hidden=\"true\">"
+			"<rect class=\"b1\" y=\"8\" width=\"14\" height=\"3\"/></svg>ok</li>");
+	for (int b = PM_BAND_OVERFLOW; b < PM_NUM_BANDS; b++)
 	{
-		double		seconds = pm_doc_seconds(span, "seen") * pm_doc_number(span, conditions[i].share);
+		double		seconds = pm_doc_seconds(span, "seen") * pm_doc_number(span, shares[b]);
 
 		if (seconds > 0)
 			pm_htmlf(page, "<li><svg class=\"sw\" width=\"14\" height=\"12\" aria-hidden=\"true\"><rect class=\"b%d\" width=\"14\" "
-					 "height=\"12\"/></svg>%s %s</li>", conditions[i].band, conditions[i].said, pm_seconds_words(seconds));
+					 "height=\"12\"/></svg>%s %s</li>", b, names[b], pm_seconds_words(seconds));
 	}
 	pm_html(page, "</ul>");
 }
@@ -59,7 +55,7 @@ pm_curve_figure(PmPage *page, const PmReport *report, PmDoc whose, const char *n
 		pm_html(page, "<p class=\"soft\">There is no history of it in this time.</p>\n");
 		return;
 	}
-	plot.has_band = declared != NULL;
+	plot.bands = declared != NULL ? pool_bands : is_server ? server_bands : NULL;
 	plot.pool = declared != NULL ? name : NULL;
 	if (declared != NULL)
 		pm_picture_pool_limits(&plot.picture, declared);
@@ -72,8 +68,8 @@ pm_curve_figure(PmPage *page, const PmReport *report, PmDoc whose, const char *n
 	pm_html(page, "<figure>");
 	pm_plot(page, &plot);
 	pm_html(page, "<figcaption>Line: connections (shade: least to most). Filled: busy (dotted: most).</figcaption>");
-	if (plot.has_band)
-		put_band_key(page, pm_doc_at(whose, "span"));
+	if (plot.bands != NULL)
+		put_band_key(page, plot.bands, pm_doc_at(whose, "span"));
 	pm_html(page, "</figure>\n");
 }
 
@@ -197,14 +193,20 @@ put_headroom(PmPage *page, const PmReport *report, PmDoc server)
 	double		mark = Min(pm_doc_count(server, "connection_budget"), pm_doc_count(server, "usable"));
 	double		whole = pm_doc_count(server, "max_connections");
 	double		budgets = 0;
+	int			unbounded = 0;
 	double		others = pm_doc_count(server, "undeclared");
+	char	   *title;
 
 	for (int i = 0; i < n; i++)
+	{
 		budgets += slices[i].budget;
+		unbounded += slices[i].budget == 0;
+	}
 	whole = Max(whole, budgets);
 	put_slots(page, server, whole);
-	put_stack(page, psprintf("Declared budgets: %s%s", pm_number_words(budgets), budgets > mark ? ", more than there are" : ""),
-			  slices, n, false, 0, whole, mark);
+	title = psprintf("Declared budgets: %s%s%s", pm_number_words(budgets), budgets > mark ? ", more than the connection budget" : "",
+					 unbounded > 0 ? ", and some without bound" : "");
+	put_stack(page, title, slices, n, false, 0, whole, mark);
 	put_stack(page, psprintf("Connections now: %s", pm_number_words(pm_doc_number(server, "connections"))), slices, n, true,
 			  others, whole, mark);
 	put_slice_key(page, slices, n, others);

@@ -21,6 +21,7 @@ typedef struct PmReport
 
 extern void pm_report_begin(PmReport *report, PmDoc all);
 
+extern void pm_report_title(PmPage *page, const PmReport *report);
 extern void pm_part_head(PmPage *page, const PmReport *report);
 extern void pm_part_server(PmPage *page, const PmReport *report);
 extern void pm_part_pools(PmPage *page, const PmReport *report);

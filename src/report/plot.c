@@ -144,7 +144,7 @@ put_peak(PmPage *page, const PmPicture *picture)
 /* ---- the band ---- */
 
 static void
-put_band(PmPage *page, const PmPicture *picture, int y)
+put_band(PmPage *page, const PmPicture *picture, const char *const *names, int y)
 {
 	static const int heights[PM_NUM_BANDS] = {0, 3, 6, 9, 12, 12};
 	double		step = 100.0 / picture->n;
@@ -156,7 +156,7 @@ put_band(PmPage *page, const PmPicture *picture, int y)
 		to = end_of_band(picture, from);
 		if (band != PM_BAND_NONE)
 			pm_svg_rect(page, psprintf("b%d", band), from * step, y + BAND - heights[band], (to - from) * step, heights[band],
-						band == PM_BAND_OK ? NULL : psprintf("%s: %s", pm_band_names[band], span_words(picture, from, to)));
+						band == PM_BAND_OK ? NULL : psprintf("%s: %s", names[band], span_words(picture, from, to)));
 	}
 }
 
@@ -242,7 +242,7 @@ void
 pm_plot(PmPage *page, const PmPlot *plot)
 {
 	const PmPicture *picture = &plot->picture;
-	int			bottom = MARKS + HEIGHT + (plot->has_band ? BETWEEN + BAND : 0);
+	int			bottom = MARKS + HEIGHT + (plot->bands ? BETWEEN + BAND : 0);
 
 	pm_svg_begin(page, "plot", bottom + TIMES, psprintf("Connections of %s", plot->name), description_of(picture));
 	put_gaps(page, picture);
@@ -250,8 +250,8 @@ pm_plot(PmPage *page, const PmPlot *plot)
 	put_curves(page, picture);
 	put_limits(page, picture);
 	put_peak(page, picture);
-	if (plot->has_band)
-		put_band(page, picture, MARKS + HEIGHT + BETWEEN);
+	if (plot->bands)
+		put_band(page, picture, plot->bands, MARKS + HEIGHT + BETWEEN);
 	put_events(page, plot);
 	pm_svg_end(page);
 }

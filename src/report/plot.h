@@ -15,7 +15,8 @@ typedef struct PmPlot
 	const char *name;			/* of whom */
 	PmDoc		events;			/* of all */
 	const char *pool;			/* whose events are marked; NULL: the server's */
-	bool		has_band;
+	const char *const *bands;	/* what each status is called; NULL: none is
+								 * drawn */
 	PmPicture	picture;
 } PmPlot;
 

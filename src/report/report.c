@@ -18,7 +18,9 @@ put_page(PmPage *page, const PmReport *report)
 {
 	pm_html(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
 			"<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-			"<meta name=\"color-scheme\" content=\"light dark\"><title>pool_monitor: report</title><style>\n");
+			"<meta name=\"color-scheme\" content=\"light dark\"><title>");
+	pm_report_title(page, report);
+	pm_html(page, "</title><style>\n");
 	pm_html(page, pm_style_sheet);
 	pm_html(page, "</style></head><body>");
 	pm_html(page, pm_style_symbols);

@@ -18,7 +18,7 @@ const char *const pm_style_sheet =
 "--g-overflow:#8a6a00;--g-exhausted:#c2410c;--g-over:#b3261e;--g-starved:#7b1fa2;--g-ok:#3d8a5a;"
 "--g-0:#1f66b0;--g-1:#b4560b;--g-2:#2f7d4f;--g-3:#7b3fa0;--g-4:#0f7a86;--g-5:#a8325e;--g-6:#6b6f1d;--g-7:#56616e;"
 "--range:#1f66b033}\n"
-"@media(prefers-color-scheme:dark){:root{--bg:#14171b;--panel:#1d2126;--line:#3a414a;"
+"@media screen and (prefers-color-scheme:dark){:root{--bg:#14171b;--panel:#1d2126;--line:#3a414a;"
 "--t-fg:#e7eaee;--t-soft:#a9b2bd;--t-link:#84bdff;--t-bad:#ff9b90;--t-warn:#efc05a;--t-good:#7ed39b;"
 "--g-axis:#7f8894;--g-conn:#6fb2ff;--g-busy:#f2a35e;--g-limit:#c3a6f5;--g-mark:#ff9b90;"
 "--g-overflow:#dbb93a;--g-exhausted:#ff9560;--g-over:#ff7d72;--g-starved:#d79af2;--g-ok:#63b983;"

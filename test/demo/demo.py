@@ -3,6 +3,7 @@
 usage: demo.py SOCKET_FOLDER SERVER_LOG
 """
 
+import os
 import re
 import sys
 import time
@@ -193,6 +194,15 @@ class Demo:
         all_do([workers["fire"], workers["hems"]], "release")
         stop(workers.values())
 
+    def report(self):
+        self.phase("The connections of these minutes, as a plot; and all of it as a page")
+        for (line,) in self.rows("SELECT chart FROM pool_monitor.chart('(server)', '6 min', 98, ascii => true)"):
+            print("  " + line)
+        page = self.value("SELECT pool_monitor.report('15 min')")
+        with open(os.path.join(self.folder, "report.html"), "w", encoding="ascii") as file:
+            file.write(page)
+        self.expect("the page", page.startswith("<!DOCTYPE html>") and "</html>" in page, True)
+
     # -- the server log --
 
     def log_lines(self):
@@ -216,6 +226,7 @@ class Demo:
         self.retire()
         self.server_log()
         self.four_databases()
+        self.report()
         self.phase("Done." if not self.failed else "Not everything was as it should be.")
         return 1 if self.failed else 0
 

@@ -6,7 +6,8 @@ CREATE FUNCTION pg_temp.event(seq int, ago interval, pool text, event text, deta
 		'application_name', NULL, 'datname', NULL, 'usename', NULL, 'event', $4, 'pid', NULL, 'detail', $5, 'times', $6) $$;
 CREATE FUNCTION pg_temp.example(data jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-	held jsonb := '[{"pool": "reports", "connections": 27, "busy": 3.1}, {"application": "psql", "usename": "ana", "connections": 9, "busy": 0.2}]';
+	held jsonb := '[{"pool": "reports", "connections": 27, "busy": 3.1},
+		{"application": "psql", "usename": "ana", "connections": 9, "busy": 0.2}]';
 	told jsonb := jsonb_build_array(
 		pg_temp.event(1, '23 h 40 min', NULL, 'declarations_loaded', '{"declared": 4, "in_force": 4}'),
 		pg_temp.event(2, '14 h 51 min', NULL, 'started', '{"version": "1.0"}'),
@@ -16,13 +17,18 @@ DECLARE
 			'authenticating', 2, 'holders', held)),
 		pg_temp.event(6, '9 h 41 min', 'api', 'starved', '{"connections": 17, "budget": 36}'),
 		pg_temp.event(7, '9 h 40 min', 'api', 'refused', '{"refused": 1}'),
-		pg_temp.event(8, '9 h 33 min', 'api', 'no_longer_starved', '{"connections": 25, "budget": 36, "seconds": 462.0, "share": 0.91}'),
-		pg_temp.event(9, '9 h 31 min', NULL, 'server_no_longer_full', '{"connections": 101, "usable": 112, "seconds": 601.3, "share": 0.83}'),
+		pg_temp.event(8, '9 h 33 min', 'api', 'no_longer_starved',
+			'{"connections": 25, "budget": 36, "seconds": 462.0, "share": 0.91}'),
+		pg_temp.event(9, '9 h 31 min', NULL, 'server_no_longer_full',
+			'{"connections": 101, "usable": 112, "seconds": 601.3, "share": 0.83}'),
 		pg_temp.event(10, '9 h', 'web', 'back_in_budget', '{"connections": 21, "budget": 21, "seconds": 3598.0, "share": 1}'),
 		pg_temp.event(11, '9 h', 'web', 'exhausted', '{"busy": 21, "ceiling": 21}'),
-		pg_temp.event(12, '8 h 40 min', 'web', 'no_longer_exhausted', '{"connections": 20, "budget": 21, "seconds": 1201.4, "share": 0.97}'),
-		pg_temp.event(13, '4 h 12 min', 'jobs', 'leak_suspect', '{"application_name": "jobs-2", "xact_age": 301.2, "state": "idle in transaction"}'),
-		pg_temp.event(14, '2 h', 'web', 'auth_failures', '{"auth_failures": 5, "usename": "shop", "datname": "shop", "client_addr": "10.1.2.3"}', 3));
+		pg_temp.event(12, '8 h 40 min', 'web', 'no_longer_exhausted',
+			'{"connections": 20, "budget": 21, "seconds": 1201.4, "share": 0.97}'),
+		pg_temp.event(13, '4 h 12 min', 'jobs', 'leak_suspect',
+			'{"application_name": "jobs-2", "xact_age": 301.2, "state": "idle in transaction"}'),
+		pg_temp.event(14, '2 h', 'web', 'auth_failures',
+			'{"auth_failures": 5, "usename": "shop", "datname": "shop", "client_addr": "10.1.2.3"}', 3));
 	pools jsonb := '[]';
 	pool jsonb;
 	share float8;
@@ -40,14 +46,15 @@ BEGIN
 		pool := jsonb_set(pool, '{counted}', pool -> 'counted' || jsonb_build_object('ended_client', 2900, 'ended_abandoned', 31,
 			'ended_fatal', 4, 'ended_timeout', 60, 'ended_killed', 2, 'retired', 410, 'retired_late', 12, 'declined', 9,
 			'declined_reasons', '{"used just now": 7, "temporary schema": 2}'::jsonb,
-			'lifetime_p50', 'PT11M', 'lifetime_p95', 'PT28M', 'lifetime_max', 'PT2H10M', 'setup_p50', 'PT0.0041S', 'setup_p95', 'PT0.019S',
-			'setup_p99', 'PT0.06S', 'setup_max', 'PT0.41S'));
+			'lifetime_p50', 'PT11M', 'lifetime_p95', 'PT28M', 'lifetime_max', 'PT2H10M',
+			'setup_p50', 'PT0.0041S', 'setup_p95', 'PT0.019S', 'setup_p99', 'PT0.06S', 'setup_max', 'PT0.41S'));
 		pool := jsonb_set(pool, '{lifetimes}', jsonb_set(pool -> 'lifetimes', '{count}', '3416')
 			|| '{"up_to": [4, 31, 210, 800, 1960, 3290, 3390, 3416, 3416]}');
 		pool := jsonb_set(pool, '{setups}', jsonb_set(pool -> 'setups', '{count}', '3416')
 			|| '{"up_to": [0, 420, 2210, 2900, 3310, 3370, 3401, 3416, 3416]}');
 		IF pool ->> 'pool' = 'api' THEN
-			pool := jsonb_set(pool, '{curve,status}', (SELECT jsonb_agg(CASE WHEN i BETWEEN 172 AND 173 THEN '"starved"'::jsonb ELSE s END ORDER BY i)
+			pool := jsonb_set(pool, '{curve,status}', (
+				SELECT jsonb_agg(CASE WHEN i BETWEEN 172 AND 173 THEN '"starved"'::jsonb ELSE s END ORDER BY i)
 				FROM jsonb_array_elements(pool #> '{curve,status}') WITH ORDINALITY AS a(s, i)));
 		END IF;
 		pools := pools || jsonb_build_array(pool);

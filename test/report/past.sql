@@ -35,7 +35,8 @@ CREATE TEMP TABLE load ON COMMIT DROP AS
 		SELECT interval '1 hour', t, now() - t, 3600
 		FROM generate_series(date_trunc('hour', now()) - make_interval(hours => :hours - 1), now(), '1 hour') AS t) AS s;
 CREATE TEMP TABLE past ON COMMIT DROP AS
-	SELECT l.*, l.i = 1 AND l.ago BETWEEN '9 hours' AND '10 hours' AS is_over, l.i = 1 AND l.ago BETWEEN '8 hours 40 min' AND '9 hours' AS is_full,
+	SELECT l.*, l.i = 1 AND l.ago BETWEEN '9 hours' AND '10 hours' AS is_over,
+		l.i = 1 AND l.ago BETWEEN '8 hours 40 min' AND '9 hours' AS is_full,
 		l.ceiling * (0.03 + 0.45 * l.day + 0.12 * l.noise) * CASE WHEN l.noise > 0.985 THEN 1.6 ELSE 1 END AS busy
 	FROM load AS l WHERE l.resolution = '1 hour' OR l.ago NOT BETWEEN '14 hours' AND '14 hours 50 min';
 SELECT count(replay_stretch(p.pool, p.resolution, p.t, p.length,
@@ -51,10 +52,13 @@ FROM past AS p CROSS JOIN LATERAL (SELECT CASE WHEN p.is_over THEN p.ceiling * 1
 SELECT count(replay_stretch('(server)', s.resolution, s.t, s.length, s.connections, s.most, s.busy, s.most_busy, 100, 100, s.refused, 3,
 	s.transactions, 0, 0, 0))
 FROM (SELECT p.resolution, p.t, max(p.length) AS length, sum(greatest(p.base, p.busy * 1.25)) + 5 AS connections,
-		ceil(sum(greatest(p.base, p.busy * 1.25)) + 9)::int AS most, sum(p.busy) AS busy, ceil(sum(p.busy) * 1.2)::int AS most_busy, max(CASE WHEN p.is_over THEN (p.noise * 4)::int ELSE 0 END) AS refused,
+		ceil(sum(greatest(p.base, p.busy * 1.25)) + 9)::int AS most, sum(p.busy) AS busy, ceil(sum(p.busy) * 1.2)::int AS most_busy,
+		max(CASE WHEN p.is_over THEN (p.noise * 4)::int ELSE 0 END) AS refused,
 		sum(p.length * p.busy * 20)::int AS transactions
 	FROM past AS p GROUP BY p.resolution, p.t) AS s;
-SELECT count(replay_stretch('(undeclared)', p.resolution, p.t, p.length, 3 + 2 * p.noise, (5 + 3 * p.noise)::int, 1, 2, 3, 3, 0, 0, 60, 0, 0, 0))
+SELECT count(replay_stretch('(undeclared)', p.resolution, p.t, p.length, 3 + 2 * p.noise, (5 + 3 * p.noise)::int, 1, 2, 3, 3, 0, 0,
+	60, 0, 0, 0))
 FROM past AS p WHERE p.i = 1;
-SELECT count(replay_holds(m.pool, (1000 * exp(4 * (j / 200.0) ^ 2 * (1 + m.i % 3)))::bigint, 10)) FROM made AS m, generate_series(1, 200) AS j;
+SELECT count(replay_holds(m.pool, (1000 * exp(4 * (j / 200.0) ^ 2 * (1 + m.i % 3)))::bigint, 10))
+FROM made AS m, generate_series(1, 200) AS j;
 COMMIT;
