@@ -104,6 +104,14 @@ SELECT * FROM pool_monitor.queue(1, 1, 0);
 SELECT * FROM pool_monitor.queue(1, 1, 1000, 1000);
 SELECT pool_monitor.erlang_b(NULL, 1), pool_monitor.connections_needed(1, NULL, 1, 0.1);
 
+-- Erlang's C the other way round
+SELECT count(*) FILTER (WHERE pool_monitor.erlang_c(c, pool_monitor.load_carried(c, w)) > w) AS too_much,
+	count(*) FILTER (WHERE pool_monitor.erlang_c(c, pool_monitor.load_carried(c, w) + 0.000001) <= w) AS too_little
+	FROM (VALUES (1), (5), (42), (10000)) AS n(c), (VALUES (0.001::float8), (0.01), (0.5)) AS s(w);
+SELECT pool_monitor.load_carried(0, 0.01) AS none, pool_monitor.load_carried(5, 1) AS all_wait,
+	pool_monitor.load_carried(5, 0) AS nobody_waits;
+SELECT pool_monitor.load_carried(5, 1.5);
+
 -- presets, and how they are used
 SELECT preset, min_users, max_users, min_servers, max_servers, pool_size, max_overflow, pool_recycle, pool_timeout, pre_ping
 	FROM pool_monitor.presets;

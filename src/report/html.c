@@ -179,11 +179,11 @@ pm_table_end(PmPage *page)
 	pm_html(page, "</tbody></table>\n");
 }
 
-/* Of ours, as HTML; the title is for where there is no room for a head. */
+/* Of ours, as HTML, and short; the title is for where there is no room for a head. */
 void
 pm_cell(PmPage *page, const char *title, const char *text)
 {
-	pm_htmlf(page, "<td data-of=\"%s\"%s><span>%s</span></td>", title, strcmp(text, "-") == 0 ? " class=\"no\"" : "", text);
+	pm_htmlf(page, "<td class=\"%s\" data-of=\"%s\"><span>%s</span></td>", strcmp(text, "-") == 0 ? "no" : "v", title, text);
 }
 
 void

@@ -11,10 +11,39 @@
 
 #define MOST_ADVICE	100
 
+/* One that differs from that before in nothing but the setting that is proposed. */
+static bool
+goes_on(PmDoc finding, PmDoc before)
+{
+	static const char *const keys[] = {"pool", "finding", "evidence", "recommendation"};
+
+	for (int i = 0; i < (int) lengthof(keys); i++)
+	{
+		char	   *here = pm_doc_text(finding, keys[i]);
+		char	   *there = pm_doc_text(before, keys[i]);
+
+		if ((here == NULL) != (there == NULL) || (here != NULL && strcmp(here, there) != 0))
+			return false;
+	}
+	return before != NULL;
+}
+
 static void
-put_finding(PmPage *page, PmDoc finding, const char *const *titles)
+put_setting(PmPage *page, PmDoc finding)
 {
 	char	   *setting = pm_doc_text(finding, "setting");
+
+	if (setting == NULL || !pm_doc_has(finding, "proposed"))
+		return;
+	pm_html(page, "<br><code>");
+	pm_html_text(page, setting);
+	pm_htmlf(page, "</code> %s &#8594; %s", pm_number_words(pm_doc_number(finding, "current")),
+			 pm_number_words(pm_doc_number(finding, "proposed")));
+}
+
+static void
+begin_finding(PmPage *page, PmDoc finding, const char *const *titles)
+{
 	char	   *pool = pm_doc_text(finding, "pool");
 
 	pm_htmlf(page, "<tr><td data-of=\"%s\"><span>", titles[0]);
@@ -31,12 +60,25 @@ put_finding(PmPage *page, PmDoc finding, const char *const *titles)
 	pm_html_name(page, pm_doc_text(finding, "evidence"));
 	pm_htmlf(page, "</span></span></td><td class=\"wide\" data-of=\"%s\"><span>", titles[2]);
 	pm_html_name(page, pm_doc_text(finding, "recommendation"));
-	if (setting != NULL && pm_doc_has(finding, "proposed"))
+}
+
+static void
+put_findings(PmPage *page, PmDoc advice, int n, const char *const *titles)
+{
+	PmDoc		before = NULL;
+
+	for (int i = 0; i < n; i++)
 	{
-		pm_html(page, "<br><code>");
-		pm_html_text(page, setting);
-		pm_htmlf(page, "</code> %s &#8594; %s", pm_number_words(pm_doc_number(finding, "current")),
-				 pm_number_words(pm_doc_number(finding, "proposed")));
+		PmDoc		finding = pm_doc_item(advice, i);
+
+		if (!goes_on(finding, before))
+		{
+			if (i > 0)
+				pm_html(page, "</span></td></tr>\n");
+			begin_finding(page, finding, titles);
+		}
+		put_setting(page, finding);
+		before = finding;
 	}
 	pm_html(page, "</span></td></tr>\n");
 }
@@ -53,8 +95,7 @@ put_advice(PmPage *page, PmDoc advice)
 	else
 	{
 		pm_table_begin(page, "Of the last day and hour when this was made, the gravest first", titles, lengthof(titles));
-		for (int i = 0; i < n; i++)
-			put_finding(page, pm_doc_item(advice, i), titles);
+		put_findings(page, advice, n, titles);
 		pm_table_end(page);
 		if (pm_doc_length(advice) > n)
 			pm_htmlf(page, "<p class=\"soft\">And %d more: <code>SELECT * FROM pool_monitor.advice</code>.</p>",

@@ -37,9 +37,9 @@ pm_report_begin(PmReport *report, PmDoc all)
 	report->until = pm_doc_time(about, "until");
 }
 
-/* Plain text, for the window: it is all that tells one file from another. */
-void
-pm_report_title(PmPage *page, const PmReport *report)
+/* Plain text: whose pools these are. */
+static void
+put_whose(PmPage *page, const PmReport *report)
 {
 	char	   *cluster = pm_doc_text(pm_doc_at(report->all, "report"), "cluster_name");
 
@@ -49,6 +49,13 @@ pm_report_title(PmPage *page, const PmReport *report)
 		pm_html(page, " of ");
 		pm_html_text(page, cluster);
 	}
+}
+
+/* For the window: it is all that tells one file from another. */
+void
+pm_report_title(PmPage *page, const PmReport *report)
+{
+	put_whose(page, report);
 	pm_htmlf(page, ", %s to %s", pm_moment_words(report->since, false), pm_moment_words(report->until, false));
 }
 
@@ -224,17 +231,10 @@ static void
 put_span(PmPage *page, const PmReport *report)
 {
 	PmDoc		about = pm_doc_at(report->all, "report");
-	char	   *cluster = pm_doc_text(about, "cluster_name");
 
 	pm_htmlf(page, "<p class=\"soft\">%s to %s (", pm_moment_words(report->since, false), pm_moment_words(report->until, false));
 	pm_html_text(page, pg_get_timezone_name(session_timezone));
-	pm_html(page, ")");
-	if (cluster != NULL && *cluster != '\0')
-	{
-		pm_html(page, ", server ");
-		pm_html_name(page, cluster);
-	}
-	pm_html(page, ", PostgreSQL ");
+	pm_html(page, "), PostgreSQL ");
 	pm_html_name(page, pm_doc_text(about, "server_version"));
 	pm_html(page, ", pool_monitor ");
 	pm_html_name(page, pm_doc_text(about, "version"));
@@ -303,7 +303,7 @@ put_help(PmPage *page)
 			"dots: base; dash and dot: a budget of its own. Hatched: nobody was watching. The band below is the worst status in "
 			"each step, higher for worse. Marks above are events; point at what is drawn and it says more.</p><p class=\"soft\">Waits by "
 			"number of connections: the wait that 95 % of the checkouts do not exceed, by the queueing model (M/M/c) for random "
-			"arrivals at the average load of this time, each process for itself; hatched, more than pool_timeout or without end. "
+			"arrivals at the average load of this time, each process for itself; hatched: more than pool_timeout, or without end. "
 			"<code>simulate()</code> replays what was measured. Distributions: each bar is one range of times, up to the bound that "
 			"is written at its right edge.</p><ul class=\"key\">");
 	for (int i = 0; i < (int) lengthof(symbols); i++)
@@ -315,7 +315,9 @@ put_help(PmPage *page)
 void
 pm_part_head(PmPage *page, const PmReport *report)
 {
-	pm_html(page, "<header><h1>Connection pools</h1>");
+	pm_html(page, "<header><h1>");
+	put_whose(page, report);
+	pm_html(page, "</h1>");
 	put_span(page, report);
 	put_watched(page, report);
 	put_lost(page, report);

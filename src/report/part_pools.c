@@ -14,6 +14,7 @@
 
 #define MOST_BOUNDS	24
 #define MOST_SIZES	40
+#define LEAST_WAIT	0.001		/* s */
 
 /* ---- all of them ---- */
 
@@ -241,15 +242,13 @@ wait_title(PmDoc size)
 					timeouts < 1e-9 ? "none" : pm_share_words(timeouts));
 }
 
-/* The longest of the waits that have an end, pool_timeout at most. */
+/* How high its bar is: by its logarithm, from LEAST_WAIT up to pool_timeout. */
 static double
-longest_wait(PmDoc sizes, int n, double timeout)
+share_of_wait(double wait, double timeout)
 {
-	double		longest = 0;
-
-	for (int i = 0; i < n; i++)
-		longest = fmax(longest, fmin(pm_doc_number(pm_doc_item(sizes, i), "wait_p95"), timeout));
-	return longest;
+	if (!(wait > 0) || !(timeout > LEAST_WAIT))
+		return 0;
+	return Max(log(wait / LEAST_WAIT) / log(timeout / LEAST_WAIT), 0.02);
 }
 
 static void
@@ -259,7 +258,6 @@ put_waits(PmPage *page, PmDoc pool)
 	int			n = Min(pm_doc_length(sizes), MOST_SIZES);
 	double		timeout = pm_doc_seconds(pm_doc_at(pool, "declared"), "pool_timeout");
 	double		each = pm_doc_number(pm_doc_at(pool, "capacity"), "each");
-	double		top = longest_wait(sizes, n, timeout);
 	PmBar		bars[MOST_SIZES] = {{0}};
 	char	   *today = "";
 
@@ -272,7 +270,7 @@ put_waits(PmPage *page, PmDoc pool)
 		double		next = i + 1 < n ? pm_doc_number(pm_doc_item(sizes, i + 1), "each") : INFINITY;
 
 		bars[i].is_cut = isnan(wait) || wait >= timeout;
-		bars[i].share = bars[i].is_cut ? 1 : top > 0 ? wait / top * 0.9 : 0;
+		bars[i].share = bars[i].is_cut ? 1 : share_of_wait(wait, timeout);
 		bars[i].is_marked = pm_doc_number(size, "each") <= each && each < next;
 		bars[i].title = wait_title(size);
 		if (bars[i].is_marked)
@@ -282,8 +280,8 @@ put_waits(PmPage *page, PmDoc pool)
 	}
 	pm_html(page, "<figure><h4>Waits by number of connections, at this load</h4>");
 	pm_bars(page, "Waits by number of connections", today, bars, n, false);
-	pm_htmlf(page, "<figcaption>As sized now, %s. Bars up to %s.</figcaption></figure>\n", today,
-			 top > 0 ? pm_seconds_words(top) : "no wait");
+	pm_htmlf(page, "<figcaption>As sized now, %s. Bars: the wait that 95 %% do not exceed, by its logarithm, from 1 ms to %s.</figcaption>"
+			 "</figure>\n", today, pm_seconds_words(timeout));
 }
 
 /* ---- one of them ---- */

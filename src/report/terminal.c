@@ -86,7 +86,7 @@ column_of(const PmPicture *picture, int i, int n)
 static int
 eighths(const Canvas *canvas, double figure, int line)
 {
-	double		height = figure / canvas->picture->scale.top * LINES * BLOCKS;
+	double		height = Min(figure / canvas->picture->scale.top, 1) * LINES * BLOCKS;
 
 	if (figure > 0 && height < 1)
 		height = 1;

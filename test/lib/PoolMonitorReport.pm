@@ -12,11 +12,11 @@ use Test::More;
 
 our @EXPORT = qw(lay_past example page_of well_formed colours contrast);
 
-# A day by the minute and so many hours, of so many pools: test/report/past.sql.
+# A day by the minute and so many hours, of so many pools: test/report/past.sql. After
+# create_replay().
 sub lay_past
 {
 	my ($node, $pools, $minutes, $hours) = @_;
-	create_replay($node);
 	my ($rc, $out, $err) = $node->psql(
 		'postgres',
 		slurp_file("$FindBin::RealBin/../report/past.sql"),

@@ -46,8 +46,8 @@ BEGIN
 		pool := jsonb_set(pool, '{counted}', pool -> 'counted' || jsonb_build_object('ended_client', 2900, 'ended_abandoned', 31,
 			'ended_fatal', 4, 'ended_timeout', 60, 'ended_killed', 2, 'retired', 410, 'retired_late', 12, 'declined', 9,
 			'declined_reasons', '{"used just now": 7, "temporary schema": 2}'::jsonb,
-			'lifetime_p50', 'PT11M', 'lifetime_p95', 'PT28M', 'lifetime_max', 'PT2H10M',
-			'setup_p50', 'PT0.0041S', 'setup_p95', 'PT0.019S', 'setup_p99', 'PT0.06S', 'setup_max', 'PT0.41S'));
+			'lifetime_p50', '00:11:00', 'lifetime_p95', '00:28:00', 'lifetime_max', '02:10:00',
+			'setup_p50', '00:00:00.0041', 'setup_p95', '00:00:00.019', 'setup_p99', '00:00:00.06', 'setup_max', '00:00:00.41'));
 		pool := jsonb_set(pool, '{lifetimes}', jsonb_set(pool -> 'lifetimes', '{count}', '3416')
 			|| '{"up_to": [4, 31, 210, 800, 1960, 3290, 3390, 3416, 3416]}');
 		pool := jsonb_set(pool, '{setups}', jsonb_set(pool -> 'setups', '{count}', '3416')

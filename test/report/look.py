@@ -18,9 +18,9 @@ import subprocess
 import sys
 import tempfile
 
-WIDTHS = (400, 1400)
+WIDTHS = (400, 800, 1400)
 SCHEMES = ("light", "dark")
-TIMEOUT = 120  # s, of one answer
+PICTURED = (400, 1400)
 TALLEST = 12000  # px, of a picture
 
 # Boxes of lines of text: of different text nodes, none may lie on another, by more than a
@@ -154,7 +154,7 @@ def look(browser, page, width, scheme, pictures, part):
     for kind, all_of in (("overlap", seen["overlaps"]), ("outside", seen["outside"]), ("request", asked), ("message", said)):
         for one in all_of[:20]:
             print(f"  {kind}: {one}")
-    if pictures:
+    if pictures and width in PICTURED:
         browser.evaluate("document.querySelectorAll('details').forEach(d => { d.open = false })")
         picture(browser, f"{pictures}-{width}-{scheme}.png", width, seen["height"], part)
 

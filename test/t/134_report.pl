@@ -24,6 +24,8 @@ sub report
 	return query($node, "SELECT pool_monitor.report($arguments)", $dbname);
 }
 
+create_replay($node);
+
 subtest 'before anything is declared or seen' => sub {
 	my $page = report('');
 	is(well_formed($page), '', 'a page');
@@ -32,6 +34,27 @@ subtest 'before anything is declared or seen' => sub {
 	is(well_formed($long_ago), '', 'of a time before all history: a page');
 	has($long_ago, qr/There is no history of this time/, 'which says so');
 	ok($long_ago !~ qr/class="plot"/, 'without an empty picture');
+};
+
+subtest 'who may' => sub {
+	query($node, 'CREATE ROLE monitor LOGIN IN ROLE pg_monitor');
+	query($node, 'CREATE ROLE nobody LOGIN');
+	foreach
+	  my $call ('report()', "report(format => 'json')", 'chart()', "chart('(server)', '1 day', 80)")
+	{
+		my ($rc, $out, $err) =
+		  $node->psql('postgres', "SELECT pool_monitor.$call", extra_params => ['-U', 'monitor']);
+		is($err, '', "pg_monitor: $call");
+		($rc, $out, $err) =
+		  $node->psql('postgres', "SELECT pool_monitor.$call", extra_params => ['-U', 'nobody']);
+		like($err, qr/permission denied for function/, "nobody: $call");
+	}
+	my ($rc, $out, $err) = $node->psql(
+		'postgres',
+		q{SELECT length(pool_monitor.report_page('{}')) > 0},
+		extra_params => ['-U', 'nobody']
+	);
+	is($out, 't', 'but a document that one has, everybody may look at');
 };
 
 # Each of 63 bytes at most, as PostgreSQL cuts names; names of applications it has in ASCII
@@ -176,6 +199,32 @@ subtest 'whatever the document is' => sub {
 	);
 };
 
+subtest 'declarations as large as may be' => sub {
+	query($node, 'DELETE FROM pool_monitor.pools');
+	declare($node,
+			insert_pool('huge', servers => 10000, workers => 1, pool_size => 26, max_overflow => 0)
+		  . insert_pool('wide', pool_size => 100000, max_overflow => 100000)
+		  . insert_pool('open', pool_size => 5,      max_overflow => -1)
+		  . insert_pool('bare', pool_size => 0));
+	is(
+		query(
+			$node,
+			q{SELECT count(replay_history(name, 60, 20, 25, 10, 20, 1, 0, 0, 600, 0, 0)) FROM pool_monitor.pools}
+		),
+		4,
+		'with a past'
+	);
+	my $page = report("'1 hour'");
+	is(well_formed($page), '', 'a page');
+	has(
+		$page,
+		qr/carries<\/dt><dd>260,000 operations at once, 26 in each process/,
+		'of many processes'
+	);
+	has($page, qr/it has no ceiling/,      'and of what is unbounded');
+	has($page, qr/and some without bound/, 'which the stack of budgets says, too');
+};
+
 # The worker looks once a minute from then on, so it adds next to nothing to the past.
 query($node, 'DELETE FROM pool_monitor.pools');
 lay_past($node, 10, 1440, 72);
@@ -230,7 +279,7 @@ subtest 'both formats have the same' => sub {
 		my $transactions = reverse join ',', unpack '(A3)*', reverse $pool->{span}{transactions};
 		has($section, qr/\b$transactions transactions/, "$pool->{pool}: the load");
 	}
-	like($document->{pools}[0]{declared}{pool_timeout}, qr/^PT30S$/, 'intervals are ISO 8601');
+	like($document->{pools}[0]{declared}{pool_timeout}, qr/^00:00:30$/, 'intervals have one style');
 };
 
 subtest 'curves() keeps each peak, and sums what history() has' => sub {

@@ -92,7 +92,7 @@ SKIP:
 	is($err, '', 'the browser is driven');
 	foreach my $name (sort keys %documents)
 	{
-		foreach my $width (400, 1400)
+		foreach my $width (400, 800, 1400)
 		{
 			foreach my $scheme ('light', 'dark')
 			{

@@ -10,6 +10,7 @@ use Test::More;
 
 my $node = new_server('chart',
 	"max_connections = 200\npool_monitor.history_minutes = 1500\ntimezone = 'UTC'\n");
+create_replay($node);
 lay_past($node, 4, 1440, 72);
 
 sub chart
@@ -39,6 +40,22 @@ subtest 'a plot' => sub {
 	my ($peak) = $lines[0] =~ /most (\d+)/;
 	my ($top)  = $lines[1] =~ /^ *(\d+)/;
 	cmp_ok($top, '>=', $peak, 'the peak is below the top of the scale');
+};
+
+subtest 'scale and marks are those of the page' => sub {
+	my @lines     = chart("'web', '1 day', 100");
+	my $page      = query($node, 'SELECT pool_monitor.report()');
+	my ($picture) = $page =~ /<h3><bdi>web<\/bdi>.*?(<svg class="plot".*?)<\/svg>\n/s;
+	my @times     = $picture =~ /class="x(?: n)?" x="[\d.]+%" y="\d+">([^<]*)</g;
+	my %known     = map { $_ => 1 } @times;
+	my @mine      = $lines[14] =~ /(\d\d:\d\d|\d+ [A-Z][a-z]+)/g;
+	cmp_ok(scalar @mine, '>=', 7, 'marks of time');
+	is(join(' ', grep { !$known{$_} } @mine[1 .. $#mine - 1]), '', 'the same');
+	is(
+		join(' ', reverse map { /^ *(\d+) / } @lines[1 .. 12]),
+		join(' ', grep { $_ ne '0' } $picture =~ /class="y"[^>]*>([^<]*)</g),
+		'numbers at the left'
+	);
 };
 
 subtest 'in ASCII' => sub {

@@ -63,7 +63,7 @@ BEGIN ATOMIC
 			'sizes', (
 				SELECT jsonb_agg(jsonb_build_object('each', n.each, 'connections', n.each * d.processes, 'wait_p95',
 						CASE WHEN q.stable THEN q.wait_p95 END, 'timeouts', q.timeout_probability) ORDER BY n.each)
-				FROM generate_series(1, least(2 * d.each, 100000), greatest(d.each / 12, 1)) AS n(each)
+				FROM generate_series(1, least(2 * d.each, 262143 / d.processes), greatest(d.each / 12, 1)) AS n(each)
 				CROSS JOIN LATERAL pool_monitor.queue(a.transactions_per_second, a.hold_time, n.each, d.processes,
 					extract(epoch FROM d.pool_timeout)::float8) AS q
 				WHERE d.ceiling > 0 AND a.quality = 'good' AND a.hold_time > 0 AND q.model = 'isolated'))
@@ -115,7 +115,7 @@ COMMENT ON FUNCTION pool_monitor.report_events(timestamptz, timestamptz) IS
 
 CREATE FUNCTION pool_monitor.report_data(since timestamptz, until timestamptz) RETURNS jsonb
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
-	SET intervalstyle = iso_8601 SET jit = off
+	SET intervalstyle = postgres SET jit = off
 BEGIN ATOMIC
 	WITH curves AS MATERIALIZED (
 		SELECT c.pool, c.curve::jsonb AS curve FROM pool_monitor.curves(NULL, since, until) AS c
@@ -157,8 +157,8 @@ BEGIN ATOMIC
 		'checklist', (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.item), '[]') FROM pool_monitor.checklist AS c));
 END;
 COMMENT ON FUNCTION pool_monitor.report_data(timestamptz, timestamptz) IS
-'What report() shows, as one document: from the views of their names, with the rights of whoever calls. Intervals are as ISO '
-'8601 has them. Needs shared_preload_libraries, and pg_read_all_stats.';
+'What report() shows, as one document: from the views of their names, with the rights of whoever calls. Intervals are in '
+'style postgres. Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.report_page(data jsonb, format text DEFAULT 'html') RETURNS text
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_report_page';
