@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import tempfile
 WIDTHS = (400, 800, 1400)
 SCHEMES = ("light", "dark")
 PICTURED = (400, 1400)
+PATIENCE = 180  # s, for one look
 TALLEST = 12000  # px, of a picture
 
 # Boxes of lines of text: of different text nodes, none may lie on another, by more than a
@@ -137,6 +139,7 @@ def picture(browser, name, width, height, part):
 
 
 def look(browser, page, width, scheme, pictures, part):
+    signal.alarm(PATIENCE)
     browser.events.clear()
     browser.do("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
     browser.do("Emulation.setEmulatedMedia", media="screen", features=[{"name": "prefers-color-scheme", "value": scheme}])
@@ -159,7 +162,12 @@ def look(browser, page, width, scheme, pictures, part):
         picture(browser, f"{pictures}-{width}-{scheme}.png", width, seen["height"], part)
 
 
+def give_up(*_):
+    sys.exit("the browser does not answer")
+
+
 def main():
+    signal.signal(signal.SIGALRM, give_up)
     options = dict(arg[2:].split("=", 1) for arg in sys.argv[1:] if arg.startswith("--"))
     program, *pages = [arg for arg in sys.argv[1:] if not arg.startswith("--")]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
