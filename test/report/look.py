@@ -3,7 +3,7 @@ outside of the window, does anything ask for something from elsewhere?
 
 usage: look.py [--pictures=PREFIX [--part=SELECTOR]] CHROMIUM PAGE ...
 
-For each page, width, light and dark, one line: "PAGE WIDTH SCHEME: texts N, overlaps N,
+For each page, width, light and dark, and on paper, one line: "PAGE WIDTH SCHEME: texts N, overlaps N,
 outside N, requests N, messages N", and one more for each finding. --pictures: each page's
 picture goes to PREFIX-WIDTH-SCHEME.png; --part: of this element alone, with what comes after
 it as far as it is said: SELECTOR+PIXELS. Speaks to the browser by --remote-debugging-pipe,
@@ -19,8 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-WIDTHS = (400, 800, 1400)
-SCHEMES = ("light", "dark")
+LOOKS = [(width, scheme) for width in (400, 800, 1400) for scheme in ("light", "dark")] + [(720, "print")]
 PICTURED = (400, 1400)
 PATIENCE = 180  # s, for one look
 TALLEST = 12000  # px, of a picture
@@ -142,7 +141,9 @@ def look(browser, page, width, scheme, pictures, part):
     signal.alarm(PATIENCE)
     browser.events.clear()
     browser.do("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
-    browser.do("Emulation.setEmulatedMedia", media="screen", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    # paper is white, whatever the reader's screen is
+    media, wanted = ("print", "dark") if scheme == "print" else ("screen", scheme)
+    browser.do("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": wanted}])
     browser.do("Page.navigate", url=pathlib.Path(page).resolve().as_uri())
     browser.wait("Page.loadEventFired")
     browser.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
@@ -176,9 +177,8 @@ def main():
             for domain in ("Page", "Network", "Log", "Runtime"):
                 browser.do(f"{domain}.enable")
             for page in pages:
-                for width in WIDTHS:
-                    for scheme in SCHEMES:
-                        look(browser, page, width, scheme, options.get("pictures"), options.get("part"))
+                for width, scheme in LOOKS:
+                    look(browser, page, width, scheme, options.get("pictures"), options.get("part"))
         finally:
             browser.close()
 

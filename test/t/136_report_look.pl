@@ -1,4 +1,4 @@
-# The page of report(), looked at: in a real browser, narrow and wide, light and dark, no text
+# The page of report(), looked at: in a real browser, narrow and wide, light and dark, and as on paper, no text
 # lies on another and nothing is outside of the window, with an example, hostile names, many
 # pools, and nothing at all. And the contrast of its colours, from its own style sheet.
 use strict;
@@ -90,18 +90,16 @@ SKIP:
 	my ($out, $err) = run_command(
 		[python(), "$FindBin::RealBin/../report/look.py", $chromium, @pages, "$folder/wrong.html"]);
 	is($err, '', 'the browser is driven');
+	my @looks = map { ("$_ light", "$_ dark") } 400, 800, 1400;
 	foreach my $name (sort keys %documents)
 	{
-		foreach my $width (400, 800, 1400)
+		foreach my $look (@looks, '720 print')
 		{
-			foreach my $scheme ('light', 'dark')
-			{
-				ok(
-					$out =~
-					  /^$name\.html $width $scheme: texts \d+, overlaps 0, outside 0, requests 0, messages 0$/m,
-					"$name, $width pixels, $scheme"
-				);
-			}
+			ok(
+				$out =~
+				  /^$name\.html $look: texts \d+, overlaps 0, outside 0, requests 0, messages 0$/m,
+				"$name, $look"
+			);
 		}
 	}
 	like(
