@@ -62,8 +62,9 @@ build_and_install() {
 	if [ "$(id -u)" -eq 0 ]; then chown -R "${TEST_USER:-postgres}" "$scratch"; fi
 }
 
-# start_private_server [SETTING ...]: a private server with this build and the extension, to
-# be asked what it says; no TCP.
+# A private server with this build and the extension, to be asked what it says; no TCP.
+# private_settings are more lines of its configuration.
+private_settings=
 start_private_server() {
 	drop "$bindir/initdb" -D "$scratch/data" -U postgres -A trust -E UTF8 --locale=C >"$scratch/initdb.log"
 	cat >"$scratch/private.conf" <<-EOC
@@ -72,7 +73,7 @@ start_private_server() {
 		fsync = off
 		shared_preload_libraries = 'pool_monitor'
 	EOC
-	if [ $# -gt 0 ]; then printf '%s\n' "$@" >>"$scratch/private.conf"; fi
+	printf '%s\n' "$private_settings" >>"$scratch/private.conf"
 	drop sh -c "cat '$scratch/private.conf' >>'$scratch/data/postgresql.conf'"
 	drop "$bindir/pg_ctl" -D "$scratch/data" -l "$scratch/log" -w start >/dev/null
 	private_sql -c 'CREATE EXTENSION pool_monitor'
