@@ -169,8 +169,9 @@ sub begin_reporter
 my $app = application('shared',  'app');
 my $odd = application($odd_base, $odd_role);
 
-# Some shells evaluate once more what an older one would.
-foreach my $compatible (undef, '50', '51')
+# Some shells evaluate once more what an older one would. First commands alone: after the
+# other names a script that falls for those may not get that far.
+foreach my $compatible ('50', '51', undef)
 {
 	my $what = 'BASH_COMPAT ' . ($compatible // 'not set');
 	local $ENV{BASH_COMPAT} = $compatible // '';
@@ -178,12 +179,12 @@ foreach my $compatible (undef, '50', '51')
 
 	subtest "names are never run, nor anything but names: $what" => sub {
 		query($node, 'SELECT pool_monitor.reset()');
-		foreach my $name (@commands, @others)
+		foreach my $name (@commands, $compatible ? () : @others)
 		{
 			ask_for($name,    'app');
 			ask_for('shared', $name) if grep { $_ eq $name } @users;
 		}
-		is_listed($_) foreach "$commands[1]|app", "shared|$commands[1]", "z\n$forged|app", "|app";
+		is_listed($_) foreach "$commands[1]|app", "shared|$commands[1]", $compatible ? () : ("z\n$forged|app", "|app");
 
 		my $said     = '';
 		my $reporter = begin_reporter(\$said);
