@@ -163,7 +163,8 @@ CREATE VIEW pool_monitor.checklist AS
 		UNION ALL
 		SELECT 7, 'load test seen',
 			CASE WHEN p.declared = 0 OR p.seen = 0 THEN 'unknown' WHEN p.tested < p.declared THEN 'warn' ELSE 'pass' END,
-			format('%s of %s pools had 80 %% of their ceiling or more open at one moment of the last eight days, with the sizes that they have',
+			format('%s of %s pools had 80 %% of their ceiling or more open at one moment of the last eight days, '
+					'with the sizes that they have',
 					p.tested, p.declared)
 				|| CASE WHEN p.untested_names <> '' THEN '; not' || p.untested_names ELSE '' END
 		FROM pools AS p
@@ -203,7 +204,8 @@ CREATE VIEW pool_monitor.checklist AS
 			CASE WHEN NOT l.loaded THEN 'unknown' WHEN u.applications > 0 THEN 'warn' ELSE 'pass' END,
 			CASE WHEN NOT l.loaded THEN 'the declared pools have not been loaded since the server started'
 				WHEN u.applications > 0
-				THEN format('%s applications with two connections or more are in no pool, now or within the hour', u.applications) || u.names
+				THEN format('%s applications with two connections or more are in no pool, now or within the hour', u.applications)
+					|| u.names
 				ELSE 'no application with two connections or more is in no pool, or was within the hour' END
 		FROM undeclared AS u, pool_monitor.declarations_loaded() AS l(loaded)
 		UNION ALL
