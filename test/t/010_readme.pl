@@ -81,7 +81,7 @@ foreach my $path ('README.md', map { s!.*/docs/!docs/!r } sort glob "$root/docs/
 }
 is(
 	join(' ', @with_examples),
-	'README.md docs/clients.md docs/declare.md docs/install.md docs/monitoring.md docs/on-call.md docs/retirement.md docs/sizing.md docs/troubleshooting.md docs/watch.md',
+	'README.md docs/clients.md docs/declare.md docs/install.md docs/monitoring.md docs/on-call.md docs/report.md docs/retirement.md docs/sizing.md docs/troubleshooting.md docs/watch.md',
 	'examples were found in each document that has some'
 );
 

@@ -184,7 +184,9 @@ foreach my $compatible ('50', '51', undef)
 			ask_for($name,    'app');
 			ask_for('shared', $name) if grep { $_ eq $name } @users;
 		}
-		is_listed($_) foreach "$commands[1]|app", "shared|$commands[1]", $compatible ? () : ("z\n$forged|app", "|app");
+		is_listed($_)
+		  foreach "$commands[1]|app", "shared|$commands[1]",
+		  $compatible ? () : ("z\n$forged|app", "|app");
 
 		my $said     = '';
 		my $reporter = begin_reporter(\$said);
