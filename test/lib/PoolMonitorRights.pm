@@ -96,9 +96,12 @@ CREATE FUNCTION probe.value(type oid, name text) RETURNS text LANGUAGE sql AS $$
 	SELECT CASE
 		WHEN name = 'recycle_window' THEN quote_literal('22:00-06:00 UTC')
 		WHEN name = 'pool' THEN 'NULL'
+		WHEN name = 'format' THEN quote_literal('html')
+		WHEN name = 'width' THEN '100'
+		WHEN name = 'until' THEN quote_literal('2026-01-02 00:00 UTC')
 		ELSE (SELECT v.value FROM (VALUES ('int', '5'), ('bigint', '5'), ('text[]', quote_literal('{x}')),
 			('float8', '0.5'), ('numeric', '20'), ('bool', 'true'), ('inet', quote_literal('10.0.0.1')),
-			('interval', quote_literal('1 hour') || '::interval'), ('timestamptz', quote_literal('2026-01-01 00:00 UTC')), ('text', quote_literal('x')),
+			('interval', quote_literal('1 hour') || '::interval'), ('timestamptz', quote_literal('2026-01-01 00:00 UTC')), ('text', quote_literal('x')), ('jsonb', quote_literal('{}')),
 			('tstzrange', quote_literal('[2026-01-01 00:00 UTC,2026-01-02 00:00 UTC)')))
 			AS v(type, value) WHERE v.type::regtype = $1) END
 $$;

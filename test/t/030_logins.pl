@@ -93,7 +93,7 @@ subtest "a shutdown is nobody's failure" => sub {
 	begin(2);
 	$node->restart;
 	$clients->kill_kill;
-	is($node->safe_psql('postgres', $failures), '4', 'a shutdown is no failure of those it meets');
+	wait_for($node, $failures, 'a shutdown is no failure of those it meets', '4');
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');
