@@ -18,19 +18,19 @@
 
 /* ---- a curve, with what is written below it ---- */
 
-static const char *const pool_bands[PM_NUM_BANDS] = {"", "ok", "above base", "all busy", "over budget", "starved"};
-static const char *const server_bands[PM_NUM_BANDS] = {"", "ok", "", "no slot free", "over the connection budget", "full"};
+static const char *const pool_bands[PM_NUM_BANDS] = {"", "", "ok", "above base", "all busy", "over budget", "starved"};
+static const char *const server_bands[PM_NUM_BANDS] = {"", "", "ok", "", "no slot free", "over the connection budget", "full"};
 
 /* What was in the band, with how long: conditions may have held at once. */
 static void
 put_band_key(PmPage *page, const char *const *names, PmDoc span)
 {
 	static const char *const shares[PM_NUM_BANDS] = {
-		NULL, NULL, "overflow_share", "exhausted_share", "over_share", "starved_share"
+		NULL, NULL, NULL, "overflow_share", "exhausted_share", "over_share", "starved_share"
 	};
 
 	pm_html(page, "<ul class=\"key\"><li>Band:</li><li><svg class=\"sw\" width=\"14\" height=\"12\" aria-hidden=\"true\">"
-			"<rect class=\"b1\" y=\"8\" width=\"14\" height=\"3\"/></svg>ok</li>");
+			"<rect class=\"b2\" y=\"8\" width=\"14\" height=\"3\"/></svg>ok</li>");
 	for (int b = PM_BAND_OVERFLOW; b < PM_NUM_BANDS; b++)
 	{
 		double		seconds = pm_doc_seconds(span, "seen") * pm_doc_number(span, shares[b]);
@@ -50,7 +50,7 @@ pm_curve_figure(PmPage *page, const PmReport *report, PmDoc whose, const char *n
 	bool		is_server = pm_doc_has(whose, "usable");
 	PmPlot		plot = {.name = name,.events = declared != NULL || is_server ? report->events : NULL};
 
-	if (!pm_picture_of(pm_doc_at(whose, "curve"), TICKS_ACROSS, &plot.picture) || plot.picture.unseen == plot.picture.n)
+	if (!pm_picture_of(pm_doc_at(whose, "curve"), TICKS_ACROSS, &plot.picture) || pm_picture_is_empty(&plot.picture))
 	{
 		pm_html(page, "<p class=\"soft\">There is no history of it in this time.</p>\n");
 		return;
@@ -67,7 +67,9 @@ pm_curve_figure(PmPage *page, const PmReport *report, PmDoc whose, const char *n
 	pm_picture_scale(&plot.picture, TICKS_UP);
 	pm_html(page, "<figure>");
 	pm_plot(page, &plot);
-	pm_html(page, "<figcaption>Line: connections (shade: least to most). Filled: busy (dotted: most).</figcaption>");
+	pm_htmlf(page, "<figcaption>Line: connections (shade: least to most). Filled: busy (dotted: most).%s%s</figcaption>",
+			 plot.picture.unseen > 1 ? " Hatched: nobody was watching." : "",
+			 plot.picture.undeclared > 0 ? " Dots: it was not declared." : "");
 	if (plot.bands != NULL)
 		put_band_key(page, plot.bands, pm_doc_at(whose, "span"));
 	pm_html(page, "</figure>\n");

@@ -18,7 +18,7 @@
 #define MOST_CONNECTIONS	1e12
 #define FAR_ABOVE		3		/* times the most that was there */
 
-const char *const pm_band_names[PM_NUM_BANDS] = {"not watched", "ok", "overflow", "exhausted", "over", "starved"};
+const char *const pm_band_names[PM_NUM_BANDS] = {"not watched", "undeclared", "ok", "overflow", "exhausted", "over", "starved"};
 
 static const char *const keys[PM_NUM_FIGURES] = {
 	"connections", "least_connections", "most_connections", "busy", "most_busy"
@@ -49,6 +49,7 @@ read_bands(PmPicture *picture, PmDoc array)
 				picture->bands[i] = b;
 		}
 		picture->unseen += picture->bands[i] == PM_BAND_NONE;
+		picture->undeclared += picture->bands[i] == PM_BAND_UNDECLARED;
 	}
 }
 

@@ -23,6 +23,7 @@ typedef enum PmFigure
 typedef enum PmBand
 {
 	PM_BAND_NONE,				/* nobody was watching */
+	PM_BAND_UNDECLARED,			/* it had no history then */
 	PM_BAND_OK,
 	PM_BAND_OVERFLOW,
 	PM_BAND_EXHAUSTED,
@@ -49,6 +50,7 @@ typedef struct PmPicture
 	double	   *figures[PM_NUM_FIGURES];	/* NaN: not known */
 	PmBand	   *bands;
 	int			unseen;			/* how many steps nobody was watching */
+	int			undeclared;		/* and in how many it had no history */
 	int			nlimits;
 	PmLimit		limits[PM_MOST_LIMITS]; /* the lowest first */
 	PmScale		scale;
@@ -64,6 +66,14 @@ extern bool pm_picture_of(PmDoc curve, int ticks, PmPicture *picture);
 extern void pm_picture_limit(PmPicture *picture, const char *name, double at);
 extern void pm_picture_scale(PmPicture *picture, int ticks);
 extern void pm_picture_pool_limits(PmPicture *picture, PmDoc declared);
+
+/* Is nothing to be seen in it? */
+static inline bool
+pm_picture_is_empty(const PmPicture *picture)
+{
+	return picture->unseen + picture->undeclared == picture->n;
+}
+
 extern double pm_picture_place(const PmPicture *picture, TimestampTz at);
 
 #endif							/* PM_PICTURE_H */

@@ -74,7 +74,7 @@ span_words(const PmPicture *picture, int from, int to)
 					pm_moment_words(picture->from + to * step, false));
 }
 
-/* A step that is not over yet may have nothing. */
+/* What is not known, and why. A step that is not over yet may have nothing. */
 static void
 put_gaps(PmPage *page, const PmPicture *picture)
 {
@@ -82,10 +82,14 @@ put_gaps(PmPage *page, const PmPicture *picture)
 
 	for (int from = 0, to; from < picture->n; from = to)
 	{
+		PmBand		band = picture->bands[from];
+
 		to = end_of_band(picture, from);
-		if (picture->bands[from] == PM_BAND_NONE && from < picture->n - 1)
-			pm_svg_rect(page, "gap", from * step, MARKS, (to - from) * step, HEIGHT,
-						psprintf("nobody was watching: %s", span_words(picture, from, to)));
+		if ((band != PM_BAND_NONE && band != PM_BAND_UNDECLARED) || from == picture->n - 1)
+			continue;
+		pm_svg_rect(page, band == PM_BAND_NONE ? "gap" : "absent", from * step, MARKS, (to - from) * step, HEIGHT,
+					psprintf("%s: %s", band == PM_BAND_NONE ? "nobody was watching" : "it was not declared",
+							 span_words(picture, from, to)));
 	}
 }
 
@@ -146,7 +150,7 @@ put_peak(PmPage *page, const PmPicture *picture)
 static void
 put_band(PmPage *page, const PmPicture *picture, const char *const *names, int y)
 {
-	static const int heights[PM_NUM_BANDS] = {0, 3, 6, 9, 12, 12};
+	static const int heights[PM_NUM_BANDS] = {0, 0, 3, 6, 9, 12, 12};
 	double		step = 100.0 / picture->n;
 
 	for (int from = 0, to; from < picture->n; from = to)
@@ -154,7 +158,7 @@ put_band(PmPage *page, const PmPicture *picture, const char *const *names, int y
 		PmBand		band = picture->bands[from];
 
 		to = end_of_band(picture, from);
-		if (band != PM_BAND_NONE)
+		if (band >= PM_BAND_OK)
 			pm_svg_rect(page, psprintf("b%d", band), from * step, y + BAND - heights[band], (to - from) * step, heights[band],
 						band == PM_BAND_OK ? NULL : psprintf("%s: %s", names[band], span_words(picture, from, to)));
 	}

@@ -46,11 +46,11 @@ const char *const pm_style_sheet =
 "svg{display:block}svg.plot{width:calc(100% - 40px);margin-left:40px;overflow:visible}svg.bars,svg.stack{width:100%;overflow:visible}\n"
 "svg text{fill:var(--t-soft);font-size:11px}svg .x{text-anchor:middle}svg .y{text-anchor:end}svg .strong{fill:var(--t-fg);font-weight:700}"
 "svg .limit{fill:var(--t-fg);font-size:11px;text-anchor:end;paint-order:stroke;stroke:var(--bg);stroke-width:3px}svg .limit.l{text-anchor:start}\n"
-".grid{stroke:var(--line)}.axis{stroke:var(--g-axis)}.tick{stroke:var(--line);stroke-dasharray:1 3}.gap{fill:url(#gap)}\n"
+".grid{stroke:var(--line)}.axis{stroke:var(--g-axis)}.tick{stroke:var(--line);stroke-dasharray:1 3}.gap{fill:url(#gap)}.absent{fill:url(#absent)}\n"
 ".range{fill:var(--range)}.busy{fill:var(--g-busy);fill-opacity:.55}.most,.mean{fill:none;vector-effect:non-scaling-stroke}"
 ".mean{stroke:var(--g-conn);stroke-width:1.8}.most{stroke:var(--g-busy);stroke-width:1.2;stroke-dasharray:2 2}\n"
 ".lim{stroke:var(--g-limit);stroke-width:1.4}.lim.ceiling{stroke-dasharray:9 4}.lim.base{stroke-dasharray:2 4}.lim.budget{stroke-dasharray:9 3 2 3}\n"
-".b1{fill:var(--g-ok)}.b2{fill:url(#p2)}.b3{fill:url(#p3)}.b4{fill:url(#p4)}.b5{fill:url(#p5)}\n"
+".b2{fill:var(--g-ok)}.b3{fill:url(#p3)}.b4{fill:url(#p4)}.b5{fill:url(#p5)}.b6{fill:url(#p6)}\n"
 ".bar{fill:var(--g-0)}.bar.today{fill:var(--g-1)}.bar.cut{fill:url(#cut)}\n"
 ".s0{fill:url(#s0)}.s1{fill:url(#s1)}.s2{fill:url(#s2)}.s3{fill:url(#s3)}.s4{fill:url(#s4)}.s5{fill:url(#s5)}.s6{fill:url(#s6)}.s7{fill:url(#s7)}"
 ".other{fill:url(#so)}.rest{fill:none}svg.stack rect,svg.sw rect{stroke:var(--bg);stroke-width:1}svg.stack .rest,svg.sw .rest{stroke:var(--g-axis);stroke-dasharray:3 2}"
@@ -89,12 +89,13 @@ PATTERN("s5", "7", "--g-5", "M0 3.5H7M3.5 0V7")
 PATTERN("s6", "7", "--g-6", "M0 7L7 0M0 0L7 7")
 PATTERN("s7", "5", "--g-7", "M2 2H3.4")
 PATTERN("so", "3", "--g-axis", "M0 1.5H3")
-PATTERN("p2", "5", "--g-overflow", "M2.5 0V5")
-PATTERN("p3", "6", "--g-exhausted", "M0 6L6 0")
-PATTERN("p4", "4", "--g-over", "M0 0")
-PATTERN("p5", "6", "--g-starved", "M0 6L6 0M0 0L6 6")
+PATTERN("p3", "5", "--g-overflow", "M2.5 0V5")
+PATTERN("p4", "6", "--g-exhausted", "M0 6L6 0")
+PATTERN("p5", "4", "--g-over", "M0 0")
+PATTERN("p6", "6", "--g-starved", "M0 6L6 0M0 0L6 6")
 PATTERN("cut", "6", "--g-mark", "M0 6L6 0")
 "<pattern id=\"gap\" width=\"7\" height=\"7\" patternUnits=\"userSpaceOnUse\"><path d=\"M0 7L7 0\" style=\"fill:none;stroke:var(--g-axis);stroke-width:.8\"/></pattern>"
+"<pattern id=\"absent\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\"><circle cx=\"4\" cy=\"4\" r=\".9\" style=\"fill:var(--g-axis)\"/></pattern>"
 "<circle id=\"peak\" r=\"4\" style=\"fill:var(--bg);stroke:var(--g-conn);stroke-width:2\"/>"
 "<path id=\"m-limit\" d=\"M-4 4L0-4L4 4Z\" style=\"fill:var(--g-mark)\"/>"
 "<path id=\"m-refused\" d=\"M-3.5-3.5L3.5 3.5M-3.5 3.5L3.5-3.5\" style=\"fill:none;stroke:var(--g-mark);stroke-width:2\"/>"

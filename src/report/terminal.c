@@ -5,7 +5,8 @@
  *
  * Each column is a part of the span, in which busy and connections are filled up to the most
  * of a moment, by eighths of a line where the terminal has such blocks. Limits are dashes
- * behind. Columns in which nobody was watching are colons from bottom to top.
+ * behind. Columns in which nobody was watching are dotted from bottom to top; those in
+ * which the pool was not declared have nothing but the limits.
  */
 #include "postgres.h"
 
@@ -37,14 +38,14 @@ static const Ink block_ink = {
 	.busy = {" ", "\342\226\201", "\342\226\202", "\342\226\203", "\342\226\204", "\342\226\205", "\342\226\206", "\342\226\207", "\342\226\210"},
 	.connections = {" ", "\342\226\221", "\342\226\221", "\342\226\221", "\342\226\221", "\342\226\221", "\342\226\221", "\342\226\221", "\342\226\221"},
 	.base = "\342\224\210",.ceiling = "\342\224\200",.gap = "\342\224\212",
-	.bands = {" ", "\302\267", "o", "E", "O", "S"},
+	.bands = {" ", " ", "\302\267", "o", "E", "O", "S"},
 };
 
 static const Ink ascii_ink = {
 	.busy = {" ", "#", "#", "#", "#", "#", "#", "#", "#"},
 	.connections = {" ", ".", ".", ".", ".", ".", ".", ".", "."},
 	.base = "-",.ceiling = "=",.gap = ":",
-	.bands = {" ", ".", "o", "E", "O", "S"},
+	.bands = {" ", " ", ".", "o", "E", "O", "S"},
 };
 
 typedef struct Column
@@ -78,7 +79,7 @@ column_of(const PmPicture *picture, int i, int n)
 		column.busy = fmax(column.busy, picture->figures[PM_MOST_BUSY][s]);
 		column.connections = fmax(column.connections, picture->figures[PM_MOST_CONNECTIONS][s]);
 	}
-	column.is_seen = column.band != PM_BAND_NONE;
+	column.is_seen = column.band >= PM_BAND_OK;
 	return column;
 }
 
@@ -115,7 +116,7 @@ cell(const Canvas *canvas, const Column *column, int line, const char *limit)
 	int			busy = eighths(canvas, column->busy, line);
 	int			connections = eighths(canvas, column->connections, line);
 
-	if (!column->is_seen)
+	if (column->band == PM_BAND_NONE)
 		return canvas->ink->gap;
 	if (busy > 0)
 		return canvas->ink->busy[busy];
@@ -226,7 +227,7 @@ pm_terminal_plot(PmDoc whose, int width, bool ascii)
 	char	   *name = pm_doc_text(whose, "pool");
 
 	if (!pm_picture_of(pm_doc_at(whose, "curve"), Min(canvas.ncolumns / PER_TICK, PM_MOST_TICKS), &picture) ||
-		picture.unseen == picture.n)
+		pm_picture_is_empty(&picture))
 		return list_make1(psprintf("%s: there is no history of this time", name ? name : ""));
 	pm_picture_pool_limits(&picture, pm_doc_at(whose, "declared"));
 	pm_picture_scale(&picture, TICKS_UP);

@@ -78,10 +78,15 @@ static const struct
 	{"busy", busy}, {"most_busy", most_busy}, {"connects", connects}, {"refused", refused},
 };
 
-/* The worst that held at some time of it. */
+/*
+ * The worst that held at some time of it. Empty: nobody was watching. When somebody was, and
+ * saw the server, a pool without a history was not declared.
+ */
 static const char *
-status_of(const PmPoint *point)
+status_of(const PmPoint *point, const PmPoint *of_server)
 {
+	if (point->seen == 0)
+		return of_server->seen > 0 ? "undeclared" : "";
 	if (point->starved > 0)
 		return "starved";
 	if (point->over > 0)
@@ -118,7 +123,7 @@ append_time(StringInfo json, const char *name, TimestampTz at)
 }
 
 static char *
-curve_json(const PmCurve *curve)
+curve_json(const PmCurve *curve, const PmCurve *server)
 {
 	StringInfoData json;
 
@@ -139,7 +144,7 @@ curve_json(const PmCurve *curve)
 	}
 	appendStringInfoString(&json, ", \"status\": [");
 	for (int i = 0; i < curve->n; i++)
-		appendStringInfo(&json, "%s\"%s\"", i > 0 ? ", " : "", curve->points[i].seen > 0 ? status_of(&curve->points[i]) : "");
+		appendStringInfo(&json, "%s\"%s\"", i > 0 ? ", " : "", status_of(&curve->points[i], &server->points[i]));
 	appendStringInfoString(&json, "]}");
 	return json.data;
 }
@@ -154,6 +159,18 @@ check_span(PmSpan span)
 				 errmsg("the span must be longer than nothing, and not longer than 732 days")));
 }
 
+/* When somebody was watching. */
+static void
+server_curve(PmSpan span, PmCurve *curve)
+{
+	PmPast		past;
+
+	pm_past_begin(&past, "(server)", 0, pm_workload_reads(span));
+	if (!pm_past_next(&past))
+		past.rings[PM_MINUTES].count = past.rings[PM_HOURS].count = 0;
+	pm_curve_of(&past, span, curve);
+}
+
 PG_FUNCTION_INFO_V1(pm_curves);
 
 /* curves(pool text, since timestamptz, until timestamptz) */
@@ -164,6 +181,7 @@ pm_curves(PG_FUNCTION_ARGS)
 	char	   *pool = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	PmSpan		span;
 	PmPast		past;
+	PmCurve		server;
 
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
@@ -174,6 +192,7 @@ pm_curves(PG_FUNCTION_ARGS)
 		PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_TIMESTAMPTZ(2)
 	};
 	check_span(span);
+	server_curve(span, &server);
 	pm_past_begin(&past, pool, 0, pm_workload_reads(span));
 	while (pm_past_next(&past))
 	{
@@ -183,7 +202,7 @@ pm_curves(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		pm_curve_of(&past, span, &curve);
-		json = curve_json(&curve);
+		json = curve_json(&curve, &server);
 		pm_put_text(&row, past.name);
 		pm_put_text(&row, json);
 		pm_put_row(result, &row);

@@ -74,8 +74,8 @@ subtest 'while it lasts' => sub {
 		'who starved whom'
 	);
 	ok($part =~ /Who was turned away.*?<bdi>ems<\/bdi>.*?>1</s, 'who was turned away');
-	ok($page =~ /class="b5"[^>]*><title>full: /,                'so has that of the server');
-	ok($page =~ /class="b5"[^>]*><title>starved: /,             'the band has it');
+	ok($page =~ /class="b6"[^>]*><title>full: /,                'so has that of the server');
+	ok($page =~ /class="b6"[^>]*><title>starved: /,             'the band has it');
 	ok($page =~ /<use href="#m-limit"[^>]*><title>starved at /, 'and a mark');
 	ok(
 		part($page, 'events') =~ /server_full.*holders <bdi>hub<\/bdi> 8/s

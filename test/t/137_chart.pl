@@ -4,7 +4,7 @@
 use strict;
 use warnings FATAL => 'all';
 use Encode      qw(decode);
-use PoolMonitor qw(:DEFAULT query);
+use PoolMonitor qw(:DEFAULT query insert_pool);
 use PoolMonitorReport;
 use Test::More;
 
@@ -76,6 +76,36 @@ subtest 'who has none, and what cannot be' => sub {
 		  $node->psql('postgres', "SELECT * FROM pool_monitor.chart('web', '1 day', $width)");
 		like($err, qr/width must be between 40 and 400/, "$width columns");
 	}
+};
+
+subtest 'a pool that was not declared before' => sub {
+	declare($node, insert_pool('young'));
+	wait_for(
+		$node,
+		q{SELECT count(*) > 0 FROM pool_monitor.history('young') WHERE seen > 0},
+		'it has a history'
+	);
+	is(
+		query(
+			$node,
+			q{SELECT string_agg(DISTINCT s, ',' ORDER BY s) FROM pool_monitor.curves('young', now() - interval '1 day', now()) AS c, json_array_elements_text(c.curve -> 'status') AS s}
+		),
+		',ok,undeclared',
+		'then it was watched, before it was not declared, and once nobody was watching'
+	);
+	my @lines = chart("'young', '1 day'");
+	like(
+		$lines[12],
+		qr/^ {6}[ \x{2500}\x{2508}]+\x{250a}+[ \x{2500}\x{2508}]+\S?$/,
+		'its plot tells the one from the other'
+	);
+	my ($section) =
+	  query($node, 'SELECT pool_monitor.report()') =~ /(<h3><bdi>young<.*?<\/section>)/s;
+	ok($section =~ /class="absent"[^>]*><title>it was not declared: /, 'so does its picture');
+	ok($section =~ /class="gap"[^>]*><title>nobody was watching: /,    'which has the gap, too');
+	ok($section =~ /Hatched: nobody was watching\. Dots: it was not declared\./,
+		'and says what is what');
+	query($node, q{DELETE FROM pool_monitor.pools WHERE name = 'young'});
 };
 
 # The labels below a picture, of a document of so many steps.
