@@ -14,11 +14,11 @@
 #define STACK	22
 
 void
-pm_bars(PmPage *page, const char *title, const char *description, const PmBar *bars, int n, bool at_edges)
+pm_bars(PmPage *page, const char *title, const PmBar *bars, int n)
 {
 	double		width = 100.0 / Max(n, 1);
 
-	pm_svg_begin(page, "bars", HEIGHT + LABELS, title, description);
+	pm_svg_begin(page, "bars", HEIGHT + LABELS, title, NULL);
 	for (int i = 0; i < n; i++)
 	{
 		/* what is not nothing is seen */
@@ -28,7 +28,31 @@ pm_bars(PmPage *page, const char *title, const char *description, const PmBar *b
 			pm_svg_rect(page, bars[i].is_cut ? "bar cut" : bars[i].is_marked ? "bar today" : "bar", i * width + width * 0.06,
 						HEIGHT - height, width * 0.88, height, bars[i].title);
 		if (bars[i].label != NULL)
-			pm_svg_text(page, bars[i].is_marked ? "x strong" : "x", (i + (at_edges ? 1 : 0.5)) * width, HEIGHT + 14, bars[i].label);
+			pm_svg_text(page, bars[i].is_marked ? "x strong" : "x", (i + 0.5) * width, HEIGHT + 14, bars[i].label);
+	}
+	pm_svg_level(page, "axis", HEIGHT);
+	pm_svg_end(page);
+}
+
+/* Its highest is as high as there is room; what is not nothing is seen. */
+void
+pm_histogram(PmPage *page, const char *title, const double *shares, const char *const *labels, int n)
+{
+	PmSteps		steps = {.n = n,.height = HEIGHT};
+	double	   *figures = palloc(n * sizeof(double));
+
+	for (int i = 0; i < n; i++)
+		steps.top = fmax(steps.top, shares[i]);
+	for (int i = 0; i < n; i++)
+		figures[i] = shares[i] > 0 ? fmax(shares[i], steps.top * 1.5 / HEIGHT) : 0;
+	pm_svg_begin(page, "bars", HEIGHT + LABELS, title, NULL);
+	pm_svg_steps_begin(page, &steps, 0);
+	pm_svg_area(page, "bar", &steps, figures, NULL);
+	pm_svg_steps_end(page);
+	for (int i = 0; i < n; i++)
+	{
+		if (labels[i] != NULL)
+			pm_svg_text(page, "x", (i + 1) * 100.0 / n, HEIGHT + 14, labels[i]);
 	}
 	pm_svg_level(page, "axis", HEIGHT);
 	pm_svg_end(page);
@@ -46,7 +70,7 @@ pm_stack(PmPage *page, const char *title, const PmStackPart *parts, int n, doubl
 {
 	double		at = 0;
 
-	pm_svg_begin(page, "stack", STACK, title, title);
+	pm_svg_begin(page, "stack", STACK, title, NULL);
 	for (int i = 0; i < n && whole > 0; i++)
 	{
 		double		width = 100 * parts[i].size / whole;
@@ -65,6 +89,5 @@ pm_stack(PmPage *page, const char *title, const PmStackPart *parts, int n, doubl
 void
 pm_swatch(PmPage *page, int shade)
 {
-	pm_htmlf(page, "<svg class=\"sw\" width=\"14\" height=\"14\" aria-hidden=\"true\"><rect class=\"%s\" width=\"14\" height=\"14\"/></svg>",
-			 shade_class(shade));
+	pm_htmlf(page, "<svg class=\"sw\" aria-hidden=\"true\"><rect class=\"w %s\"/></svg>", shade_class(shade));
 }

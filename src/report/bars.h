@@ -7,7 +7,7 @@
 
 #include "report/html.h"
 
-/* One of them; label: under its right edge, or under it, NULL: none. */
+/* One of them; label: under it, NULL: none. */
 typedef struct PmBar
 {
 	double		share;			/* of the height: 0 to 1 */
@@ -17,7 +17,10 @@ typedef struct PmBar
 	const char *label;
 } PmBar;
 
-extern void pm_bars(PmPage *page, const char *title, const char *description, const PmBar *bars, int n, bool at_edges);
+extern void pm_bars(PmPage *page, const char *title, const PmBar *bars, int n);
+
+/* Ranges of values, side by side; labels: of their right edges, NULL: none. */
+extern void pm_histogram(PmPage *page, const char *title, const double *shares, const char *const *labels, int n);
 
 /* How many shades a stack has. */
 #define PM_SHADES	8

@@ -307,7 +307,7 @@ put_help(PmPage *page)
 			"<code>simulate()</code> replays what was measured. Distributions: each bar is one range of times, up to the bound that "
 			"is written at its right edge.</p><ul class=\"key\">");
 	for (int i = 0; i < (int) lengthof(symbols); i++)
-		pm_htmlf(page, "<li><svg class=\"sw\" width=\"14\" height=\"14\" viewBox=\"-7 -7 14 14\" aria-hidden=\"true\"><use href=\"#%s\"/>"
+		pm_htmlf(page, "<li><svg class=\"sw\" viewBox=\"-7 -7 14 14\" aria-hidden=\"true\"><use href=\"#%s\"/>"
 				 "</svg>%s</li>", symbols[i].symbol, symbols[i].said);
 	pm_html(page, "</ul></details>\n");
 }

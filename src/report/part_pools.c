@@ -192,10 +192,10 @@ put_distribution(PmPage *page, PmDoc pool, const char *key, const char *title, c
 	PmDoc		bounds = pm_doc_at(histogram, "bounds");
 	PmDoc		up_to = pm_doc_at(histogram, "up_to");
 	int			n = Min(pm_doc_length(bounds), MOST_BOUNDS);
-	PmBar		bars[MOST_BOUNDS + 1] = {{0}};
+	double		shares[MOST_BOUNDS + 1];
+	const char *labels[MOST_BOUNDS + 1];
 	double		total = pm_doc_count(histogram, "count");
 	double		before = 0;
-	double		most = 0;
 	char	   *figures;
 
 	pm_htmlf(page, "<figure><h4>%s</h4>", title);
@@ -207,23 +207,17 @@ put_distribution(PmPage *page, PmDoc pool, const char *key, const char *title, c
 	for (int i = 0; i <= n; i++)
 	{
 		double		to = i < n ? pm_doc_item_number(up_to, i) : total;
-		char	   *bound = i < n ? pm_seconds_words(pm_doc_item_number(bounds, i)) : "more";
 
-		bars[i].share = (to - before) / total;
-		most = fmax(most, bars[i].share);
-		bars[i].title = psprintf("%s%s: %s (%s)", i < n ? "up to " : "", bound, pm_number_words(to - before),
-								 pm_share_words(bars[i].share));
-		bars[i].label = i % 3 == 1 && i < n ? bound : NULL;
+		shares[i] = (to - before) / total;
+		labels[i] = i % 3 == 1 && i < n ? pm_seconds_words(pm_doc_item_number(bounds, i)) : NULL;
 		before = isnan(to) ? before : to;
 	}
-	for (int i = 0; i <= n; i++)
-		bars[i].share /= most;
 	figures = psprintf("half up to %s, 95 %% up to %s, %slongest %s",
 					   pm_seconds_words(pm_doc_seconds(counted, psprintf("%s_p50", what))),
 					   pm_seconds_words(pm_doc_seconds(counted, psprintf("%s_p95", what))),
 					   has_p99 ? psprintf("99 %% up to %s, ", pm_seconds_words(pm_doc_seconds(counted, psprintf("%s_p99", what)))) : "",
 					   pm_seconds_words(pm_doc_seconds(counted, psprintf("%s_max", what))));
-	pm_bars(page, title, figures, bars, n + 1, true);
+	pm_histogram(page, title, shares, labels, n + 1);
 	pm_htmlf(page, "<figcaption>%s</figcaption></figure>", figures);
 }
 
@@ -235,7 +229,7 @@ wait_title(PmDoc size)
 	double		timeouts = pm_doc_number(size, "timeouts");
 	double		wait = pm_doc_number(size, "wait_p95");
 
-	return psprintf("%s connections, %s a process: %s; %s time out", pm_number_words(pm_doc_number(size, "connections")),
+	return psprintf("%s (%s a process): %s; %s time out", pm_number_words(pm_doc_number(size, "connections")),
 					pm_number_words(pm_doc_number(size, "each")),
 					isnan(wait) ? "waits without end" : wait < 1e-6 ? "95 % do not wait" :
 					psprintf("95 %% wait no longer than %s", pm_seconds_words(wait)),
@@ -279,7 +273,7 @@ put_waits(PmPage *page, PmDoc pool)
 			bars[i].label = pm_number_words(pm_doc_number(size, "connections"));
 	}
 	pm_html(page, "<figure><h4>Waits by number of connections, at this load</h4>");
-	pm_bars(page, "Waits by number of connections", today, bars, n, false);
+	pm_bars(page, "Waits by number of connections", bars, n);
 	pm_htmlf(page, "<figcaption>As sized now, %s. Bars: the wait that 95 %% do not exceed, by its logarithm, from 1 ms to %s.</figcaption>"
 			 "</figure>\n", today, pm_seconds_words(timeout));
 }

@@ -29,15 +29,14 @@ put_band_key(PmPage *page, const char *const *names, PmDoc span)
 		NULL, NULL, NULL, "overflow_share", "exhausted_share", "over_share", "starved_share"
 	};
 
-	pm_html(page, "<ul class=\"key\"><li>Band:</li><li><svg class=\"sw\" width=\"14\" height=\"12\" aria-hidden=\"true\">"
+	pm_html(page, "<ul class=\"key\"><li>Band:</li><li><svg class=\"sw\" aria-hidden=\"true\">"
 			"<rect class=\"b2\" y=\"8\" width=\"14\" height=\"3\"/></svg>ok</li>");
 	for (int b = PM_BAND_OVERFLOW; b < PM_NUM_BANDS; b++)
 	{
 		double		seconds = pm_doc_seconds(span, "seen") * pm_doc_number(span, shares[b]);
 
 		if (seconds > 0)
-			pm_htmlf(page, "<li><svg class=\"sw\" width=\"14\" height=\"12\" aria-hidden=\"true\"><rect class=\"b%d\" width=\"14\" "
-					 "height=\"12\"/></svg>%s %s</li>", b, names[b], pm_seconds_words(seconds));
+			pm_htmlf(page, "<li><svg class=\"sw\" aria-hidden=\"true\"><rect class=\"w b%d\"/></svg>%s %s</li>", b, names[b], pm_seconds_words(seconds));
 	}
 	pm_html(page, "</ul>");
 }

@@ -160,7 +160,7 @@ put_band(PmPage *page, const PmPicture *picture, const char *const *names, int y
 		to = end_of_band(picture, from);
 		if (band >= PM_BAND_OK)
 			pm_svg_rect(page, psprintf("b%d", band), from * step, y + BAND - heights[band], (to - from) * step, heights[band],
-						band == PM_BAND_OK ? NULL : psprintf("%s: %s", names[band], span_words(picture, from, to)));
+						band <= PM_BAND_OVERFLOW ? NULL : psprintf("%s: %s", names[band], span_words(picture, from, to)));
 	}
 }
 

@@ -55,7 +55,7 @@ const char *const pm_style_sheet =
 ".s0{fill:url(#s0)}.s1{fill:url(#s1)}.s2{fill:url(#s2)}.s3{fill:url(#s3)}.s4{fill:url(#s4)}.s5{fill:url(#s5)}.s6{fill:url(#s6)}.s7{fill:url(#s7)}"
 ".other{fill:url(#so)}.rest{fill:none}svg.stack rect,svg.sw rect{stroke:var(--bg);stroke-width:1}svg.stack .rest,svg.sw .rest{stroke:var(--g-axis);stroke-dasharray:3 2}"
 ".mark{stroke:var(--g-mark);stroke-width:2.5}\n"
-".sw{display:inline-block;vertical-align:-2px;margin-right:.35em}.key{list-style:none;padding:0;margin:.3em 0;font-size:.87rem;color:var(--t-soft)}"
+".w{width:14px;height:14px}.sw{display:inline-block;width:14px;height:14px;vertical-align:-2px;margin-right:.35em}.key{list-style:none;padding:0;margin:.3em 0;font-size:.87rem;color:var(--t-soft)}"
 ".key li{display:inline-block;margin:0 1.1em .2em 0}\n"
 "table{border-collapse:collapse;width:100%;margin:.5em 0 1em;font-size:.9rem}caption{text-align:left;padding:.2em 0}"
 "th{text-align:left;font-weight:600;color:var(--t-soft);border-bottom:1px solid var(--g-axis);padding:.25em .8em .25em 0;vertical-align:bottom}"

@@ -27,16 +27,21 @@ place(double value)
 	return strcmp(text, "-0") == 0 ? "0" : text;
 }
 
-/* Title and description are plain text. */
+/* Title and description are plain text; description NULL: what is said beside it is enough. */
 void
 pm_svg_begin(PmPage *page, const char *class, int height, const char *title, const char *description)
 {
 	int			id = ++page->pictures;
 
-	pm_htmlf(page, "<svg class=\"%s\" role=\"img\" height=\"%d\" aria-labelledby=\"t%d d%d\"><title id=\"t%d\">",
-			 class, height, id, id, id);
+	pm_htmlf(page, "<svg class=\"%s\" role=\"img\" height=\"%d\" aria-labelledby=\"t%d", class, height, id);
+	if (description != NULL)
+		pm_htmlf(page, " d%d", id);
+	pm_htmlf(page, "\"><title id=\"t%d\">", id);
 	pm_html_text(page, title);
-	pm_htmlf(page, "</title><desc id=\"d%d\">", id);
+	pm_html(page, "</title>");
+	if (description == NULL)
+		return;
+	pm_htmlf(page, "<desc id=\"d%d\">", id);
 	pm_html_text(page, description);
 	pm_html(page, "</desc>");
 }

@@ -253,7 +253,8 @@ subtest 'a day of ten pools' => sub {
 		'and what a pool carries'
 	);
 	my ($waits, $today) =
-	  $page =~ /Waits by number of connections, at this load(.*?As sized now, )(\d+) connections/s;
+	  $page =~
+	  /Waits by number of connections, at this load(.*?As sized now, )(\d+) \(7 a process\)/s;
 	is($today, 21, 'waits at the sizes of today');
 	has($waits, qr/class="x strong"[^>]*>21</, 'which are marked');
 };

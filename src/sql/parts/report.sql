@@ -63,7 +63,7 @@ BEGIN ATOMIC
 			'sizes', (
 				SELECT jsonb_agg(jsonb_build_object('each', n.each, 'connections', n.each * d.processes, 'wait_p95',
 						CASE WHEN q.stable THEN q.wait_p95 END, 'timeouts', q.timeout_probability) ORDER BY n.each)
-				FROM generate_series(1, least(2 * d.each, 262143 / d.processes), greatest(d.each / 12, 1)) AS n(each)
+				FROM generate_series(1, least(2 * d.each, 262143 / d.processes), greatest(d.each / 6, 1)) AS n(each)
 				CROSS JOIN LATERAL pool_monitor.queue(a.transactions_per_second, a.hold_time, n.each, d.processes,
 					extract(epoch FROM d.pool_timeout)::float8) AS q
 				WHERE d.ceiling > 0 AND a.quality = 'good' AND a.hold_time > 0 AND q.model = 'isolated'))
