@@ -13,8 +13,11 @@
 
 #include <ctype.h>
 
+#include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 #include "report/html.h"
+
+#define MOST_CONVERTED	1000000 /* bytes */
 
 void
 pm_html(PmPage *page, const char *html)
@@ -130,17 +133,38 @@ put_bytes(StringInfo out, const unsigned char *c)
 	}
 }
 
-/* In UTF-8, or as it is where it cannot be said in that. */
+/* NULL: it cannot be said in UTF-8. Valid in the database's encoding. */
+static const char *
+as_utf8(const char *text, int encoding)
+{
+	Oid			conversion = encoding == PG_UTF8 ? InvalidOid : FindDefaultConversionProc(encoding, PG_UTF8);
+	int			len = strlen(text);
+	int			room = len * MAX_CONVERSION_GROWTH + 1;
+	unsigned char *converted;
+
+	if (encoding == PG_UTF8)
+		return text;
+	if (!OidIsValid(conversion) || len > MOST_CONVERTED)
+		return NULL;
+	converted = palloc(room);
+	if (pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8, (unsigned char *) unconstify(char *, text), len,
+									  converted, room, true) != len)
+		return NULL;
+	return (const char *) converted;
+}
+
+/* Byte for byte where it is not valid, or cannot be said in UTF-8. */
 void
 pm_html_text(PmPage *page, const char *text)
 {
 	int			encoding = GetDatabaseEncoding();
+	bool		is_valid = encoding != PG_SQL_ASCII && pg_verify_mbstr(encoding, text, strlen(text), true);
+	const char *utf8 = is_valid ? as_utf8(text, encoding) : NULL;
 
-	if (encoding == PG_SQL_ASCII || !pg_verify_mbstr(encoding, text, strlen(text), true))
-		encoding == PG_UTF8 ? put_utf8(&page->out, (const unsigned char *) text) :
-			put_bytes(&page->out, (const unsigned char *) text);
+	if (utf8 != NULL || encoding == PG_UTF8)
+		put_utf8(&page->out, (const unsigned char *) (utf8 ? utf8 : text));
 	else
-		put_utf8(&page->out, (const unsigned char *) pg_server_to_any(text, strlen(text), PG_UTF8));
+		put_bytes(&page->out, (const unsigned char *) text);
 }
 
 /* A name, or other text that somebody has chosen. NULL: a dash. */
