@@ -322,10 +322,16 @@ FROM pool_monitor.curves('web', now() - interval '30 days', now()) AS c, json_ar
 subtest 'a pool declared just now, and history that was lost' => sub {
 	declare($node, insert_pool('young', description => "'of today'"));
 	query($node, "SELECT pool_monitor.reset('web')");
+	declare($node, "DELETE FROM pool_monitor.pools WHERE name = 'jobs'");
 	my $page = report("'10 days'");
 	is(well_formed($page), '', 'a page');
 	has($page, qr/<h3><bdi>young<\/bdi>.*?There is no history of it in this time/s,
 		'which says so');
+	has(
+		$page,
+		qr/No longer declared: <bdi>jobs<\/bdi><\/h3><figure>/,
+		'one that is no longer declared has its curve all the same'
+	);
 	has($page, qr/the history begins at/, 'and where the history begins');
 };
 
