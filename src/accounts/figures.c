@@ -86,6 +86,19 @@ pm_account_counted(int account, PmCounter which)
 	return pg_atomic_read_u64(&ACCOUNT(account)->counters[which]) - ACCOUNT(account)->merged[which];
 }
 
+/*
+ * Since reset(). What is to be subtracted is read first: never less than nothing, also while
+ * reset() or another owner of the place begins the account anew.
+ */
+uint64
+pm_account_since_reset(int account, PmCounter counter)
+{
+	uint64		base = ACCOUNT(account)->base[counter];
+
+	pg_read_barrier();
+	return Max((int64) (raw(ACCOUNT(account), counter) - base), 0);
+}
+
 /* By the clock of now; 0: never. */
 static TimestampTz
 used_at(uint64 ms)
@@ -107,7 +120,7 @@ pm_account_read(int account, PmFigures *figures)
 
 	/* the ends first: a session in between is there rather than not yet */
 	for (int i = PM_NUM_COUNTERS - 1; i >= 0; i--)
-		figures->counters[i] = pg_atomic_read_u64(&a->counters[i]) - a->base[i];
+		figures->counters[i] = pm_account_since_reset(account, i);
 	for (int i = 0; i < PM_NUM_REASONS; i++)
 		figures->declines[i] = pg_atomic_read_u64(&a->declines[i]) - a->base_declines[i];
 	figures->busy = (int64) pg_atomic_read_u64(&a->busy) - a->base_busy;

@@ -45,6 +45,7 @@ typedef struct PmOpen
 extern void pm_account_kept(int account, uint64 *kept);
 extern uint64 pm_account_sessions(int account);
 extern uint64 pm_account_counted(int account, PmCounter which);
+extern uint64 pm_account_since_reset(int account, PmCounter counter);
 extern bool pm_account_open_time(int account, int64 now, int64 *open_time, int *connections);
 extern void pm_account_take_tick_peak(int account, int *peak);
 

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/figures.h"
 #include "base/guc.h"
 #include "base/nameindex.h"
 #include "base/result.h"
@@ -31,7 +32,7 @@ status_since(const PmPoolState *state, PmStatus status, TimestampTz now)
 	return now;
 }
 
-/* What its processes reported of checkouts, in sum. */
+/* What its processes reported of checkouts, in sum since reset(). */
 static const PmCounter reported[] = {PM_CHECKOUT_WAITS, PM_WAITED_US, PM_CHECKOUT_TIMEOUTS};
 
 /*
@@ -46,7 +47,6 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	PmStanding	standing = pm_standing(counts, account, tally->at);
 	PmStatus	status = pm_pool_status(pool, &standing);
 	uint64		peak = pg_atomic_read_u64(&pm_accounts->all[account].peak);
-	pg_atomic_uint64 *counters = pm_accounts->all[account].counters;
 	bool		new_peak = counts->connections > PM_PEAK_COUNT(peak);
 
 	pm_put_text(&row, pool->name);
@@ -65,7 +65,7 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	pm_put_time(&row, status_since(state, status, tally->now));
 	pm_put_bound(&row, waiting);
 	for (int i = 0; i < (int) lengthof(reported); i++)
-		pm_put_counter(&row, reported[i], pg_atomic_read_u64(&counters[reported[i]]));
+		pm_put_counter(&row, reported[i], pm_account_since_reset(account, reported[i]));
 	pm_put_row(result, &row);
 }
 

@@ -322,5 +322,18 @@ subtest 'the advice names five findings of a pool' => sub {
 	$plain->close;
 };
 
+subtest 'reset()' => sub {
+	my $sums  = 'checkout_waits, waited_seconds, checkout_timeouts';
+	my $shown = "SELECT $sums FROM pool_monitor.budgets WHERE pool = 'web'";
+	unlike(query($node, $shown), qr/^0\|0\|0$/, 'budgets has sums');
+	query($node, "SELECT pool_monitor.reset('web')");
+	is(query($node, $shown), '0|0|0', 'which begin anew');
+	$web->do(
+		"sql 0 $report('c', checkouts => 9, waits => 2, waited_seconds => 0.5, timeouts => 5, reports_before => 2)"
+	);
+	is(query($node, $shown), '2|0.5|1', 'with what comes then');
+	is(counted($sums),       '2|0.5|1', 'as those of pool_stats');
+};
+
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();
