@@ -69,11 +69,16 @@ burst(Run *run)
 	pm_stream_go_on(&run->stream);
 }
 
+/* Who waits does so because connections are busy, and these are given back. */
 static void
 due(Run *run)
 {
-	PmDue		event = pm_agenda_take(&run->agenda);
+	PmDue		event;
 
+	Assert(run->agenda.n > 0);
+	if (run->agenda.n == 0)
+		elog(ERROR, "in the simulation, checkouts wait for connections of which none is busy");
+	event = pm_agenda_take(&run->agenda);
 	pm_queues_go_on(&run->queues, event.at);
 	if (event.process != PM_ARRIVAL)
 		pm_queues_give_back(&run->queues, event.process);
@@ -165,7 +170,7 @@ replay_part(Run *run, const PmPart *part, bool behind)
 			break;
 		if (next_burst <= next && next_burst < until)
 			burst(run);
-		else if (run->agenda.n > 0)
+		else
 			due(run);
 	}
 	pm_queues_go_on(&run->queues, until);
