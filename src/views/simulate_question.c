@@ -21,7 +21,8 @@ get_size(FunctionCallInfo fcinfo, int arg, const char *name, int declared, int l
 	if (!PG_ARGISNULL(arg) && (value < least || value > most))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("%s must be between %d and %d, or NULL for what is declared, not %d", name, least, most, value)));
+				 errmsg("%s must be between %d and %d%s, not %d", name, least, most,
+						fcinfo->flinfo->fn_strict ? "" : ", or NULL for what is declared", value)));
 	return value;
 }
 
@@ -96,6 +97,17 @@ check_connections(const char *what, int processes, int pool_size, int max_overfl
 				 errhint("Fewer servers or workers, or a smaller pool_size or max_overflow.")));
 }
 
+/* Of its processes: arg and the next one are pool_size and max_overflow. */
+void
+pm_question_ask_sizes(FunctionCallInfo fcinfo, int arg, PmQuestion *question)
+{
+	const PmPool *pool = question->pool;
+
+	question->pool_size = get_size(fcinfo, arg, "pool_size", pool->pool_size, 0, 100000);
+	question->max_overflow = get_size(fcinfo, arg + 1, "max_overflow", pool->max_overflow, -1, 100000);
+	check_connections("asked for", question->processes, question->pool_size, question->max_overflow);
+}
+
 /*
  * simulate(pool text, workers int, pool_size int, max_overflow int, pool_timeout interval,
  * span interval, load float8, seed bigint); pool is not NULL.
@@ -109,12 +121,10 @@ pm_question_ask(FunctionCallInfo fcinfo, PmQuestion *question, const PmRules *ru
 	find_pool(question, rules);
 	pool = question->pool;
 	question->processes = pool->servers * get_size(fcinfo, 1, "workers", pool->workers, 1, 10000);
-	question->pool_size = get_size(fcinfo, 2, "pool_size", pool->pool_size, 0, 100000);
-	question->max_overflow = get_size(fcinfo, 3, "max_overflow", pool->max_overflow, -1, 100000);
+	check_connections("declared", pool->servers * pool->workers, pool->pool_size, pool->max_overflow);
+	pm_question_ask_sizes(fcinfo, 2, question);
 	question->pool_timeout = get_timeout(fcinfo, 4, pool->pool_timeout);
 	question->span = get_span(fcinfo, 5);
 	question->load = get_load(fcinfo, 6);
 	question->seed = PG_ARGISNULL(7) ? 0 : PG_GETARG_INT64(7);
-	check_connections("declared", pool->servers * pool->workers, pool->pool_size, pool->max_overflow);
-	check_connections("asked for", question->processes, question->pool_size, question->max_overflow);
 }

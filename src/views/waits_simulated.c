@@ -41,6 +41,8 @@ pm_waits_simulated(PG_FUNCTION_ARGS)
 	const Interval *span = PG_GETARG_INTERVAL_P(1);
 	PmSpan		past = {.until = DT_NOEND};
 	const PmRules *rules;
+	const PmPool *pool;
+	PmQuestion	asked = {0};
 	PmBrief    *brief = palloc0(sizeof(PmBrief));
 	PmRow		row = {0};
 	int			place;
@@ -50,10 +52,15 @@ pm_waits_simulated(PG_FUNCTION_ARGS)
 	past.since = GetCurrentTransactionStartTimestamp() - span->time - span->day * USECS_PER_DAY;
 	rules = pm_rules_current();
 	place = find_pool(rules, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	if (place < 0 || !pm_brief_begin(brief, &rules->pools[place], rules->accounts[place], past) || brief->is_off)
+	if (place < 0)
 		return (Datum) 0;
-	put_answer(&row, pm_brief_ask(brief, rules->pools[place].pool_size, rules->pools[place].max_overflow));
-	put_answer(&row, pm_brief_ask(brief, PG_GETARG_INT32(2), PG_GETARG_INT32(3)));
+	asked.pool = pool = &rules->pools[place];
+	asked.processes = pool->servers * pool->workers;
+	pm_question_ask_sizes(fcinfo, 2, &asked);
+	if (!pm_brief_begin(brief, pool, rules->accounts[place], past) || brief->is_off)
+		return (Datum) 0;
+	put_answer(&row, pm_brief_ask(brief, pool->pool_size, pool->max_overflow));
+	put_answer(&row, pm_brief_ask(brief, asked.pool_size, asked.max_overflow));
 	pm_put_row(result, &row);
 	return (Datum) 0;
 }

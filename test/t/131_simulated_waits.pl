@@ -85,6 +85,35 @@ subtest 'in bursts: simulated' => sub {
 	);
 };
 
+sub refused
+{
+	my ($pool, $sizes, $why) = @_;
+	my (undef, undef,  $err) = $node->psql('postgres',
+		"SET statement_timeout = '30 s'; SELECT * FROM pool_monitor.waits_simulated('$pool', '1 day', $sizes)"
+	);
+	like($err, qr/ERROR:  $why/, "$pool $sizes");
+	return;
+}
+
+subtest 'sizes that none can have' => sub {
+	refused('web', '-1, 0',     'pool_size must be between 0 and 100000, not -1');
+	refused('web', '100001, 0', 'pool_size must be between 0 and 100000, not 100001');
+	refused('web', '10, -2',    'max_overflow must be between -1 and 100000, not -2');
+	refused(
+		'web',
+		'100000, 2147483647',
+		'max_overflow must be between -1 and 100000, not 2147483647'
+	);
+	is(
+		query(
+			$node,
+			"SELECT count(*) FROM pool_monitor.waits_simulated('web', '1 day', 0, -1) WHERE proposed_waiting = 0"
+		),
+		1,
+		'unbounded is one'
+	);
+};
+
 subtest 'as clients report' => sub {
 	past(1, $chance, 600, int(600 * $chance), 10, 0);
 	is(fitted("model, $erlang"), 'Erlang|t', 'what Erlang says, too');
