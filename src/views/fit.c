@@ -18,6 +18,7 @@
 #include "pools/rules.h"
 #include "sessions/scan.h"
 #include "sessions/tally.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "views/brief.h"
 
@@ -190,7 +191,10 @@ compare_busy(const void *a, const void *b)
 	return strcmp(left->pool->name, right->pool->name);
 }
 
-/* Where Erlang's formulas are wrong: how many wait, by size. False: they are not. */
+/*
+ * Where Erlang's formulas are wrong: how many wait, by size. False: they are not. Allocates
+ * in the current memory context.
+ */
 static bool
 simulate_pool(Fitted *fitted, int account, int64 budget)
 {
@@ -203,6 +207,20 @@ simulate_pool(Fitted *fitted, int account, int64 budget)
 	fitted->brief = brief;
 	fit->waiting = pm_brief_curve(brief, fit->least, (int) (budget / fit->processes), PM_FIT_WORTH, &fit->nwaiting);
 	return true;
+}
+
+/* What is copied of the past of those that are not simulated does not add up. */
+static bool
+simulate_apart(Fitted *fitted, int account, int64 budget)
+{
+	MemoryContext apart = AllocSetContextCreate(CurrentMemoryContext, "pool_monitor pool simulated", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(apart);
+	bool		simulated = simulate_pool(fitted, account, budget);
+
+	MemoryContextSwitchTo(caller);
+	if (!simulated)
+		MemoryContextDelete(apart);
+	return simulated;
 }
 
 /* The busiest of them: there is not the time for all. */
@@ -219,7 +237,7 @@ simulate_some(Fitted *all, const PmRules *rules, int64 budget)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (busiest[i]->measured)
-			nsimulated += simulate_pool(busiest[i], rules->accounts[busiest[i] - all], budget);
+			nsimulated += simulate_apart(busiest[i], rules->accounts[busiest[i] - all], budget);
 	}
 	pfree(busiest);
 }
