@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "planning/simulate.h"
 #include "planning/sizing.h"
+#include "pools/columns.h"
 #include "views/brief.h"
 
 #define WRONG			3.0		/* by this factor */
@@ -82,14 +83,24 @@ rate_of(const PmReplay *replay)
 	return seconds > 0 ? arrivals / seconds : 0;
 }
 
-/* False: Erlang's formula is not known to be wrong, or there is nothing to be simulated. */
+/* Unbounded pools may have more processes than any server has connections: not so much is laid out. */
+static bool
+is_too_large(const PmPool *pool)
+{
+	return (int64) pool->servers * pool->workers * Max(pool->pool_size, 1) > PM_MOST_CONNECTIONS;
+}
+
+/*
+ * False: Erlang's formula is not known to be wrong, or there is nothing to be simulated, or it
+ * is too large for that.
+ */
 bool
 pm_brief_begin(PmBrief *brief, const PmPool *pool, int account, PmSpan span)
 {
 	PmQuestion	question = {.name = (char *) pool->name,.pool = pool,.account = account,.span = span};
 	PmSimulated as_it_was;
 
-	if (pm_replay_take(&brief->replay, &question) != NULL || !erlang_is_wrong(&brief->replay, pool))
+	if (is_too_large(pool) || pm_replay_take(&brief->replay, &question) != NULL || !erlang_is_wrong(&brief->replay, pool))
 		return false;
 	brief->pool = pool;
 	brief->rate = rate_of(&brief->replay);

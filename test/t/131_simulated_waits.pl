@@ -143,6 +143,37 @@ subtest 'by the time at the ceiling' => sub {
 	);
 };
 
+# Nothing is laid out for each process of it.
+subtest 'more processes than there can be connections' => sub {
+	pools(
+		$node,
+		row('web',  pool_size => 10,     max_overflow => 0),
+		row('most', servers   => 10_000, workers => 10_000, pool_size => 0, max_overflow => -1)
+	);
+	past(20, 0.3);
+	replay($node,
+		['most', 1440, busy => 5, max_busy => 10, connections => 10, transactions => 600]);
+	query($node, "SELECT replay_arrivals('most', 60, 20 * 10 * 60, 0, 0, 0, 0)");
+	query($node,
+		"SELECT count(replay_holds('most', (-500000 * ln((i - 0.5) / 2000))::bigint, 1)) FROM generate_series(1, 2000) AS i"
+	);
+	is(
+		query(
+			$node,
+			"SELECT string_agg(pool || ' ' || model || ' ' || quality, '; ' ORDER BY pool) FROM pool_monitor.fit()"
+		),
+		'most Erlang good; web simulated good',
+		'fit() goes by the formula for it, and simulates others'
+	);
+	refused(
+		'most',
+		'1, 0',
+		'all processes together, as asked for, must have at most 262143 connections, not 100000000'
+	);
+	is(query($node, "SELECT count(*) FROM pool_monitor.advice WHERE topic = 'exhausted'"),
+		1, 'and there is advice');
+};
+
 # What is read at a prompt does not take longer with more pools.
 subtest 'of eight pools at once' => sub {
 	my @names = map { "b$_" } 1 .. 9;
