@@ -230,7 +230,8 @@ judge(PmJudged *judged, int account, int64 now)
 	else if (connects > 0)
 	{
 		note_answer(judged, bad, now);
-		if (!bad)
+		/* while some are owed, who is to say which of these are normal */
+		if (!bad && judged->owed == 0)
 			pm_storms_learn(&judged->role->normal, Max(connects - replaced, 0) / seconds);
 		if (pg_popcount32(judged->answers) >= BAD_ANSWERS)
 		{
