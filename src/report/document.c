@@ -12,9 +12,32 @@
 #include "miscadmin.h"
 #include "report/document.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#define MOST_DIGITS	400
+
 /* ---- values ---- */
+
+static double
+number_of(const JsonbValue * value)
+{
+	if (value == NULL || value->type != jbvNumeric)
+		return NAN;
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
+}
+
+/* A few bytes of the document may have 100,000 digits. */
+static char *
+digits_of(const JsonbValue * value)
+{
+	char	   *digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+
+	if (strlen(digits) <= MOST_DIGITS)
+		return digits;
+	pfree(digits);
+	return psprintf("%g", number_of(value));
+}
 
 static char *
 text_of(const JsonbValue * value)
@@ -26,20 +49,12 @@ text_of(const JsonbValue * value)
 		case jbvString:
 			return pnstrdup(value->val.string.val, value->val.string.len);
 		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+			return digits_of(value);
 		case jbvBool:
 			return pstrdup(value->val.boolean ? "true" : "false");
 		default:
 			return NULL;
 	}
-}
-
-static double
-number_of(const JsonbValue * value)
-{
-	if (value == NULL || value->type != jbvNumeric)
-		return NAN;
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
 }
 
 static PmDoc
@@ -164,4 +179,27 @@ char *
 pm_doc_item_text(PmDoc array, int i)
 {
 	return text_of(item(array, i));
+}
+
+/* ---- one item after the other ---- */
+
+void
+pm_scratch_begin(PmScratch *scratch)
+{
+	scratch->own = AllocSetContextCreate(CurrentMemoryContext, "pool_monitor report item", ALLOCSET_DEFAULT_SIZES);
+	scratch->outer = MemoryContextSwitchTo(scratch->own);
+}
+
+void
+pm_scratch_next(PmScratch *scratch)
+{
+	CHECK_FOR_INTERRUPTS();
+	MemoryContextReset(scratch->own);
+}
+
+void
+pm_scratch_end(PmScratch *scratch)
+{
+	MemoryContextSwitchTo(scratch->outer);
+	MemoryContextDelete(scratch->own);
 }

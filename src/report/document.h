@@ -25,6 +25,17 @@ extern char *pm_doc_item_text(PmDoc array, int i);
 extern PmDoc pm_doc_object(PmDoc object, int i, char **key);
 extern int	pm_doc_size(PmDoc object);
 
+/* What reading one item takes, and writing of it, is let go before the next one. */
+typedef struct PmScratch
+{
+	MemoryContext outer;
+	MemoryContext own;
+} PmScratch;
+
+extern void pm_scratch_begin(PmScratch *scratch);
+extern void pm_scratch_next(PmScratch *scratch);
+extern void pm_scratch_end(PmScratch *scratch);
+
 /* 0 where there is none. */
 static inline double
 pm_doc_count(PmDoc object, const char *key)

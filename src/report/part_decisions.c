@@ -10,6 +10,7 @@
 #include "report/words.h"
 
 #define MOST_ADVICE	100
+#define MOST_ITEMS	100			/* of the checklist */
 
 /* One that differs from that before in nothing but the setting that is proposed. */
 static bool
@@ -108,10 +109,11 @@ static void
 put_checklist(PmPage *page, PmDoc checklist)
 {
 	static const char *const titles[] = {"item", "status", "evidence"};
+	int			n = Min(pm_doc_length(checklist), MOST_ITEMS);
 
 	pm_html(page, "<section id=\"checklist\"><h2>Checklist</h2>\n");
 	pm_table_begin(page, "Before production, and after each change; of when this was made", titles, lengthof(titles));
-	for (int i = 0; i < pm_doc_length(checklist); i++)
+	for (int i = 0; i < n; i++)
 	{
 		PmDoc		item = pm_doc_item(checklist, i);
 
@@ -124,6 +126,7 @@ put_checklist(PmPage *page, PmDoc checklist)
 		pm_html(page, "</tr>\n");
 	}
 	pm_table_end(page);
+	pm_put_rest(page, checklist, n);
 	pm_html(page, "</section>\n");
 }
 
@@ -173,36 +176,45 @@ put_policy(PmPage *page, PmDoc declared)
 }
 
 static void
+put_declared(PmPage *page, PmDoc pool, const char *const *titles)
+{
+	PmDoc		declared = pm_doc_at(pool, "declared");
+	PmDoc		capacity = pm_doc_at(pool, "capacity");
+
+	pm_html(page, "<tr>");
+	pm_cell_name(page, titles[0], pm_doc_text(pool, "pool"));
+	pm_cell_name(page, titles[1], pm_doc_has(declared, "description") ? pm_doc_text(declared, "description") : NULL);
+	pm_cell(page, titles[2], !pm_doc_has(capacity, "concurrent") ? "no ceiling" :
+			psprintf("%s: %s processes, %s each", pm_number_words(pm_doc_number(capacity, "concurrent")),
+					 pm_number_words(pm_doc_number(capacity, "processes")), pm_number_words(pm_doc_number(capacity, "each"))));
+	pm_cell(page, titles[3], pm_number_words(pm_doc_number(declared, "budget")));
+	put_policy(page, declared);
+	put_matching(page, declared);
+	pm_html(page, "</tr>\n");
+}
+
+static void
 put_decisions(PmPage *page, const PmReport *report)
 {
 	static const char *const titles[] = {"pool", "why", "carries at once", "budget", "policy", "matches"};
-	int			n = pm_doc_length(report->pools);
+	PmScratch	scratch;
 
 	pm_html(page, "<section id=\"decisions\"><h2>Decisions: what is declared, and why</h2>\n");
-	if (n == 0)
+	if (report->npools == 0)
 	{
 		pm_html(page, "<p class=\"soft\">Nothing is declared.</p></section>\n");
 		return;
 	}
 	pm_table_begin(page, "Why is the description that was written beside it", titles, lengthof(titles));
-	for (int i = 0; i < n; i++)
+	pm_scratch_begin(&scratch);
+	for (int i = 0; i < report->npools; i++)
 	{
-		PmDoc		pool = pm_doc_item(report->pools, i);
-		PmDoc		declared = pm_doc_at(pool, "declared");
-		PmDoc		capacity = pm_doc_at(pool, "capacity");
-
-		pm_html(page, "<tr>");
-		pm_cell_name(page, titles[0], pm_doc_text(pool, "pool"));
-		pm_cell_name(page, titles[1], pm_doc_has(declared, "description") ? pm_doc_text(declared, "description") : NULL);
-		pm_cell(page, titles[2], !pm_doc_has(capacity, "concurrent") ? "no ceiling" :
-				psprintf("%s: %s processes, %s each", pm_number_words(pm_doc_number(capacity, "concurrent")),
-						 pm_number_words(pm_doc_number(capacity, "processes")), pm_number_words(pm_doc_number(capacity, "each"))));
-		pm_cell(page, titles[3], pm_number_words(pm_doc_number(declared, "budget")));
-		put_policy(page, declared);
-		put_matching(page, declared);
-		pm_html(page, "</tr>\n");
+		pm_scratch_next(&scratch);
+		put_declared(page, pm_doc_item(report->pools, i), titles);
 	}
+	pm_scratch_end(&scratch);
 	pm_table_end(page);
+	pm_put_rest(page, report->pools, report->npools);
 	pm_html(page, "</section>\n");
 }
 

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "report/parts.h"
+#include "report/plot.h"
 #include "report/words.h"
 #include "utils/timestamp.h"
 
@@ -32,6 +33,7 @@ pm_report_begin(PmReport *report, PmDoc all)
 
 	report->all = all;
 	report->pools = pm_doc_at(all, "pools");
+	report->npools = Min(pm_doc_length(report->pools), PM_MOST_SHOWN);
 	report->events = pm_doc_at(pm_doc_at(all, "events"), "last");
 	report->since = pm_doc_time(about, "since");
 	report->until = pm_doc_time(about, "until");
@@ -88,6 +90,14 @@ pm_put_chip(PmPage *page, const char *status)
 	pm_htmlf(page, "<span class=\"chip %s\">", pm_status_class(status));
 	pm_html_text(page, status);
 	pm_html(page, "</span>");
+}
+
+/* Of an array of which no more than this is shown. */
+void
+pm_put_rest(PmPage *page, PmDoc array, int shown)
+{
+	if (pm_doc_length(array) > shown)
+		pm_htmlf(page, "<p class=\"soft\">And %d more, which are not shown.</p>\n", pm_doc_length(array) - shown);
 }
 
 /* ---- what stands out ---- */
@@ -194,14 +204,19 @@ add_advice(Standing *standing, const PmReport *report)
 	PmDoc		advice = pm_doc_at(report->all, "advice");
 	int			critical = 0;
 	int			warnings = 0;
+	PmScratch	scratch;
 
+	pm_scratch_begin(&scratch);
 	for (int i = 0; i < pm_doc_length(advice); i++)
 	{
-		char	   *severity = pm_doc_text(pm_doc_item(advice, i), "severity");
+		char	   *severity;
 
+		pm_scratch_next(&scratch);
+		severity = pm_doc_text(pm_doc_item(advice, i), "severity");
 		critical += severity != NULL && strcmp(severity, "critical") == 0;
 		warnings += severity != NULL && strcmp(severity, "warning") == 0;
 	}
+	pm_scratch_end(&scratch);
 	if (critical + warnings > 0 && begin_item(standing, critical > 0))
 		pm_htmlf(&standing->items, "<a href=\"#advice\">Advice</a>: %d critical, %d %s.</li>", critical, warnings,
 				 warnings == 1 ? "warning" : "warnings");
@@ -211,12 +226,18 @@ static void
 put_standing(PmPage *page, const PmReport *report)
 {
 	Standing	standing = {0};
+	PmScratch	scratch;
 
 	initStringInfo(&standing.items.out);
 	add_health(&standing, report);
 	add_refusals(&standing, report);
-	for (int i = 0; i < pm_doc_length(report->pools); i++)
+	pm_scratch_begin(&scratch);
+	for (int i = 0; i < report->npools; i++)
+	{
+		pm_scratch_next(&scratch);
 		add_pool(&standing, pm_doc_item(report->pools, i), i);
+	}
+	pm_scratch_end(&scratch);
 	add_advice(&standing, report);
 	if (standing.left_out > 0)
 		pm_htmlf(&standing.items, "<li>And %d more.</li>", standing.left_out);
@@ -267,7 +288,9 @@ put_watched(PmPage *page, const PmReport *report)
 static void
 put_lost(PmPage *page, const PmReport *report)
 {
-	for (int i = 0; i < pm_doc_length(report->events); i++)
+	int			n = pm_doc_length(report->events);
+
+	for (int i = Max(n - PM_MOST_EVENTS, 0); i < n; i++)
 	{
 		PmDoc		event = pm_doc_item(report->events, i);
 		char	   *name = pm_doc_text(event, "event");

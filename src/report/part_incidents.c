@@ -19,7 +19,9 @@
 static void
 put_holders(PmPage *page, PmDoc holders)
 {
-	for (int i = 0; i < pm_doc_length(holders); i++)
+	int			n = Min(pm_doc_length(holders), MOST_DETAILS);
+
+	for (int i = 0; i < n; i++)
 	{
 		PmDoc		holder = pm_doc_item(holders, i);
 		char	   *pool = pm_doc_text(holder, "pool");
@@ -36,8 +38,10 @@ put_holders(PmPage *page, PmDoc holders)
 		pm_htmlf(page, " %s, %s busy", pm_number_words(pm_doc_number(holder, "connections")),
 				 pm_number_words(pm_doc_number(holder, "busy")));
 	}
-	if (pm_doc_length(holders) == 0)
+	if (n == 0)
 		pm_html(page, "not known");
+	else if (pm_doc_length(holders) > n)
+		pm_htmlf(page, "; and %d more", pm_doc_length(holders) - n);
 }
 
 static void
@@ -94,10 +98,11 @@ put_refused(PmPage *page, const PmReport *report)
 {
 	static const char *const titles[] = {"who", "role", "refused: no slot", "rejected", "not authenticated"};
 	PmDoc		holders = pm_doc_at(report->all, "holders");
+	PmScratch	scratch;
 	int			n = 0;
 
 	pm_html(page, "<h3>Who was turned away</h3>");
-	for (int i = 0; i < pm_doc_length(report->pools) && n < MOST_ROWS; i++)
+	for (int i = 0; i < report->npools && n < MOST_ROWS; i++)
 	{
 		PmDoc		pool = pm_doc_item(report->pools, i);
 		PmDoc		span = pm_doc_at(pool, "span");
@@ -112,10 +117,13 @@ put_refused(PmPage *page, const PmReport *report)
 		pm_cell(page, titles[4], pm_number_words(pm_doc_number(span, "auth_failures")));
 		pm_html(page, "</tr>\n");
 	}
+	pm_scratch_begin(&scratch);
 	for (int i = 0; i < pm_doc_length(holders) && n < MOST_ROWS; i++)
 	{
-		PmDoc		holder = pm_doc_item(holders, i);
+		PmDoc		holder;
 
+		pm_scratch_next(&scratch);
+		holder = pm_doc_item(holders, i);
 		if (!pm_doc_has(holder, "application_name") || pm_doc_count(holder, "refused") == 0)
 			continue;
 		begin_refused(page, &n, titles);
@@ -126,6 +134,7 @@ put_refused(PmPage *page, const PmReport *report)
 		pm_cell(page, titles[4], "not known");
 		pm_html(page, "</tr>\n");
 	}
+	pm_scratch_end(&scratch);
 	if (n > 0)
 		pm_table_end(page);
 	else
@@ -157,7 +166,7 @@ put_retired(PmPage *page, const PmReport *report)
 	int			n = 0;
 
 	pm_html(page, "<h3>Retirements, and what was declined</h3>");
-	for (int i = 0; i < pm_doc_length(report->pools); i++)
+	for (int i = 0; i < report->npools; i++)
 	{
 		PmDoc		pool = pm_doc_item(report->pools, i);
 		PmDoc		counted = pm_doc_at(pool, "counted");

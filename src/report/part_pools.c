@@ -152,9 +152,7 @@ put_ends(PmPage *page, PmDoc counted)
 	};
 	PmStackPart parts[lengthof(ends)];
 	double		whole = 0;
-	StringInfoData said;
 
-	initStringInfo(&said);
 	for (int i = 0; i < (int) lengthof(ends); i++)
 	{
 		parts[i] = (PmStackPart)
@@ -317,19 +315,28 @@ put_pool(PmPage *page, const PmReport *report, PmDoc pool, int place)
 void
 pm_part_pools(PmPage *page, const PmReport *report)
 {
-	int			n = pm_doc_length(report->pools);
+	PmScratch	scratch;
 
 	pm_html(page, "<section id=\"pools\"><h2>Pools</h2>\n");
-	if (n == 0)
+	if (report->npools == 0)
 	{
 		pm_html(page, "<p class=\"warn\">No pool is declared, or none is in force.</p></section>\n");
 		return;
 	}
 	pm_table_begin(page, "Times are of this span, each condition for itself", titles, lengthof(titles));
-	for (int i = 0; i < n; i++)
+	pm_scratch_begin(&scratch);
+	for (int i = 0; i < report->npools; i++)
+	{
+		pm_scratch_next(&scratch);
 		put_pool_row(page, pm_doc_item(report->pools, i), i);
+	}
 	pm_table_end(page);
-	for (int i = 0; i < n; i++)
+	pm_put_rest(page, report->pools, report->npools);
+	for (int i = 0; i < report->npools; i++)
+	{
+		pm_scratch_next(&scratch);
 		put_pool(page, report, pm_doc_item(report->pools, i), i);
+	}
+	pm_scratch_end(&scratch);
 	pm_html(page, "</section>\n");
 }

@@ -102,7 +102,7 @@ read_slices(const PmReport *report, int *n)
 {
 	Slice	   *slices;
 
-	*n = pm_doc_length(report->pools);
+	*n = report->npools;
 	slices = palloc0((*n + 1) * sizeof(Slice));
 	for (int i = 0; i < *n; i++)
 	{
@@ -211,6 +211,7 @@ put_headroom(PmPage *page, const PmReport *report, PmDoc server)
 	put_stack(page, psprintf("Connections now: %s", pm_number_words(pm_doc_number(server, "connections"))), slices, n, true,
 			  others, whole, mark);
 	put_slice_key(page, slices, n, others);
+	pm_put_rest(page, report->pools, report->npools);
 }
 
 /* ---- who had them ---- */
@@ -303,17 +304,25 @@ static void
 put_former(PmPage *page, const PmReport *report)
 {
 	PmDoc		former = pm_doc_at(report->all, "former");
+	int			n = Min(pm_doc_length(former), PM_MOST_SHOWN);
+	PmScratch	scratch;
 
-	for (int i = 0; i < pm_doc_length(former); i++)
+	pm_scratch_begin(&scratch);
+	for (int i = 0; i < n; i++)
 	{
-		PmDoc		pool = pm_doc_item(former, i);
-		char	   *name = pm_doc_text(pool, "pool");
+		PmDoc		pool;
+		char	   *name;
 
+		pm_scratch_next(&scratch);
+		pool = pm_doc_item(former, i);
+		name = pm_doc_text(pool, "pool");
 		pm_html(page, "<h3>No longer declared: ");
 		pm_html_name(page, name);
 		pm_html(page, "</h3>");
 		pm_curve_figure(page, report, pool, name != NULL ? name : "");
 	}
+	pm_scratch_end(&scratch);
+	pm_put_rest(page, former, n);
 }
 
 void
@@ -321,20 +330,25 @@ pm_part_undeclared(PmPage *page, const PmReport *report)
 {
 	static const char *const titles[] = {"who", "average", "most", "busy", "connects", "refused"};
 	PmDoc		holders = pm_doc_at(report->all, "holders");
+	PmScratch	scratch;
 	int			n = 0;
 
 	pm_html(page, "<section id=\"undeclared\"><h2>In no declared pool</h2>\n");
 	pm_curve_figure(page, report, pm_doc_at(report->all, "undeclared"), "all that is in no declared pool");
+	pm_scratch_begin(&scratch);
 	for (int i = 0; i < pm_doc_length(holders) && n < MOST_HOLDERS; i++)
 	{
-		PmDoc		holder = pm_doc_item(holders, i);
+		PmDoc		holder;
 
+		pm_scratch_next(&scratch);
+		holder = pm_doc_item(holders, i);
 		if (!pm_doc_has(holder, "application_name"))
 			continue;
 		if (n++ == 0)
 			pm_table_begin(page, "The largest of these applications, while they had a history of their own", titles, lengthof(titles));
 		put_application(page, holder, titles);
 	}
+	pm_scratch_end(&scratch);
 	if (n > 0)
 		pm_table_end(page);
 	put_former(page, report);

@@ -202,31 +202,44 @@ is_whose(PmDoc event, const char *pool)
 	return whose == NULL && pm_doc_text(event, "application_name") == NULL;
 }
 
+/* Last: of each kind, the place of the one before. */
+static void
+put_event(PmPage *page, const PmPlot *plot, PmDoc event, double *last)
+{
+	char	   *name = pm_doc_text(event, "event");
+	const char *symbol = symbol_of(name);
+	TimestampTz at;
+	double		place;
+	int			kind = 0;
+
+	if (symbol == NULL || !is_whose(event, plot->pool))
+		return;
+	at = pm_doc_time(event, "at");
+	place = pm_picture_place(&plot->picture, at);
+	while (symbols[kind].symbol != symbol)
+		kind++;
+	if (place < 0 || place > 1 || place - last[kind] < NEAR)
+		return;
+	last[kind] = place;
+	pm_svg_mark(page, symbol, 100 * place, MARKS / 2, psprintf("%s at %s", name, pm_moment_words(at, true)));
+}
+
 static void
 put_events(PmPage *page, const PmPlot *plot)
 {
 	double		last[lengthof(symbols)];
+	PmScratch	scratch;
+	int			n = pm_doc_length(plot->events);
 
 	for (int i = 0; i < (int) lengthof(last); i++)
 		last[i] = -1;
-	for (int i = 0; i < pm_doc_length(plot->events); i++)
+	pm_scratch_begin(&scratch);
+	for (int i = Max(n - PM_MOST_EVENTS, 0); i < n; i++)
 	{
-		PmDoc		event = pm_doc_item(plot->events, i);
-		char	   *name = pm_doc_text(event, "event");
-		const char *symbol = symbol_of(name);
-		TimestampTz at = pm_doc_time(event, "at");
-		double		place = pm_picture_place(&plot->picture, at);
-		int			kind = 0;
-
-		if (symbol == NULL || !is_whose(event, plot->pool) || place < 0 || place > 1)
-			continue;
-		while (symbols[kind].symbol != symbol)
-			kind++;
-		if (place - last[kind] < NEAR)
-			continue;
-		last[kind] = place;
-		pm_svg_mark(page, symbol, 100 * place, MARKS / 2, psprintf("%s at %s", name, pm_moment_words(at, true)));
+		pm_scratch_next(&scratch);
+		put_event(page, plot, pm_doc_item(plot->events, i), last);
 	}
+	pm_scratch_end(&scratch);
 }
 
 /* ---- all of it ---- */

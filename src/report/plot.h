@@ -9,6 +9,8 @@
 #include "report/html.h"
 #include "report/picture.h"
 
+#define PM_MOST_EVENTS	1000	/* the last ones, that are looked at */
+
 /* What is told beside the curve. */
 typedef struct PmPlot
 {
