@@ -105,6 +105,7 @@ subtest 'what others choose is text, in elements and in attributes' => sub {
 	is(well_formed($page), '', 'the page is well formed, without a script');
 	ok($page !~ qr/\xe2|&#8238;|&#8294;|&#8203;/, 'nothing turns directions, or hides');
 	has($page, qr/&lt;script&gt;alert\(1\)&lt;\/script&gt;/, 'markup is shown as it is');
+	has($page, qr/<bdi>&#34;&gt;&lt;img src=x onerror=alert\(1\)&gt;<\/bdi>/, 'and so are quotes');
 	has(
 		$page,
 		qr/<bdi>\\u202eevil\\u2066 turned<\/bdi>/,
