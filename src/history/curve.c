@@ -73,10 +73,10 @@ add_part(PmPoint *point, const PmBucket *bucket, double part)
 static void
 add_stretch(PmCurve *curve, const PmStretchOf *stretch)
 {
-	int			from = (stretch->start - curve->first) / curve->step;
-	int			parts = Max(stretch->length / curve->step, 1);
+	int64		from = (stretch->start - curve->first) / curve->step;
+	int64		parts = Max(stretch->length / curve->step, 1);
 
-	for (int i = from; i < from + parts && i < curve->n; i++)
+	for (int64 i = Max(from, 0); i < from + parts && i < curve->n; i++)
 		add_part(&curve->points[i], stretch->bucket, 1.0 / parts);
 	if (stretch->bucket->max_connections > curve->peak)
 	{

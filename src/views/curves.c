@@ -149,11 +149,12 @@ curve_json(const PmCurve *curve, const PmCurve *server)
 	return json.data;
 }
 
+/* The time from the first that there is to the last has no room in 64 bits; less than that of MOST_SPAN is no trouble. */
 static void
 check_span(PmSpan span)
 {
 	if (TIMESTAMP_NOT_FINITE(span.since) || TIMESTAMP_NOT_FINITE(span.until) || span.until <= span.since ||
-		span.until - span.since > MOST_SPAN)
+		span.since < span.until - MOST_SPAN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the span must be longer than nothing, and not longer than 732 days")));

@@ -158,17 +158,43 @@ subtest 'in a database whose encoding has no such letters' => sub {
 
 subtest 'arguments' => sub {
 	foreach my $case (
-		["'0'",                 qr/span must be longer than nothing/],
-		["'-1 hour'",           qr/span must be longer than nothing/],
-		["'3 years'",           qr/not longer than 732 days/],
-		["until => 'infinity'", qr/span must be|out of range|cannot subtract/],
-		["format => 'pdf'",     qr/format must be html or json/]
+		["'0'",                        qr/span must be longer than nothing/],
+		["'-1 hour'",                  qr/span must be longer than nothing/],
+		["'3 years'",                  qr/not longer than 732 days/],
+		["until => 'infinity'",        qr/span must be|out of range|cannot subtract/],
+		["'3 years', format => 'pdf'", qr/format must be html or json/]
 	  )
 	{
 		my ($rc, $out, $err) = $node->psql('postgres', "SELECT pool_monitor.report($case->[0])");
 		like($err, $case->[1], $case->[0]);
 	}
 	is(report('NULL'), '', 'NULL gives NULL');
+	foreach my $span (
+		['1999-12-01',                '294276-12-31 23:59:59'],
+		['4714-11-24 00:00:00+00 BC', '294276-12-31 23:59:59'],
+		['4714-11-24 00:00:00+00 BC', '4713-01-01 BC'],
+		['-infinity',                 '294276-12-31'],
+		['2026-01-01',                'infinity']
+	  )
+	{
+		my ($rc, $out, $err) = $node->psql('postgres',
+			"SELECT count(*) FROM pool_monitor.curves(NULL, '$span->[0]', '$span->[1]')");
+		my $good = $span->[1] =~ /BC/;
+		is($rc, $good ? 0 : 3, "curves() from $span->[0] to $span->[1]");
+		like(
+			$err,
+			$good ? qr/^$/ : qr/span must be longer than nothing, and not longer than 732 days/,
+			$good ? 'has an answer' : 'is refused'
+		);
+	}
+	is(
+		query(
+			$node,
+			q{SELECT count(*) > 0 FROM pool_monitor.curves(NULL, '294275-12-31', '294276-12-31 23:59:59')}
+		),
+		't',
+		'the last year there is'
+	);
 };
 
 subtest 'whatever the document is' => sub {

@@ -170,7 +170,9 @@ COMMENT ON FUNCTION pool_monitor.report_page(jsonb, text) IS
 CREATE FUNCTION pool_monitor.report(since interval DEFAULT '1 day', until timestamptz DEFAULT now(), format text DEFAULT 'html')
 	RETURNS text
 	LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
-	RETURN pool_monitor.report_page(pool_monitor.report_data(until - since, until), format);
+	-- nothing is gathered for a format that there is not
+	RETURN CASE WHEN format IN ('html', 'json') THEN pool_monitor.report_page(pool_monitor.report_data(until - since, until), format)
+		ELSE pool_monitor.report_page('{}', format) END;
 COMMENT ON FUNCTION pool_monitor.report(interval, timestamptz, text) IS
 'A report to look at, of the time since (so long before) until then: the server''s slots and who may have and has them, each '
 'pool''s connections over the time, its statuses, peaks, churn, ends, distributions and memory, who was starved, refused and '
