@@ -38,7 +38,10 @@ CREATE TEMP TABLE past ON COMMIT DROP AS
 	SELECT l.*, l.i = 1 AND l.ago BETWEEN '9 hours' AND '10 hours' AS is_over,
 		l.i = 1 AND l.ago BETWEEN '8 hours 40 min' AND '9 hours' AS is_full,
 		l.ceiling * (0.03 + 0.45 * l.day + 0.12 * l.noise) * CASE WHEN l.noise > 0.985 THEN 1.6 ELSE 1 END AS busy
-	FROM load AS l WHERE l.resolution = '1 hour' OR l.ago NOT BETWEEN '14 hours' AND '14 hours 50 min';
+	FROM load AS l
+	-- not the oldest, which may go while this is laid
+	WHERE CASE l.resolution WHEN '1 hour' THEN l.ago < make_interval(hours => :hours - 1)
+		ELSE l.ago < make_interval(mins => :minutes - 5) AND l.ago NOT BETWEEN '14 hours' AND '14 hours 50 min' END;
 SELECT count(replay_stretch(p.pool, p.resolution, p.t, p.length,
 	greatest(p.base, least(c.connections, p.ceiling * 1.25)), ceil(greatest(p.base, c.connections) + p.noise * 3)::int,
 	least(p.busy, c.connections), ceil(least(p.busy * 1.4, c.connections))::int,

@@ -43,6 +43,10 @@ subtest 'each view can be read' => sub {
 
 subtest 'and so can what is asked with arguments' => sub {
 	foreach my $call (
+		"report('10 min')",
+		"report('10 min', format => 'json')",
+		"chart('(server)', '10 min')",
+		"waits_simulated('reads', '1 hour', 5, 5)",
 		"who(now() - interval '5 min', '5 min')",
 		"changes(tstzrange(now() - interval '5 min', now()), tstzrange(now() - interval '5 min', now()))",
 		'fit()',
