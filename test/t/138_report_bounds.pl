@@ -79,6 +79,7 @@ subtest 'letters that UTF-8 does not have' => sub {
 	  )
 	{
 		my ($encoding, $bytes, $shown) = @$case;
+		next if query($node, "SELECT pg_char_to_encoding('$encoding')") < 0;    # not in 19
 		query($node,
 			qq{CREATE DATABASE "db_$encoding" TEMPLATE template0 ENCODING $encoding LC_COLLATE 'C' LC_CTYPE 'C'}
 		);
