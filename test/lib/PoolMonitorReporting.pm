@@ -14,7 +14,7 @@ use Test::More;
 our @EXPORT = qw(reporting_server dsn reporting_client python_client shown counted is_shown
   wait_for_shown wait_for_counted agree wait_for_reports wait_for_idle undisturbed
   none_in_transaction none_in_open_transaction refuse_reports take_reports wait_for_refused
-  idle_while_refused told_once told_later installed wait_until);
+  idle_while_refused told_once told_later installed assigns wait_until);
 
 # A server for the clients' role "app". It logs what fails, and with log_statements all that
 # they say.
@@ -35,6 +35,15 @@ sub installed
 	my ($path) = grep { -x } map { "$_/$program" } @folders, split /:/, $ENV{PATH};
 	plan(skip_all => "there is no $what") unless $path;
 	return $path;
+}
+
+# Does this PgBouncer count to how many clients it gave a connection, as from 1.23 on? Else
+# what transactions have begun is all there is.
+sub assigns
+{
+	my ($program) = @_;
+	my ($minor)   = `$program --version` =~ /PgBouncer 1\.(\d+)/ or die "which PgBouncer is it?\n";
+	return $minor >= 23;
 }
 
 # Waits until it is so, of what no query and no log says.
