@@ -132,8 +132,9 @@ find_victim(Oid role)
 	PmClientProcess *victim = NULL;
 	Oid			from = InvalidOid;
 	int			own;
+	int			most = most_of_one_role(role, &from, &own);
 
-	if (most_of_one_role(role, &from, &own) < own + 2)
+	if (most < own + 2)
 		return NULL;
 	for (int i = 0; i < pm_max_client_processes; i++)
 	{
