@@ -8,8 +8,8 @@
 
 #include "base/result.h"
 #include "base/shmem.h"
-#include "history/curve.h"
 #include "catalog/pg_type.h"
+#include "history/curve.h"
 #include "history/workload.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
