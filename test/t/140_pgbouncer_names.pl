@@ -11,8 +11,7 @@ use PoolMonitorReporting;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', '/usr/bin', split /:/, $ENV{PATH};
-plan skip_all => 'there is no PgBouncer' unless $pgbouncer;
+my $pgbouncer = installed('PgBouncer', 'pgbouncer', '/usr/sbin', '/usr/bin');
 
 my $dir      = PostgreSQL::Test::Utils::tempdir_short();
 my $port     = PostgreSQL::Test::Cluster::get_free_port();
