@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(query retirement_server app_holder row pools setting retired has_begun time_passes
-  stands_still);
+  stands_still pauses goes_on);
 
 sub retirement_server
 {
@@ -85,6 +85,24 @@ sub stands_still
 	my $before = query($node, retired($pool));
 	time_passes($node, $pool);
 	is(query($node, retired($pool)), $before, $what);
+	return;
+}
+
+# How many there were, of those that the condition picks.
+sub pauses
+{
+	my ($node, $where) = @_;
+	return query($node,
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND $where");
+}
+
+# Retirement of the pool goes on from here.
+sub goes_on
+{
+	my ($node, $pool, $more, $what) = @_;
+	my $stats = "FROM pool_monitor.pool_stats WHERE pool = '$pool'";
+	my $now   = query($node, "SELECT retired $stats");
+	wait_for($node, "SELECT retired >= $now + $more $stats", $what);
 	return;
 }
 

@@ -4,7 +4,8 @@
 use strict;
 use warnings FATAL => 'all';
 use IO::Socket::UNIX;
-use PoolMonitor qw(:DEFAULT query holder);
+use PoolMonitor           qw(:DEFAULT query holder);
+use PoolMonitorRetirement qw(pauses goes_on);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -40,23 +41,6 @@ sub clean_ups_pass
 	my $canary  = holder($node, 'canary', user => 'app', sessions => 1);
 	wait_for($node, $retired, $what, $now + 1);
 	$canary->close;
-	return;
-}
-
-sub pauses
-{
-	my ($where) = @_;
-	return query($node,
-		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND $where");
-}
-
-# Retirement of the pool goes on from here.
-sub goes_on
-{
-	my ($pool, $more, $what) = @_;
-	my $stats = "FROM pool_monitor.pool_stats WHERE pool = '$pool'";
-	my $now   = query($node, "SELECT retired $stats");
-	wait_for($node, "SELECT retired >= $now + $more $stats", $what);
 	return;
 }
 
@@ -106,7 +90,7 @@ my $resumed = "SELECT count(*) FROM pool_monitor.events WHERE event = 'retiremen
 subtest 'logins without a password, of a server with few sessions, pause nothing' => sub {
 	pool('owner', '10 s');
 	my $owner = holder($node, 'owner', user => 'app', sessions => 20);
-	goes_on('owner', 1, 'retirement begins');
+	goes_on($node, 'owner', 1, 'retirement begins');
 	my $before = query($node, $refused);
 	knock_until_refused();
 	pop @hanging foreach 1 .. 8;    # room for this test
@@ -118,8 +102,8 @@ subtest 'logins without a password, of a server with few sessions, pause nothing
 
 	# the others may be gone by now
 	my $later = holder($node, 'owner', user => 'app', sessions => 3);
-	goes_on('owner', 3, 'retirement goes on all the same');
-	is(pauses('true'), 0, 'without a pause');
+	goes_on($node, 'owner', 3, 'retirement goes on all the same');
+	is(pauses($node, 'true'), 0, 'without a pause');
 	leave();
 	$_->close foreach $owner, $later;
 };
@@ -145,7 +129,7 @@ subtest 'of one with many, one refusal is not enough, refusals that last are' =>
 	knock_until_refused();
 	pop @hanging foreach 1 .. 5;
 	clean_ups_pass('clean-ups that have seen it');
-	is(pauses('true'), 0, 'one refusal, half of the slots being sessions: no pause');
+	is(pauses($node, 'true'), 0, 'one refusal, half of the slots being sessions: no pause');
 	refused_until($pauses, 'refusals second after second: a pause', 0);
 	leave();
 	$many->close;

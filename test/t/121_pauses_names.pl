@@ -3,7 +3,8 @@
 # refused logins: 027_pauses.pl.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor qw(:DEFAULT query holder pgbench);
+use PoolMonitor           qw(:DEFAULT query holder pgbench);
+use PoolMonitorRetirement qw(pauses goes_on);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -13,23 +14,6 @@ pool_monitor.recycle_interval = 100ms
 EOC
 my @strangers = ('stranger', map { "stranger$_" } 1 .. 4);
 $node->safe_psql('postgres', join ' ', map { "CREATE ROLE $_ LOGIN;" } 'app', @strangers);
-
-sub pauses
-{
-	my ($where) = @_;
-	return query($node,
-		"SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND $where");
-}
-
-# Retirement of the pool goes on from here.
-sub goes_on
-{
-	my ($pool, $more, $what) = @_;
-	my $stats = "FROM pool_monitor.pool_stats WHERE pool = '$pool'";
-	my $now   = query($node, "SELECT retired $stats");
-	wait_for($node, "SELECT retired >= $now + $more $stats", $what);
-	return;
-}
 
 my $script = $node->basedir . '/one.sql';
 append_to_file($script, "SELECT 1;\n");
@@ -50,15 +34,15 @@ declare(
 my $named = holder($node, 'named', user => 'app', sessions => 30);
 
 subtest "a stranger's storm under the pool's name pauses nothing" => sub {
-	goes_on('named', 1, 'retirement begins');
+	goes_on($node, 'named', 1, 'retirement begins');
 	my $strange = connect_anew('named', 'stranger', '-c', 3, '-j', 3);
 	wait_for(
 		$node,
 		"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'named'",
 		"a stranger's storm under the pool's name", 1
 	);
-	goes_on('named', 8, 'retirement of the owner goes on in the midst of it');
-	is(pauses("pool = 'named'"), 0, 'without a pause');
+	goes_on($node, 'named', 8, 'retirement of the owner goes on in the midst of it');
+	is(pauses($node, "pool = 'named'"), 0, 'without a pause');
 	$strange->kill_kill;
 };
 
@@ -139,7 +123,7 @@ subtest 'what is normal is learnt of one role beside others' => sub {
 		't|t',
 		'others were retired from all the time'
 	);
-	is(pauses("pool = 'both'"), 0, 'without a pause');
+	is(pauses($node, "pool = 'both'"), 0, 'without a pause');
 	$steady->kill_kill;
 	$_->close foreach @both;
 };
