@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 
 use Exporter 'import';
 use FindBin;
+use IPC::Run ();
 use PoolMonitorClients;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -17,13 +18,23 @@ our @EXPORT =
   must_run child_pid python);
 our @EXPORT_OK =
   qw(query insert_pool worker_pid holder holder_of app_holder client client_command pgbench
-  disturb has_usr2);
+  disturb has_usr2 logs_in);
 
 # The answer to a statement, which must not fail.
 sub query
 {
 	my ($node, $sql, $dbname) = @_;
 	return $node->safe_psql($dbname // 'postgres', $sql);
+}
+
+# Tries to log in, with parameters of libpq besides the node's: true when that succeeds. The
+# statement is no input of psql's, which it may have left before anybody has written it.
+sub logs_in
+{
+	my ($node, $parameters) = @_;
+	return IPC::Run::run(
+		['psql', '-X', '-w', '-c', 'SELECT 1', '-d', $node->connstr('postgres') . " $parameters"],
+		'<', '/dev/null', '>', '/dev/null', '2>', '/dev/null');
 }
 
 sub worker_pid

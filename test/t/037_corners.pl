@@ -6,7 +6,7 @@ use warnings FATAL => 'all';
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT logs_in);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -205,12 +205,9 @@ my $failures = "SELECT sum(auth_failures) FROM pool_monitor.pool_stats";
 
 subtest 'passwords guessed by the way of replication are failures' => sub {
 	$ENV{PGPASSWORD} = 'wrong';
-	my $guess = $node->connstr('postgres') . ' user=secret';
-	ok(eventually(sub { $node->psql('postgres', 'SELECT 1', connstr => $guess) != 0 }),
-		'passwords are asked for');
+	ok(eventually(sub { !logs_in($node, 'user=secret') }), 'passwords are asked for');
 	my $guessed = $node->safe_psql('postgres', $failures);
-	$node->psql('postgres', 'SELECT 1', connstr => "$guess replication=$_")
-	  foreach ('false', 'database');
+	logs_in($node, "user=secret replication=$_") foreach ('false', 'database');
 	delete $ENV{PGPASSWORD};
 	is($node->safe_psql('postgres', "$failures") - $guessed, 2, 'are failures, too');
 };

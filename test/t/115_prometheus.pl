@@ -2,7 +2,7 @@
 # series, the value that the view had. Needs these programs, a full server and a standby.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
+use PoolMonitor qw(:DEFAULT query insert_pool app_holder logs_in);
 use PoolMonitorPrometheus;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -128,10 +128,8 @@ subtest 'the server is full' => sub {
 
 	# one after the other, as those who ask may be there for a moment longer
 	my @fillers;
-	my $login = sub { ($node->psql('postgres', 'SELECT 1', extra_params => ['-U', 'app']))[0] };
-	my $rc;
-	push @fillers, eval { app_holder($node, 'filler', 1) } // () while ($rc = $login->()) == 0;
-	isnt($rc, 0, 'no other role gets in');
+	push @fillers, eval { app_holder($node, 'filler', 1) } // () while logs_in($node, 'user=app');
+	ok(!logs_in($node, 'user=app'), 'no other role gets in');
 	is(
 		wait_for_series(
 			$prometheus, 'postgres_exporter', $node, skip => qr{$looking|available_connections}
