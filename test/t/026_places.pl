@@ -192,10 +192,17 @@ subtest 'one session with many names has a quarter of the places' => sub {
 		rename_web("made up $n", 'application_name', "made up $n");
 		rename_web('web-1',      'pool',             'web');
 	}
-	is(logins('client', 'third flood', 1, 300), 300, '300 more');
-	wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'again an eighth gets free');
-	is(value("SELECT count(*) $rows LIKE 'made up %' OR application_name = 'side'"),
-		'25', 'a quarter of the places is kept for such, not more');
+
+	# what is older goes first: how many more it takes depends on how often the worker looks
+	my $kept   = "SELECT count(*) $rows LIKE 'made up %' OR application_name = 'side'";
+	my $floods = 0;
+	do
+	{
+		$floods++;
+		is(logins('client', "flood $floods", 1, 300), 300, '300 more');
+		wait_value("SELECT count(*) <= 88 $rows IS NOT NULL", 'True', 'again an eighth gets free');
+	} while ($floods < 20 && value($kept) > 25);
+	is(value($kept), '25', 'a quarter of the places is kept for such, not more');
 	sums_agree('after a session with many names');
 };
 
