@@ -34,6 +34,10 @@ PM_COUNTER(DECLINED, "declined", NULL, PM_KEPT_NOTHING, PM_ONE)
 PM_COUNTER(REJECTED, "rejected", NULL, PM_KEPT_REJECTED, PM_ONE)
 /* no slot was free */
 PM_COUNTER(REFUSED, "refused", NULL, PM_KEPT_REFUSED, PM_ONE)
+/* the pool, or the part of the server that is anybody's, was full, or it was too fast */
+PM_COUNTER(GUARDED, "guarded", NULL, PM_KEPT_GUARDED, PM_ONE)
+/* admitted, as the guard reports only */
+PM_COUNTER(WOULD_BE_GUARDED, "would_be_guarded", NULL, PM_KEPT_WOULD_BE_GUARDED, PM_ONE)
 PM_COUNTER(AUTH_FAILURES, "auth_failures", NULL, PM_KEPT_AUTH_FAILURES, PM_ONE)
 PM_COUNTER(TRANSACTIONS, "transactions", NULL, PM_KEPT_TRANSACTIONS, PM_ONE)
 /* as clients' own pools report them */

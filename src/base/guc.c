@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "base/compat.h"
+#include "base/guardmode.h"
 #include "base/guc.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -65,6 +66,16 @@ int			pm_history_minutes = DEFAULT_HISTORY_MINUTES;
 int			pm_history_hours = DEFAULT_HISTORY_HOURS;
 int			pm_save_interval = DEFAULT_SAVE_INTERVAL;
 bool		pm_notify_events = true;
+bool		pm_guard_enabled = true;
+int			pm_undeclared_guard = PM_GUARD_OFF;
+int			pm_undeclared_budget = -1;
+
+static const struct config_enum_entry guard_modes[] = {
+	{"off", PM_GUARD_OFF, false},
+	{"report", PM_GUARD_REPORT, false},
+	{"enforce", PM_GUARD_ENFORCE, false},
+	{NULL, 0, false}
+};
 
 static bool
 check_database(char **newval, void **extra, GucSource source)
@@ -200,6 +211,24 @@ define_retirement(void)
 							   PGC_SIGHUP, GUC_LIST_INPUT, check_protected_roles, NULL, NULL);
 }
 
+static void
+define_guard(void)
+{
+	DefineCustomBoolVariable("pool_monitor.guard_enabled",
+							 "Allows logins to be refused where a pool's guard is enforce; off admits all, whatever the pools declare.",
+							 NULL, &pm_guard_enabled, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("pool_monitor.undeclared_guard",
+							 "How undeclared_budget is kept at login, for all that is in no declared pool together.",
+							 NULL, &pm_undeclared_guard, PM_GUARD_OFF, guard_modes,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.undeclared_budget",
+							"Connections that all that is in no declared pool may hold together; -1: no limit.",
+							NULL, &pm_undeclared_budget, -1,
+							-1, MAX_CONNECTION_BUDGET,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
 /*
  * Called from _PG_init. PGC_POSTMASTER settings exist only where the library
  * was preloaded: a session that loads it later may not define them, and has
@@ -223,6 +252,7 @@ pm_guc_define(void)
 							0, MAX_STATUS_HOLD,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	define_retirement();
+	define_guard();
 	DefineCustomIntVariable("pool_monitor.headroom_percent",
 							"Share of the usable connections to keep free when connection_budget is -1, in percent.",
 							NULL, &pm_headroom_percent, DEFAULT_HEADROOM,

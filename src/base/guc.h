@@ -28,6 +28,9 @@ extern int	pm_history_minutes;
 extern int	pm_history_hours;
 extern int	pm_save_interval;	/* s */
 extern bool pm_notify_events;
+extern bool pm_guard_enabled;	/* the guard's kill switch */
+extern int	pm_undeclared_guard;	/* PmGuardMode */
+extern int	pm_undeclared_budget;	/* -1: none */
 
 extern int	pm_usable_connections(void);
 extern int	pm_server_budget(void);

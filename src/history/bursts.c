@@ -3,8 +3,8 @@
  *		Notices bursts of logins that come to nothing.
  *
  * Those that follow each other within PAUSE are one burst, as soon as there are so
- * many that it is one: of refusals at the first, because the server is full; of others
- * a few may be somebody's mistake. Its begin is told at once, with role, database and
+ * many that it is one: of refusals at the first, because the server is full, and of what the
+ * guard held off, because a pool is; of others a few may be somebody's mistake. Its begin is told at once, with role, database and
  * address of the first where that is not plain from the owner, and the whole when PAUSE
  * has passed without another. One that has grown tenfold is told of again, with the first
  * of the moment in which it did: else a few of somebody's, kept up, would hide many that
@@ -34,6 +34,7 @@ static const struct
 	PmEventKind over;
 }			kinds[PM_NUM_BURSTS] = {
 	{PM_REFUSED, 1, PM_NUM_FAILURES, PM_EVENT_REFUSED, PM_EVENT_REFUSED_OVER},
+	{PM_GUARDED, 1, PM_NUM_FAILURES, PM_EVENT_GUARDED, PM_EVENT_GUARDED_OVER},
 	{PM_AUTH_FAILURES, A_FEW, PM_FAILURE_AUTH, PM_EVENT_AUTH_FAILURES, PM_EVENT_AUTH_FAILURES_OVER},
 	{PM_REJECTED, A_FEW, PM_FAILURE_REJECTED, PM_EVENT_REJECTED, PM_EVENT_REJECTED_OVER},
 };

@@ -7,7 +7,7 @@
 
 #include "base/identity.h"
 
-#define PM_NUM_BURSTS	3		/* kinds of them: bursts.c */
+#define PM_NUM_BURSTS	4		/* kinds of them: bursts.c */
 
 /* What the worker knows of one kind, of one account. Begins as zeros. */
 typedef struct PmBurst

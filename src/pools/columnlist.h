@@ -56,6 +56,16 @@ PM_COLUMN(recycle_window, WINDOW, pool.recycle_window, ANY, OTHER,
 		  "must be NULL, or as 22:00-06:00 Europe/Berlin")
 PM_COLUMN(shrink_idle, BOOLEAN, pool.shrink_idle, REFUSED, ACTS(pm_is_true),
 		  "must be true or false")
+PM_COLUMN(guard, GUARD, pool.guard, REFUSED, ACTS(pm_is_enforce),
+		  "must be off, report or enforce")
+PM_COLUMN(reserved, INTEGER, pool.reserved, REFUSED, OTHER,
+		  "must be between 0 and 262143", 0, PM_MOST_CONNECTIONS)
+PM_COLUMN(connect_rate, INTEGER, pool.connect_rate, NONE, OTHER,
+		  "must be NULL (any), or 1 to 100000 logins a second", 1, PM_MOST_CONNECT_RATE)
+PM_COLUMN(connect_burst, INTEGER, pool.connect_burst, REFUSED, OTHER,
+		  "must be between 1 and 100000", 1, PM_MOST_CONNECT_RATE)
+PM_COLUMN(guard_superusers, BOOLEAN, pool.guard_superusers, REFUSED, OTHER,
+		  "must be true or false")
 PM_COLUMN(pre_ping, BOOLEAN, pool.pre_ping, REFUSED, OTHER,
 		  "must be true or false")
 PM_COLUMN(echo_pool, BOOLEAN, pool.echo, REFUSED, OTHER,

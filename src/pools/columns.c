@@ -15,6 +15,7 @@
 #define KIND_PATTERN		TEXTOID, "text", sizeof(PmPattern), pm_read_pattern
 #define KIND_ASCII_PATTERN	TEXTOID, "text", sizeof(PmPattern), pm_read_ascii_pattern
 #define KIND_MODE			TEXTOID, "text", sizeof(PmRecycleMode), pm_read_mode
+#define KIND_GUARD			TEXTOID, "text", sizeof(PmGuardMode), pm_read_guard
 #define KIND_WINDOW			TEXTOID, "text", sizeof(PmWindow), pm_read_window
 #define KIND_NETWORK		CIDROID, "cidr", sizeof(PmNetwork), pm_read_network
 #define KIND_INTEGER		INT4OID, "integer", sizeof(int), pm_read_int

@@ -11,6 +11,7 @@
 #include "pools/values.h"
 
 #define PM_MOST_CONNECTIONS	262143	/* of any PostgreSQL server: MAX_BACKENDS */
+#define PM_MOST_CONNECT_RATE 100000
 
 typedef enum PmColumnId
 {

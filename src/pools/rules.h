@@ -6,6 +6,7 @@
 #ifndef PM_RULES_H
 #define PM_RULES_H
 
+#include "base/guardmode.h"
 #include "base/identity.h"
 
 #define PM_PATTERN_LEN	256		/* a LIKE pattern with its terminating zero */
@@ -76,6 +77,11 @@ typedef struct PmPool
 	PmRecycleMode recycle_mode;
 	PmWindow	recycle_window;
 	bool		shrink_idle;	/* retire what is idle over limit above base */
+	PmGuardMode guard;
+	int			reserved;		/* connections kept for it alone */
+	int			connect_rate;	/* logins a second; -1: any */
+	int			connect_burst;	/* logins at once that go by connect_rate */
+	bool		guard_superusers;	/* superusers are not exempt */
 	bool		pre_ping;		/* for the advice */
 	bool		echo;			/* log its connects and disconnects */
 } PmPool;

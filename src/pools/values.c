@@ -176,6 +176,23 @@ pm_read_mode(const PmColumn *column, Datum value, PmDeclaration *declaration)
 	return column->range;
 }
 
+const char *
+pm_read_guard(const PmColumn *column, Datum value, PmDeclaration *declaration)
+{
+	const char *text = short_text(value, 16);
+	const char *name;
+
+	for (PmGuardMode mode = 0; text != NULL && (name = pm_guard_mode_name(mode)) != NULL; mode++)
+	{
+		if (strcmp(text, name) == 0)
+		{
+			*(PmGuardMode *) PM_FIELD(column, declaration) = mode;
+			return NULL;
+		}
+	}
+	return column->range;
+}
+
 /*
  * Its time zone may have gone since it was declared, with the files of another
  * machine or version. Then the window is shut, and all else is in force.
@@ -222,4 +239,10 @@ bool
 pm_is_terminate(const void *field)
 {
 	return *(const PmRecycleMode *) field == PM_RECYCLE_TERMINATE;
+}
+
+bool
+pm_is_enforce(const void *field)
+{
+	return *(const PmGuardMode *) field == PM_GUARD_ENFORCE;
 }

@@ -60,11 +60,13 @@ extern PmReader pm_read_int;
 extern PmReader pm_read_bool;
 extern PmReader pm_read_interval;
 extern PmReader pm_read_mode;
+extern PmReader pm_read_guard;
 extern PmReader pm_read_window;
 
 extern const char *pm_value_read(const PmColumn *column, Datum value, bool isnull, PmDeclaration *declaration);
 extern bool pm_is_true(const void *field);
 extern bool pm_is_terminate(const void *field);
+extern bool pm_is_enforce(const void *field);
 extern bool pm_interval_us(const Interval *interval, int64 *us);
 
 #endif							/* PM_VALUES_H */

@@ -10,7 +10,7 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT ended_killed bigint,
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint,
 	OUT declined bigint, OUT declined_reasons jsonb,
-	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint,
+	OUT rejected bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint, OUT auth_failures bigint,
 	OUT transactions bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
@@ -76,6 +76,10 @@ COMMENT ON COLUMN pool_monitor.pool_stats.rejected IS
 'it), no CONNECT privilege, a role''s or database''s own CONNECTION LIMIT, a bad option';
 COMMENT ON COLUMN pool_monitor.pool_stats.refused IS
 'logins refused because no connection slot was free (SQLSTATE 53300 without those own limits)';
+COMMENT ON COLUMN pool_monitor.pool_stats.guarded IS
+'logins that the guard refused, see guard in pools: they are in none of rejected and refused';
+COMMENT ON COLUMN pool_monitor.pool_stats.would_be_guarded IS
+'logins that the guard admitted, because it reports only, and would have refused';
 COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS
 'logins that were not authenticated: a wrong password, rejected by pg_hba.conf, a malformed message, an unknown '
 'protocol version, no answer within authentication_timeout. Not counted: a client that goes away when it is asked '

@@ -32,6 +32,11 @@ CREATE TABLE pool_monitor.pools (
 	recycle_window text,
 	shrink_idle bool NOT NULL DEFAULT false,
 	description text,
+	guard text NOT NULL DEFAULT 'off',
+	reserved int NOT NULL DEFAULT 0,
+	connect_rate int,
+	connect_burst int NOT NULL DEFAULT 20,
+	guard_superusers bool NOT NULL DEFAULT false,
 	base int GENERATED ALWAYS AS (
 		least(servers::numeric * workers::numeric * pool_size::numeric, 2147483647::numeric)::int
 	) STORED,
@@ -90,6 +95,14 @@ CREATE TABLE pool_monitor.pools (
 		CHECK (recycle_mode IN ('off', 'report', 'terminate')),
 	CONSTRAINT "recycle_grace must be between 0 and 1 day"
 		CHECK (recycle_grace BETWEEN interval '0' AND interval '1 day' AND EXTRACT(epoch FROM recycle_grace) >= 0),
+	CONSTRAINT "guard must be off, report or enforce"
+		CHECK (guard IN ('off', 'report', 'enforce')),
+	CONSTRAINT "reserved must be between 0 and 262143"
+		CHECK (reserved BETWEEN 0 AND 262143),
+	CONSTRAINT "connect_rate must be NULL (any), or 1 to 100000 logins a second"
+		CHECK (connect_rate BETWEEN 1 AND 100000),
+	CONSTRAINT "connect_burst must be between 1 and 100000"
+		CHECK (connect_burst BETWEEN 1 AND 100000),
 	CONSTRAINT "recycle_window must be NULL, or as 22:00-06:00 Europe/Berlin"
 		CHECK (pool_monitor.window_is_valid(recycle_window))
 );
@@ -137,6 +150,16 @@ COMMENT ON COLUMN pool_monitor.pools.recycle_window IS
 COMMENT ON COLUMN pool_monitor.pools.shrink_idle IS
 'retire on schedule what is idle for longer than idle_limit, as long as the pool has more connections than base; '
 'needs recycle_mode terminate';
+COMMENT ON COLUMN pool_monitor.pools.guard IS
+'what becomes of a login above the budget, above what other pools'' reserves leave, or faster than connect_rate: off, it is '
+'admitted; report, admitted and counted as would_be_guarded; enforce, refused with SQLSTATE 53300 and counted as guarded';
+COMMENT ON COLUMN pool_monitor.pools.reserved IS
+'connections that only this pool may take, kept from all others while guard is enforce; 0: none';
+COMMENT ON COLUMN pool_monitor.pools.connect_rate IS
+'logins a second that guard admits to connections above base, beyond connect_burst at once; NULL: any number';
+COMMENT ON COLUMN pool_monitor.pools.connect_burst IS 'logins that connect_rate admits at once, after a time without any';
+COMMENT ON COLUMN pool_monitor.pools.guard_superusers IS
+'are superusers'' logins refused too? For an application that logs in as one; superuser_reserved_connections stay';
 COMMENT ON COLUMN pool_monitor.pools.description IS 'free text';
 COMMENT ON COLUMN pool_monitor.pools.base IS 'servers * workers * pool_size: connections the pool keeps open at rest';
 COMMENT ON COLUMN pool_monitor.pools.ceiling IS

@@ -95,7 +95,8 @@ COMMENT ON COLUMN pool_monitor.events.event IS
 'back_in_budget, exhausted, no_longer_exhausted, starved, no_longer_starved; server_full, server_no_longer_full, '
 'server_over_budget, server_back_in_budget (holders: who held most that was not busy); storm, storm_over; refused, '
 'refused_over, auth_failures, auth_failures_over, rejected, rejected_over (with role, database and address of the '
-'first; again, with grown, whenever they are ten times as many); leak_suspect; '
+'first; again, with grown, whenever they are ten times as many); guarded, guarded_over (logins that the guard refused); '
+'guard_disarmed, guard_armed (why it does not, or again does, refuse); leak_suspect; '
 'retirement_paused, retirement_resumed; retired, declined';
 COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that did it; NULL: none';
 COMMENT ON COLUMN pool_monitor.events.detail IS
