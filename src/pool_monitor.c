@@ -6,6 +6,7 @@
 
 #include "accounts/account.h"
 #include "accounts/roles.h"
+#include "accounts/seats.h"
 #include "accounts/sheet.h"
 #include "base/guc.h"
 #include "base/shmem.h"
@@ -36,6 +37,7 @@ static const PmSection *const sections[] = {
 	&pm_accounts_section,
 	&pm_roles_section,
 	&pm_sheets_section,
+	&pm_seats_section,
 	&pm_declarations_section,
 	&pm_slots_section,
 	&pm_history_section,

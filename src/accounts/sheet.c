@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "accounts/seats.h"
 #include "accounts/sheet.h"
 #include "base/clock.h"
 #include "miscadmin.h"
@@ -178,17 +179,18 @@ pm_sheet_write(PmSheet *sheet, int64 hold)
 }
 
 /*
- * The session that owns the sheet has begun; setup in us. Returns the account that it is in. What
- * the former one has written is in that one's account.
+ * The session that owns the sheet has begun; setup in us. Returns the account that it is in, where the
+ * seat of its login goes along. What the former one has written is in that one's account.
  */
 int
-pm_sheet_begin(PmSheet *sheet, PmPlace place, int64 setup)
+pm_sheet_begin(PmSheet *sheet, PmPlace place, int seat, int64 setup)
 {
 	int			account;
 
 	LWLockAcquire(pm_sheet_lock(sheet), LW_EXCLUSIVE);
 	account = pm_account_begin(place);
 	pm_account_set_up(account, setup);
+	pm_seat_move(seat, pm_seat_of(account));
 	sheet->account = account;
 	sheet->begun_at = pm_monotonic_us();
 	sheet->hold_max = 0;
@@ -196,6 +198,20 @@ pm_sheet_begin(PmSheet *sheet, PmPlace place, int64 setup)
 	sheet->begun = true;
 	LWLockRelease(pm_sheet_lock(sheet));
 	return account;
+}
+
+/*
+ * It goes to another account, and its seat with it; open as in pm_account_move(). Caller holds the
+ * sheet's lock. Returns where it is.
+ */
+int
+pm_sheet_move(PmSheet *sheet, PmPlace place, int64 open)
+{
+	int			from = sheet->account;
+
+	sheet->account = pm_account_move(from, place, open);
+	pm_seat_move(pm_seat_of(from), pm_seat_of(sheet->account));
+	return sheet->account;
 }
 
 /*
@@ -209,9 +225,10 @@ pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char 
 	LWLockAcquire(pm_sheet_lock(sheet), LW_EXCLUSIVE);
 	pm_sheet_add(sheet);
 	if (sheet->account != place.account)
-		sheet->account = pm_account_move(sheet->account, place, 0);
+		(void) pm_sheet_move(sheet, place, 0);
 	if (name != NULL)
 		strlcpy(name, pm_accounts->all[sheet->account].owner.name, NAMEDATALEN);
+	pm_seat_leave(pm_seat_of(sheet->account));
 	pm_account_end(sheet->account, how, lifetime);
 	sheet->begun = false;
 	LWLockRelease(pm_sheet_lock(sheet));

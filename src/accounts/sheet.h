@@ -78,9 +78,10 @@ extern const PmSection pm_sheets_section;
  */
 extern LWLock *pm_sheet_lock(const PmSheet *sheet);
 
-extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place, int64 setup);
+extern int	pm_sheet_begin(PmSheet *sheet, PmPlace place, int seat, int64 setup);
 extern void pm_sheet_write(PmSheet *sheet, int64 hold);
 extern void pm_sheet_add(PmSheet *sheet);
+extern int	pm_sheet_move(PmSheet *sheet, PmPlace place, int64 open);
 extern void pm_sheet_end(PmSheet *sheet, PmPlace place, PmCounter how, int64 lifetime, char *name);
 extern int64 pm_hold_over_step(TimestampTz last_end, TimestampTz start, TimestampTz now, int64 step);
 

@@ -10,6 +10,7 @@
 #define PM_COMPAT_H
 
 #include "access/tableam.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "common/jsonapi.h"
 #include "libpq/libpq.h"
@@ -20,6 +21,7 @@
 #include "replication/slot.h"
 #include "storage/pmsignal.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 #include "utils/backend_status.h"
 #include "utils/wait_event.h"
 
@@ -83,6 +85,17 @@ pm_reserved_connections(void)
 	return SuperuserReservedConnections + ReservedConnections;
 #else
 	return ReservedBackends;
+#endif
+}
+
+/* May the role use the slots of reserved_connections? In a transaction. */
+static inline bool
+pm_may_use_reserved(Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return has_privs_of_role(role, ROLE_PG_USE_RESERVED_CONNECTIONS);
+#else
+	return false;
 #endif
 }
 

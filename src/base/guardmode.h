@@ -11,7 +11,7 @@ typedef enum PmGuardMode
 	PM_GUARD_OFF,
 	PM_GUARD_REPORT,			/* counts what it would refuse */
 	PM_GUARD_ENFORCE
-}			PmGuardMode;
+} PmGuardMode;
 
 /*
  * Connections that the limits and reserves in force together leave to anybody else, at

@@ -12,6 +12,7 @@
  *						ask its user. Nor one that sends no whole start-up packet:
  *						of such a process the server logs nothing that could be
  *						counted
+ *		guarded			authenticated, then held off by the guard: SQLSTATE 53300, too
  *		rejected		authenticated, then not admitted: a missing role or
  *						database, no CONNECT privilege, a CONNECTION LIMIT
  *
@@ -48,6 +49,8 @@
 
 PmLoginStage pm_login_stage = PM_LOGIN_NEW;
 
+bool		pm_login_unlogged = false;
+
 static bool failed = false;		/* this login was counted */
 static bool lost_in_copy = false;
 static int	fatal_sqlstate = 0; /* of the error that ends this process */
@@ -78,24 +81,28 @@ cut_name(char *buffer, const char *name)
 	return buffer;
 }
 
-/* Counts this login as failed, for the pool or application that it names. */
+/* Who logs in, as the start-up packet says; into room for the names. */
 void
-pm_login_failed(PmCounter how)
+pm_login_identity(PmIdentity *who, char names[3][NAMEDATALEN])
+{
+	memset(who, 0, sizeof(*who));
+	who->application_name = cut_name(names[0], MyProcPort->application_name ? MyProcPort->application_name : "");
+	who->datname = cut_name(names[1], MyProcPort->database_name);
+	who->usename = cut_name(names[2], MyProcPort->user_name);
+	pm_copy_address(&who->client_addr, &MyProcPort->raddr);
+}
+
+/* Counts this login, for the pool or application that it names. */
+void
+pm_login_count(PmCounter how)
 {
 	char		names[3][NAMEDATALEN];
-	PmIdentity	who = {0};
+	PmIdentity	who;
 	bool		echo;
 	sigset_t	all;
 	sigset_t	before;
 
-	if (failed || !pm_preloaded || MyProcPort == NULL ||
-		(am_walsender && how != PM_AUTH_FAILURES))
-		return;
-	failed = true;
-	who.application_name = cut_name(names[0], MyProcPort->application_name ? MyProcPort->application_name : "");
-	who.datname = cut_name(names[1], MyProcPort->database_name);
-	who.usename = cut_name(names[2], MyProcPort->user_name);
-	pm_copy_address(&who.client_addr, &MyProcPort->raddr);
+	pm_login_identity(&who, names);
 
 	/*
 	 * A login under way is ended by the handlers of SIGTERM and SIGALRM on
@@ -105,6 +112,17 @@ pm_login_failed(PmCounter how)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pm_account_count_failed(pm_account_of(&who, false, &echo), how, &who);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* As one that has come to nothing, and why: once. */
+void
+pm_login_failed(PmCounter how)
+{
+	if (failed || !pm_preloaded || MyProcPort == NULL ||
+		(am_walsender && how != PM_AUTH_FAILURES))
+		return;
+	failed = true;
+	pm_login_count(how);
 	if (how == PM_REFUSED)
 		pm_account_weigh_refusal();
 }
@@ -175,6 +193,8 @@ static void
 on_log(ErrorData *edata)
 {
 	note_fatal(edata);
+	if (pm_login_unlogged && edata->elevel == FATAL)
+		edata->output_to_server = false;
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
 }

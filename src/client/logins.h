@@ -6,6 +6,7 @@
 #define PM_LOGINS_H
 
 #include "accounts/counters.h"
+#include "base/identity.h"
 #include "libpq/libpq-be.h"
 
 typedef enum PmLoginStage
@@ -18,7 +19,12 @@ typedef enum PmLoginStage
 /* Of this process; set by session.c. */
 extern PmLoginStage pm_login_stage;
 
+/* Of this process: the error that ends it is not for the server log. */
+extern bool pm_login_unlogged;
+
 extern void pm_logins_install(void);
+extern void pm_login_identity(PmIdentity *who, char names[3][NAMEDATALEN]);
+extern void pm_login_count(PmCounter how);
 extern void pm_login_failed(PmCounter how);
 extern void pm_login_ended(void);
 extern bool pm_connection_was_lost(void);

@@ -26,6 +26,7 @@
 #include "base/shmem.h"
 #include "client/answer.h"
 #include "client/cursors.h"
+#include "client/guard.h"
 #include "client/holds.h"
 #include "client/listen.h"
 #include "client/logins.h"
@@ -137,10 +138,11 @@ begin_session(void)
 	PmSheet    *sheet = my_sheet();
 	bool		echo;
 	PmPlace		place = place_at_begin(&echo);
-	int			account = pm_sheet_begin(sheet, place, time_since(pm_fork_time()));
+	int			account = pm_sheet_begin(sheet, place, pm_guard_seat(), time_since(pm_fork_time()));
 
 	pm_role_connected(account, MyBEEntry->st_userid);
 	pm_login_stage = PM_LOGIN_BEGUN;
+	pm_guard_begun();
 	pm_holds_begin(sheet, my_slot);
 	pm_answer_as(GetUserId());
 	pg_atomic_write_u32(&my_slot->role, GetUserId());
@@ -255,7 +257,10 @@ release_slot(int code, Datum arg)
 	if (pm_login_stage == PM_LOGIN_BEGUN)
 		end_session();
 	else
+	{
+		pm_guard_gone();
 		pm_login_ended();
+	}
 	LWLockAcquire(&pm_slots->ask_lock.lock, LW_SHARED);
 	my_slot = NULL;
 	pm_answer_for(NULL);
@@ -299,7 +304,7 @@ claim_slot(Port *port)
 
 /*
  * Runs for failures too, and with sslmode=prefer perhaps twice for one login.
- * Fails open: whatever is missing, the login goes on without a slot.
+ * Fails open: whatever is missing, the login goes on without a slot, and unguarded.
  */
 static void
 on_authentication(Port *port, int status)
@@ -317,6 +322,7 @@ on_authentication(Port *port, int status)
 	if (MyProc == NULL || pm_my_index() < 0 || pm_my_index() >= MaxBackends)
 		return;
 	claim_slot(port);
+	pm_guard_login();
 }
 
 void

@@ -59,6 +59,24 @@ pm_account_of(const PmIdentity *who, bool admitted, bool *echo)
 	return pm_place_of(pm_other_account());
 }
 
+/*
+ * The account of the declared pool alone; -1: there is none, or it cannot be told now. Enters
+ * nothing.
+ */
+int
+pm_pool_account_of(const PmIdentity *who)
+{
+	PmPlace		place;
+	bool		echo;
+
+	for (int tries = 0; tries < MATCH_TRIES; tries++)
+	{
+		if (match_in_place(who, &place, &echo))
+			return place.account < pm_first_application() ? place.account : -1;
+	}
+	return -1;
+}
+
 /* Of each account of a pool: is it in force? */
 static void
 mark_in_force(bool *in_force)

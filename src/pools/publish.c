@@ -11,6 +11,7 @@
 
 #include "accounts/account.h"
 #include "accounts/places.h"
+#include "accounts/seats.h"
 #include "base/guc.h"
 #include "base/nameindex.h"
 #include "miscadmin.h"
@@ -108,6 +109,34 @@ note_sizes(int account, const PmPool *pool, TimestampTz now)
 }
 
 /*
+ * How many pools there are up to the last one whose guard is on: what comes after that
+ * takes no session from any of them.
+ */
+static int
+guarded_part(const PmPool *pools, int npools)
+{
+	while (npools > 0 && pools[npools - 1].guard == PM_GUARD_OFF)
+		npools--;
+	return npools;
+}
+
+/*
+ * Does it change which sessions a guard counts, or what it goes by? Else the guards stay in
+ * force: who may only declare what comes after them cannot open them by that. Where the guard
+ * of what is undeclared is on, every pool takes sessions from it.
+ */
+static bool
+concerns_guards(const Successor *next, const PmRuleSet *former)
+{
+	int			n = guarded_part(next->pools, next->npools);
+
+	if (pm_undeclared_guard != PM_GUARD_OFF)
+		return true;
+	return n != guarded_part(former->pools, former->npools) ||
+		(n > 0 && memcmp(next->pools, former->pools, n * sizeof(PmPool)) != 0);
+}
+
+/*
  * Puts the declarations in force: all is written into the set that is not, and
  * then they change places. Those that go on keep their accounts, which are open, so new
  * ones get others. Caller holds lock.
@@ -121,6 +150,8 @@ replace_pools(const Successor *next, TimestampTz now)
 
 	/* the former states, aside: states is about to be overwritten */
 	memcpy(states + pm_max_pools, states, former->npools * sizeof(PmPoolState));
+	if (concerns_guards(next, former))
+		pm_seats_change();
 	for (int i = 0; i < next->npools; i++)
 	{
 		if (next->former[i] >= 0)

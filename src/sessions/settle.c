@@ -106,7 +106,7 @@ pm_settle(const PmTally *tally, PmClass *class, const PmSession *session, PmOpen
 	if (sheet->begun_at >= tally->at)
 		account = sheet->account;
 	if (sheet->account != account)
-		sheet->account = account = pm_account_move(sheet->account, place, us);
+		account = pm_sheet_move(sheet, place, us);
 	LWLockRelease(pm_sheet_lock(sheet));
 	pm_open_note(open, account, us);
 	return account;

@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 #include "worker/atwork.h"
 #include "worker/bygone.h"
+#include "worker/guarding.h"
 #include "worker/holders.h"
 #include "worker/sampler.h"
 #include "worker/statuses.h"
@@ -41,6 +42,7 @@ typedef struct Sample
 	PmTally		tally;
 	PmOpen		open;
 	PmAtWork	work;
+	PmGuarding	guarding;
 	PmCounts   *pools;			/* npools */
 	PmCounts	undeclared;
 	PmCounts	server;
@@ -213,6 +215,7 @@ pm_sample(void)
 	int			held;
 	bool		crowded = pm_accounts_make_room(pm_monotonic_ms(), &held);
 
+	pm_guarding_begin(&sample.guarding);
 	pm_settle_begin(&sample.tally, &sample.open);
 	sample.elapsed = pm_history_elapsed(sample.tally.at);
 	pm_at_work_begin(&sample.work);
@@ -225,7 +228,10 @@ pm_sample(void)
 	nchanges = store(&sample, changes);
 	pm_tell_changes(changes, nchanges, &sample.standing);
 	if (nchanges >= 0)
+	{
+		pm_guarding_tick(&sample.guarding, sample.tally.rules, sample.pools, &sample.undeclared);
 		feed_history(&sample);
+	}
 	pm_storms_tick(sample.tally.rules);
 	pm_tell_of_repeats();
 	if (crowded)

@@ -30,6 +30,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "worker/errands.h"
+#include "worker/guarding.h"
 #include "worker/loading.h"
 #include "worker/notifier.h"
 #include "worker/sampler.h"
@@ -39,6 +40,8 @@
 #define LOADER_INTERVAL		1000	/* ms; how often pm_loading_tick() wants
 									 * to be called */
 
+#define BEHIND_INTERVAL		10	/* ms; between two looks while declarations
+								 * wait for one */
 #define TASK_RETRY		10000	/* ms */
 
 static bool roles_to_check = true;	/* do the protected ones exist? */
@@ -207,7 +210,11 @@ pm_worker_main(Datum arg)
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
 
-		if (due(&next_sample, pm_sample_interval, pm_monotonic_ms()))
+		/*
+		 * the guards do not wait for the next sample to go by what is
+		 * declared
+		 */
+		if (due(&next_sample, pm_sample_interval, pm_monotonic_ms()) || pm_guarding_is_behind())
 			pm_sample();
 		pm_statfile_tick();
 		timeout = LOADER_INTERVAL;
@@ -215,6 +222,8 @@ pm_worker_main(Datum arg)
 			attempt(&tasks[i]);
 
 		timeout = Min(timeout, pm_errands_tick());
+		if (pm_guarding_is_behind())
+			timeout = Min(timeout, BEHIND_INTERVAL);
 		timeout = Min(timeout, next_sample - pm_monotonic_ms());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(timeout, 0), wait_event);

@@ -1,0 +1,326 @@
+/*
+ * seats.c
+ *		Taking a seat, and giving it back.
+ *
+ * Runs in the login of every client: see seats.h for what must hold.
+ */
+#include "postgres.h"
+
+#include "accounts/account.h"
+#include "accounts/seats.h"
+#include "base/clock.h"
+#include "miscadmin.h"
+
+/* Looks at the shared part while somebody decides: far more than he needs, if he runs. */
+#define MOST_LOOKS		1000
+
+/* The worker is gone, or late, when it has not looked for so many intervals, and ms. */
+#define LATE_INTERVALS	3
+#define LATE_LEAST		10000
+
+PmSeats    *pm_seats = NULL;
+
+StaticAssertDecl(sizeof(PmSeat) == 64, "a seat is a cache line");
+
+/* ---- shared memory ---- */
+
+static Size
+head_size(void)
+{
+	return CACHELINEALIGN(sizeof(PmSeats));
+}
+
+static Size
+seats_size(void)
+{
+	return add_size(head_size(), add_size(mul_size(pm_num_seats(), sizeof(PmSeat)),
+										  mul_size(MaxBackends, sizeof(pg_atomic_uint32))));
+}
+
+static void
+attach_seats(void *memory)
+{
+	pm_seats = memory;
+}
+
+static void
+init_seats(void)
+{
+	uint64		free_seat = PM_SEAT_WORD(0, 0, PM_SEAT_NONE, PM_GUARD_OFF, false);
+
+	pm_seats->all = (PmSeat *) ((char *) pm_seats + head_size());
+	pm_seats->entering = (pg_atomic_uint32 *) (pm_seats->all + pm_num_seats());
+	for (int i = 0; i < pm_num_seats(); i++)
+		pg_atomic_write_u64(&pm_seats->all[i].word, free_seat);
+	pg_atomic_write_u64(&pm_seats->shared, (uint64) PM_SHARED_NONE << 40);
+	pg_atomic_write_u32(&pm_seats->tried_out, PM_SHARED_NONE);
+	pg_atomic_write_u32(&pm_seats->changes, 1);
+}
+
+const PmSection pm_seats_section = {
+	.name = "seats",
+	.size = seats_size,
+	.attach = attach_seats,
+	.init = init_seats,
+};
+
+PmSeats *
+pm_seats_memory(void)
+{
+	return pm_seats;
+}
+
+/* ---- whose ---- */
+
+/* One for each pool's account, and one for all that is undeclared. */
+int
+pm_num_seats(void)
+{
+	return pm_first_application() + 1;
+}
+
+int
+pm_undeclared_seat(void)
+{
+	return pm_first_application();
+}
+
+/* A pool that has found no account of its own is undeclared here. */
+int
+pm_seat_of(int account)
+{
+	return account >= 0 && account < pm_first_application() ? account : pm_undeclared_seat();
+}
+
+/* ---- the shared part ---- */
+
+static bool
+take_shared(void)
+{
+	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
+	int			looks = 0;
+
+	for (;;)
+	{
+		if (PM_SHARED_TOTAL(word) == PM_SHARED_NONE || PM_SHARED_USED(word) < PM_SHARED_TOTAL(word))
+		{
+			if (pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, word + 1 + PM_ONE_DECIDES))
+				return true;
+			continue;
+		}
+		if (PM_SHARED_DECIDING(word) == 0 || ++looks > MOST_LOOKS)
+			return false;
+		pg_spin_delay();
+		word = pg_atomic_read_u64(&pm_seats->shared);
+	}
+}
+
+static void
+decide_shared(bool keep)
+{
+	pg_atomic_fetch_sub_u64(&pm_seats->shared, PM_ONE_DECIDES + (keep ? 0 : 1));
+}
+
+/* What of a pool's seats is of the shared part. */
+int
+pm_seat_shared_part(uint64 word)
+{
+	return Max(PM_SEAT_HELD(word) - PM_SEAT_RESERVED(word), 0);
+}
+
+/* ---- the rate ---- */
+
+/*
+ * A bucket of tokens as one moment, when it will be full again, which each token puts off
+ * by the time in which one comes (the generic cell rate algorithm): false when it would be
+ * further away than burst tokens take.
+ */
+static bool
+take_token(PmSeat *seat, uint64 pace)
+{
+	int64		rate = pace & 0xFFFFF;
+	int64		burst = (pace >> 20) & 0xFFFFF;
+	int64		interval = 1000000 / rate;
+	int64		now = pm_monotonic_us();
+	uint64		due = pg_atomic_read_u64(&seat->due);
+	int64		next;
+
+	do
+	{
+		next = Max((int64) due, now) + interval;
+		if (next - now > burst * interval)
+			return false;
+	} while (!pg_atomic_compare_exchange_u64(&seat->due, &due, (uint64) next));
+	return true;
+}
+
+/* Who took one has no use for it. */
+static void
+put_token_back(PmSeat *seat, uint64 pace)
+{
+	pg_atomic_fetch_sub_u64(&seat->due, 1000000 / (pace & 0xFFFFF));
+}
+
+static bool
+needs_token(uint64 pace, uint64 word)
+{
+	return (pace & 0xFFFFF) != 0 && PM_SEAT_HELD(word) >= (int) ((pace >> 40) & 0xFFFFF);
+}
+
+/* ---- seats ---- */
+
+static void
+note_peak(PmSeat *seat, uint32 held)
+{
+	uint32		peak = pg_atomic_read_u32(&seat->peak);
+
+	while (held > peak && !pg_atomic_compare_exchange_u32(&seat->peak, &peak, held))
+		;
+}
+
+/* What a login has in hand until it has a seat. */
+typedef struct Attempt
+{
+	PmSeat	   *seat;
+	uint64		pace;
+	bool		has_token;
+	bool		has_shared;
+} Attempt;
+
+/* Sees to it that it has what a seat of this word needs; PM_SEAT_FITS: it has. */
+static PmSeatVerdict
+prepare(Attempt *attempt, uint64 word)
+{
+	bool		is_guarded = PM_SEAT_MODE(word) != PM_GUARD_OFF;
+
+	if (is_guarded && PM_SEAT_HELD(word) >= PM_SEAT_LIMIT(word))
+		return PM_SEAT_POOL_FULL;
+	if (is_guarded && !attempt->has_token && needs_token(attempt->pace, word))
+	{
+		attempt->has_token = take_token(attempt->seat, attempt->pace);
+		if (!attempt->has_token)
+			return PM_SEAT_TOO_FAST;
+	}
+	if (!attempt->has_shared && PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word))
+	{
+		attempt->has_shared = take_shared();
+		if (!attempt->has_shared)
+			return PM_SEAT_SHARED_FULL;
+	}
+	return PM_SEAT_FITS;
+}
+
+/* It has got a seat of this word, or none: what it did not need goes back. */
+static void
+conclude(const Attempt *attempt, uint64 word, bool taken)
+{
+	bool		needs_shared = taken && PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word);
+
+	if (attempt->has_shared)
+		decide_shared(needs_shared);
+	if (attempt->has_token && !(taken && needs_token(attempt->pace, word)))
+		put_token_back(attempt->seat, attempt->pace);
+}
+
+/*
+ * Takes a seat if there is one by the pool's terms; mode: that of the terms by which it was
+ * decided. PM_SEAT_SHARED_FULL is the others' reserves, in force whatever the mode.
+ */
+PmSeatVerdict
+pm_seat_enter(int which, PmGuardMode *mode)
+{
+	PmSeat	   *seat = &pm_seats->all[which];
+	uint64		word = pg_atomic_read_u64(&seat->word);
+	Attempt		attempt = {.seat = seat,.pace = pg_atomic_read_u64(&seat->pace)};
+	PmSeatVerdict verdict;
+
+	while ((verdict = prepare(&attempt, word)) == PM_SEAT_FITS)
+	{
+		if (pg_atomic_compare_exchange_u64(&seat->word, &word, word + 1))
+			break;
+	}
+	conclude(&attempt, word, verdict == PM_SEAT_FITS);
+	*mode = PM_SEAT_MODE(word);
+	if (verdict == PM_SEAT_FITS)
+		note_peak(seat, PM_SEAT_HELD(word) + 1);
+	return verdict;
+}
+
+/* Whatever the terms are. The shared part may be above its total then. */
+void
+pm_seat_enter_anyway(int which)
+{
+	PmSeat	   *seat = &pm_seats->all[which];
+	uint64		word;
+
+	/* first more than it may need, so that nobody sees too little in use */
+	pg_atomic_fetch_add_u64(&pm_seats->shared, 1 + PM_ONE_DECIDES);
+	word = pg_atomic_fetch_add_u64(&seat->word, 1);
+	decide_shared(PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word));
+	note_peak(seat, PM_SEAT_HELD(word) + 1);
+}
+
+/* Not below none, should the count be wrong: the worker's check sees to that (guardcheck.c). */
+static void
+give_back_shared(void)
+{
+	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
+
+	while (PM_SHARED_USED(word) > 0 && !pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, word - 1))
+		;
+}
+
+void
+pm_seat_leave(int which)
+{
+	PmSeat	   *seat = &pm_seats->all[which];
+	uint64		word = pg_atomic_read_u64(&seat->word);
+
+	do
+	{
+		if (PM_SEAT_HELD(word) == 0)
+			return;
+	} while (!pg_atomic_compare_exchange_u64(&seat->word, &word, word - 1));
+	if (PM_SEAT_HELD(word) > PM_SEAT_RESERVED(word))
+		give_back_shared();
+}
+
+/* A session is of another account now; it is never refused for that. */
+void
+pm_seat_move(int from, int to)
+{
+	if (from == to)
+		return;
+	pm_seat_enter_anyway(to);
+	pm_seat_leave(from);
+}
+
+/*
+ * Would the seat that was just taken not have been there, if all reserves that are declared
+ * were in force? By a look at all pools, one after the other, so of this moment only about.
+ */
+bool
+pm_seat_would_not_fit(int which)
+{
+	int			total = pg_atomic_read_u32(&pm_seats->tried_out);
+	int			used = 0;
+
+	if (total == PM_SHARED_NONE ||
+		PM_SEAT_HELD(pg_atomic_read_u64(&pm_seats->all[which].word)) <= (int) pg_atomic_read_u32(&pm_seats->all[which].tried_out))
+		return false;
+	for (int i = 0; i < pm_num_seats(); i++)
+		used += Max(PM_SEAT_HELD(pg_atomic_read_u64(&pm_seats->all[i].word)) -
+					(int) pg_atomic_read_u32(&pm_seats->all[i].tried_out), 0);
+	return used > total;
+}
+
+/* Is what the words say to be held against anybody? Not while the declarations change, nor without the worker. */
+bool
+pm_seats_in_force(void)
+{
+	int64		late = Max(LATE_LEAST, (int64) LATE_INTERVALS * pm_sample_interval);
+
+	return pm_guard_enabled &&
+		pg_atomic_read_u32(&pm_seats->changes) == pg_atomic_read_u32(&pm_seats->settled) &&
+		pm_monotonic_ms() - (int64) pg_atomic_read_u64(&pm_seats->watched_at) < late;
+}

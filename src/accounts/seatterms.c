@@ -1,0 +1,101 @@
+/*
+ * seatterms.c
+ *		What the guard goes by, put in force; and mending the count.
+ *
+ * The worker's. Each pool's terms change in one move, with the seats that are taken left as
+ * they are. What that changes of the shared part is added before the move where it is more,
+ * and taken off after it where it is less, so that nobody finds a seat that is not there.
+ */
+#include "postgres.h"
+
+#include "accounts/account.h"
+#include "accounts/seats.h"
+
+/* The declarations are about to change: until they are settled nobody is refused. */
+void
+pm_seats_change(void)
+{
+	pg_atomic_fetch_add_u32(&pm_seats->changes, 1);
+}
+
+static void
+add_shared(int n)
+{
+	pg_atomic_fetch_add_u64(&pm_seats->shared, (int64) n);
+}
+
+/* Who finds the shared part full meanwhile looks again. */
+static void
+decide(bool begin)
+{
+	pg_atomic_fetch_add_u64(&pm_seats->shared, begin ? PM_ONE_DECIDES : -PM_ONE_DECIDES);
+}
+
+/* Puts another word in the place of one, whose held it has been made of. */
+static bool
+exchange(PmSeat *seat, uint64 *word, uint64 new)
+{
+	int			more = pm_seat_shared_part(new) - pm_seat_shared_part(*word);
+	bool		done;
+
+	if (more > 0)
+		add_shared(more);
+	done = pg_atomic_compare_exchange_u64(&seat->word, word, new);
+	if (done ? more < 0 : more > 0)
+		add_shared(done ? more : -more);
+	return done;
+}
+
+static uint64
+word_of(const PmSeatTerms *terms, int held)
+{
+	return PM_SEAT_WORD(held, terms->reserved, terms->limit < 0 ? PM_SEAT_NONE : terms->limit,
+						terms->mode, terms->superusers);
+}
+
+void
+pm_seat_set_terms(int which, const PmSeatTerms *terms)
+{
+	PmSeat	   *seat = &pm_seats->all[which];
+	uint64		word = pg_atomic_read_u64(&seat->word);
+	uint64		pace = (uint64) terms->rate | ((uint64) terms->burst << 20) | ((uint64) terms->base << 40);
+
+	pg_atomic_write_u32(&seat->tried_out, terms->tried_out);
+	pg_atomic_write_u64(&seat->pace, pace);
+	decide(true);
+	while (!exchange(seat, &word, word_of(terms, PM_SEAT_HELD(word))))
+		;
+	decide(false);
+	pg_atomic_write_u32(&seat->peak, PM_SEAT_HELD(word));
+}
+
+/* total: of the shared part, -1: no reserve is in force; tried_out: if all were, -1: no more are declared. */
+void
+pm_seats_set_shared(int total, int tried_out)
+{
+	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
+	uint64		part = (UINT64CONST(1) << 40) - 1;
+	uint64		limit = (uint64) (total < 0 ? PM_SHARED_NONE : total) << 40;
+
+	while (!pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, (word & part) | limit))
+		;
+	pg_atomic_write_u32(&pm_seats->tried_out, tried_out < 0 ? PM_SHARED_NONE : tried_out);
+}
+
+/* So many seats are held by nobody. */
+void
+pm_seat_correct(int which, int surplus)
+{
+	PmSeat	   *seat = &pm_seats->all[which];
+	uint64		word = pg_atomic_read_u64(&seat->word);
+
+	while (!exchange(seat, &word, word - Min(surplus, PM_SEAT_HELD(word))))
+		;
+}
+
+/* Likewise of the shared part; below 0: so many are not counted there. */
+void
+pm_shared_correct(int surplus)
+{
+	add_shared(-surplus);
+}

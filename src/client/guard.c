@@ -1,0 +1,208 @@
+/*
+ * guard.c
+ *		Does this login fit its pool's limit?
+ *
+ * Decided when it is authenticated, so that nobody learns or guesses anything here who could
+ * not log in. A login that fits takes its seat (seats.h), by atomics alone, and goes on. One
+ * that does not is looked at more closely: whether what the words say is in force, and whether
+ * its role is exempt (exempt.c). Whatever cannot be told admits it.
+ *
+ * The refusal is FATAL 53300, as the server's own when it is full: client pools and poolers
+ * take that as "try again".
+ */
+#include "postgres.h"
+
+#include "accounts/account.h"
+#include "accounts/seats.h"
+#include "base/clock.h"
+#include "base/compat.h"
+#include "client/exempt.h"
+#include "client/guard.h"
+#include "client/logins.h"
+#include "libpq/libpq-be.h"
+#include "pools/assign.h"
+#include "utils/timestamp.h"
+
+#define LOG_INTERVAL	1000	/* ms, between two lines of a pool */
+
+static int	my_seat = -1;		/* until the session has begun */
+
+/* The same for the worker, which checks the count. */
+static void
+note_seat(int seat)
+{
+	my_seat = seat;
+	pg_atomic_write_u32(&pm_seats->entering[pm_my_index()], seat + 1);
+}
+
+/* ---- refusing ---- */
+
+/* One line a second of each pool. Returns how many had none since the last one. */
+static uint32
+take_turn_to_log(PmSeat *seat)
+{
+	uint64		now = pm_monotonic_ms();
+	uint64		told = pg_atomic_read_u64(&seat->told_at);
+
+	if ((told == 0 || now - told >= LOG_INTERVAL) &&
+		pg_atomic_compare_exchange_u64(&seat->told_at, &told, now))
+		return pg_atomic_exchange_u32(&seat->untold, 0);
+	pg_atomic_fetch_add_u32(&seat->untold, 1);
+	pm_login_unlogged = true;
+	return 0;
+}
+
+/* Of a pool, or what stands for one. */
+static const char *
+name_of(int seat)
+{
+	static char text[PM_NAME_LEN + 8];
+
+	if (seat == pm_undeclared_seat())
+		return "undeclared applications";
+	snprintf(text, sizeof(text), "pool \"%s\"", pm_accounts->all[seat].owner.name);
+	return text;
+}
+
+/* What the client is told, but for the name. */
+typedef struct Refusal
+{
+	char		message[160];
+	char		detail[160];
+	const char *hint;
+} Refusal;
+
+static void
+say_pool_full(Refusal *say, int seat, uint64 word)
+{
+	snprintf(say->message, sizeof(say->message), "too many connections for %s", name_of(seat));
+	snprintf(say->detail, sizeof(say->detail), "The limit is %d connections, and %d are taken.",
+			 PM_SEAT_LIMIT(word), PM_SEAT_HELD(word));
+	say->hint = seat == pm_undeclared_seat() ?
+		"Close connections that are not used, or raise \"pool_monitor.undeclared_budget\"." :
+		"Close connections that are not used, start fewer processes, or raise the pool's budget.";
+}
+
+static void
+say_shared_full(Refusal *say, int seat)
+{
+	uint64		shared = pg_atomic_read_u64(&pm_seats->shared);
+
+	snprintf(say->message, sizeof(say->message), "remaining connection slots are reserved for other pools than %s",
+			 name_of(seat));
+	snprintf(say->detail, sizeof(say->detail), "%d connections are not reserved, and %d of them are taken.",
+			 PM_SHARED_TOTAL(shared), PM_SHARED_USED(shared));
+	say->hint = "Close connections that are not used, or lower what pools have reserved.";
+}
+
+static void
+say_too_fast(Refusal *say, int seat)
+{
+	uint64		pace = pg_atomic_read_u64(&pm_seats->all[seat].pace);
+
+	snprintf(say->message, sizeof(say->message), "too many logins at a time for %s", name_of(seat));
+	snprintf(say->detail, sizeof(say->detail), "%d a second are admitted, and %d at once.",
+			 (int) (pace & 0xFFFFF), (int) ((pace >> 20) & 0xFFFFF));
+	say->hint = "Try again a little later, with a delay that grows.";
+}
+
+static pg_noinline void
+refuse(int seat, PmSeatVerdict verdict)
+{
+	PmSeat	   *of = &pm_seats->all[seat];
+	uint32		unlogged;
+	Refusal		say = {""};
+
+	if (verdict == PM_SEAT_POOL_FULL)
+		say_pool_full(&say, seat, pg_atomic_read_u64(&of->word));
+	else if (verdict == PM_SEAT_SHARED_FULL)
+		say_shared_full(&say, seat);
+	else
+		say_too_fast(&say, seat);
+	pm_login_failed(PM_GUARDED);
+	pg_atomic_write_u64(&of->guarded_at, GetCurrentTimestamp());
+	unlogged = take_turn_to_log(of);
+	ereport(FATAL,
+			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),
+			 errmsg("%s", say.message),
+			 errdetail("%s", say.detail),
+			 unlogged > 0 ? errdetail_log("%s %u more were refused since the last such line.", say.detail, unlogged) : 0,
+			 errhint("%s", say.hint)));
+}
+
+/* ---- deciding ---- */
+
+/* Whoever decides for it here, this login is not refused, and not counted as one that would be. */
+static bool
+is_exempt(int seat)
+{
+	uint64		word = pg_atomic_read_u64(&pm_seats->all[seat].word);
+
+	return !pm_seats_in_force() || pm_role_is_exempt(MyProcPort->user_name, !PM_SEAT_SUPERUSERS(word));
+}
+
+static void
+count_would_be(int seat)
+{
+	pm_login_count(PM_WOULD_BE_GUARDED);
+	pg_atomic_write_u64(&pm_seats->all[seat].guarded_at, GetCurrentTimestamp());
+}
+
+/* It does not fit. The reserves of other pools are in force whatever its own guard is. */
+static pg_noinline void
+weigh(int seat, PmSeatVerdict verdict, PmGuardMode mode)
+{
+	bool		exempt = is_exempt(seat);
+
+	if (!exempt && (mode == PM_GUARD_ENFORCE || verdict == PM_SEAT_SHARED_FULL))
+		refuse(seat, verdict);
+	pm_seat_enter_anyway(seat);
+	note_seat(seat);
+	if (!exempt)
+		count_would_be(seat);
+}
+
+void
+pm_guard_login(void)
+{
+	char		names[3][NAMEDATALEN];
+	PmIdentity	who;
+	PmSeatVerdict verdict;
+	PmGuardMode mode;
+	int			seat;
+
+	pm_login_identity(&who, names);
+	seat = pm_seat_of(pm_pool_account_of(&who));
+	verdict = pm_seat_enter(seat, &mode);
+	if (verdict != PM_SEAT_FITS)
+	{
+		weigh(seat, verdict, mode);
+		return;
+	}
+	note_seat(seat);
+	if (unlikely(pm_seat_would_not_fit(seat)) && !is_exempt(seat))
+		count_would_be(seat);
+}
+
+int
+pm_guard_seat(void)
+{
+	return my_seat;
+}
+
+/* The seat is the session's. */
+void
+pm_guard_begun(void)
+{
+	note_seat(-1);
+}
+
+/* The login has come to nothing. */
+void
+pm_guard_gone(void)
+{
+	if (my_seat < 0)
+		return;
+	pm_seat_leave(my_seat);
+	note_seat(-1);
+}
