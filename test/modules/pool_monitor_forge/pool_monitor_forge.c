@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "accounts/account.h"
+#include "accounts/seats.h"
 #include "base/clock.h"
 #include "client/reports.h"
 #include "fmgr.h"
@@ -27,6 +29,7 @@ PG_FUNCTION_INFO_V1(pm_forge_hour_paused);
 PG_FUNCTION_INFO_V1(pm_forge_slot);
 PG_FUNCTION_INFO_V1(pm_forge_slot_asked);
 PG_FUNCTION_INFO_V1(pm_forge_silence);
+PG_FUNCTION_INFO_V1(pm_forge_places);
 
 #define LONGEST_WAIT	60000	/* ms */
 
@@ -121,4 +124,27 @@ pm_forge_silence(PG_FUNCTION_ARGS)
 	}
 	LWLockRelease(&reports->lock);
 	PG_RETURN_INT32(n);
+}
+
+/*
+ * forge_places(pool text, n int): so many more places of the pool, which has no reserve, are taken,
+ * by nobody; with an empty name, of the shared part alone. Is there such a pool?
+ */
+Datum
+pm_forge_places(PG_FUNCTION_ARGS)
+{
+	PmAccounts *accounts = memory_of("pm_accounts_memory");
+	PmSeats    *seats = memory_of("pm_seats_memory");
+	int			nseats = 2 * atoi(GetConfigOption("pool_monitor.max_pools", false, false));
+	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int			i = 0;
+
+	while (i < nseats && pool[0] != '\0' && strcmp(accounts->all[i].owner.name, pool) != 0)
+		i++;
+	if (i == nseats)
+		PG_RETURN_BOOL(false);
+	pg_atomic_fetch_add_u64(&seats->shared, PG_GETARG_INT32(1));
+	if (pool[0] != '\0')
+		pg_atomic_fetch_add_u64(&seats->all[i].word, PG_GETARG_INT32(1));
+	PG_RETURN_BOOL(true);
 }
