@@ -11,7 +11,7 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/pool_
 # The install script: its parts, joined in this order. Once a version is released, its
 # script is committed as it is (then in DATA) and changes no more.
 DATA_built = pool_monitor--$(EXTVERSION).sql
-PM_SQL = header schedule pools live health counted guard timeline planning declared lint workload incident client overview memory judging fit simulate advice advice_sizes advice_declarations advice_refused advice_sessions advice_told checklist can_retire act metrics report rights
+PM_SQL = header schedule pools live health counted guard timeline planning declared lint workload incident client overview memory judging fit simulate advice advice_sizes advice_declarations advice_refused advice_guard advice_sessions advice_told checklist can_retire act metrics report rights
 PM_PARTS = $(PM_SQL:%=$(srcdir)/src/sql/parts/%.sql)
 
 REGRESS = declarations views rights schedule sizing judging

@@ -40,6 +40,7 @@ POOL = (
     Chart("paused_share", "Share of the time that retirement pauses", "seconds/s", ("retirement_paused_seconds",)),
     Chart("storms", "Connect storms", "storms/s", ("storms",)),
     Chart("failed", "Logins that fail", "logins/s", ("rejected", "refused", "auth_failures")),
+    Chart("guarded", "Logins that the guard refuses, or would refuse", "logins/s", ("guarded", "would_be_guarded")),
     Chart("transactions", "Transactions", "transactions/s", ("transactions",)),
     Chart("checkouts", "Checkouts, as clients report", "checkouts/s", ("checkouts", "checkout_waits", "checkout_timeouts")),
     Chart("waited", "Waited for a connection, as clients report", "seconds/s", ("waited_seconds",)),
@@ -73,6 +74,7 @@ SERVER = (
         ),
     ),
     Chart("refused", "Logins refused for want of a slot", "logins/s", ("refused",)),
+    Chart("guarded", "Logins that the guard refuses, or would refuse", "logins/s", ("guarded", "would_be_guarded")),
     Chart("well", "Is it well", "yes or no", ("overcommitted", "monitor_ok", "load_failed")),
     Chart(
         "last",

@@ -279,6 +279,18 @@ FAILED = Section(
             undeclared=True,
         ),
         _counter(
+            "Refused by the guard",
+            "The pool was at its own limit, not the server, or others' reserves, or its connect_rate, left no room.",
+            "guarded_total",
+            undeclared=True,
+        ),
+        _counter(
+            "Would be refused by the guard",
+            "They were admitted, as the guard only reports: what it would do if it were enforced.",
+            "would_be_guarded_total",
+            undeclared=True,
+        ),
+        _counter(
             "Rejected after authentication",
             "By a limit of the role or the database, or because the server shuts down.",
             "rejected_total",

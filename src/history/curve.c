@@ -53,6 +53,7 @@ add_part(PmPoint *point, const PmBucket *bucket, double part)
 {
 	point->connects += bucket->connects * part;
 	point->refused += bucket->refused * part;
+	point->guarded += bucket->guarded * part;
 	point->most = Max(point->most, bucket->max_connections);
 	point->most_busy = Max(point->most_busy, bucket->max_busy);
 	if (bucket->seen > 0)

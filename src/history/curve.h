@@ -21,6 +21,7 @@ typedef struct PmPoint
 	int			most_busy;		/* as sampled */
 	double		connects;
 	double		refused;
+	double		guarded;
 	double		overflow;		/* ms, as the next three */
 	double		exhausted;
 	double		over;

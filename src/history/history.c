@@ -166,6 +166,8 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.disconnects = new[PM_KEPT_ENDS];
 	news.refused = new[PM_KEPT_REFUSED];
 	news.rejected = new[PM_KEPT_REJECTED];
+	news.guarded = new[PM_KEPT_GUARDED];
+	news.would_be_guarded = new[PM_KEPT_WOULD_BE_GUARDED];
 	news.auth_failures = new[PM_KEPT_AUTH_FAILURES];
 	news.retired = new[PM_KEPT_RETIRED];
 	news.transactions = new[PM_KEPT_TRANSACTIONS];
@@ -205,6 +207,8 @@ add_news(PmBucket *bucket, const PmBucket *news)
 	bucket->disconnects += news->disconnects;
 	bucket->refused += news->refused;
 	bucket->rejected += news->rejected;
+	bucket->guarded += news->guarded;
+	bucket->would_be_guarded += news->would_be_guarded;
 	bucket->auth_failures += news->auth_failures;
 	bucket->retired += news->retired;
 	bucket->transactions = add_within(bucket->transactions, news->transactions);

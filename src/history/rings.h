@@ -35,6 +35,8 @@ typedef struct PmBucket
 	uint32		disconnects;
 	uint32		refused;
 	uint32		rejected;
+	uint32		guarded;
+	uint32		would_be_guarded;
 	uint32		auth_failures;
 	uint32		retired;
 	uint32		transactions;

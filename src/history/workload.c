@@ -56,6 +56,8 @@ add(PmWorkload *work, const PmBucket *bucket)
 	work->retired += bucket->retired;
 	work->refused += bucket->refused;
 	work->rejected += bucket->rejected;
+	work->guarded += bucket->guarded;
+	work->would_be_guarded += bucket->would_be_guarded;
 	work->auth_failures += bucket->auth_failures;
 	work->overflow += bucket->overflow;
 	work->exhausted += bucket->exhausted;
@@ -96,6 +98,7 @@ has_more(const PmBucket *hour, const PmBucket *minutes, int n)
 		add(&kept, &minutes[i]);
 	return hour->seen > kept.seen || hour->connects > kept.connects || hour->disconnects > kept.disconnects ||
 		hour->refused > kept.refused || hour->rejected > kept.rejected || hour->auth_failures > kept.auth_failures ||
+		hour->guarded > kept.guarded || hour->would_be_guarded > kept.would_be_guarded ||
 		hour->retired > kept.retired || hour->transactions > kept.transactions || hour->checkouts > kept.checkouts ||
 		hour->checkout_timeouts > kept.checkout_timeouts;
 }

@@ -22,6 +22,8 @@ typedef struct PmWorkload
 	uint64		retired;
 	uint64		refused;
 	uint64		rejected;
+	uint64		guarded;
+	uint64		would_be_guarded;
 	uint64		auth_failures;
 	uint64		overflow;		/* ms */
 	uint64		exhausted;

@@ -69,6 +69,12 @@ refused(const PmPoint *point)
 	return point->refused;
 }
 
+static double
+guarded(const PmPoint *point)
+{
+	return point->guarded;
+}
+
 static const struct
 {
 	const char *name;
@@ -76,6 +82,7 @@ static const struct
 }			figures[] = {
 	{"connections", connections}, {"least_connections", least}, {"most_connections", most},
 	{"busy", busy}, {"most_busy", most_busy}, {"connects", connects}, {"refused", refused},
+	{"guarded", guarded},
 };
 
 /*

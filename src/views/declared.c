@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "accounts/account.h"
+#include "base/guardmode.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "pools/declared.h"
@@ -14,6 +15,22 @@ static bool
 asks_for_address(const PmPool *pool)
 {
 	return pool->client_addr.limited && pool->client_addr.bits > 0;
+}
+
+/* Then it has whoever is in no pool before it. */
+static bool
+asks_for_nothing(const PmPool *pool)
+{
+	return !pool->application_name.limited && !pool->datname.limited && !pool->usename.limited && !asks_for_address(pool);
+}
+
+static void
+put_rate(PmRow *row, int connect_rate)
+{
+	if (connect_rate < 0)
+		pm_put_null(row);
+	else
+		pm_put_int(row, connect_rate);
 }
 
 PG_FUNCTION_INFO_V1(pm_declared_pools);
@@ -57,6 +74,10 @@ pm_declared_pools(PG_FUNCTION_ARGS)
 		pm_put_bool(&row, pool->usename.limited);
 		pm_put_bool(&row, asks_for_address(pool));
 		pm_put_time(&row, pm_account_sized_since(rules->accounts[i]));
+		pm_put_text(&row, pm_guard_mode_name(pool->guard));
+		pm_put_int(&row, pool->reserved);
+		put_rate(&row, pool->connect_rate);
+		pm_put_bool(&row, asks_for_nothing(pool));
 		pm_put_row(result, &row);
 	}
 	return (Datum) 0;

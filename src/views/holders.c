@@ -38,6 +38,8 @@ put_holder(ReturnSetInfo *result, const PmPast *past, const PmWorkload *work)
 	pm_put_bound(&row, work->transactions);
 	pm_put_bound(&row, work->connects);
 	pm_put_bound(&row, work->refused);
+	pm_put_bound(&row, work->guarded);
+	pm_put_bound(&row, work->would_be_guarded);
 	put_average(&row, work->exhausted / 1000.0, seen);
 	for (int i = 0; i < PM_NUM_WAITS; i++)
 		put_average(&row, work->waits[i] * (PM_WAIT_UNIT / 1000.0), seen);

@@ -101,6 +101,8 @@ pm_server(PG_FUNCTION_ARGS)
 	pm_put_int(&row, figures->peak);
 	pm_put_time(&row, figures->peak_at);
 	pm_put_bound(&row, (int64) figures->counters[PM_REFUSED]);
+	pm_put_bound(&row, (int64) figures->counters[PM_GUARDED]);
+	pm_put_bound(&row, (int64) figures->counters[PM_WOULD_BE_GUARDED]);
 	status = pm_server_status(&declared, budget, connections,
 							  pm_account_refused_lately(pm_server_account(), pm_monotonic_ms()));
 	pm_put_text(&row, pm_server_status_name(status));

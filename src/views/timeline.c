@@ -39,6 +39,8 @@ put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const cha
 	pm_put_bound(&row, bucket->connects);
 	pm_put_bound(&row, bucket->disconnects);
 	pm_put_bound(&row, bucket->refused);
+	pm_put_bound(&row, bucket->guarded);
+	pm_put_bound(&row, bucket->would_be_guarded);
 	pm_put_bound(&row, bucket->rejected);
 	pm_put_bound(&row, bucket->auth_failures);
 	pm_put_bound(&row, bucket->retired);

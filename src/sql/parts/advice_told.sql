@@ -8,7 +8,7 @@
 		UNION ALL SELECT * FROM undeclared UNION ALL SELECT * FROM scattered UNION ALL SELECT * FROM over
 		UNION ALL SELECT * FROM overcommitted UNION ALL SELECT * FROM lower_pool
 		UNION ALL SELECT * FROM starved UNION ALL SELECT * FROM logins
-		UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM clients UNION ALL SELECT * FROM slow_holds
+		UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM guard UNION ALL SELECT * FROM clients UNION ALL SELECT * FROM slow_holds
 		UNION ALL SELECT * FROM leak UNION ALL SELECT * FROM over_age UNION ALL SELECT * FROM retired_late
 		UNION ALL SELECT * FROM memory UNION ALL SELECT * FROM long_recycle UNION ALL SELECT * FROM no_ping
 		UNION ALL SELECT * FROM no_identity UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
@@ -72,9 +72,8 @@ COMMENT ON COLUMN pool_monitor.advice.severity IS
 COMMENT ON COLUMN pool_monitor.advice.pool IS 'declared pool; NULL: the server, an undeclared application, or every declared pool';
 COMMENT ON COLUMN pool_monitor.advice.topic IS
 'exhausted, overflow, idle, declarations, declaration, lint, unbounded, over, undeclared, overcommitted, starved, refused, '
-'logins, clients, slow_holds, leak, memory, over_age, pool_recycle, pre_ping, identity, storm, retirement; muted: how many findings '
-'there are besides, by '
-'topic';
+'guard, logins, clients, slow_holds, leak, memory, over_age, pool_recycle, pre_ping, identity, storm, retirement; muted: how many '
+'findings there are besides, by topic';
 COMMENT ON COLUMN pool_monitor.advice.finding IS 'what was found';
 COMMENT ON COLUMN pool_monitor.advice.evidence IS 'the numbers behind it';
 COMMENT ON COLUMN pool_monitor.advice.recommendation IS 'what to do';

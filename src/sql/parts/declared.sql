@@ -7,7 +7,8 @@ CREATE FUNCTION pool_monitor.declared(
 	OUT pool_timeout interval, OUT pool_recycle interval, OUT pre_ping bool, OUT echo_pool bool,
 	OUT idle_limit interval, OUT leak_threshold interval, OUT base bigint, OUT ceiling bigint, OUT surge_ceiling bigint, OUT budget bigint,
 	OUT recycle_mode text, OUT recycle_grace interval, OUT shrink_idle bool,
-	OUT has_budget bool, OUT by_usename bool, OUT by_client_addr bool, OUT sized_since timestamptz
+	OUT has_budget bool, OUT by_usename bool, OUT by_client_addr bool, OUT sized_since timestamptz,
+	OUT guard text, OUT reserved int, OUT connect_rate int, OUT asks_for_nothing bool
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
 	AS 'MODULE_PATHNAME', 'pm_declared_pools';
@@ -16,7 +17,8 @@ COMMENT ON FUNCTION pool_monitor.declared() IS
 'surge_ceiling is the ceiling with the processes of a surge, and the budget where none was declared; has_budget: was one '
 'declared?; by_usename, '
 'by_client_addr: does it ask for a role or an address at all, so that not everybody can bear its name; sized_since: since '
-'when base, ceiling and budget have been what they are, NULL as far back as it is known. Needs '
+'when base, ceiling and budget have been what they are, NULL as far back as it is known; '
+'asks_for_nothing: has it no pattern, so that all are its own who are in no pool before it? Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.declarations_loaded() RETURNS bool

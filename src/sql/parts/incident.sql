@@ -6,7 +6,8 @@ CREATE FUNCTION pool_monitor.holders(
 	since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
 	OUT pool text, OUT application_name text, OUT datname text, OUT usename text, OUT seen interval,
 	OUT avg_connections float8, OUT max_connections int, OUT avg_busy float8, OUT max_busy int,
-	OUT transactions bigint, OUT connects bigint, OUT refused bigint, OUT exhausted_share float8,
+	OUT transactions bigint, OUT connects bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
+	OUT exhausted_share float8,
 	OUT wait_client float8, OUT wait_lock float8, OUT wait_io float8, OUT wait_other float8
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
@@ -23,7 +24,7 @@ CREATE FUNCTION pool_monitor.who(
 	at timestamptz, span interval DEFAULT '1 minute',
 	OUT pool text, OUT application_name text, OUT datname text, OUT usename text,
 	OUT connections numeric, OUT max_connections int, OUT percent_of_usable numeric, OUT busy numeric,
-	OUT refused bigint, OUT waited_for text
+	OUT refused bigint, OUT guarded bigint, OUT waited_for text
 ) RETURNS SETOF record
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 100
 BEGIN ATOMIC
@@ -50,13 +51,14 @@ BEGIN ATOMIC
 	-- of what is undeclared, what has no history of its own
 	rest AS (
 		SELECT u.connections - coalesce(sum(a.connections), 0) AS connections, u.busy - coalesce(sum(a.busy), 0) AS busy,
-			u.refused - coalesce(sum(a.refused), 0) AS refused
+			u.refused - coalesce(sum(a.refused), 0) AS refused, u.guarded - coalesce(sum(a.guarded), 0) AS guarded
 		FROM found AS u LEFT JOIN found AS a ON a.application_name IS NOT NULL
 		WHERE u.pool = '(undeclared)'
-		GROUP BY u.connections, u.busy, u.refused
+		GROUP BY u.connections, u.busy, u.refused, u.guarded
 	),
 	lines AS (
-		SELECT f.pool, f.application_name, f.datname, f.usename, f.connections, f.max_connections, f.busy, f.refused, w.waited_for
+		SELECT f.pool, f.application_name, f.datname, f.usename, f.connections, f.max_connections, f.busy, f.refused, f.guarded,
+			w.waited_for
 		FROM found AS f CROSS JOIN LATERAL (
 			SELECT string_agg(w.what || ' ' || round((100 * w.sessions / w.all_of)::numeric) || ' %', ', ' ORDER BY w.sessions DESC)
 				AS waited_for
@@ -67,24 +69,25 @@ BEGIN ATOMIC
 			) AS w
 			WHERE w.sessions >= 0.005 * w.all_of AND w.all_of > 0
 		) AS w
-		WHERE f.pool IS DISTINCT FROM '(undeclared)' AND (f.max_connections > 0 OR f.refused > 0)
+		WHERE f.pool IS DISTINCT FROM '(undeclared)' AND (f.max_connections > 0 OR f.refused > 0 OR f.guarded > 0)
 		UNION ALL
-		SELECT '(undeclared)', NULL, NULL, NULL, greatest(r.connections, 0), NULL, greatest(r.busy, 0), greatest(r.refused, 0), NULL
+		SELECT '(undeclared)', NULL, NULL, NULL, greatest(r.connections, 0), NULL, greatest(r.busy, 0), greatest(r.refused, 0),
+			greatest(r.guarded, 0), NULL
 		FROM rest AS r
-		WHERE r.connections >= 0.05 OR r.refused > 0
+		WHERE r.connections >= 0.05 OR r.refused > 0 OR r.guarded > 0
 	)
 	SELECT l.pool, l.application_name, l.datname, l.usename, round(l.connections::numeric, 1), l.max_connections,
-		round((100 * l.connections / greatest(s.usable, 1))::numeric, 1), round(l.busy::numeric, 1), l.refused, l.waited_for
+		round((100 * l.connections / greatest(s.usable, 1))::numeric, 1), round(l.busy::numeric, 1), l.refused, l.guarded, l.waited_for
 	FROM lines AS l, pool_monitor.server() AS s
-	ORDER BY l.connections DESC NULLS LAST, l.refused DESC, l.pool, l.application_name, l.datname, l.usename;
+	ORDER BY l.connections DESC NULLS LAST, l.refused DESC, l.guarded DESC, l.pool, l.application_name, l.datname, l.usename;
 END;
 COMMENT ON FUNCTION pool_monitor.who(timestamptz, interval) IS
-'Everybody who held connections, or was refused, from this moment on for so long, those with the most first: declared '
-'pools; the largest undeclared applications (pool is NULL); (undeclared), the rest of these; (server), all. From the '
-'minutes of history that are touched, or the hours where minutes are no longer kept. connections and busy are '
-'averages over the time in which the server was watched, percent_of_usable is of the slots that ordinary roles have '
-'now, waited_for what busy sessions did, as sampled: client is idle in a transaction. Needs '
-'shared_preload_libraries, and pg_read_all_stats.';
+'Everybody who held connections, was refused, or was held off by the guard (guarded), from this moment on for so '
+'long, those with the most first: declared pools; the largest undeclared applications (pool is NULL); (undeclared), '
+'the rest of these; (server), all. From the minutes of history that are touched, or the hours where minutes are no '
+'longer kept. connections and busy are averages over the time in which the server was watched, percent_of_usable is of '
+'the slots that ordinary roles have now, waited_for what busy sessions did, as sampled: client is idle in a '
+'transaction. Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.changes(
 	a tstzrange, b tstzrange,
@@ -106,6 +109,7 @@ BEGIN ATOMIC
 			s.avg_busy * extract(epoch FROM s.seen)::float8 / nullif(s.transactions, 0) AS hold,
 			coalesce(s.connects / extract(epoch FROM w.seen)::float8 * 60, 0) AS connects,
 			coalesce(s.refused / extract(epoch FROM w.seen)::float8 * 60, 0) AS refused,
+			coalesce(s.guarded / extract(epoch FROM w.seen)::float8 * 60, 0) AS guarded,
 			coalesce(s.exhausted_share * t.part, 0) AS exhausted, coalesce(s.max_connections, 0) AS most,
 			coalesce(s.wait_client * t.part, 0) AS wait_client, coalesce(s.wait_lock * t.part, 0) AS wait_lock,
 			coalesce(s.wait_io * t.part, 0) AS wait_io, coalesce(s.wait_other * t.part, 0) AS wait_other
@@ -131,6 +135,7 @@ BEGIN ATOMIC
 			('busy', o.busy, n.busy, CASE WHEN o.hold IS NULL OR n.hold IS NULL THEN n.busy - o.busy END),
 			('connects_per_minute', o.connects, n.connects, (n.connects - o.connects) / 60),
 			('refused_per_minute', o.refused, n.refused, n.refused - o.refused),
+			('guarded_per_minute', o.guarded, n.guarded, n.guarded - o.guarded),
 			('exhausted_share', o.exhausted, n.exhausted, (n.exhausted - o.exhausted) * greatest(o.most, n.most)),
 			('waits for client', o.wait_client, n.wait_client, n.wait_client - o.wait_client),
 			('waits for lock', o.wait_lock, n.wait_lock, n.wait_lock - o.wait_lock),
@@ -150,8 +155,8 @@ COMMENT ON FUNCTION pool_monitor.changes(tstzrange, tstzrange) IS
 'transaction ended in one of the spans); of '
 'transactions_per_second and hold_time what of the change in busy connections comes from more of them, and from longer '
 'ones (together all of it, by Little''s law; where none ended, what is not by their number is by their length); '
-'of waits the sessions that wait; of exhausted_share that share of the most connections; a refused '
-'login a minute counts as one, and so does a connect a second. hold_time is in seconds. Effects below 0.05 are left '
-'out. No rows where one of the spans was not watched. A span has '
+'of waits the sessions that wait; of exhausted_share that share of the most connections; a login '
+'a minute that is refused, or that the guard refuses, counts as one, and so does a connect a second. hold_time is in seconds. '
+'Effects below 0.05 are left out. No rows where one of the spans was not watched. A span has '
 'the minutes of history that begin in it, or, where minutes are no longer kept, the whole hours that do: so ask for whole '
 'hours there. Needs shared_preload_libraries, and pg_read_all_stats.';

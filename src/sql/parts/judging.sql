@@ -72,7 +72,7 @@ CREATE TABLE pool_monitor.muted (
 	why text NOT NULL,
 	UNIQUE NULLS NOT DISTINCT (pool, topic),
 	CONSTRAINT "topic must be one of those of advice" CHECK (topic IN ('exhausted', 'overflow', 'idle', 'declarations',
-		'declaration', 'lint', 'unbounded', 'over', 'undeclared', 'overcommitted', 'starved', 'refused', 'logins', 'clients',
+		'declaration', 'lint', 'unbounded', 'over', 'undeclared', 'overcommitted', 'starved', 'refused', 'guard', 'logins', 'clients',
 		'slow_holds', 'leak', 'memory', 'over_age', 'pool_recycle', 'pre_ping', 'identity', 'storm', 'retirement'))
 );
 

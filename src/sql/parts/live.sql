@@ -192,7 +192,7 @@ CREATE FUNCTION pool_monitor.server(
 	OUT declared_base bigint, OUT declared_ceiling bigint, OUT declared_budget bigint, OUT declared_surged bigint,
 	OUT connections int, OUT undeclared int, OUT authenticating int, OUT available int,
 	OUT peak_connections int, OUT peak_at timestamptz,
-	OUT refused bigint, OUT status text, OUT status_since timestamptz
+	OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint, OUT status text, OUT status_since timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1
 	AS 'MODULE_PATHNAME', 'pm_server';
@@ -227,6 +227,9 @@ COMMENT ON COLUMN pool_monitor.server.peak_at IS 'when that was';
 COMMENT ON COLUMN pool_monitor.server.refused IS
 'logins refused because no connection slot was free (SQLSTATE 53300 without the limits of single roles and '
 'databases), since the last reset() of everything';
+COMMENT ON COLUMN pool_monitor.server.guarded IS 'logins that the guard refused, likewise; they are not in refused';
+COMMENT ON COLUMN pool_monitor.server.would_be_guarded IS
+'logins that the guard admitted, because it reports only, and would have refused; likewise';
 COMMENT ON COLUMN pool_monitor.server.status IS
 'the worst that holds: ok; overcommitted (declared_budget above connection_budget, or unbounded); over (connections '
 'above connection_budget); full (a login was refused within the last 10 s because no connection slot was free)';

@@ -9,7 +9,8 @@ CREATE FUNCTION pool_monitor.metrics_counted(
 	OUT connects bigint, OUT taken_over bigint, OUT given_over bigint,
 	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_timeout bigint, OUT ended_killed bigint,
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint, OUT declined bigint,
-	OUT rejected bigint, OUT refused bigint, OUT auth_failures bigint, OUT transactions bigint,
+	OUT rejected bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
+	OUT auth_failures bigint, OUT transactions bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
 	OUT retirement_paused_seconds float8, OUT storms bigint,
@@ -47,7 +48,8 @@ CREATE VIEW pool_monitor.metrics_pool AS
 		c.ended_client AS ended_client_total, c.ended_abandoned AS ended_abandoned_total, c.ended_fatal AS ended_fatal_total,
 		c.ended_timeout AS ended_timeout_total, c.ended_killed AS ended_killed_total, c.retired AS retired_total,
 		c.retired_late AS retired_late_total, c.ended_lost AS ended_lost_total, c.declined AS declined_total,
-		c.rejected AS rejected_total, c.refused AS refused_total, c.auth_failures AS auth_failures_total,
+		c.rejected AS rejected_total, c.refused AS refused_total, c.guarded AS guarded_total,
+		c.would_be_guarded AS would_be_guarded_total, c.auth_failures AS auth_failures_total,
 		c.transactions AS transactions_total, c.checkouts AS checkouts_total, c.checkout_waits AS checkout_waits_total,
 		c.waited_seconds AS waited_seconds_total, c.checkout_timeouts AS checkout_timeouts_total,
 		c.overflow_seconds AS overflow_seconds_total, c.exhausted_seconds AS exhausted_seconds_total,
@@ -104,6 +106,9 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.ended_lost_total IS 'Sessions that a
 COMMENT ON COLUMN pool_monitor.metrics_pool.declined_total IS 'Sessions that were asked to retire, and did not';
 COMMENT ON COLUMN pool_monitor.metrics_pool.rejected_total IS 'Logins that were authenticated, then not admitted';
 COMMENT ON COLUMN pool_monitor.metrics_pool.refused_total IS 'Logins refused because no connection slot was free';
+COMMENT ON COLUMN pool_monitor.metrics_pool.guarded_total IS 'Logins that the guard refused';
+COMMENT ON COLUMN pool_monitor.metrics_pool.would_be_guarded_total IS
+'Logins that the guard admitted, as it only reports, and would have refused';
 COMMENT ON COLUMN pool_monitor.metrics_pool.auth_failures_total IS 'Logins that were not authenticated';
 COMMENT ON COLUMN pool_monitor.metrics_pool.transactions_total IS 'Transactions that ended';
 COMMENT ON COLUMN pool_monitor.metrics_pool.checkouts_total IS
@@ -151,6 +156,7 @@ CREATE VIEW pool_monitor.metrics_server AS
 		array_position(ARRAY['ok', 'overcommitted', 'over', 'full'], s.status) - 1 AS status,
 		s.connections, s.undeclared AS undeclared_connections, s.authenticating AS authenticating_connections,
 		s.available AS available_connections, s.peak_connections, s.refused AS refused_total,
+		s.guarded AS guarded_total, s.would_be_guarded AS would_be_guarded_total,
 		(h.status = 'ok')::int AS monitor_ok, (h.load_error IS NOT NULL)::int AS load_failed,
 		extract(epoch FROM pg_postmaster_start_time())::float8 AS start_timestamp_seconds,
 		coalesce(extract(epoch FROM h.last_sample), 0)::float8 AS last_sample_timestamp_seconds,
@@ -180,6 +186,9 @@ COMMENT ON COLUMN pool_monitor.metrics_server.authenticating_connections IS 'Slo
 COMMENT ON COLUMN pool_monitor.metrics_server.available_connections IS 'Usable slots that are free';
 COMMENT ON COLUMN pool_monitor.metrics_server.peak_connections IS 'Most client sessions at any moment since the counters began';
 COMMENT ON COLUMN pool_monitor.metrics_server.refused_total IS 'Logins refused because no connection slot was free';
+COMMENT ON COLUMN pool_monitor.metrics_server.guarded_total IS 'Logins that the guard refused';
+COMMENT ON COLUMN pool_monitor.metrics_server.would_be_guarded_total IS
+'Logins that the guard admitted, as it only reports, and would have refused';
 COMMENT ON COLUMN pool_monitor.metrics_server.monitor_ok IS '1: the view health says ok; else 0';
 COMMENT ON COLUMN pool_monitor.metrics_server.load_failed IS '1: the last load of the declarations failed; else 0';
 COMMENT ON COLUMN pool_monitor.metrics_server.start_timestamp_seconds IS
@@ -197,7 +206,8 @@ COMMENT ON COLUMN pool_monitor.metrics_server.max_applications IS 'Places for un
 CREATE VIEW pool_monitor.metrics_application AS
 	SELECT s.application_name, s.datname, s.usename, s.connections, s.peak_connections,
 		s.connects - s.taken_over AS connects_total, s.disconnects - s.given_over AS disconnects_total,
-		s.rejected AS rejected_total, s.refused AS refused_total, s.auth_failures AS auth_failures_total,
+		s.rejected AS rejected_total, s.refused AS refused_total, s.guarded AS guarded_total,
+		s.would_be_guarded AS would_be_guarded_total, s.auth_failures AS auth_failures_total,
 		s.transactions AS transactions_total, s.busy_seconds AS busy_seconds_total
 	FROM pool_monitor.pool_stats() AS s
 	WHERE s.application_name IS NOT NULL;
@@ -214,6 +224,9 @@ COMMENT ON COLUMN pool_monitor.metrics_application.connects_total IS 'Sessions t
 COMMENT ON COLUMN pool_monitor.metrics_application.disconnects_total IS 'Sessions that ended';
 COMMENT ON COLUMN pool_monitor.metrics_application.rejected_total IS 'Logins that were authenticated, then not admitted';
 COMMENT ON COLUMN pool_monitor.metrics_application.refused_total IS 'Logins refused because no connection slot was free';
+COMMENT ON COLUMN pool_monitor.metrics_application.guarded_total IS 'Logins that the guard refused';
+COMMENT ON COLUMN pool_monitor.metrics_application.would_be_guarded_total IS
+'Logins that the guard admitted, as it only reports, and would have refused';
 COMMENT ON COLUMN pool_monitor.metrics_application.auth_failures_total IS 'Logins that were not authenticated';
 COMMENT ON COLUMN pool_monitor.metrics_application.transactions_total IS 'Transactions that ended';
 COMMENT ON COLUMN pool_monitor.metrics_application.busy_seconds_total IS 'Time that connections were in transactions, in sum';

@@ -15,6 +15,10 @@ CREATE VIEW pool_monitor.overview AS
 	WITH hour AS MATERIALIZED (
 		SELECT h.* FROM pool_monitor.holders(pg_catalog.now() - interval '1 hour') AS h
 	),
+	-- a pool at its limit is not one that the server turned away: its status says so
+	guarded AS MATERIALIZED (
+		SELECT h.pool, h.application_name FROM pool_monitor.holders(pg_catalog.now() - interval '10 minutes') AS h WHERE h.guarded > 0
+	),
 	applications AS MATERIALIZED (
 		SELECT a.* FROM pool_monitor.applications() AS a
 	),
@@ -45,22 +49,24 @@ CREATE VIEW pool_monitor.overview AS
 		WHERE a.connections > 0 OR r.refused > 0
 	),
 	lines AS (
-		SELECT '(server)' AS name, s.status, clock_timestamp() - s.status_since AS since, s.connections::bigint AS connections,
+		SELECT '(server)' AS name, false AS guarded, s.status, clock_timestamp() - s.status_since AS since,
+			s.connections::bigint AS connections,
 			least(s.connection_budget, s.usable)::bigint AS budget,
 			(SELECT sum(a.busy) FROM applications AS a) AS busy, (SELECT sum(a.idle) FROM applications AS a) AS idle,
 			greatest(h.max_connections, s.connections) AS peak, h.refused::numeric AS refused
 		FROM pool_monitor.server() AS s LEFT JOIN hour AS h ON h.pool = '(server)'
 		UNION ALL
-		SELECT b.pool, b.status, clock_timestamp() - b.status_since, b.connections, b.budget, b.busy, b.idle,
-			greatest(h.max_connections, b.connections), h.refused
+		SELECT b.pool, b.pool IN (SELECT g.pool FROM guarded AS g), b.status, clock_timestamp() - b.status_since,
+			b.connections, b.budget, b.busy, b.idle, greatest(h.max_connections, b.connections), h.refused
 		FROM pools AS b LEFT JOIN hour AS h ON h.pool = b.pool
 		UNION ALL
 		SELECT CASE u.application_name WHEN '' THEN '(no name)' ELSE regexp_replace(u.application_name, '^\(', 'app (') END,
-			'undeclared', NULL, u.connections, NULL, u.busy, u.idle, u.peak, u.refused
+			u.application_name IN (SELECT g.application_name FROM guarded AS g), 'undeclared', NULL,
+			u.connections, NULL, u.busy, u.idle, u.peak, u.refused
 		FROM undeclared AS u
 		WHERE u.rank <= 5 OR u.refused_rank <= 2 AND u.refused > 0
 		UNION ALL
-		SELECT '(others)', 'undeclared', NULL, sum(u.connections), NULL, sum(u.busy), sum(u.idle), NULL, NULL
+		SELECT '(others)', false, 'undeclared', NULL, sum(u.connections), NULL, sum(u.busy), sum(u.idle), NULL, NULL
 		FROM undeclared AS u
 		WHERE u.rank > 5 AND (u.refused_rank > 2 OR coalesce(u.refused, 0) = 0)
 		HAVING count(*) > 0
@@ -87,7 +93,8 @@ CREATE VIEW pool_monitor.overview AS
 		FROM apart AS a
 	)
 	SELECT CASE WHEN l.namesakes > 1 THEN left(l.told, 12) || '~' || l.n ELSE l.told END AS pool,
-		l.status, pool_monitor.short(l.since) AS since, l.connections AS conns, l.budget,
+		l.status || CASE WHEN l.guarded THEN ' +g' ELSE '' END AS status,
+		pool_monitor.short(l.since) AS since, l.connections AS conns, l.budget,
 		-- 100 % is full, and not nearly so
 		CASE WHEN l.connections >= 10 * l.budget THEN '>999 %'
 			WHEN l.connections < l.budget THEN least(round(100.0 * l.connections / l.budget), 99) || ' %'
@@ -96,7 +103,7 @@ CREATE VIEW pool_monitor.overview AS
 		l.busy, l.idle, l.peak, l.refused
 	FROM numbered AS l
 	ORDER BY coalesce(array_position(ARRAY['full', 'starved', 'over', 'exhausted', 'overcommitted', 'undeclared', 'overflow', 'ok'],
-			l.status), 0),
+			CASE WHEN l.guarded AND l.status IN ('overflow', 'ok') THEN 'exhausted' ELSE l.status END), 0),
 		l.name = '(others)', CASE l.status WHEN 'undeclared' THEN l.busy - l.connections END,
 		coalesce(l.refused, 0) DESC, l.connections::numeric / nullif(l.budget, 0) DESC NULLS LAST, l.connections DESC, l.name;
 
@@ -108,7 +115,9 @@ COMMENT ON COLUMN pool_monitor.overview.pool IS
 'declared pool; application_name, where status is undeclared, of all its databases and roles together, after app '
 'where it begins with (; (others): the rest of these; (server): the whole. Longer than 16 characters: ~ in place of its middle, and '
 'where two would be alike, their beginning, ~, and what begins where they differ';
-COMMENT ON COLUMN pool_monitor.overview.status IS 'as in budgets and server; undeclared: in no declared pool';
+COMMENT ON COLUMN pool_monitor.overview.status IS
+'as in budgets and server; undeclared: in no declared pool. With +g after it: in the last 10 minutes the guard refused logins of '
+'it, which are not in refused; of an undeclared application only while it has a history of its own';
 COMMENT ON COLUMN pool_monitor.overview.since IS
 'how long it has had this status, or a worse one, which is not over before it has been away for status_hold; NULL: that is '
 'not kept, as of (server) but for full and over';
@@ -119,4 +128,5 @@ COMMENT ON COLUMN pool_monitor.overview.busy IS 'of conns, active or idle in a t
 COMMENT ON COLUMN pool_monitor.overview.idle IS 'of conns, idle in no transaction';
 COMMENT ON COLUMN pool_monitor.overview.peak IS 'most connections at any moment of the last hour; NULL: not known';
 COMMENT ON COLUMN pool_monitor.overview.refused IS
-'logins refused in the last hour because no connection slot was free; NULL: not known, it has no history of its own';
+'logins refused in the last hour because no connection slot was free, as the server was full; NULL: not known, it has no '
+'history of its own';

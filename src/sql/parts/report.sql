@@ -11,8 +11,8 @@ COMMENT ON FUNCTION pool_monitor.curves(text, timestamptz, timestamptz) IS
 'The history of one pool (or (undeclared), or (server); NULL: of each), from since until then, as at most 400 points to be '
 'drawn: an object with step (seconds), first (when the first point begins), peak, peak_at (begin of the minute, or hour), '
 'seen_from (when somebody was first watching), and arrays of a value for each point: connections and busy (averages), '
-'least_connections (the least average of a minute), most_connections, most_busy, connects, refused, status (the worst that '
-'held at some time of it; undeclared: it had no history then; empty: nobody was watching). NULL where nothing is known. '
+'least_connections (the least average of a minute), most_connections, most_busy, connects, refused, guarded, status (the worst '
+'that held at some time of it; undeclared: it had no history then; empty: nobody was watching). NULL where nothing is known. '
 'Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.load_carried(connections int, waiting float8) RETURNS float8

@@ -7,7 +7,8 @@ CREATE FUNCTION pool_monitor.history(
 	OUT bucket_start timestamptz, OUT resolution interval, OUT pool text, OUT seen float8,
 	OUT avg_connections float8, OUT max_connections int,
 	OUT avg_busy float8, OUT max_busy int,
-	OUT connects bigint, OUT disconnects bigint, OUT refused bigint, OUT rejected bigint, OUT auth_failures bigint,
+	OUT connects bigint, OUT disconnects bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
+	OUT rejected bigint, OUT auth_failures bigint,
 	OUT retired bigint, OUT transactions bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint
@@ -41,6 +42,9 @@ COMMENT ON COLUMN pool_monitor.history.connects IS
 'sessions that began: exact, also where nothing was seen; those that only came from another pool do not count';
 COMMENT ON COLUMN pool_monitor.history.disconnects IS 'sessions that ended: exact';
 COMMENT ON COLUMN pool_monitor.history.refused IS 'logins refused because no connection slot was free: exact';
+COMMENT ON COLUMN pool_monitor.history.guarded IS 'logins that the guard refused, as in pool_stats: exact';
+COMMENT ON COLUMN pool_monitor.history.would_be_guarded IS
+'logins that the guard would have refused if it did not only report, as in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.history.rejected IS 'logins that were authenticated, then not admitted, as in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.history.auth_failures IS 'logins that were not authenticated, as in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.history.retired IS 'sessions retired by pool_monitor: exact';

@@ -31,6 +31,7 @@ PG_FUNCTION_INFO_V1(pm_replay_history);
 PG_FUNCTION_INFO_V1(pm_replay_rings);
 PG_FUNCTION_INFO_V1(pm_replay_stretch);
 PG_FUNCTION_INFO_V1(pm_replay_arrivals);
+PG_FUNCTION_INFO_V1(pm_replay_guarded);
 PG_FUNCTION_INFO_V1(pm_replay_holds);
 
 typedef PmHistory *(*HistoryMemory) (void);
@@ -302,6 +303,33 @@ pm_replay_arrivals(PG_FUNCTION_ARGS)
 		bucket->checkout_waits = PG_GETARG_INT32(4);
 		bucket->waited = PG_GETARG_FLOAT8(5) * 1000000;
 		bucket->checkout_timeouts = PG_GETARG_INT32(6);
+	}
+	LWLockRelease(&history->lock);
+	PG_RETURN_VOID();
+}
+
+/*
+ * replay_guarded(pool text, minutes int, guarded int, would_be_guarded int, max_connections int,
+ * over float8): likewise, in the last so many of these minutes; over: the share of the time above budget.
+ */
+Datum
+pm_replay_guarded(PG_FUNCTION_ARGS)
+{
+	PmHistory  *history = history_memory();
+	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	PmRing	   *ring = &history->rings[0];
+	int			series;
+
+	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
+	series = find_series(history, pool);
+	for (int i = 0; i < Min(ring->count, PG_GETARG_INT32(1)) && series >= 0; i++)
+	{
+		PmBucket   *bucket = &ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length];
+
+		bucket->guarded = PG_GETARG_INT32(2);
+		bucket->would_be_guarded = PG_GETARG_INT32(3);
+		bucket->max_connections = PG_GETARG_INT32(4);
+		bucket->over = PG_GETARG_FLOAT8(5) * bucket->seen;
 	}
 	LWLockRelease(&history->lock);
 	PG_RETURN_VOID();

@@ -1,0 +1,96 @@
+--
+-- In the view advice: what the guard does, and what it would do
+--
+	-- what is undeclared has settings in place of a declaration
+	guards AS (
+		SELECT d.pool AS series, d.pool, d.guard, d.budget, d.base, d.processes, d.surge_ceiling, d.sized_since, d.asks_for_nothing,
+			'budget' AS setting, format('UPDATE pool_monitor.pools SET guard = %%L WHERE name = %s;', n.name) AS statement,
+			format('UPDATE pool_monitor.pools SET budget = %%s WHERE name = %s;', n.name) AS raise
+		FROM declared AS d, LATERAL (SELECT replace(quote_literal(d.pool), '%', '%%') AS name) AS n
+		UNION ALL
+		SELECT '(undeclared)', NULL, current_setting('pool_monitor.undeclared_guard'),
+			nullif(current_setting('pool_monitor.undeclared_budget')::bigint, -1), 0, 0, NULL, NULL, false,
+			'pool_monitor.undeclared_budget', 'ALTER SYSTEM SET pool_monitor.undeclared_guard = %L; SELECT pg_reload_conf();',
+			'ALTER SYSTEM SET pool_monitor.undeclared_budget = %s; SELECT pg_reload_conf();'
+	),
+	-- Five of a day, or one in a thousand, are few: a client that replaces its connections opens the new one before the
+	-- server has ended the old one.
+	guard_day AS (
+		SELECT g.*, w.seen, w.max_connections, w.over_share, n.guarded, n.logins, coalesce(h.guarded, 0) AS of_hour,
+			n.guarded > greatest(5, 0.001 * n.logins) AS is_much,
+			format('%s of %s logins in %s; %s connections at most, budget %s', n.guarded, n.logins, pool_monitor.watched(w.seen, 'day'),
+				w.max_connections, coalesce(g.budget::text, 'none')) AS told
+		FROM guards AS g JOIN sized_day AS w ON w.pool = g.series LEFT JOIN sized_hour AS h ON h.pool = g.series,
+			LATERAL (SELECT CASE g.guard WHEN 'report' THEN w.would_be_guarded ELSE w.guarded END AS guarded,
+				w.connects + w.guarded AS logins) AS n
+	),
+	-- at least: who was there is known, and not who came
+	guard_off AS (
+		SELECT 'info', g.pool, 'guard',
+			CASE WHEN g.pool IS NULL THEN 'undeclared applications held more than undeclared_budget, and nothing keeps them to it: their '
+					'guard is off'
+				ELSE 'the pool held more than its budget, and nothing keeps it to that: its guard is off' END,
+			format('%s connections at most in %s, budget %s%s: a guard would have refused %s logins at least, and each new try of theirs',
+				g.max_connections, pool_monitor.watched(g.seen, 'day'), g.budget,
+				CASE WHEN m.above > 0 THEN format(', above it in %s minutes', m.above) END, g.max_connections - g.budget),
+			'Admit them, and have them counted: ' || format(g.statement, 'report'),
+			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
+		FROM guard_day AS g, LATERAL (
+			SELECT count(*) AS above
+			FROM pool_monitor.history(g.series, interval '1 minute', greatest(pg_catalog.now() - interval '1 day', g.sized_since)) AS h
+			WHERE h.max_connections > g.budget) AS m
+		WHERE g.guard = 'off' AND pool_monitor.above_ceiling(g.max_connections, g.budget, g.processes, g.budget, g.over_share, g.seen)
+	),
+	-- all were admitted, so the peak is what would have been enough
+	guard_reports AS (
+		SELECT 'info', g.pool, 'guard', 'the guard would have refused logins of ' || CASE WHEN g.pool IS NULL THEN 'undeclared applications'
+				ELSE 'this pool' END, g.told,
+			CASE WHEN (g.max_connections > g.budget) IS NOT TRUE THEN 'It was below its budget: compare connect_rate and connect_burst '
+					'with how it opens connections, and what is reserved for other pools with what they use.'
+				ELSE CASE WHEN p.proposed IS NULL THEN 'More processes run than are declared: declare them if they are wanted. '
+						ELSE 'If it needs as many, let it have them: ' || format(g.raise, p.proposed) || ' ' END
+					|| 'If not, have them refused: ' || format(g.statement, 'enforce') END,
+			CASE WHEN p.proposed IS NOT NULL THEN g.setting END, CASE WHEN p.proposed IS NOT NULL THEN g.budget::int END, p.proposed,
+			g.seen, NULL::float8, 'exact'
+		FROM guard_day AS g, LATERAL (
+			SELECT CASE WHEN g.max_connections > g.budget AND g.max_connections <= coalesce(g.surge_ceiling, g.max_connections)
+				THEN g.max_connections END AS proposed) AS p
+		WHERE g.guard = 'report' AND g.is_much AND (g.pool IS NOT NULL OR g.max_connections > g.budget)
+	),
+	-- a day in which there was nothing to refuse, or next to nothing
+	guard_ready AS (
+		SELECT 'info', g.pool, 'guard', 'the guard reports only, and would have refused ' || CASE g.guarded WHEN 0 THEN 'nothing' ELSE
+				'next to nothing' END, g.told, 'Have it keep the budget: ' || format(g.statement, 'enforce'),
+			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
+		FROM guard_day AS g
+		WHERE g.guard = 'report' AND NOT g.is_much AND g.seen >= interval '20 hours' AND g.budget >= g.base AND NOT g.asks_for_nothing
+			AND coalesce(g.over_share, 0) <= 0.001 AND g.max_connections <= g.budget + greatest(g.processes, 5)
+	),
+	-- what they wanted is not known, but what the client may open is; beyond it, where most come from
+	guard_enforces AS (
+		SELECT CASE WHEN g.of_hour > 0 THEN 'critical' ELSE 'warning' END, g.pool, 'guard',
+			'the guard refused logins of ' || CASE WHEN g.pool IS NULL THEN 'undeclared applications' ELSE 'this pool' END,
+			format('%s; %s of them in the last hour%s', g.told, g.of_hour, CASE WHEN f.by_budget THEN a.told END),
+			CASE WHEN NOT f.by_budget THEN 'It was below its budget: raise connect_rate or connect_burst, or lower what is reserved for '
+					'other pools.'
+				WHEN g.pool IS NULL THEN 'Stop what is not needed, declare what is, or raise pool_monitor.undeclared_budget.'
+				WHEN f.proposed IS NOT NULL THEN 'Its client may open more: lower its sizes, or let it have them: '
+					|| format(g.raise, f.proposed)
+				ELSE format('More processes run than the %s that are declared, or a former one is still there: stop what is too much, or '
+					'declare it (servers, workers, surge).', g.processes) END,
+			CASE WHEN f.proposed IS NOT NULL THEN g.setting END, CASE WHEN f.proposed IS NOT NULL THEN g.budget::int END, f.proposed,
+			g.seen, NULL::float8, 'exact'
+		FROM guard_day AS g, LATERAL (
+			SELECT coalesce(g.max_connections >= g.budget, false) AS by_budget,
+				CASE WHEN g.max_connections >= g.budget AND g.budget < g.surge_ceiling THEN g.surge_ceiling::int END AS proposed) AS f,
+			LATERAL (
+				SELECT '; most are now ' || string_agg(h.told, ', ' ORDER BY h.place) FILTER (WHERE h.place <= 3) AS told
+				FROM (SELECT format('%s from %s', count(*), coalesce(host(s.client_addr), 'a Unix-domain socket')) AS told,
+						row_number() OVER (ORDER BY count(*) DESC, s.client_addr) AS place
+					FROM sessions AS s WHERE s.pool IS NOT DISTINCT FROM g.pool GROUP BY s.client_addr) AS h) AS a
+		WHERE g.guard = 'enforce' AND g.is_much AND (g.pool IS NOT NULL OR f.by_budget)
+	),
+	guard AS (
+		SELECT * FROM guard_off UNION ALL SELECT * FROM guard_reports UNION ALL SELECT * FROM guard_ready
+		UNION ALL SELECT * FROM guard_enforces
+	),
