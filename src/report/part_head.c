@@ -145,10 +145,14 @@ add_refusals(Standing *standing, const PmReport *report)
 {
 	PmDoc		span = pm_doc_at(pm_doc_at(report->all, "server"), "span");
 	double		refused = pm_doc_count(span, "refused");
+	double		guarded = pm_doc_count(span, "guarded");
 
 	if (refused > 0 && begin_item(standing, true))
 		pm_htmlf(&standing->items, "%s %s refused because the server was full: <a href=\"#incidents\">whose</a>.</li>",
 				 pm_number_words(refused), refused == 1 ? "login was" : "logins were");
+	if (guarded > 0 && begin_item(standing, true))
+		pm_htmlf(&standing->items, "%s %s refused by the guard, to keep pools to their limits: <a href=\"#incidents\">whose</a>.</li>",
+				 pm_number_words(guarded), guarded == 1 ? "login was" : "logins were");
 }
 
 /* In this condition for so long. */
@@ -314,7 +318,7 @@ put_help(PmPage *page)
 		const char *symbol;
 		const char *said;
 	}			symbols[] = {
-		{"m-limit", "exhausted, over budget, starved, full"}, {"m-refused", "logins refused, rejected, not authenticated"},
+		{"m-limit", "exhausted, over budget, starved, full"}, {"m-refused", "logins refused (no slot, or by the guard), rejected, not authenticated"},
 		{"m-storm", "storm of connects"}, {"m-leak", "leak suspect"}, {"m-pause", "retirement paused"},
 		{"m-change", "declarations loaded, or counters reset"}, {"m-start", "server started, statistics lost, clock set"},
 		{"peak", "most connections"},

@@ -82,21 +82,22 @@ put_starved(PmPage *page, PmDoc starved)
 static bool
 was_turned_away(PmDoc work)
 {
-	return pm_doc_count(work, "refused") + pm_doc_count(work, "rejected") + pm_doc_count(work, "auth_failures") > 0;
+	return pm_doc_count(work, "refused") + pm_doc_count(work, "guarded") + pm_doc_count(work, "rejected") +
+		pm_doc_count(work, "auth_failures") > 0;
 }
 
 static void
 begin_refused(PmPage *page, int *n, const char *const *titles)
 {
 	if ((*n)++ == 0)
-		pm_table_begin(page, "Logins that came to nothing in this time", titles, 5);
+		pm_table_begin(page, "Logins that came to nothing in this time", titles, 6);
 	pm_html(page, "<tr>");
 }
 
 static void
 put_refused(PmPage *page, const PmReport *report)
 {
-	static const char *const titles[] = {"who", "role", "refused: no slot", "rejected", "not authenticated"};
+	static const char *const titles[] = {"who", "role", "refused: no slot", "refused by the guard", "rejected", "not authenticated"};
 	PmDoc		holders = pm_doc_at(report->all, "holders");
 	PmScratch	scratch;
 	int			n = 0;
@@ -113,8 +114,9 @@ put_refused(PmPage *page, const PmReport *report)
 		pm_cell_name(page, titles[0], pm_doc_text(pool, "pool"));
 		pm_cell(page, titles[1], "-");
 		pm_cell(page, titles[2], pm_number_words(pm_doc_number(span, "refused")));
-		pm_cell(page, titles[3], pm_number_words(pm_doc_number(span, "rejected")));
-		pm_cell(page, titles[4], pm_number_words(pm_doc_number(span, "auth_failures")));
+		pm_cell(page, titles[3], pm_number_words(pm_doc_number(span, "guarded")));
+		pm_cell(page, titles[4], pm_number_words(pm_doc_number(span, "rejected")));
+		pm_cell(page, titles[5], pm_number_words(pm_doc_number(span, "auth_failures")));
 		pm_html(page, "</tr>\n");
 	}
 	pm_scratch_begin(&scratch);
@@ -124,14 +126,15 @@ put_refused(PmPage *page, const PmReport *report)
 
 		pm_scratch_next(&scratch);
 		holder = pm_doc_item(holders, i);
-		if (!pm_doc_has(holder, "application_name") || pm_doc_count(holder, "refused") == 0)
+		if (!pm_doc_has(holder, "application_name") || pm_doc_count(holder, "refused") + pm_doc_count(holder, "guarded") == 0)
 			continue;
 		begin_refused(page, &n, titles);
 		pm_cell_name(page, titles[0], pm_doc_text(holder, "application_name"));
 		pm_cell_name(page, titles[1], pm_doc_text(holder, "usename"));
 		pm_cell(page, titles[2], pm_number_words(pm_doc_number(holder, "refused")));
-		pm_cell(page, titles[3], "not known");
+		pm_cell(page, titles[3], pm_number_words(pm_doc_number(holder, "guarded")));
 		pm_cell(page, titles[4], "not known");
+		pm_cell(page, titles[5], "not known");
 		pm_html(page, "</tr>\n");
 	}
 	pm_scratch_end(&scratch);

@@ -175,7 +175,7 @@ typedef struct Symbol
 static const Symbol symbols[] = {
 	{"exhausted", "m-limit"}, {"over_budget", "m-limit"}, {"starved", "m-limit"},
 	{"server_full", "m-limit"}, {"server_over_budget", "m-limit"},
-	{"refused", "m-refused"}, {"rejected", "m-refused"}, {"auth_failures", "m-refused"},
+	{"refused", "m-refused"}, {"guarded", "m-refused"}, {"rejected", "m-refused"}, {"auth_failures", "m-refused"},
 	{"storm", "m-storm"}, {"leak_suspect", "m-leak"}, {"retirement_paused", "m-pause"},
 	{"declarations_loaded", "m-change"}, {"statistics_reset", "m-change"},
 	{"started", "m-start"}, {"statistics_lost", "m-start"}, {"clock_step", "m-start"}, {"clock_set_back", "m-start"},

@@ -1,0 +1,330 @@
+# What the guard did is in the books: each view that counts logins which came to nothing has
+# those that it refused, or would have, beside those that a full server did, and advice says
+# what it would do, and converges. The past is replayed into the history by a library of the
+# tests (test/modules).
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor;
+use PoolMonitorAdvice;
+use Test::More;
+
+my $node = advice_server('guard_books');
+
+my $past = "since => now() - interval '1 day'";
+
+# So many minutes of a pool that is there all the time: up to the last ones, and these; the
+# shares are of the time above budget.
+sub past
+{
+	my ($pool, $minutes, %figures) = @_;
+	replay(
+		$node,
+		[
+			$pool, $minutes,
+			connections     => 3,
+			max_connections => 3,
+			connects        => 10,
+			transactions    => 100
+		]
+	);
+	guarded($pool, $minutes, %figures);
+	return;
+}
+
+sub guarded
+{
+	my ($pool, $minutes, %figures) = @_;
+	my @columns = map { $figures{$_} // 0 } qw(guarded would_be_guarded);
+	query($node,
+		"SELECT replay_guarded('$pool', $minutes, $columns[0], $columns[1], @{[$figures{max} // 3]}, @{[$figures{over} // 0]})"
+	);
+	return;
+}
+
+subtest 'counted, by whatever one looks at it' => sub {
+	pools($node, row('web', workers => 2, pool_size => 5, max_overflow => 0), row('ems'));
+	past($_, 60) foreach 'web', 'ems', '(server)', '(undeclared)';
+	guarded('web',          5, guarded => 7, would_be_guarded => 2);
+	guarded('(server)',     5, guarded => 9, would_be_guarded => 2);
+	guarded('(undeclared)', 5, guarded => 2);
+	my $both = 'sum(guarded), sum(would_be_guarded), sum(refused), sum(rejected)';
+	is(
+		query(
+			$node,
+			"SELECT pool, $both FROM pool_monitor.history WHERE resolution = '1 minute' GROUP BY 1 ORDER BY pool COLLATE \"C\""
+		),
+		"(server)|45|10|0|0\n(undeclared)|10|0|0|0\nems|0|0|0|0\nweb|35|10|0|0",
+		'history'
+	);
+	is(query($node, "SELECT $both FROM pool_monitor.history('web', '1 minute')"),
+		'35|10|0|0', 'and of one pool');
+	is(
+		query(
+			$node,
+			"SELECT pool, $both FROM pool_monitor.workload WHERE span = 'day' GROUP BY 1 ORDER BY pool COLLATE \"C\""
+		),
+		"(server)|45|10|0|0\n(undeclared)|10|0|0|0\nems|0|0|0|0\nweb|35|10|0|0",
+		'workload'
+	);
+	is(
+		query($node,
+			q{SELECT pool, guarded, refused FROM pool_monitor.who(now() - interval '3 min', '10 min') ORDER BY pool COLLATE "C"}
+		) =~ s/\d+/$& > 0 ? '+' : 0/ger,
+		"(server)|+|0\n(undeclared)|+|0\nems|0|0\nweb|+|0",
+		'who()'
+	);
+	is(
+		query(
+			$node,
+			q{SELECT before, after > 6 FROM pool_monitor.changes(tstzrange(now() - interval '50 min', now() - interval '40 min'),
+				tstzrange(now() - interval '4 min', now())) WHERE pool = 'web' AND what = 'guarded_per_minute'}
+		),
+		'0.000|t',
+		'changes()'
+	);
+	is(
+		query(
+			$node,
+			q{SELECT pool, (SELECT sum(n::float8) > 30 FROM json_array_elements_text(curve -> 'guarded') AS n)
+				FROM pool_monitor.curves(NULL, now() - interval '1 hour', now()) WHERE pool IN ('web', 'ems') ORDER BY pool}
+		),
+		"ems|f\nweb|t",
+		'curves()'
+	);
+};
+
+subtest 'those of metrics, by what was counted' => sub {
+	foreach my $view ('metrics_server', 'metrics_pool', 'metrics_application')
+	{
+		is(
+			query(
+				$node,
+				"SELECT coalesce(sum(guarded_total), 0), coalesce(sum(would_be_guarded_total), 0) FROM pool_monitor.$view"
+			),
+			'0|0', "$view"
+		);
+	}
+	like(query($node, 'SELECT pool_monitor.metrics()'),
+		qr/^pool_monitor_pool_would_be_guarded_total\{pool="web"\} 0$/m, 'metrics()');
+
+	# what comes after them in a row is what it says
+	is(
+		query(
+			$node,
+			q{SELECT m.transactions_total = s.transactions, m.hold_seconds_count = s.transactions FROM pool_monitor.metrics_pool AS m
+				JOIN pool_monitor.pool_stats AS s ON s.pool = m.pool WHERE m.pool = 'web'}
+		),
+		't|t',
+		'the other columns are where they were'
+	);
+};
+
+subtest 'overview: guarded is not refused' => sub {
+	my $status = "SELECT status, refused FROM pool_monitor.overview WHERE pool = 'web'";
+	is(query($node, $status), 'ok +g|0', 'in the last minutes');
+	is(query($node, "SELECT status, refused FROM pool_monitor.overview WHERE pool = 'ems'"),
+		'ok|0', 'another pool was not');
+	is(query($node, "SELECT pool FROM pool_monitor.overview WHERE pool <> '(server)' LIMIT 1"),
+		'web', 'and comes after it');
+	past('web', 60);
+	is(query($node, $status), 'ok|0', 'it was once: no more');
+	past('web', 60, guarded => 1);
+	guarded('web', 20, guarded => 0);
+	is(query($node, $status), 'ok|0', 'an hour ago: no more');
+};
+
+subtest 'report' => sub {
+	past('web', 60, guarded => 3);
+	guarded('(server)', 60, guarded => 3);
+	my $page = query($node, 'SELECT pool_monitor.report()');
+	like($page, qr/logins were refused by the guard, to keep pools to their limits/, 'at its head');
+	like(
+		$page,
+		qr/refused by the guard.*Logins that came to nothing|Logins that came to nothing.*refused by the guard/s,
+		'and whose'
+	);
+	like($page, qr/0 refused, 18\d by the guard, 0 rejected/, 'of its pool');
+	past($_, 60) foreach 'web', '(server)';
+	unlike(
+		query($node, 'SELECT pool_monitor.report()'),
+		qr/logins were refused by the guard, to/,
+		'nobody was: not a word'
+	);
+};
+
+# ---- advice ----
+
+my @web = (workers => 2, pool_size => 5, max_overflow => 5);
+
+sub declared_as
+{
+	my (%columns) = @_;
+	pools($node, row('web', @web, budget => 10, %columns));
+	return;
+}
+
+sub of_guard
+{
+	my ($columns) = @_;
+	return query($node, "SELECT $columns FROM pool_monitor.advice WHERE topic = 'guard'");
+}
+
+# Does what the finding of guard proposes.
+sub heed
+{
+	my ($sql) = of_guard('recommendation') =~ /(UPDATE [^;]*;)/ or die "nothing is proposed\n";
+	declare($node, $sql);
+	return;
+}
+
+subtest 'off: nothing to say of a pool that stays within its budget' => sub {
+	declared_as();
+	past('web', 1440, max => 10);
+	is(of_guard('*'), '', 'at its budget, not above');
+	past('web', 1440, max => 11);
+	is(of_guard('*'), '', 'one above it for no time: a client that replaces a connection');
+	pools($node, row('web', @web, max_overflow => -1));
+	past('web', 1440, max => 70);
+	is(of_guard('*'), '', 'without a budget there is no limit');
+};
+
+subtest 'off: by the minutes above its budget' => sub {
+	declared_as();
+	past('web', 1440);
+	guarded('web', 30, max => 18, over => 0.5);
+	is(of_guard('severity, pool, setting, proposed'), 'info|web||', 'what it would have done');
+	like(
+		of_guard('evidence'),
+		qr/^18 connections at most in .*last day, budget 10, above it in 3[01] minutes: a guard would have refused 8 logins at least/,
+		'at least, as is said'
+	);
+	heed();
+	is(query($node, 'SELECT guard FROM pool_monitor.declared()'), 'report', 'proposed: report');
+	is(of_guard('*'), '', 'then there is nothing more to say, until it has seen something');
+};
+
+subtest 'report: the same load, counted' => sub {
+	past('web', 1440);
+	guarded('web', 30, max => 18, over => 0.5, would_be_guarded => 4);
+	is(of_guard('severity, setting, current, proposed'), 'info|budget|10|18', 'as many as it had');
+	like(of_guard('evidence'), qr/^12\d of \d+ logins in .*; 18 connections at most, budget 10$/,
+		'of how many');
+	heed();
+	is(of_guard('*'), '', 'the budget is raised: nothing more to say of what was before');
+	past('web', 1440, max => 18);
+	like(of_guard('finding'), qr/would have refused nothing/, 'a day of the same load: ready');
+	heed();
+	is(query($node, 'SELECT guard, budget FROM pool_monitor.declared()'), 'enforce|18', 'enforced');
+	is(of_guard('*'), '', 'and with this load there is nothing to refuse, nor to say');
+};
+
+subtest 'report: nothing, or little, or something else' => sub {
+	declared_as(guard => "'report'");
+	past('web', 600);
+	is(of_guard('*'), '', 'not before a day');
+	past('web', 1440);
+	guarded('web', 1, max => 11, would_be_guarded => 3);
+	like(of_guard('recommendation'), qr/SET guard = 'enforce' WHERE name = 'web';$/, 'little');
+	like(of_guard('finding'),        qr/next to nothing/,                            'as it says');
+	pools($node, row('web', @web, budget => 9, guard => "'report'"));
+	past('web', 1440);
+	is(of_guard('*'), '', 'below its base a budget cannot be enforced');
+	declared_as(guard => "'report'", application_name => 'NULL');
+	past('web', 1440);
+	is(of_guard('*'), '', 'nor of a pool that has no pattern');
+	declared_as(guard => "'report'", connect_rate => 1);
+	past('web', 1440, would_be_guarded => 1);
+	like(of_guard('recommendation'), qr/compare connect_rate/, 'below its budget');
+	declared_as(guard => "'report'");
+	past('web', 1440);
+	guarded('web', 30, max => 26, over => 0.5, would_be_guarded => 4);
+	like(
+		of_guard('recommendation'),
+		qr/^More processes run than are declared.*'enforce'/,
+		'more than it can have by its declaration'
+	);
+};
+
+subtest 'enforce: which limit to raise, or what to stop' => sub {
+	declared_as(guard => "'enforce'");
+	past('web', 1440, max => 10);
+	is(of_guard('*'), '', 'nothing was refused');
+	guarded('web', 1, max => 10, guarded => 5);
+	is(of_guard('*'), '', 'next to nothing was');
+	guarded('web', 30, max => 10, guarded => 4);
+	is(of_guard('severity, setting, current, proposed'),
+		'critical|budget|10|20', 'its client may open more');
+	heed();
+	is(of_guard('*'), '', 'with more it is not at its limit');
+	declared_as(guard => "'enforce'", budget => 'NULL');
+	past('web', 1440, max => 20);
+	guarded('web', 30, max => 20, guarded => 4);
+	my @holders = map { app_holder($node, 'web', 2) } 1;
+	is(of_guard('severity, setting'), 'critical|', 'no more than is declared');
+	like(of_guard('recommendation'), qr/More processes run than the 2/, 'but more processes');
+	like(of_guard('evidence'),       qr/most are now 2 from/,           'from where most are');
+	$_->quit foreach @holders;
+	past('web', 1440, max => 20);
+	query($node, "SELECT replay_guarded('web', 600, 0, 0, 20, 0)");
+	guarded('web', 1440, max => 20, guarded => 1);
+	guarded('web', 600, max => 20);
+	is(of_guard('severity'), 'warning', 'not in the last hour');
+	declared_as(guard => "'enforce'", budget => 'NULL');
+	past('web', 1440);
+	guarded('web', 30, guarded => 4);
+	like(
+		of_guard('recommendation'),
+		qr/^It was below its budget: raise connect_rate/,
+		'by another limit'
+	);
+};
+
+subtest 'all that is undeclared has settings' => sub {
+	pools($node, row('ems'));
+	past($_, 1440) foreach 'ems', '(undeclared)';
+	guarded('(undeclared)', 30, max => 18, would_be_guarded => 4);
+	is(of_guard('*'), '', 'no limit');
+	my @steps = (
+		['undeclared_budget = 10', 'undeclared_guard = .report.'],
+		[
+			'undeclared_guard = report',
+			'undeclared_budget = 18; SELECT pg_reload_conf\(\); If not, .*undeclared_guard = .enforce.'
+		],
+		['undeclared_budget = 18', ''],
+	);
+	foreach (@steps)
+	{
+		my ($setting, $proposed) = @$_;
+		my ($name,    $value)    = $setting =~ /(\w+) = (\w+)/;
+		query($node, "ALTER SYSTEM SET pool_monitor.$setting");
+		$node->reload;
+		wait_for($node, "SELECT current_setting('pool_monitor.$name')", $setting, $value);
+		my $told = of_guard('pool, recommendation');
+		$proposed eq ''
+		  ? is($told, '', 'nothing to say')
+		  : like($told, qr/^\|.*$proposed/, 'proposed');
+	}
+	query($node, 'ALTER SYSTEM RESET pool_monitor.undeclared_budget; ');
+	query($node, 'ALTER SYSTEM RESET pool_monitor.undeclared_guard');
+	$node->reload;
+};
+
+subtest 'names, and muting' => sub {
+	pools($node, row("50 % o''clock%s", budget => 1, pool_size => 1, max_overflow => 4));
+	past("50 % o''clock%s", 1440);
+	guarded("50 % o''clock%s", 30, max => 4, over => 0.5);
+	heed();
+	is(query($node, 'SELECT guard FROM pool_monitor.declared()'),
+		'report', 'a name with anything in it');
+	query($node, "UPDATE pool_monitor.pools SET guard = 'off'; SELECT pool_monitor.reload();");
+	past("50 % o''clock%s", 1440);
+	guarded("50 % o''clock%s", 30, max => 4, over => 0.5);
+	isnt(of_guard('*'), '', 'told');
+	query($node, "INSERT INTO pool_monitor.muted VALUES (NULL, 'guard', NULL, 'no guard here')");
+	is(of_guard('*'), '', 'muted');
+	like(query($node, "SELECT evidence FROM pool_monitor.advice WHERE topic = 'muted'"),
+		qr/1 guard/, 'and counted');
+};
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
