@@ -132,6 +132,19 @@ put_checklist(PmPage *page, PmDoc checklist)
 
 /* ---- declarations ---- */
 
+/* Where there is no pattern: it takes every session, or its row was not read. */
+static const char *
+without_pattern(PmDoc declared)
+{
+	const char *written = pm_doc_text(declared, "written");
+
+	if (written != NULL && strcmp(written, "here") == 0)
+		return "any session";
+	if (written != NULL && strcmp(written, "locked") == 0)
+		return "not known: somebody had a lock on the table pools";
+	return "not in this database's pools";
+}
+
 /* Whose sessions are its own. */
 static void
 put_matching(PmPage *page, PmDoc declared)
@@ -150,7 +163,8 @@ put_matching(PmPage *page, PmDoc declared)
 		pm_html_name(page, pattern);
 		pm_html(page, "</code>");
 	}
-	pm_html(page, n == 0 ? "not in this database's pools</span></td>" : "</span></td>");
+	pm_html(page, n == 0 ? without_pattern(declared) : "");
+	pm_html(page, "</span></td>");
 }
 
 static void

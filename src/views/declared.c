@@ -1,6 +1,6 @@
 /*
  * declared.c
- *		declared(): the declarations in force.
+ *		declared(): the declarations in force. pools_readable(): can their table be read.
  */
 #include "postgres.h"
 
@@ -8,8 +8,11 @@
 #include "base/guardmode.h"
 #include "base/result.h"
 #include "base/shmem.h"
+#include "catalog/namespace.h"
 #include "pools/declared.h"
 #include "pools/rules.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
 
 static bool
 asks_for_address(const PmPool *pool)
@@ -81,4 +84,18 @@ pm_declared_pools(PG_FUNCTION_ARGS)
 		pm_put_row(result, &row);
 	}
 	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(pm_pools_readable);
+
+/*
+ * Whoever may write to the table may lock it, too. False: somebody has. Otherwise the lock to
+ * read it is kept until the transaction ends, so that reading it then does not wait.
+ */
+Datum
+pm_pools_readable(PG_FUNCTION_ARGS)
+{
+	Oid			table = get_relname_relid("pools", get_namespace_oid("pool_monitor", false));
+
+	PG_RETURN_BOOL(OidIsValid(table) && ConditionalLockRelationOid(table, AccessShareLock));
 }

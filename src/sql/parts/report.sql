@@ -21,6 +21,26 @@ COMMENT ON FUNCTION pool_monitor.load_carried(int, float8) IS
 'The offered load that so many connections carry before more than a share waiting (0 to 1) of the checkouts has to wait: '
 'erlang_c() the other way round.';
 
+CREATE FUNCTION pool_monitor.pools_readable() RETURNS bool
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'pm_pools_readable';
+COMMENT ON FUNCTION pool_monitor.pools_readable() IS
+'Can the table pools be read without waiting for a lock that somebody holds on it? If so it stays so until the transaction ends. '
+'Needs pg_read_all_stats.';
+
+-- a description can have any length, and its writer need not be who reads the report
+CREATE FUNCTION pool_monitor.report_written() RETURNS jsonb
+	LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT jsonb_object_agg(p.name, jsonb_build_object('description', left(p.description, 2000)
+			|| CASE WHEN octet_length(p.description) > octet_length(left(p.description, 2000)) THEN ' [...]' ELSE '' END,
+		'application_name', p.application_name, 'datname', p.datname, 'usename', p.usename, 'client_addr', p.client_addr,
+		'recycle_window', p.recycle_window, 'written', 'here'))
+	FROM pool_monitor.declared() AS d JOIN pool_monitor.pools AS p ON p.name = d.pool;
+END;
+COMMENT ON FUNCTION pool_monitor.report_written() IS
+'What pools says of each pool that is in force and declared() does not, for report_data(); of a description the first 2000 '
+'characters. Waits for a lock on pools. Needs shared_preload_libraries, and pg_read_all_stats.';
+
 CREATE FUNCTION pool_monitor.report_pools(since timestamptz, until timestamptz, OUT place bigint, OUT pool text, OUT data jsonb)
 	RETURNS SETOF record
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 50
@@ -41,13 +61,18 @@ BEGIN ATOMIC
 	),
 	buckets AS MATERIALIZED (
 		SELECT * FROM pool_monitor.metrics_counted() AS m
+	),
+	-- where the declarations are read, and nobody has locked them
+	written AS MATERIALIZED (
+		SELECT CASE WHEN here AND pool_monitor.pools_readable() THEN pool_monitor.report_written() END AS by_pool,
+			jsonb_build_object('written', CASE WHEN here THEN 'locked' ELSE 'elsewhere' END) AS otherwise
+		FROM (SELECT current_database() = current_setting('pool_monitor.database') AS here) AS h
 	)
 	SELECT row_number() OVER (ORDER BY w.starved_share DESC NULLS LAST, w.over_share DESC NULLS LAST, w.exhausted_share DESC NULLS LAST,
 			w.refused DESC NULLS LAST, w.max_connections::float8 / d.budget DESC NULLS LAST, d.place), d.pool, jsonb_build_object(
 			'pool', d.pool,
 			'declared', to_jsonb(d) - '{place,pool}'::text[]
-				|| jsonb_build_object('description', p.description, 'application_name', p.application_name, 'datname', p.datname,
-					'usename', p.usename, 'client_addr', p.client_addr, 'recycle_window', p.recycle_window),
+				|| CASE WHEN t.by_pool IS NULL THEN t.otherwise ELSE coalesce(t.by_pool -> d.pool, '{}') END,
 			'now', to_jsonb(b) - 'pool',
 			'span', to_jsonb(w) - 'pool',
 			'counted', to_jsonb(s) - '{pool,application_name,datname,usename}'::text[],
@@ -68,7 +93,7 @@ BEGIN ATOMIC
 					extract(epoch FROM d.pool_timeout)::float8) AS q
 				WHERE d.ceiling > 0 AND a.quality = 'good' AND a.hold_time > 0 AND q.model = 'isolated'))
 	FROM declared AS d
-	LEFT JOIN pool_monitor.pools AS p ON p.name = d.pool
+	CROSS JOIN written AS t
 	LEFT JOIN pool_monitor.budgets() AS b ON b.pool = d.pool
 	LEFT JOIN work AS w ON w.pool = d.pool
 	LEFT JOIN asked AS a ON a.pool = d.pool
