@@ -64,7 +64,7 @@ shade_class(int shade)
 	return shade == PM_SHADE_REST ? "rest" : shade == PM_SHADE_OTHER ? "other" : psprintf("s%d", shade);
 }
 
-/* From the left; mark: a line there, 0: none. */
+/* From the left, cut where the whole ends; mark: a line there, 0: none. */
 void
 pm_stack(PmPage *page, const char *title, const PmStackPart *parts, int n, double whole, double mark)
 {
@@ -73,7 +73,7 @@ pm_stack(PmPage *page, const char *title, const PmStackPart *parts, int n, doubl
 	pm_svg_begin(page, "stack", STACK, title, NULL);
 	for (int i = 0; i < n && whole > 0; i++)
 	{
-		double		width = 100 * parts[i].size / whole;
+		double		width = Min(100 * parts[i].size / whole, 100 - at);
 
 		if (width > 0)
 			pm_svg_rect(page, shade_class(parts[i].shade), at, 0, width, STACK, parts[i].title);

@@ -15,6 +15,7 @@
 #define TICKS_ACROSS	9
 #define TICKS_UP		4
 #define MOST_HOLDERS	15
+#define MOST_BUDGETS	3		/* times the slots, as wide as they are drawn */
 
 /* ---- a curve, with what is written below it ---- */
 
@@ -203,10 +204,10 @@ put_headroom(PmPage *page, const PmReport *report, PmDoc server)
 		budgets += slices[i].budget;
 		unbounded += slices[i].budget == 0;
 	}
-	whole = Max(whole, budgets);
+	whole = Max(whole, Min(budgets, MOST_BUDGETS * whole));
 	put_slots(page, server, whole);
-	title = psprintf("Declared budgets: %s%s%s", pm_number_words(budgets), budgets > mark ? ", more than the connection budget" : "",
-					 unbounded > 0 ? ", and some without bound" : "");
+	title = psprintf("Declared budgets: %s%s%s%s", pm_number_words(budgets), budgets > mark ? ", more than the connection budget" : "",
+					 unbounded > 0 ? ", and some without bound" : "", budgets > whole ? "; the bar is cut" : "");
 	put_stack(page, title, slices, n, false, 0, whole, mark);
 	put_stack(page, psprintf("Connections now: %s", pm_number_words(pm_doc_number(server, "connections"))), slices, n, true,
 			  others, whole, mark);
