@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "mb/pg_wchar.h"
 #include "report/picture.h"
 #include "report/terminal.h"
 #include "report/words.h"
@@ -22,6 +23,12 @@
 #define PER_TICK	10			/* columns, at least */
 
 #define BLOCKS		8
+#define BETWEEN_KEYS	2
+
+/* What the band means where it is the server's: conditions of a pool stand for its own. */
+static const char *const server_bands[PM_NUM_BANDS] = {
+	NULL, NULL, "ok", NULL, "no slot free", "over the connection budget", "full"
+};
 
 /* What is drawn with. */
 typedef struct Ink
@@ -60,6 +67,7 @@ typedef struct Canvas
 {
 	const PmPicture *picture;
 	const Ink  *ink;
+	bool		is_server;
 	int			ncolumns;
 	Column	   *columns;
 	List	   *lines;
@@ -183,26 +191,52 @@ put_times(Canvas *canvas)
 	add_line(canvas, line);
 }
 
-/* What is drawn, below it; cut where there is no room. */
+/* In a line of its own where there is no room beside the last one. */
+static void
+put_key_item(Canvas *canvas, StringInfo *line, const char *item)
+{
+	if ((*line)->len > 0 && pg_mbstrlen((*line)->data) + BETWEEN_KEYS + pg_mbstrlen(item) > MARGIN + canvas->ncolumns)
+	{
+		add_line(canvas, *line);
+		*line = makeStringInfo();
+	}
+	appendStringInfo(*line, "%*s%s", (*line)->len > 0 ? BETWEEN_KEYS : MARGIN, "", item);
+}
+
+static void
+put_band_key(Canvas *canvas)
+{
+	const char *const *names = canvas->is_server ? server_bands : pm_band_names;
+	StringInfo	line = makeStringInfo();
+
+	for (int b = PM_BAND_OK; b < PM_NUM_BANDS; b++)
+	{
+		if (names[b] != NULL)
+			put_key_item(canvas, &line, psprintf("%s %s", canvas->ink->bands[b], names[b]));
+	}
+	if (canvas->picture->unseen > 0)
+		put_key_item(canvas, &line, psprintf("%s not watched", canvas->ink->gap));
+	add_line(canvas, line);
+}
+
+/* What is drawn, below it. */
 static void
 put_key(Canvas *canvas)
 {
 	const PmPicture *picture = canvas->picture;
 	StringInfo	line = makeStringInfo();
 
-	appendStringInfo(line, "%*s %s busy  %s connections (most)", MARGIN - 1, "", canvas->ink->busy[BLOCKS], canvas->ink->connections[BLOCKS]);
+	put_key_item(canvas, &line, psprintf("%s busy", canvas->ink->busy[BLOCKS]));
+	put_key_item(canvas, &line, psprintf("%s connections (most)", canvas->ink->connections[BLOCKS]));
 	for (int i = picture->nlimits - 1; i >= 0; i--)
 	{
 		const PmLimit *limit = &picture->limits[i];
 
-		appendStringInfo(line, "  %s %s %s%s", strncmp(limit->name, "base", 4) == 0 ? canvas->ink->base : canvas->ink->ceiling, limit->name,
-						 pm_number_words(limit->at), limit->is_above ? " (far above)" : "");
+		put_key_item(canvas, &line, psprintf("%s %s %s%s", strncmp(limit->name, "base", 4) == 0 ? canvas->ink->base : canvas->ink->ceiling,
+											 limit->name, pm_number_words(limit->at), limit->is_above ? " (far above)" : ""));
 	}
 	add_line(canvas, line);
-	line = makeStringInfo();
-	appendStringInfo(line, "%*s o overflow  E exhausted  O over  S starved%s", MARGIN - 1, "",
-					 picture->unseen > 0 ? psprintf("  %s not watched", canvas->ink->gap) : "");
-	add_line(canvas, line);
+	put_band_key(canvas);
 }
 
 /* Its name must be ASCII, as those of pools are. */
@@ -218,23 +252,45 @@ put_title(Canvas *canvas, const char *name)
 	add_line(canvas, line);
 }
 
-/* whose: as a pool of report_data(). Lines of no more than width characters, but for the first and the key. */
+/* Why there is nothing to be drawn. */
+static char *
+nothing(PmDoc whose, const char *name)
+{
+	if (pm_doc_has(whose, "declared") || name[0] == '(')
+		return psprintf("%s: there is no history of this time", name);
+	return psprintf("%s: no pool has this name, and none that had it is in the history of this time", name);
+}
+
+/*
+ * whose: as a pool of report_data(); of the server, declared is usable and connection_budget. Lines of
+ * no more than width characters, but for the first.
+ */
 List *
 pm_terminal_plot(PmDoc whose, int width, bool ascii)
 {
 	PmPicture	picture;
 	Canvas		canvas = {.picture = &picture,.ink = ascii ? &ascii_ink : &block_ink,.ncolumns = width - MARGIN};
+	PmDoc		declared = pm_doc_at(whose, "declared");
 	char	   *name = pm_doc_text(whose, "pool");
 
+	if (name == NULL)
+		name = "";
+	canvas.is_server = strcmp(name, "(server)") == 0;
 	if (!pm_picture_of(pm_doc_at(whose, "curve"), Min(canvas.ncolumns / PER_TICK, PM_MOST_TICKS), &picture) ||
 		pm_picture_is_empty(&picture))
-		return list_make1(psprintf("%s: there is no history of this time", name ? name : ""));
-	pm_picture_pool_limits(&picture, pm_doc_at(whose, "declared"));
+		return list_make1(nothing(whose, name));
+	if (canvas.is_server)
+	{
+		pm_picture_limit(&picture, "usable", pm_doc_number(declared, "usable"));
+		pm_picture_limit(&picture, "budget", pm_doc_number(declared, "connection_budget"));
+	}
+	else
+		pm_picture_pool_limits(&picture, declared);
 	pm_picture_scale(&picture, TICKS_UP);
 	canvas.columns = palloc(canvas.ncolumns * sizeof(Column));
 	for (int i = 0; i < canvas.ncolumns; i++)
 		canvas.columns[i] = column_of(&picture, i, canvas.ncolumns);
-	put_title(&canvas, name ? name : "");
+	put_title(&canvas, name);
 	put_lines(&canvas);
 	put_band(&canvas);
 	put_times(&canvas);
