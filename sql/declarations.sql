@@ -89,7 +89,15 @@ SELECT assignment, pg_temp.refused(assignment) FROM unnest(ARRAY[
 	$$ budget = -1 $$,
 	$$ recycle_mode = 'kill' $$,
 	$$ recycle_mode = NULL $$,
-	$$ recycle_grace = '-1 s' $$
+	$$ recycle_grace = '-1 s' $$,
+	$$ guard = 'on' $$,
+	$$ guard = NULL $$,
+	$$ guard = 'enforce' $$,
+	$$ guard = 'report', budget = 4 $$,
+	$$ guard = 'report', reserved = 16 $$,
+	$$ reserved = -1 $$,
+	$$ connect_rate = 0 $$,
+	$$ connect_burst = 0 $$
 ]) AS assignment;
 
 -- two pools with one name

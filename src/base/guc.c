@@ -115,6 +115,19 @@ check_connection_budget(int *newval, void **extra, GucSource source)
 	return true;
 }
 
+/* Nor 0, or next to nothing, "nobody comes in": those who mend things are in no pool. */
+static bool
+check_undeclared_budget(int *newval, void **extra, GucSource source)
+{
+	if (*newval >= 0 && *newval < PM_LEFT_TO_OTHERS)
+	{
+		GUC_check_errdetail("\"pool_monitor.undeclared_budget\" must be %d or more, so that nobody is locked out, or -1 for no limit.",
+							PM_LEFT_TO_OTHERS);
+		return false;
+	}
+	return true;
+}
+
 /* What shared memory is made for; called only while there is none yet. */
 static void
 define_sizes(void)
@@ -226,7 +239,7 @@ define_guard(void)
 							"Connections that all that is in no declared pool may hold together; -1: no limit.",
 							NULL, &pm_undeclared_budget, -1,
 							-1, MAX_CONNECTION_BUDGET,
-							PGC_SIGHUP, 0, NULL, NULL, NULL);
+							PGC_SIGHUP, 0, check_undeclared_budget, NULL, NULL);
 }
 
 /*

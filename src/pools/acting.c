@@ -1,15 +1,21 @@
 /*
  * acting.c
- *		Who may change declarations that retire sessions.
+ *		Who may change declarations that retire sessions or refuse logins.
  *
  * A row that acts (columnlist.h says by which columns) ends other roles'
- * sessions, so INSERT or UPDATE on the table must not be more than it is: writing,
- * changing or deleting such a row needs what pg_terminate_backend() needs, the
+ * sessions, or keeps them out, so INSERT or UPDATE on the table must not be more than it is:
+ * writing, changing or deleting such a row needs what pg_terminate_backend() needs, the
  * privileges of pg_signal_backend. So does whatever could hand sessions to one: a
  * session belongs to the first row that matches, so deleting a row, or changing
- * what or when it matches, gives its sessions to the rows after it. (A new row only
- * takes sessions away from those.) Where a row stands follows from that row alone, see
- * pm_declaration_compare(): nobody moves one by what he declares beside it.
+ * what or when it matches, gives its sessions to the rows after it. And so does what could
+ * take sessions away from one that enforces a guard, whose limit is none for them: a new row
+ * before it, or one that is moved there, but for one that surely takes no session that it
+ * could. (Before a row that only retires anybody may take sessions away: they live.) Where a
+ * row stands follows from that row alone, see pm_declaration_compare(): nobody moves one by
+ * what he declares beside it.
+ *
+ * Where pool_monitor.undeclared_guard enforces a limit, it stands after all rows and takes
+ * every session: then each row takes sessions away from it, and hands them to it.
  *
  * Two transactions could each be right alone: one deletes a row, the other declares
  * one after it that acts. So who writes a row that acts holds ActingLock until the
@@ -18,10 +24,12 @@
  * end sessions must not add such: he holds it, too, when they are counted. Both are
  * heavyweight locks on an object of the extension's own:
  * the table's OID with a sub-id that no column has. Only the trigger takes them, so
- * only who may write to the table can make anybody wait, and only writers wait.
+ * only who may write to the table can make anybody wait, and only writers wait. That of
+ * reserves.c has a sub-id of its own, and comes after ActingLock.
  */
 #include "postgres.h"
 
+#include "base/guc.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -32,24 +40,34 @@
 #include "utils/acl.h"
 #include "utils/rel.h"
 
-#define LOCK_SUBID	0x7001
+#define LOCK_SUBID			0x7001
+#define RESERVES_SUBID		0x7002
 #define ActingLock	RowExclusiveLock	/* conflicts with the next, not with
 										 * itself */
 #define HandingLock	ShareRowExclusiveLock	/* with both */
 
-/* A search for the first row, after a given one, that acts. */
+/* A search for a row that acts. */
 typedef struct Search
 {
 	PmColumns	columns;
 	const PmDeclaration *after; /* NULL: anywhere */
+	bool		taking;			/* one that refuses logins, of sessions that
+								 * the given one could take from it */
+	bool		crowded;		/* whatever both match */
 	PmDeclaration row;
 	bool		found;
 } Search;
 
 static void
-take_lock(Relation table, LOCKMODE mode)
+take_lock(Relation table, uint16 subid, LOCKMODE mode)
 {
-	LockDatabaseObject(RelationRelationId, RelationGetRelid(table), LOCK_SUBID, mode);
+	LockDatabaseObject(RelationRelationId, RelationGetRelid(table), subid, mode);
+}
+
+static bool
+enforces(const PmDeclaration *row)
+{
+	return row->pool.guard == PM_GUARD_ENFORCE;
 }
 
 static bool
@@ -59,33 +77,81 @@ look_at_row(HeapTuple tuple, void *arg)
 
 	pm_row_read(&search->columns, tuple, &search->row);
 	search->found = pm_declaration_acts(&search->row) &&
-		(search->after == NULL || pm_declaration_compare(&search->row, search->after) > 0);
+		(search->after == NULL || pm_declaration_compare(&search->row, search->after) > 0) &&
+		(!search->taking ||
+		 (enforces(&search->row) && (search->crowded || !pm_pools_apart(&search->row.pool, &search->after->pool))));
 	return !search->found;
 }
 
+static const char *
+what_it_does(const PmDeclaration *row)
+{
+	if (!enforces(row))
+		return "retires sessions";
+	return row->pool.recycle_mode == PM_RECYCLE_TERMINATE || row->pool.shrink_idle ?
+		"retires sessions and refuses logins" : "refuses logins";
+}
+
 static void
-deny(const char *what, const char *pool, const char *because)
+deny(const char *what, const char *pool, const PmDeclaration *because)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to %s pool \"%s\"", what, pool),
-			 errdetail("Pool \"%s\" retires sessions by its %s.", because, pm_columns_acting()),
-			 errhint("This needs the privileges of the role pg_signal_backend, also for a pool that comes before one that retires sessions.")));
+			 errdetail("Pool \"%s\" %s by its %s.", because->pool.name, what_it_does(because), pm_declaration_acts_by(because)),
+			 errhint("This needs the privileges of the role pg_signal_backend, also for a pool that comes before one that retires sessions or refuses logins.")));
 }
 
-/* Would sessions of this row, which is about to go, come to one that acts? */
+/* Does what is in no pool have a limit, which any row lifts for what it matches? */
+static bool
+undeclared_has_limit(void)
+{
+	return pm_undeclared_guard == PM_GUARD_ENFORCE && pm_undeclared_budget >= 0;
+}
+
 static void
-check_handing(const TriggerData *trigger, const PmDeclaration *old, const char *what)
+deny_for_undeclared(const char *what, const char *pool)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to %s pool \"%s\"", what, pool),
+			 errdetail("\"pool_monitor.undeclared_guard\" refuses logins, and which ones it may is what pools match."),
+			 errhint("This needs the privileges of the role pg_signal_backend.")));
+}
+
+/*
+ * Caller holds HandingLock. Where there are too many rows, one pushes others out of force
+ * whatever it matches: then it takes from all those after it.
+ */
+static void
+check_after(const TriggerData *trigger, const PmDeclaration *row, bool takes, const char *what)
 {
 	Search	   *search = palloc0(sizeof(Search));
 
-	take_lock(trigger->tg_relation, HandingLock);
 	pm_columns_find(&search->columns, RelationGetDescr(trigger->tg_relation));
-	search->after = old;
+	search->after = row;
+	search->taking = takes;
+	search->crowded = takes && pm_table_count_now(trigger->tg_relation) > pm_max_pools;
 	pm_table_scan_now(trigger->tg_relation, look_at_row, search);
 	if (search->found)
-		deny(what, old->pool.name, search->row.pool.name);
+		deny(what, row->pool.name, &search->row);
 	pfree(search);
+}
+
+/*
+ * Would sessions of the old row, which is about to go, come to one that acts, or would the
+ * new one take some from one that refuses logins?
+ */
+static void
+check_order(const TriggerData *trigger, const PmDeclaration *old, const PmDeclaration *new, const char *what)
+{
+	if (undeclared_has_limit())
+		deny_for_undeclared(what, old != NULL ? old->pool.name : new->pool.name);
+	take_lock(trigger->tg_relation, LOCK_SUBID, HandingLock);
+	if (old != NULL)
+		check_after(trigger, old, false, what);
+	if (new != NULL)
+		check_after(trigger, new, true, what);
 }
 
 static PmDeclaration *
@@ -110,11 +176,11 @@ check_row_of_others(const TriggerData *trigger)
 	PmDeclaration *new = deleted ? NULL : read_row(trigger, new_tuple);
 
 	if (old != NULL && pm_declaration_acts(old))
-		deny(what, old->pool.name, old->pool.name);
+		deny(what, old->pool.name, old);
 	if (new != NULL && pm_declaration_acts(new))
-		deny(what, new->pool.name, new->pool.name);
-	if (old != NULL && (new == NULL || !pm_declaration_matches_alike(old, new)))
-		check_handing(trigger, old, what);
+		deny(what, new->pool.name, new);
+	if (old == NULL || new == NULL || !pm_declaration_matches_alike(old, new))
+		check_order(trigger, old, new, what);
 }
 
 /*
@@ -125,7 +191,7 @@ void
 pm_acting_check_row(const TriggerData *trigger)
 {
 	if (has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
-		take_lock(trigger->tg_relation, ActingLock);
+		take_lock(trigger->tg_relation, LOCK_SUBID, ActingLock);
 	else
 		check_row_of_others(trigger);
 }
@@ -134,7 +200,14 @@ pm_acting_check_row(const TriggerData *trigger)
 void
 pm_acting_lock_number(Relation table)
 {
-	take_lock(table, HandingLock);
+	take_lock(table, LOCK_SUBID, HandingLock);
+}
+
+/* Before reserves are added up: nobody else raises any until the end of the transaction. */
+void
+pm_acting_lock_reserves(Relation table)
+{
+	take_lock(table, RESERVES_SUBID, HandingLock);
 }
 
 /* Before TRUNCATE, which holds AccessExclusiveLock: nobody else writes. */
@@ -149,6 +222,8 @@ pm_acting_check_truncate(const TriggerData *trigger)
 	pm_columns_find(&search->columns, RelationGetDescr(trigger->tg_relation));
 	pm_table_scan_now(trigger->tg_relation, look_at_row, search);
 	if (search->found)
-		deny("truncate the table with", search->row.pool.name, search->row.pool.name);
+		deny("truncate the table with", search->row.pool.name, &search->row);
+	if (undeclared_has_limit() && search->row.pool.name[0] != '\0')
+		deny_for_undeclared("truncate the table with", search->row.pool.name);
 	pfree(search);
 }

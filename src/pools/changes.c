@@ -34,6 +34,7 @@
 #include "pools/declared.h"
 #include "pools/columns.h"
 #include "pools/inserted.h"
+#include "pools/reserves.h"
 #include "pools/table.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -53,6 +54,7 @@ static void
 at_transaction_end(XactEvent event, void *arg)
 {
 	pm_inserted_forget();
+	pm_reserves_forget();
 	switch (event)
 	{
 		case XACT_EVENT_PRE_PREPARE:
@@ -118,13 +120,6 @@ warn_of_place(void)
 			 errhint("Declare the pools there, or change \"pool_monitor.database\".")));
 }
 
-static bool
-count_row(HeapTuple tuple, void *arg)
-{
-	(*(int64 *) arg)++;
-	return true;
-}
-
 /*
  * Whoever may insert need not be allowed to read: it is a plain scan. Rows that are
  * too many push others out of force, so who may not end sessions may not do that.
@@ -133,11 +128,11 @@ static void
 check_number(const TriggerData *trigger)
 {
 	bool		may_signal = has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND);
-	int64		declared = 0;
+	int64		declared;
 
 	if (!may_signal)
 		pm_acting_lock_number(trigger->tg_relation);
-	pm_table_scan_now(trigger->tg_relation, count_row, &declared);
+	declared = pm_table_count_now(trigger->tg_relation);
 	if (declared <= pm_max_pools)
 		return;
 	ereport(may_signal ? WARNING : ERROR,
@@ -173,10 +168,11 @@ note_change(void)
 	}
 }
 
-/* For the warnings at the statement's end. */
+/* For what is said at the statement's end. */
 static void
 note_row(const TriggerData *trigger)
 {
+	pm_reserves_note_row(trigger);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		pm_inserted_note(trigger->tg_relation, trigger->tg_trigtuple);
 	else if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && !changes_nothing(trigger))
@@ -215,6 +211,7 @@ pm_pools_changed(PG_FUNCTION_ARGS)
 	{
 		if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 			check_number(trigger);
+		pm_reserves_check(trigger->tg_relation);
 		pm_inserted_lint(trigger->tg_relation);
 	}
 	return PointerGetDatum(NULL);

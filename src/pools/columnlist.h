@@ -7,7 +7,7 @@
  *	field: of PmDeclaration
  *	null: what a NULL means: REFUSED; ANY: it limits nothing; NONE: there is none, -1
  *	part: MATCHES: it says which sessions the row takes, or before which other rows;
- *		ACTS(when): the row may end sessions because of such a value; OTHER
+ *		ACTS(when): the row may end sessions, or refuse logins, because of such a value; OTHER
  *	range: in words that follow the name, for the message
  *	least, most: of numbers and, in us, of intervals
  *

@@ -6,7 +6,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
 #include "pools/columns.h"
 #include "utils/datum.h"
 
@@ -129,19 +128,4 @@ pm_columns_alike(TupleDesc desc, HeapTuple a, HeapTuple b)
 			return false;
 	}
 	return true;
-}
-
-/* The names of those by which a row may end sessions: "this or that". */
-char *
-pm_columns_acting(void)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int i = 0; i < PM_NUM_COLUMNS; i++)
-	{
-		if (pm_pool_columns[i].acts != NULL)
-			appendStringInfo(&names, "%s%s", names.len > 0 ? " or " : "", pm_pool_columns[i].name);
-	}
-	return names.data;
 }

@@ -33,6 +33,5 @@ typedef struct PmColumns
 extern void pm_columns_find(PmColumns *columns, TupleDesc desc);
 extern bool pm_columns_are_good(PmColumns *columns, TupleDesc desc);
 extern bool pm_columns_alike(TupleDesc desc, HeapTuple a, HeapTuple b);
-extern char *pm_columns_acting(void);
 
 #endif							/* PM_COLUMNS_H */

@@ -203,6 +203,51 @@ pm_pool_takes_all(const PmPool *pool)
 		!pool->usename.limited && !pool->client_addr.limited;
 }
 
+/* Is there a name that it does not match, but for its length? */
+bool
+pm_pattern_limits(const PmPattern *pattern)
+{
+	return pattern->limited &&
+		(pattern->like[0] == '\0' || pattern->like[strspn(pattern->like, "%_")] != '\0');
+}
+
+/* Does it ask for something that not everybody has? */
+bool
+pm_pool_limits(const PmPool *pool)
+{
+	return pm_pattern_limits(&pool->application_name) || pm_pattern_limits(&pool->datname) ||
+		pm_pattern_limits(&pool->usename) || (pool->client_addr.limited && pool->client_addr.bits > 0);
+}
+
+/* By what both begin with, and where one is a name. */
+static bool
+patterns_apart(const PmPattern *a, const PmPattern *b)
+{
+	char		name[PM_PATTERN_LEN];
+
+	if (!a->limited || !b->limited)
+		return false;
+	if (memcmp(a->like, b->like, Min(a->prefix, b->prefix)) != 0)
+		return true;
+	return (pm_pattern_literal(a, name) && !pm_like(b->like, name)) ||
+		(pm_pattern_literal(b, name) && !pm_like(a->like, name));
+}
+
+static bool
+networks_apart(const PmNetwork *a, const PmNetwork *b)
+{
+	return !network_covers(a, b) && !network_covers(b, a);
+}
+
+/* Is there surely no session that both could take? Not always known: then false. */
+bool
+pm_pools_apart(const PmPool *a, const PmPool *b)
+{
+	return patterns_apart(&a->application_name, &b->application_name) ||
+		patterns_apart(&a->datname, &b->datname) || patterns_apart(&a->usename, &b->usename) ||
+		networks_apart(&a->client_addr, &b->client_addr);
+}
+
 static void
 add_pattern(PmSpecificity *sum, const PmPattern *pattern)
 {

@@ -27,6 +27,9 @@ typedef struct PmSpecificity
 extern bool pm_pattern_covers(const PmPattern *wide, const PmPattern *narrow);
 extern bool pm_pattern_literal(const PmPattern *pattern, char *name);
 extern bool pm_pool_covers(const PmPool *wide, const PmPool *narrow);
+extern bool pm_pattern_limits(const PmPattern *pattern);
+extern bool pm_pool_limits(const PmPool *pool);
+extern bool pm_pools_apart(const PmPool *a, const PmPool *b);
 extern bool pm_pool_takes_all(const PmPool *pool);
 extern PmSpecificity pm_specificity(const PmPool *pool);
 extern int	pm_specificity_compare(const PmSpecificity *a, const PmSpecificity *b);

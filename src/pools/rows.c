@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "lib/stringinfo.h"
 #include "pools/rows.h"
 
 static void
@@ -38,6 +39,28 @@ surge_ceiling(const PmPool *pool)
 	if (pool->ceiling < 0)
 		return -1;
 	return Min(pool->ceiling + pm_surge_processes(pool) * (pool->pool_size + pool->max_overflow), PM_MOST_CONNECTIONS);
+}
+
+/*
+ * A guard that would refuse what nobody meant: everybody's logins, the connections that a
+ * pool keeps open at rest, or for want of a reserve that the pool may not fill. Returns what
+ * is wrong, and with which column, or NULL. Base and budgets are computed.
+ */
+static const char *
+check_guard(const PmPool *pool, PmColumnId *column)
+{
+	if (pool->guard == PM_GUARD_OFF)
+		return NULL;
+	*column = PM_COLUMN_guard;
+	if (pool->guard == PM_GUARD_ENFORCE && !pm_pool_limits(pool))
+		return "must not be enforce for a pool that takes every session: it needs a pattern or a client_addr that limits it";
+	*column = PM_COLUMN_budget;
+	if (pool->budget >= 0 && pool->budget < pool->base)
+		return psprintf("must be at least base, which is %d, unless guard is off", pool->base);
+	*column = PM_COLUMN_reserved;
+	if (pool->budget_at_rest >= 0 && pool->reserved > pool->budget_at_rest)
+		return psprintf("must be at most the budget at rest, which is %d, unless guard is off", pool->budget_at_rest);
+	return NULL;
 }
 
 /*
@@ -68,7 +91,7 @@ compute(PmDeclaration *declaration, PmColumnId *column)
 	if (pool->budget < 0)
 		pool->budget = pool->surge_ceiling;
 	declaration->specificity = pm_specificity(pool);
-	return NULL;
+	return check_guard(pool, column);
 }
 
 static const char *
@@ -122,18 +145,40 @@ pm_declaration_compare(const PmDeclaration *a, const PmDeclaration *b)
 	return order != 0 ? order : strcmp(a->pool.name, b->pool.name);
 }
 
-/* May it end sessions, or will it as soon as another column says so? */
+static bool
+acts_by(const PmColumn *column, const PmDeclaration *declaration)
+{
+	return column->acts != NULL && column->acts(PM_FIELD(column, declaration));
+}
+
+/*
+ * May it end sessions or refuse logins, or will it as soon as another column, or a setting,
+ * says so?
+ */
 bool
 pm_declaration_acts(const PmDeclaration *declaration)
 {
 	for (int i = 0; i < PM_NUM_COLUMNS; i++)
 	{
-		const PmColumn *column = &pm_pool_columns[i];
-
-		if (column->acts != NULL && column->acts(PM_FIELD(column, declaration)))
+		if (acts_by(&pm_pool_columns[i], declaration))
 			return true;
 	}
 	return false;
+}
+
+/* The names of the columns by which one that acts does: "this and that". */
+char *
+pm_declaration_acts_by(const PmDeclaration *declaration)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < PM_NUM_COLUMNS; i++)
+	{
+		if (acts_by(&pm_pool_columns[i], declaration))
+			appendStringInfo(&names, "%s%s", names.len > 0 ? " and " : "", pm_pool_columns[i].name);
+	}
+	return names.data;
 }
 
 /* Do both take the same sessions, from the same place in the order? */

@@ -14,6 +14,7 @@ extern bool pm_row_is_good(const PmColumns *columns, HeapTuple tuple, PmDeclarat
 
 extern int	pm_declaration_compare(const PmDeclaration *a, const PmDeclaration *b);
 extern bool pm_declaration_acts(const PmDeclaration *declaration);
+extern char *pm_declaration_acts_by(const PmDeclaration *declaration);
 extern bool pm_declaration_matches_alike(const PmDeclaration *a, const PmDeclaration *b);
 
 #endif							/* PM_ROWS_H */

@@ -330,6 +330,23 @@ pm_table_scan_now(Relation table, PmRowCallback callback, void *arg)
 	UnregisterSnapshot(snapshot);
 }
 
+static bool
+count_row(HeapTuple tuple, void *arg)
+{
+	(*(int64 *) arg)++;
+	return true;
+}
+
+/* Likewise, how many rows there are. */
+int64
+pm_table_count_now(Relation table)
+{
+	int64		rows = 0;
+
+	pm_table_scan_now(table, count_row, &rows);
+	return rows;
+}
+
 /* Is it the one that declares, and does it admit anybody? */
 bool
 pm_database_serves(Form_pg_database database)

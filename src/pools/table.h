@@ -28,6 +28,7 @@ extern PmTableResult pm_table_open(Relation *table);
 extern void pm_table_check_triggers(Relation table);
 extern void pm_table_scan(Relation table, Snapshot snapshot, PmRowCallback callback, void *arg);
 extern void pm_table_scan_now(Relation table, PmRowCallback callback, void *arg);
+extern int64 pm_table_count_now(Relation table);
 extern bool pm_catalog_row(Oid catalog, Oid index, AttrNumber oid_column, Oid object, Snapshot snapshot,
 						   PmRowCallback callback, void *arg);
 extern char *pm_extension_name(Oid extension);

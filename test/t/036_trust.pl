@@ -81,7 +81,8 @@ subtest 'each column: NULL where it must not be, of another type, dropped, renam
 		AND attname NOT IN ('description', 'base', 'ceiling') ORDER BY attnum"
 	);
 	my %nullable = map { $_ => 1 }
-	  qw(application_name datname usename client_addr pool_recycle budget recycle_window);
+	  qw(application_name datname usename client_addr pool_recycle budget recycle_window
+	  connect_rate);
 	cmp_ok(scalar(@columns), '>=', 22, 'columns are read');
 	query($node, 'ALTER TABLE pool_monitor.pools DROP COLUMN base, DROP COLUMN ceiling');
 	is(query($node, 'SELECT pool_monitor.reload()'), '1',
@@ -169,7 +170,14 @@ subtest 'each value out of its range' => sub {
 		["recycle_mode",     "'Terminate'"],
 		["recycle_mode",     "repeat('off', 100000)"],
 		["recycle_window",   "'now'"],
-		["recycle_window",   "repeat('x', 1000000)"]
+		["recycle_window",   "repeat('x', 1000000)"],
+		["guard",            "'Enforce'"],
+		["guard",            "repeat('off', 100000)"],
+		["reserved",         "-1"],
+		["reserved",         "262144"],
+		["connect_rate",     "0"],
+		["connect_rate",     "100001"],
+		["connect_burst",    "0"]
 	);
 	my %tried = map { $_->[0] => 1 } @bad_ones;
 	is_deeply(

@@ -74,7 +74,7 @@ subtest 'one transaction' => sub {
 		try(
 			$node, "BEGIN; SET ROLE declarer; DELETE FROM pool_monitor.pools WHERE name = 'before'"
 		),
-		qr/pool "before".*DETAIL:  Pool "acting" retires sessions by its recycle_mode or shrink_idle\..*HINT:  This needs the privileges of the role pg_signal_backend/s,
+		qr/pool "before".*DETAIL:  Pool "acting" retires sessions by its recycle_mode\..*HINT:  This needs the privileges of the role pg_signal_backend/s,
 		'the message names both, and what it needs'
 	);
 };

@@ -97,6 +97,13 @@ CREATE TABLE pool_monitor.pools (
 		CHECK (recycle_grace BETWEEN interval '0' AND interval '1 day' AND EXTRACT(epoch FROM recycle_grace) >= 0),
 	CONSTRAINT "guard must be off, report or enforce"
 		CHECK (guard IN ('off', 'report', 'enforce')),
+	CONSTRAINT "guard enforce needs a pattern or a client_addr that limits"
+		CHECK (guard <> 'enforce' OR coalesce(application_name !~ '^[%_]+$', false) OR coalesce(datname !~ '^[%_]+$', false)
+			OR coalesce(usename !~ '^[%_]+$', false) OR coalesce(masklen(client_addr) > 0, false)),
+	CONSTRAINT "budget must be at least base unless guard is off"
+		CHECK (guard = 'off' OR budget >= base),
+	CONSTRAINT "reserved must be at most the budget unless guard is off"
+		CHECK (guard = 'off' OR reserved <= coalesce(budget, ceiling)),
 	CONSTRAINT "reserved must be between 0 and 262143"
 		CHECK (reserved BETWEEN 0 AND 262143),
 	CONSTRAINT "connect_rate must be NULL (any), or 1 to 100000 logins a second"
