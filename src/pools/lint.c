@@ -13,6 +13,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pools/lint.h"
+#include "pools/lintguard.h"
 #include "pools/lintnames.h"
 #include "pools/patterns.h"
 #include "utils/inet.h"
@@ -207,6 +208,7 @@ check_pool(Lint *lint, int i)
 			 psprintf("the budget of pool \"%s\" is larger than the server", pool->name),
 			 psprintf("budget %d, %d connections usable", pool->budget, usable),
 			 "Lower the pool, or raise max_connections.");
+	pm_lint_guard(pool, lint->tell, lint->arg);
 }
 
 /* ---- the server ---- */
@@ -247,6 +249,7 @@ pm_lint(const PmPool *pools, int npools, const bool *about, bool *explained, PmF
 			check_pool(&lint, i);
 	}
 	check_server(&lint);
+	pm_lint_guards(pools, npools, about, tell, arg);
 }
 
 /* ---- as warnings ---- */

@@ -5,19 +5,8 @@
 #ifndef PM_LINT_H
 #define PM_LINT_H
 
+#include "pools/finding.h"
 #include "pools/rules.h"
-
-/* Sentences without their full stop, but for recommendation, which is sentences. */
-typedef struct PmFinding
-{
-	const char *pool;			/* NULL: the server */
-	const char *rule;
-	const char *finding;
-	const char *evidence;
-	const char *recommendation;
-} PmFinding;
-
-typedef void (*PmFindingCallback) (const PmFinding *finding, void *arg);
 
 /* What was said as a WARNING, and how much was not. */
 typedef struct PmWarnings

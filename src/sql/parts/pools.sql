@@ -177,7 +177,9 @@ CREATE FUNCTION pool_monitor.pools_changed() RETURNS trigger
 COMMENT ON FUNCTION pool_monitor.pools_changed() IS
 'trigger of pool_monitor.pools: has the declarations loaded when the transaction commits. Refuses, unless the user '
 'has the privileges of pg_signal_backend, changes of a row that retires sessions (recycle_mode terminate, or '
-'shrink_idle), and changes that could hand sessions to one: deleting a row before it, or changing what that matches';
+'shrink_idle) or refuses logins (guard enforce), changes that could hand sessions to one: deleting a row before it, or '
+'changing what that matches; and those that could take sessions from one that refuses logins: adding a row before it, or '
+'moving one there. Of all users it refuses reserves that together leave fewer than 5 usable connections to others';
 
 CREATE TRIGGER pools_changed AFTER INSERT OR UPDATE OR DELETE ON pool_monitor.pools
 	FOR EACH ROW EXECUTE FUNCTION pool_monitor.pools_changed();
