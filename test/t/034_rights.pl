@@ -253,6 +253,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON pool_monitor.pools TO writer, 
 SET client_min_messages = error;
 INSERT INTO pool_monitor.pools (name, priority, application_name, recycle_mode, shrink_idle) VALUES
 	('before', 10, 'a%', 'report', false), ('ends', 20, 'a%', 'terminate', true), ('after', 30, 'a%', 'report', false);
+INSERT INTO pool_monitor.pools (name, priority, application_name, guard) VALUES ('held', 15, 'b%', 'enforce');
 EOS
 	my %statement = (
 		'INSERT, recycle_mode report' =>
@@ -261,6 +262,22 @@ EOS
 		  q{INSERT INTO pool_monitor.pools (name, priority, recycle_mode) VALUES ('new', 90, 'terminate')},
 		'INSERT, shrink_idle' =>
 		  q{INSERT INTO pool_monitor.pools (name, priority, shrink_idle) VALUES ('new', 90, true)},
+		'INSERT, guard report' =>
+		  q{INSERT INTO pool_monitor.pools (name, priority, guard) VALUES ('new', 90, 'report')},
+		'INSERT, guard enforce' =>
+		  q{INSERT INTO pool_monitor.pools (name, priority, application_name, guard) VALUES ('new', 90, 'n', 'enforce')},
+		'UPDATE to guard enforce' =>
+		  q{UPDATE pool_monitor.pools SET guard = 'enforce' WHERE name = 'after'},
+		'UPDATE of the budget of a row with guard enforce' =>
+		  q{UPDATE pool_monitor.pools SET budget = 100 WHERE name = 'held'},
+		'DELETE of a row with guard enforce' =>
+		  q{DELETE FROM pool_monitor.pools WHERE name = 'held'},
+		'INSERT of a row before one with guard enforce' =>
+		  q{INSERT INTO pool_monitor.pools (name, priority, application_name) VALUES ('new', 1, 'b-1')},
+		'INSERT of a row before one with guard enforce, of other names' =>
+		  q{INSERT INTO pool_monitor.pools (name, priority, application_name) VALUES ('new', 1, 'c')},
+		'INSERT of a row before one with terminate' =>
+		  q{INSERT INTO pool_monitor.pools (name, priority, application_name) VALUES ('new', 19, 'a-1')},
 		'UPDATE to recycle_mode terminate' =>
 		  q{UPDATE pool_monitor.pools SET recycle_mode = 'terminate' WHERE name = 'after'},
 		'UPDATE to shrink_idle' =>
