@@ -57,6 +57,18 @@ class Worker:
             thread.start()
         ready.wait(20)
 
+    def attempt(self, number):
+        """Checks out number connections one after the other: how many it got, and why not more."""
+        held, errors = [], []
+        for _ in range(number):
+            try:
+                held.append(self.engine.connect())
+            except sqlalchemy.exc.OperationalError as error:
+                errors.append(str(error.orig).strip())
+        for conn in held:
+            conn.close()
+        return len(held), errors
+
     def release(self):
         self.end_burst.set()
         for thread in self.threads:

@@ -117,6 +117,35 @@ class Demo:
         self.show(BUDGETS)
         self.expect("connections", self.budget("connections"), 18)
 
+    def guard(self):
+        self.phase("The owner makes the budget hold: the pool gets a guard")
+        statement = "UPDATE pool_monitor.pools SET guard = 'enforce', usename = 'app' WHERE name = 'ems'"
+        print("  " + statement)
+        self.rows(statement)
+        wait_until(lambda: self.value("SELECT armed FROM pool_monitor.guards WHERE pool = 'ems'"))
+        all_do(self.workers, "burst", 14)
+        self.phase("The same burst, and the fourth worker again")
+        fourth = Process(self.dsn("postgres", "app"), "ems-4", 6, 8)
+        got, errors = fourth.do("attempt", 3)
+        if errors:
+            print("  ems-4: " + errors[0].split(": ", 1)[-1].replace("\n", "\n  "))
+        self.show(
+            "SELECT pool, guard, armed, places, places_peak, connection_limit, guarded"
+            " FROM pool_monitor.guards WHERE pool = 'ems'"
+        )
+        self.expect("connections of the fourth worker", got, 0)
+        self.expect("logins held off", len(errors), 3)
+        self.expect("places", self.value("SELECT places_peak FROM pool_monitor.guards WHERE pool = 'ems'"), 42)
+        self.expect("busy", self.budget("busy"), 42)
+        all_do(self.workers, "release")
+        wait_until(lambda: self.budget("connections") == 18)
+        got, errors = fourth.do("attempt", 3)
+        self.phase("The three went on with all that is theirs; when they have let go, the fourth gets in")
+        self.expect("connections of the fourth worker", got, 3)
+        stop([fourth])
+        self.rows("UPDATE pool_monitor.pools SET guard = 'off' WHERE name = 'ems'")
+        wait_until(lambda: self.budget("connections") == 18)
+
     def stale(self):
         self.phase("Idle and stale: recycle age 5 s on both sides, grace 1 s and idle limit 3 s, for the show")
         self.rows(
@@ -222,6 +251,7 @@ class Demo:
         self.at_rest()
         self.burst()
         self.fourth_worker()
+        self.guard()
         self.stale()
         self.retire()
         self.server_log()
