@@ -31,6 +31,14 @@ typedef struct PmPoolState
 	PmEpisode	episodes[PM_NUM_CONDITIONS];
 } PmPoolState;
 
+/* The same of the server. */
+typedef struct PmServerState
+{
+	PmServerStatus status;
+	TimestampTz status_since;
+	PmEpisode	episodes[PM_NUM_CONDITIONS];
+} PmServerState;
+
 /* How the last load of the declarations ended. */
 typedef enum PmLoadResult
 {
@@ -74,7 +82,7 @@ typedef struct PmDeclarations
 	char		load_message[PM_LOAD_MESSAGE_LEN];	/* when it failed */
 	PmRuleSet	rule_sets[2];
 	PmPoolState *states;		/* and as many again, for publish.c */
-	PmEpisode	server[PM_NUM_CONDITIONS];
+	PmServerState server;
 } PmDeclarations;
 
 extern PmDeclarations *pm_declarations;

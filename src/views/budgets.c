@@ -18,20 +18,6 @@
 #include "utils/timestamp.h"
 #include "views/common.h"
 
-/*
- * The sampler's, unless it has not seen yet what is seen right now. What is milder than
- * a condition that has not been away for status_hold is no news.
- */
-static TimestampTz
-status_since(const PmPoolState *state, PmStatus status, TimestampTz now)
-{
-	bool		may_come_back = state->status >= PM_STATUS_EXHAUSTED && status < state->status;
-
-	if (state->status_since != 0 && (state->status == status || may_come_back))
-		return state->status_since;
-	return now;
-}
-
 /* What its processes reported of checkouts, in sum since reset(). */
 static const PmCounter reported[] = {PM_CHECKOUT_WAITS, PM_WAITED_US, PM_CHECKOUT_TIMEOUTS};
 
@@ -62,7 +48,7 @@ put_budget(ReturnSetInfo *result, const PmPool *pool, int account, const PmCount
 	pm_put_findings(&row, counts);
 	pm_put_longest(&row, counts);
 	pm_put_text(&row, pm_status_name(status));
-	pm_put_time(&row, status_since(state, status, tally->now));
+	pm_put_time(&row, pm_shown_since(state->status, state->status_since, status, PM_STATUS_EXHAUSTED, tally->now));
 	pm_put_bound(&row, waiting);
 	for (int i = 0; i < (int) lengthof(reported); i++)
 		pm_put_counter(&row, reported[i], pm_account_since_reset(account, reported[i]));

@@ -200,6 +200,22 @@ pm_visible_pool(const PmTally *tally, const PmClass *class, bool visible)
 	return visible || !tally->rules->by_client_addr ? class->pool : -1;
 }
 
+/*
+ * Since when a pool or the server is in the status that is shown: as the sampler has followed
+ * it, unless that has not seen yet what is seen right now. What is milder than a condition
+ * that has not been away for status_hold is no news; mildest_held: the first status of which
+ * there are such. A since of 0: nothing was followed yet.
+ */
+TimestampTz
+pm_shown_since(int followed, TimestampTz since, int shown, int mildest_held, TimestampTz now)
+{
+	bool		may_come_back = followed >= mildest_held && shown < followed;
+
+	if (since != 0 && (followed == shown || may_come_back))
+		return since;
+	return now;
+}
+
 /* Sleeps for ms milliseconds, or until something wakes this process. */
 void
 pm_nap(const char *wait_event, long ms)

@@ -37,6 +37,7 @@ extern void pm_put_findings(PmRow *row, const PmCounts *counts);
 extern void pm_put_statement(PmRow *row, const char *statement);
 extern void pm_put_application(PmRow *row, const PmOwner *owner);
 extern int	pm_visible_pool(const PmTally *tally, const PmClass *class, bool visible);
+extern TimestampTz pm_shown_since(int followed, TimestampTz since, int shown, int mildest_held, TimestampTz now);
 extern void pm_nap(const char *wait_event, long ms);
 
 #endif							/* PM_COMMON_H */

@@ -18,6 +18,7 @@
 #include "sessions/scan.h"
 #include "sessions/tally.h"
 #include "utils/builtins.h"
+#include "views/common.h"
 
 static void
 count_server(int *connections, int *undeclared, PmTally *tally)
@@ -53,19 +54,18 @@ put_limits(PmRow *row, const PmDeclared *declared)
 	pm_put_bound(row, declared->surged);
 }
 
-/* Since when it is so, as the sampler has seen it; 0: of what that does not follow. */
+/* Takes lock. */
 static TimestampTz
-status_since(PmServerStatus status)
+status_since(PmServerStatus status, TimestampTz now)
 {
-	PmCondition condition = status == PM_SERVER_FULL ? PM_IS_FULL : PM_IS_OVER;
+	PmServerStatus followed;
 	TimestampTz since;
 
-	if (status != PM_SERVER_FULL && status != PM_SERVER_OVER)
-		return 0;
 	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
-	since = pm_declarations->server[condition].since;
+	followed = pm_declarations->server.status;
+	since = pm_declarations->server.status_since;
 	LWLockRelease(&pm_accounts->lock.lock);
-	return since;
+	return pm_shown_since(followed, since, status, PM_SERVER_OVER, now);
 }
 
 PG_FUNCTION_INFO_V1(pm_server);
@@ -106,7 +106,7 @@ pm_server(PG_FUNCTION_ARGS)
 	status = pm_server_status(&declared, budget, connections,
 							  pm_account_refused_lately(pm_server_account(), pm_monotonic_ms()));
 	pm_put_text(&row, pm_server_status_name(status));
-	pm_put_time(&row, status_since(status));
+	pm_put_time(&row, status_since(status, tally.now));
 	pm_put_row(result, &row);
 	return (Datum) 0;
 }

@@ -140,6 +140,8 @@ count_sessions(Sample *sample)
 static void
 look_at_server(Sample *sample)
 {
+	const PmRules *rules = sample->tally.rules;
+	PmDeclared	declared = pm_declared(rules->pools, rules->npools);
 	PmServerStanding *server = &sample->standing;
 	int			in_use = pm_slots_in_use(&server->authenticating);
 
@@ -148,6 +150,7 @@ look_at_server(Sample *sample)
 	server->budget = pm_server_budget();
 	server->is[PM_IS_OVER] = server->connections > server->budget;
 	server->is[PM_IS_FULL] = pm_account_refused_lately(pm_server_account(), sample->tally.at / 1000);
+	server->status = pm_server_status(&declared, server->budget, server->connections, server->is[PM_IS_FULL]);
 	sample->no_slot_left = in_use >= server->usable;
 }
 

@@ -63,6 +63,17 @@ follow_condition(PmEpisode *episode, PmCondition condition, bool holds, int64 el
 	return true;
 }
 
+/* The worst condition of which there is an episode; -1: there is none. */
+static int
+worst_of(const PmEpisode *episodes)
+{
+	int			condition = PM_NUM_CONDITIONS - 1;
+
+	while (condition >= 0 && episodes[condition].since == 0)
+		condition--;
+	return condition;
+}
+
 /* The worst of which there is an episode, and since when; else the status that is seen. */
 static PmStatus
 status_of(const PmPoolState *state, const PmPool *pool, const PmStanding *standing, TimestampTz *since)
@@ -70,16 +81,24 @@ status_of(const PmPoolState *state, const PmPool *pool, const PmStanding *standi
 	static const PmStatus as_status[PM_NUM_CONDITIONS] = {
 		[PM_IS_EXHAUSTED] = PM_STATUS_EXHAUSTED,[PM_IS_OVER] = PM_STATUS_OVER,[PM_IS_STARVED] = PM_STATUS_STARVED,
 	};
+	int			worst = worst_of(state->episodes);
 
-	for (int i = PM_NUM_CONDITIONS - 1; i >= 0; i--)
-	{
-		if (state->episodes[i].since != 0)
-		{
-			*since = state->episodes[i].since;
-			return as_status[i];
-		}
-	}
-	return pm_pool_status(pool, standing);
+	if (worst < 0)
+		return pm_pool_status(pool, standing);
+	*since = state->episodes[worst].since;
+	return as_status[worst];
+}
+
+/* Likewise. */
+static PmServerStatus
+server_status_of(const PmServerState *state, const PmServerStanding *standing, TimestampTz *since)
+{
+	int			worst = worst_of(state->episodes);
+
+	if (worst < 0)
+		return standing->status;
+	*since = state->episodes[worst].since;
+	return worst == PM_IS_FULL ? PM_SERVER_FULL : PM_SERVER_OVER;
 }
 
 int
@@ -110,10 +129,19 @@ pm_follow_pool(PmPoolState *state, const PmPool *pool, const PmStanding *standin
 int
 pm_follow_server(const PmServerStanding *standing, int64 elapsed, TimestampTz now, PmChange *changes)
 {
+	PmServerState *state = &pm_declarations->server;
 	int			n = 0;
+	TimestampTz since = now;
+	PmServerStatus status;
 
 	for (int i = 0; i < PM_NUM_CONDITIONS; i++)
-		n += follow_condition(&pm_declarations->server[i], i, standing->is[i], elapsed, now, &changes[n]);
+		n += follow_condition(&state->episodes[i], i, standing->is[i], elapsed, now, &changes[n]);
+	status = server_status_of(state, standing, &since);
+	if (state->status_since == 0 || state->status != status)
+	{
+		state->status = status;
+		state->status_since = since;
+	}
 	return n;
 }
 

@@ -14,6 +14,7 @@ typedef struct PmServerStanding
 	int			usable;
 	int			budget;
 	int			authenticating;
+	PmServerStatus status;		/* as it is seen */
 	bool		is[PM_NUM_CONDITIONS];
 } PmServerStanding;
 

@@ -1,5 +1,5 @@
 # The view overview where it could mislead: names that are cut alike, a budget that is nearly
-# reached, since when the server is full. Needs hundreds of real sessions.
+# reached, since when the server is in its status. Needs hundreds of real sessions.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
@@ -56,8 +56,6 @@ subtest 'nearly full is not full' => sub {
 	wait_for($node, $used, '200 of 200', '100 %');
 	$web->do('open 1');
 	wait_for($node, $used, '201 of 200', '101 %');
-	is(query($node, "SELECT since FROM pool_monitor.overview WHERE pool = '(server)'"),
-		'', 'of the server, that is well, nothing was kept');
 	$node->append_conf('postgresql.conf', "pool_monitor.connection_budget = 150\n");
 	$node->reload;
 	wait_for(
@@ -74,6 +72,67 @@ subtest 'nearly full is not full' => sub {
 		't',
 		'as the event has it'
 	);
+	$web->close;
+};
+
+sub set
+{
+	my ($setting, $value) = @_;
+	$node->append_conf('postgresql.conf', "pool_monitor.$setting = $value\n");
+	$node->reload;
+	return;
+}
+
+sub server
+{
+	my ($columns) = @_;
+	return query($node, "SELECT $columns FROM pool_monitor.server");
+}
+
+# Waits until it has had that status for a while, as the sampler saw it.
+sub settles
+{
+	my ($status) = @_;
+	wait_for(
+		$node,
+		"SELECT status = '$status' AND status_since < clock_timestamp() - interval '0.5 s' FROM pool_monitor.server",
+		"$status for a while"
+	);
+	return server('status_since');
+}
+
+# What is told of by overview and the view server is the sampler's, as of pools.
+subtest 'since when the server is in its status' => sub {
+	my $web = app_holder($node, 'web', 5);
+	set('status_hold',       '1h');
+	set('connection_budget', 4);
+	my $over = settles('over');
+	set('connection_budget', 220);
+	wait_for($node, 'SELECT status FROM pool_monitor.server', 'well again', 'ok');
+	is(server('status_since'), $over, 'but that waits');
+	set('status_hold', '100ms');
+	wait_for($node, "SELECT status_since > '$over' FROM pool_monitor.server", 'until it is over');
+
+	my $ok = settles('ok');
+	declare($node, "UPDATE pool_monitor.pools SET description = 'the same'");
+	is(server('status, status_since'), "ok|$ok", 'since then, also when pools are declared anew');
+	like(
+		query(
+			$node,
+			"SELECT status || ' ' || since FROM pool_monitor.overview WHERE pool = '(server)'"
+		),
+		qr/^ok \d+ (s|min)$/,
+		'so says the overview'
+	);
+
+	declare($node, 'UPDATE pool_monitor.pools SET max_overflow = 100');
+	is(server("status, status_since > '$ok'"), 'overcommitted|t', 'a worse one begins anew');
+	my $overcommitted = settles('overcommitted');
+	set('status_hold',       '1h');
+	set('connection_budget', 4);
+	my $again = settles('over');
+	is(query($node, "SELECT '$again' > '$overcommitted'::timestamptz"),
+		't', 'and one that is worse');
 	$web->close;
 };
 

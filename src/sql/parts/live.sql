@@ -234,4 +234,6 @@ COMMENT ON COLUMN pool_monitor.server.status IS
 'the worst that holds: ok; overcommitted (declared_budget above connection_budget, or unbounded); over (connections '
 'above connection_budget); full (a login was refused within the last 10 s because no connection slot was free)';
 COMMENT ON COLUMN pool_monitor.server.status_since IS
-'since when it is full or over, as budgets.status_since; NULL: it is neither, or the sampler has not seen it yet';
+'when the sampler first saw this status, to sample_interval; the moment of the query when it has not seen it yet. What '
+'is better than over or full counts as such again once that has been away for status_hold: until then it is the time at '
+'which that began. So is budgets.status_since';

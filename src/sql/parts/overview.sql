@@ -119,8 +119,8 @@ COMMENT ON COLUMN pool_monitor.overview.status IS
 'as in budgets and server; undeclared: in no declared pool. With +g after it: in the last 10 minutes the guard refused logins of '
 'it, which are not in refused; of an undeclared application only while it has a history of its own';
 COMMENT ON COLUMN pool_monitor.overview.since IS
-'how long it has had this status, or a worse one, which is not over before it has been away for status_hold; NULL: that is '
-'not kept, as of (server) but for full and over';
+'how long it has had this status, or a worse one, which is not over before it has been away for status_hold: to '
+'status_since of budgets and of server; NULL: it is undeclared, of which that is not kept';
 COMMENT ON COLUMN pool_monitor.overview.conns IS 'connections now';
 COMMENT ON COLUMN pool_monitor.overview.budget IS 'connections it may hold; of (server) the connection budget; NULL: no limit';
 COMMENT ON COLUMN pool_monitor.overview.used IS 'conns in percent of budget; NULL: no limit';
