@@ -41,7 +41,7 @@ POOL = (
     Chart("storms", "Connect storms", "storms/s", ("storms",)),
     Chart("failed", "Logins that fail", "logins/s", ("rejected", "refused", "auth_failures")),
     Chart("guarded", "Logins that the guard refuses, or would refuse", "logins/s", ("guarded", "would_be_guarded")),
-    Chart("transactions", "Transactions", "transactions/s", ("transactions",)),
+    Chart("transactions", "Transactions", "transactions/s", ("transactions", "long_holds")),
     Chart("checkouts", "Checkouts, as clients report", "checkouts/s", ("checkouts", "checkout_waits", "checkout_timeouts")),
     Chart("waited", "Waited for a connection, as clients report", "seconds/s", ("waited_seconds",)),
     Chart(

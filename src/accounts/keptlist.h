@@ -15,6 +15,7 @@ PM_KEPT(WOULD_BE_GUARDED, "would_be_guarded")
 PM_KEPT(AUTH_FAILURES, "auth_failures")
 PM_KEPT(RETIRED, "retired")
 PM_KEPT(TRANSACTIONS, "transactions")
+PM_KEPT(LONG_HOLDS, "long_holds")
 /* as reported */
 PM_KEPT(CHECKOUTS, "checkouts")
 PM_KEPT(CHECKOUT_WAITS, "checkout_waits")

@@ -60,10 +60,11 @@ holds_of(const PmSheet *sheet)
 
 /* ---- from the sheet to the account ---- */
 
-/* Returns the highest bucket in which there is something new, -1: none. */
+/* Returns the highest bucket in which there is something new, -1: none; adds to those that are long. */
 static int
-add_block(int account, PmHoldBlock *block, int octave)
+add_block(int account, PmHoldBlock *block, int octave, uint64 *nlong)
 {
+	bool		is_long = octave >= pm_bucket(PM_LONG_HOLD) / PM_OCTAVE_BUCKETS;
 	int			top = -1;
 
 	for (int i = 0; i < PM_OCTAVE_BUCKETS; i++)
@@ -75,6 +76,7 @@ add_block(int account, PmHoldBlock *block, int octave)
 			continue;
 		top = octave * PM_OCTAVE_BUCKETS + i;
 		pm_account_add_time(account, PM_HOLDS, top, new);
+		*nlong += is_long ? new : 0;
 		block->added[i] = now;
 	}
 	return top;
@@ -86,16 +88,19 @@ add_holds(PmSheet *sheet)
 	PmHolds    *holds = holds_of(sheet);
 	int			nblocks = sheet->nblocks;
 	int64		longest = sheet->hold_max;
+	uint64		nlong = 0;
 	int			top = -1;
 
 	/* with nblocks its octaves */
 	pg_read_barrier();
 	for (int i = 0; i < nblocks; i++)
 	{
-		int			highest = add_block(sheet->account, &holds->blocks[i], holds->octaves[i]);
+		int			highest = add_block(sheet->account, &holds->blocks[i], holds->octaves[i], &nlong);
 
 		top = Max(top, highest);
 	}
+	if (nlong > 0)
+		pm_account_add(sheet->account, PM_LONG_HOLDS, nlong);
 
 	/* the session's longest may be of another account, before it came here */
 	if (top >= 0)

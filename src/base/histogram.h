@@ -16,6 +16,9 @@
 #define PM_OCTAVES			(PM_MAX_POWER - 1)
 #define PM_BUCKETS			(PM_OCTAVES * PM_OCTAVE_BUCKETS)
 
+/* A hold is long from here on, about a second: where an octave begins. us */
+#define PM_LONG_HOLD		(1 << 20)
+
 /* The bucket of a duration in us; what is out of range goes to the ends. */
 static inline int
 pm_bucket(int64 us)

@@ -171,6 +171,7 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.auth_failures = new[PM_KEPT_AUTH_FAILURES];
 	news.retired = new[PM_KEPT_RETIRED];
 	news.transactions = new[PM_KEPT_TRANSACTIONS];
+	news.long_holds = new[PM_KEPT_LONG_HOLDS];
 	news.checkouts = new[PM_KEPT_CHECKOUTS];
 	news.checkout_waits = new[PM_KEPT_CHECKOUT_WAITS];
 	news.waited = new[PM_KEPT_WAITED_US];
@@ -212,6 +213,7 @@ add_news(PmBucket *bucket, const PmBucket *news)
 	bucket->auth_failures += news->auth_failures;
 	bucket->retired += news->retired;
 	bucket->transactions = add_within(bucket->transactions, news->transactions);
+	bucket->long_holds = add_within(bucket->long_holds, news->long_holds);
 	bucket->checkouts = add_within(bucket->checkouts, news->checkouts);
 	bucket->checkout_waits = add_within(bucket->checkout_waits, news->checkout_waits);
 	bucket->waited += news->waited;

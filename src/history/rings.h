@@ -40,6 +40,7 @@ typedef struct PmBucket
 	uint32		auth_failures;
 	uint32		retired;
 	uint32		transactions;
+	uint32		long_holds;		/* of them */
 	uint32		overflow;		/* ms */
 	uint32		exhausted;		/* ms */
 	uint32		over;			/* ms */

@@ -51,6 +51,7 @@ add(PmWorkload *work, const PmBucket *bucket)
 	work->max_connections = Max(work->max_connections, bucket->max_connections);
 	work->max_busy = Max(work->max_busy, bucket->max_busy);
 	work->transactions += bucket->transactions;
+	work->long_holds += bucket->long_holds;
 	work->connects += bucket->connects;
 	work->disconnects += bucket->disconnects;
 	work->retired += bucket->retired;

@@ -17,6 +17,7 @@ typedef struct PmWorkload
 	int			max_busy;
 	int			p95_busy;		/* in 95 % of the minutes it was not more */
 	uint64		transactions;
+	uint64		long_holds;		/* of them */
 	uint64		connects;
 	uint64		disconnects;
 	uint64		retired;

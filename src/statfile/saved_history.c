@@ -67,6 +67,7 @@ static const PmField bucket_fields[] = {
 	PM_ROW_FIELD(PmBucket, UINT, "auth_failures", auth_failures),
 	PM_ROW_FIELD(PmBucket, UINT, "retired", retired),
 	PM_ROW_FIELD(PmBucket, UINT, "transactions", transactions),
+	PM_ROW_FIELD(PmBucket, UINT, "long holds", long_holds),
 	PM_ROW_FIELD(PmBucket, UINT, "overflow", overflow),
 	PM_ROW_FIELD(PmBucket, UINT, "exhausted", exhausted),
 	PM_ROW_FIELD(PmBucket, UINT, "over", over),

@@ -47,6 +47,7 @@ put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
 		put_share(&row, work->busy / 1000000.0, work->transactions);
 	else
 		pm_put_null(&row);
+	pm_put_bound(&row, work->long_holds);
 	pm_put_bound(&row, work->connects);
 	pm_put_bound(&row, work->disconnects);
 	pm_put_bound(&row, work->retired);

@@ -135,6 +135,7 @@ CREATE FUNCTION replay_arrivals(pool text, ticks int, squares bigint, checkouts 
 CREATE FUNCTION replay_guarded(pool text, minutes int, guarded int, would_be_guarded int, max_connections int, over float8)
 	RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_guarded';
 CREATE FUNCTION replay_holds(pool text, us bigint, n bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_holds';
+CREATE FUNCTION replay_long_holds(pool text, n int) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_long_holds';
 EOS
 	return;
 }

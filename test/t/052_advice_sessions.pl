@@ -120,8 +120,16 @@ subtest 'long holds' => sub {
 	);
 	like(
 		advice($node, 'evidence', 'slow_holds of slow'),
-		qr/^1\.\d+ s on average in .*the last hour, 4 of 4 busy at most; since .* 1\.\d+ s \(median\)/,
+		qr/^32 of 32 transactions, 100 %, held for a second or more in .*the last hour \(below 5 % is not slow\); 1\.\d+ s on average, 4 of 4 busy at most; since .* 1\.\d+ s \(median\)/,
 		'with their times'
+	);
+	is(
+		query(
+			$node,
+			"SELECT string_agg(pool || ' ' || long_holds, ', ' ORDER BY pool) FROM pool_monitor.pool_stats WHERE transactions = 32"
+		),
+		'quick 0, slow 32',
+		'counted since the reset, too'
 	);
 	is(advice($node, 'count(*)', 'slow_holds of quick'), 0, 'quick ones: silent');
 };

@@ -309,6 +309,7 @@ is_deeply(
 		'retired_late',                                                   # 083
 		'ended_lost',                                                     # 040
 		qw(rejected refused auth_failures),                               # 013
+		'long_holds',                                                     # 052
 		qw(checkouts checkout_waits waited_seconds checkout_timeouts),    # 092
 		qw(overflow_seconds exhausted_seconds over_seconds),              # 110
 		'starved_seconds',                                                # 070

@@ -92,9 +92,29 @@ subtest 'holds are those of late' => sub {
 	is($holds->(3_000_000, 1), '', 'slow for months, and mended: silent');
 	like(
 		$holds->(1000, 40),
-		qr/^db 2\.\d+ s on average in the last \w+, 80 of 100 busy at most$/,
+		qr/^db \d+ of \d+ transactions, 6\d %, held for a second or more in the last \w+ \(below 5 % is not slow\)$/,
 		'quick for months, and slow today: told of'
 	);
+};
+
+# A day of 1000 transactions a minute, with their mean, and so many of them long.
+subtest 'whether holds are slow is not said by their mean' => sub {
+	my $told = sub {
+		my ($mean, $long) = @_;
+		pools($node, row('db', pool_size => 100, max_overflow => 0));
+		replay($node, ['db', 1440, full(80), busy => $mean * 1000 / 60, transactions => 1000]);
+		query($node, "SELECT replay_long_holds('db', $long)");
+		return query($node,
+			"SELECT regexp_replace(evidence, ' in .*; (.* on average), .*', '; \\1') FROM pool_monitor.advice WHERE topic = 'slow_holds'"
+		);
+	};
+	is($told->(2, 1), '', 'one of half an hour in each minute: silent');
+	like(
+		$told->(0.1, 60),
+		qr/^\d+ of \d+ transactions, 6\.00 %, held for a second or more; 0\.\d+ s on average$/,
+		'a tenth of a second, but six of a hundred are slow: told of'
+	);
+	is($told->(0.1, 40), '', 'and not any more, when four are');
 };
 
 # So many busy ones fall on so many processes at random: how often does each get by with that?

@@ -1,18 +1,22 @@
 --
 -- In the view advice: what sessions do, and what becomes of them
 --
-	-- By the mean of the last hour, or of the day where it was longer: by all since the reset, what is slow now would
-	-- show after days, and what was slow would go on for days. A third of a second: of random ones 95 % take up to one.
+	-- By how many of the last hour, or of the day where these were more, took a second: whether the 95th percentile did.
+	-- Not by the mean, which one of hours makes long, and many short ones hide a slow tail from. By all since the reset,
+	-- what is slow now would show after days, and what was slow would go on for days.
 	slow_in AS (
-		SELECT DISTINCT ON (d.pool) d.pool, d.ceiling, w.span, w.seen, w.hold_time, w.transactions, w.max_busy
+		SELECT DISTINCT ON (d.pool) d.pool, d.ceiling, w.span, w.seen, w.hold_time, w.long_holds, w.transactions, w.max_busy
 		FROM declared AS d JOIN (SELECT * FROM hour UNION ALL SELECT * FROM day) AS w ON w.pool = d.pool
-		WHERE w.hold_time >= 1 / 3.0 AND w.transactions >= 30 AND (d.ceiling IS NULL OR w.max_busy >= 0.5 * d.ceiling)
-		ORDER BY d.pool, w.hold_time DESC, w.span DESC
+		WHERE w.long_holds >= 0.05 * w.transactions AND w.transactions >= 30
+			AND (d.ceiling IS NULL OR w.max_busy >= 0.5 * d.ceiling)
+		ORDER BY d.pool, w.long_holds / w.transactions::float8 DESC, w.span DESC
 	),
 	slow_holds AS (
 		SELECT 'warning', w.pool, 'slow_holds', 'long transactions hold connections: tune the queries before the pool',
-			format('%s s on average in %s, %s of %s busy at most; since %s %s s (median), %s s (95 %%), %s s (longest)',
-				round(w.hold_time::numeric, 3), pool_monitor.watched(w.seen, w.span), w.max_busy,
+			format('%s of %s transactions, %s, held for a second or more in %s (below 5 %% is not slow); %s s on average, '
+					'%s of %s busy at most; since %s %s s (median), %s s (95 %%), %s s (longest)',
+				w.long_holds, w.transactions, pool_monitor.percent(w.long_holds / w.transactions::float8),
+				pool_monitor.watched(w.seen, w.span), coalesce(round(w.hold_time::numeric, 3)::text, '-'), w.max_busy,
 				coalesce(w.ceiling::text, 'any number'), date_trunc('second', t.stats_reset), h.p50, h.p95, h.longest),
 			'Look for slow statements (pg_stat_statements), and for work that is done while a transaction is open. '
 				'Halving the holds is worth as much as doubling the pool.',

@@ -11,7 +11,7 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint,
 	OUT declined bigint, OUT declined_reasons jsonb,
 	OUT rejected bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint, OUT auth_failures bigint,
-	OUT transactions bigint,
+	OUT transactions bigint, OUT long_holds bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
 	OUT retirement_paused_seconds float8, OUT storms bigint,
@@ -85,6 +85,8 @@ COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS
 'protocol version, no answer within authentication_timeout. Not counted: a client that goes away when it is asked '
 'for a password, as psql does to ask its user, and a connection on which no whole start-up packet has come';
 COMMENT ON COLUMN pool_monitor.pool_stats.transactions IS 'transactions that ended, in whatever way; a single statement is one';
+COMMENT ON COLUMN pool_monitor.pool_stats.long_holds IS
+'of transactions: those that kept their connection for 1.05 s (2^20 us) or more';
 COMMENT ON COLUMN pool_monitor.pool_stats.checkouts IS
 'connections that clients'' own pools have handed out, as they report it: see client_report(). 0: none reports, or none were';
 COMMENT ON COLUMN pool_monitor.pool_stats.checkout_waits IS 'of checkouts, as reported: those that had to wait';

@@ -10,7 +10,7 @@ CREATE FUNCTION pool_monitor.metrics_counted(
 	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_timeout bigint, OUT ended_killed bigint,
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint, OUT declined bigint,
 	OUT rejected bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
-	OUT auth_failures bigint, OUT transactions bigint,
+	OUT auth_failures bigint, OUT transactions bigint, OUT long_holds bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
 	OUT retirement_paused_seconds float8, OUT storms bigint,
@@ -50,7 +50,7 @@ CREATE VIEW pool_monitor.metrics_pool AS
 		c.retired_late AS retired_late_total, c.ended_lost AS ended_lost_total, c.declined AS declined_total,
 		c.rejected AS rejected_total, c.refused AS refused_total, c.guarded AS guarded_total,
 		c.would_be_guarded AS would_be_guarded_total, c.auth_failures AS auth_failures_total,
-		c.transactions AS transactions_total, c.checkouts AS checkouts_total, c.checkout_waits AS checkout_waits_total,
+		c.transactions AS transactions_total, c.long_holds AS long_holds_total, c.checkouts AS checkouts_total, c.checkout_waits AS checkout_waits_total,
 		c.waited_seconds AS waited_seconds_total, c.checkout_timeouts AS checkout_timeouts_total,
 		c.overflow_seconds AS overflow_seconds_total, c.exhausted_seconds AS exhausted_seconds_total,
 		c.over_seconds AS over_seconds_total, c.starved_seconds AS starved_seconds_total,
@@ -111,6 +111,7 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.would_be_guarded_total IS
 'Logins that the guard admitted, as it only reports, and would have refused';
 COMMENT ON COLUMN pool_monitor.metrics_pool.auth_failures_total IS 'Logins that were not authenticated';
 COMMENT ON COLUMN pool_monitor.metrics_pool.transactions_total IS 'Transactions that ended';
+COMMENT ON COLUMN pool_monitor.metrics_pool.long_holds_total IS 'Of these, those that kept their connection for 1.05 s or more';
 COMMENT ON COLUMN pool_monitor.metrics_pool.checkouts_total IS
 'Connections that clients'' pools handed out, as they report';
 COMMENT ON COLUMN pool_monitor.metrics_pool.checkout_waits_total IS

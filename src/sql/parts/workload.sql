@@ -7,6 +7,7 @@ CREATE FUNCTION pool_monitor.workload(
 	OUT pool text, OUT seen interval, OUT avg_connections float8, OUT max_connections int,
 	OUT avg_busy float8, OUT p95_busy int, OUT max_busy int,
 	OUT transactions bigint, OUT transactions_per_second float8, OUT hold_time float8,
+	OUT long_holds bigint,
 	OUT connects bigint, OUT disconnects bigint, OUT retired bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
 	OUT rejected bigint, OUT auth_failures bigint,
 	OUT overflow_share float8, OUT exhausted_share float8, OUT over_share float8, OUT starved_share float8,
@@ -37,8 +38,8 @@ CREATE VIEW pool_monitor.workload AS
 	SELECT w.pool, s.span, pool_monitor.rounded(w.seen) AS seen, pool_monitor.rounded(w.avg_connections) AS avg_connections,
 		w.max_connections, pool_monitor.rounded(w.avg_busy) AS avg_busy, w.p95_busy, w.max_busy,
 		w.transactions, pool_monitor.rounded(w.transactions_per_second) AS transactions_per_second,
-		pool_monitor.rounded(w.hold_time) AS hold_time, w.connects, w.disconnects, w.retired, w.refused, w.guarded, w.would_be_guarded,
-		w.rejected, w.auth_failures,
+		pool_monitor.rounded(w.hold_time) AS hold_time, w.long_holds, w.connects, w.disconnects, w.retired, w.refused, w.guarded,
+		w.would_be_guarded, w.rejected, w.auth_failures,
 		pool_monitor.rounded(w.overflow_share) AS overflow_share, pool_monitor.rounded(w.exhausted_share) AS exhausted_share,
 		pool_monitor.rounded(w.over_share) AS over_share, pool_monitor.rounded(w.starved_share) AS starved_share,
 		w.checkouts, w.checkout_waits, pool_monitor.rounded(w.waited_seconds) AS waited_seconds, w.checkout_timeouts,
@@ -65,6 +66,9 @@ COMMENT ON COLUMN pool_monitor.workload.transactions_per_second IS
 COMMENT ON COLUMN pool_monitor.workload.hold_time IS
 'seconds busy for each transaction that ended: the mean time for which one kept its connection, after some time; '
 'NULL: there was none';
+COMMENT ON COLUMN pool_monitor.workload.long_holds IS
+'of transactions: those that kept their connection for 1.05 s (2^20 us) or more: exact. 5 % of them: the 95th percentile of hold '
+'times is that much';
 COMMENT ON COLUMN pool_monitor.workload.connects IS 'sessions that began: exact';
 COMMENT ON COLUMN pool_monitor.workload.disconnects IS 'sessions that ended: exact';
 COMMENT ON COLUMN pool_monitor.workload.retired IS 'sessions retired by pool_monitor: exact';

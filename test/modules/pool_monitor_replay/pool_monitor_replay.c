@@ -33,6 +33,7 @@ PG_FUNCTION_INFO_V1(pm_replay_stretch);
 PG_FUNCTION_INFO_V1(pm_replay_arrivals);
 PG_FUNCTION_INFO_V1(pm_replay_guarded);
 PG_FUNCTION_INFO_V1(pm_replay_holds);
+PG_FUNCTION_INFO_V1(pm_replay_long_holds);
 
 typedef PmHistory *(*HistoryMemory) (void);
 
@@ -121,6 +122,13 @@ fill(PmHistory *history, const char *pool, const PmBucket *bucket, int n)
 	return series >= 0;
 }
 
+/* So many of its transactions were long ones, if their holds were random (exponential). */
+static uint32
+long_ones(const PmBucket *bucket)
+{
+	return bucket->busy > 0 ? rint(bucket->transactions * exp(-(double) PM_LONG_HOLD * bucket->transactions / bucket->busy)) : 0;
+}
+
 /* The worker gives a pool that was just declared its series with the next sample. */
 static void
 fill_when_there(PmHistory *history, const char *pool, const PmBucket *bucket, int n)
@@ -164,6 +172,7 @@ pm_replay_history(PG_FUNCTION_ARGS)
 	bucket.disconnects = PG_GETARG_INT32(7);
 	bucket.refused = PG_GETARG_INT32(8);
 	bucket.transactions = PG_GETARG_INT32(9);
+	bucket.long_holds = long_ones(&bucket);
 	bucket.overflow = PG_GETARG_FLOAT8(10) * 60000;
 	bucket.exhausted = PG_GETARG_FLOAT8(11) * 60000;
 	fill_when_there(history, pool, &bucket, n);
@@ -260,6 +269,7 @@ pm_replay_stretch(PG_FUNCTION_ARGS)
 	bucket.refused = PG_GETARG_INT32(10);
 	bucket.retired = PG_GETARG_INT32(11);
 	bucket.transactions = PG_GETARG_INT32(12);
+	bucket.long_holds = long_ones(&bucket);
 	bucket.overflow = rint(PG_GETARG_FLOAT8(13) * 1000);
 	bucket.exhausted = rint(PG_GETARG_FLOAT8(14) * 1000);
 	bucket.over = rint(PG_GETARG_FLOAT8(15) * 1000);
@@ -365,5 +375,21 @@ pm_replay_holds(PG_FUNCTION_ARGS)
 	pg_atomic_fetch_or_u64(&a->octaves[PM_HOLDS], UINT64CONST(1) << (bucket / PM_OCTAVE_BUCKETS));
 	if ((int64) pg_atomic_read_u64(&a->hold_max) < us)
 		pg_atomic_write_u64(&a->hold_max, us);
+	PG_RETURN_VOID();
+}
+
+/* replay_long_holds(pool text, n int): so many of the transactions in each minute that the pool has had. */
+Datum
+pm_replay_long_holds(PG_FUNCTION_ARGS)
+{
+	PmHistory  *history = history_memory();
+	PmRing	   *ring = &history->rings[0];
+	int			series;
+
+	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
+	series = find_series(history, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	for (int i = 0; i < ring->count && series >= 0; i++)
+		ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length].long_holds = PG_GETARG_INT32(1);
+	LWLockRelease(&history->lock);
 	PG_RETURN_VOID();
 }
