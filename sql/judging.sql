@@ -7,6 +7,11 @@ SELECT pool_monitor.watched(w.seen, w.span)
 FROM (VALUES (NULL::interval, 'day'), ('31 min 12.3 s', 'day'), ('22:59:59', 'day'), ('23:00:00', 'day'), ('00:54:59', 'hour'),
 	('00:55:00', 'hour')) AS w(seen, span);
 
+-- all is 100 %, nothing is 0 %, and nothing else is
+SELECT share, pool_monitor.percent(share), pool_monitor.percent(share, 0) AS rounded
+FROM unnest(ARRAY[0, 1e-9, 0.00004, 0.0004, 0.0049, 0.00999, 0.099999, 0.1, 0.994, 0.996, 1 - 1e-12, 1, 1 + 1e-12, 1.004,
+	1.31, 9.99, 10]::float8[]) AS s(share);
+
 -- ceiling 10 of two processes: one more of each may be a successor, that stays for less than 10 s; with a budget of its
 -- own the time above the ceiling is not known
 SELECT a.most, a.budget, a.seconds, pool_monitor.above_ceiling(a.most, 10, 2, a.budget, a.seconds / 3600.0, interval '1 hour') AS above

@@ -4,11 +4,6 @@
 -- what is sound to go by, here; the others follow in the Makefile's order.
 --
 
-CREATE FUNCTION pool_monitor.percent(share float8) RETURNS text
-	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-	RETURN pg_catalog.round((share * 100)::numeric, CASE WHEN share < 0.1 THEN 2 ELSE 0 END) || ' %';
-COMMENT ON FUNCTION pool_monitor.percent(float8) IS 'a share (0 to 1) as the views write it';
-
 CREATE VIEW pool_monitor.advice AS
 	WITH server AS (
 		-- a budget above what there is, is none

@@ -11,6 +11,18 @@ CREATE FUNCTION pool_monitor.short(span interval) RETURNS text
 		ELSE pg_catalog.floor(extract(epoch FROM span) / 86400) || ' d' END;
 COMMENT ON FUNCTION pool_monitor.short(interval) IS 'a time as the view overview writes it: in seconds, minutes, hours or days';
 
+CREATE FUNCTION pool_monitor.percent(share float8, decimals int DEFAULT 2) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN CASE
+		WHEN share >= 10 THEN '>999'
+		WHEN share > 1 THEN greatest(pg_catalog.round(share * 100), 101)::text
+		WHEN share >= 0.1 AND share < 1 THEN least(pg_catalog.round(share * 100), 99)::text
+		WHEN share IN (0, 1) THEN pg_catalog.round(share * 100)::text
+		WHEN share > 0 AND pg_catalog.round(share::numeric * 100, decimals) = 0 THEN '<' || pg_catalog.round(0.1::numeric ^ decimals, decimals)
+		ELSE pg_catalog.round(share::numeric * 100, decimals)::text END || ' %';
+COMMENT ON FUNCTION pool_monitor.percent(float8, int) IS
+'a share as the views write it: 100 % is all and 0 % is nothing, and not nearly so; below 10 % with so many decimals';
+
 CREATE VIEW pool_monitor.overview AS
 	WITH hour AS MATERIALIZED (
 		SELECT h.* FROM pool_monitor.holders(pg_catalog.now() - interval '1 hour') AS h
@@ -95,11 +107,9 @@ CREATE VIEW pool_monitor.overview AS
 	SELECT CASE WHEN l.namesakes > 1 THEN left(l.told, 12) || '~' || l.n ELSE l.told END AS pool,
 		l.status || CASE WHEN l.guarded THEN ' +g' ELSE '' END AS status,
 		pool_monitor.short(l.since) AS since, l.connections AS conns, l.budget,
-		-- 100 % is full, and not nearly so
-		CASE WHEN l.connections >= 10 * l.budget THEN '>999 %'
-			WHEN l.connections < l.budget THEN least(round(100.0 * l.connections / l.budget), 99) || ' %'
-			ELSE greatest(round(100.0 * l.connections / nullif(l.budget, 0)), CASE WHEN l.connections > l.budget THEN 101 END) || ' %'
-			END AS used,
+		-- a budget of 0 is none to have a share of, but for who has something
+		CASE WHEN l.budget > 0 THEN pool_monitor.percent(l.connections / l.budget::float8, 0)
+			WHEN l.budget = 0 AND l.connections > 0 THEN '>999 %' END AS used,
 		l.busy, l.idle, l.peak, l.refused
 	FROM numbered AS l
 	ORDER BY coalesce(array_position(ARRAY['full', 'starved', 'over', 'exhausted', 'overcommitted', 'undeclared', 'overflow', 'ok'],
