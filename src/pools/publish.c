@@ -28,6 +28,7 @@ typedef struct Successor
 	uint32		version;		/* of the declarations that they were compared
 								 * with */
 	bool		changed;
+	bool		takes_more;		/* one is new, or matches other names */
 	int		   *former;			/* of each: its index in those; -1: it is new */
 } Successor;
 
@@ -41,6 +42,30 @@ prepare(Successor *next, const PmPool *pools, int npools)
 	pm_name_index_init(&next->index, npools);
 	for (int i = 0; i < npools; i++)
 		pm_name_index_add(&next->index, pools[i].name, i);
+}
+
+static bool
+match_alike(const PmPool *a, const PmPool *b)
+{
+	return memcmp(&a->application_name, &b->application_name, sizeof(PmPattern)) == 0 &&
+		memcmp(&a->datname, &b->datname, sizeof(PmPattern)) == 0 &&
+		memcmp(&a->usename, &b->usename, sizeof(PmPattern)) == 0 &&
+		memcmp(&a->client_addr, &b->client_addr, sizeof(PmNetwork)) == 0;
+}
+
+/*
+ * May sessions that were undeclared be in one of the pools by now? With as many pools, or
+ * fewer, each of which matches what one of that name has matched, there are none.
+ */
+static bool
+takes_more(const Successor *next, const PmRuleSet *set)
+{
+	for (int i = 0; i < next->npools; i++)
+	{
+		if (next->former[i] < 0 || !match_alike(&next->pools[i], &set->pools[next->former[i]]))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -68,6 +93,7 @@ compare(Successor *next)
 		if (pool >= 0)
 			next->former[pool] = i;
 	}
+	next->takes_more = next->changed && takes_more(next, set);
 	pg_read_barrier();
 }
 
@@ -171,6 +197,16 @@ replace_pools(const Successor *next, TimestampTz now)
 }
 
 /*
+ * Is this the first load of this run of the server, and nothing was wrong before? Then it
+ * brings back what was in force when the former run ended. Caller holds lock.
+ */
+static bool
+as_before_the_start(void)
+{
+	return pm_declarations->load_result == PM_LOAD_NEVER;
+}
+
+/*
  * Puts npools <= max_pools declarations in force, as the outcome of the load with
  * this ticket; does nothing when a later one was faster (a load outlives a
  * worker that ends, and may meet the next worker's). True when that changed
@@ -196,6 +232,8 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		changed = next.changed;
 		if (changed)
 			replace_pools(&next, now);
+		if (next.takes_more && !as_before_the_start())
+			pm_declarations->matching_since = now;
 		pm_declarations->load_done = ticket;
 		pm_declarations->loaded_at = now;
 		pm_declarations->load_result = PM_LOAD_OK;

@@ -125,12 +125,12 @@ gather(const PmRules *rules)
 /* ---- the room that there is ---- */
 
 static TimestampTz
-last_load(void)
+matching_since(void)
 {
 	TimestampTz at;
 
 	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
-	at = pm_declarations->loaded_at;
+	at = pm_declarations->matching_since;
 	LWLockRelease(&pm_accounts->lock.lock);
 	return at;
 }
@@ -151,14 +151,15 @@ undeclared_now(void)
 }
 
 /*
- * The most connections in no pool, now or in the last day; but not before the last load, as
- * what was declared by it is no longer one of them.
+ * The most connections in no pool, now or in the last day; but not before the last load after
+ * which pools match more, as what was declared by it is no longer one of them. A load that
+ * changes sizes, or nothing, does not matter, nor does a start of the server.
  */
 static int
 undeclared_most(void)
 {
 	PmSpan		span = {
-		.since = Max(GetCurrentTransactionStartTimestamp() - USECS_PER_DAY, last_load()),
+		.since = Max(GetCurrentTransactionStartTimestamp() - USECS_PER_DAY, matching_since()),
 		.until = DT_NOEND,
 	};
 	PmWorkload	work = {0};
@@ -168,6 +169,15 @@ undeclared_most(void)
 	while (pm_past_next(&past))
 		pm_workload_of(&past, span, &work);
 	return Max(work.max_connections, undeclared_now());
+}
+
+PG_FUNCTION_INFO_V1(pm_undeclared_most);
+
+Datum
+pm_undeclared_most(PG_FUNCTION_ARGS)
+{
+	pm_require_preload();
+	PG_RETURN_INT32(undeclared_most());
 }
 
 /* The server's budget, or what undeclared ones leave of the usable where that is less. */

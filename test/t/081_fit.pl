@@ -246,5 +246,46 @@ subtest 'what it proposes is what it would propose again' => sub {
 		0, 'there is nothing to give back');
 };
 
+subtest 'what undeclared ones have held in the last day leaves no room' => sub {
+	my $most  = 'SELECT pool_monitor.undeclared_most()';
+	my @pools = (pool('a', 22, 24, workers => 2), pool('b', 20, 22));
+	my $past  = sub {
+		replay(
+			$node,
+			map({ $_->{past} } @pools),
+			['(undeclared)', 60, connections => 30, max_connections => 30]
+		);
+	};
+	my $is_forgotten = sub {
+		my ($what) = @_;
+		return cmp_ok(query($node, $most), '<', 30, $what);
+	};
+	my $is_known = sub {
+		my ($what) = @_;
+		is(query($node, $most), 30, $what);
+		return is(
+			query(
+				$node,
+				'SELECT array_agg(DISTINCT sum) FROM (SELECT (SELECT sum(proposed_ceiling) FROM pool_monitor.fit(n)) FROM unnest(ARRAY[NULL, 79 - 30]) AS n) AS f'
+			),
+			'{49}',
+			'and the rest of 79 is given'
+		);
+	};
+	estate(@pools);
+	$past->();
+	$is_forgotten->('not what was before a pool was declared: it may be that');
+	$node->restart;
+	wait_for($node, 'SELECT pool_monitor.declarations_loaded()', 'loaded after a start');
+	$past->();
+	$is_known->('a start of the server changes nothing of it');
+	query($node, 'SELECT pool_monitor.reload()');
+	$is_known->('nor does a reload');
+	declare($node, "UPDATE pool_monitor.pools SET pool_size = 6 WHERE name = 'a'");
+	$is_known->('nor another size');
+	declare($node, "UPDATE pool_monitor.pools SET application_name = 'another' WHERE name = 'b'");
+	$is_forgotten->('but what it matches does');
+};
+
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();

@@ -60,19 +60,13 @@ CREATE VIEW pool_monitor.advice AS
 		SELECT m.pool, m.topic FROM pool_monitor.muted AS m WHERE m.until > pg_catalog.now() OR m.until IS NULL
 	),
 
-	-- not before the last load: what was declared by it is no longer one of these
-	undeclared_lately AS (
-		SELECT max(w.max_connections) AS max_connections
-		FROM pool_monitor.health() AS h, pool_monitor.workload('(undeclared)',
-			since => greatest(pg_catalog.now() - interval '1 day', h.last_load)) AS w
-	),
 	-- connections that the declared budgets leave of the connection budget, or of what is usable besides the undeclared ones
 	room AS (
-		SELECT least(s.connection_budget, s.usable - greatest(s.undeclared, u.max_connections))
+		SELECT least(s.connection_budget, s.usable - pool_monitor.undeclared_most())
 				- coalesce(s.declared_budget, d.max_connections, 0) AS connections,
 			coalesce(d.refused, 0) > 0 OR coalesce(d.max_connections, 0) >= 0.9 * s.connection_budget AS is_short,
 			pool_monitor.watched(d.seen, 'day') AS watched
-		FROM server AS s LEFT JOIN day AS d ON d.pool = '(server)' CROSS JOIN undeclared_lately AS u
+		FROM server AS s LEFT JOIN day AS d ON d.pool = '(server)'
 	),
 
 	-- where the declaration is wrong, it is corrected before any size is judged by it

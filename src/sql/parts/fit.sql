@@ -2,6 +2,13 @@
 -- Sizes for all pools at once
 --
 
+CREATE FUNCTION pool_monitor.undeclared_most() RETURNS int
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'pm_undeclared_most';
+COMMENT ON FUNCTION pool_monitor.undeclared_most() IS
+'The most connections in no declared pool, now or in the last day, but not before a pool was last declared, or declared to match '
+'other names or addresses: what fit() and advice leave room for. Needs shared_preload_libraries, and pg_read_all_stats.';
+
 CREATE FUNCTION pool_monitor.fit(
 	connection_budget int DEFAULT NULL,
 	OUT pool text, OUT processes int, OUT seen interval, OUT avg_busy float8, OUT p95_busy int, OUT week_busy int,
@@ -16,7 +23,7 @@ CREATE FUNCTION pool_monitor.fit(
 COMMENT ON FUNCTION pool_monitor.fit(int) IS
 'Sizes for all declared pools at once that fit into a connection_budget, by what was measured in the last day, those that '
 'give the most back first. NULL: into the server''s, or what undeclared connections leave of the usable ones where that is '
-'less (the most of them now or in the last day, but not before the declarations were last loaded). freed is ceiling less '
+'less (as many as undeclared_most() says). freed is ceiling less '
 'proposed_ceiling. ceiling is of an unbounded pool its '
 'budget, or the most that was seen. p95_busy is that of the last day, week_busy of the last eight days, of which those that '
 'are kept by the hour count by the peaks of the hours; no pool gets less than either. Whoever gains most by the next '
