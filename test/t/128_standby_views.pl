@@ -86,6 +86,35 @@ subtest 'what they say is of the standby' => sub {
 		qr/\bundeclared\b/, 'advice tells of who is here and is not declared');
 };
 
+subtest 'what is to be written is for the primary' => sub {
+	declare($primary, "UPDATE pool_monitor.pools SET pool_recycle = '2 h' WHERE name = 'reads'");
+	wait_for(
+		$standby,
+		"SELECT recommendation ~ ' The row is changed on the primary: a standby cannot write\\.\$' FROM pool_monitor.advice WHERE topic = 'pool_recycle' AND pool = 'reads'",
+		'a change of a row'
+	);
+	is(
+		query(
+			$primary,
+			"SELECT recommendation ~ 'primary' FROM pool_monitor.advice WHERE topic = 'pool_recycle' AND pool = 'reads'"
+		),
+		'f',
+		'which the primary does not say of itself'
+	);
+	my $insert = query($standby,
+		"SELECT recommendation FROM pool_monitor.advice WHERE topic = 'undeclared' AND pool IS NULL AND finding ~ 'guest'"
+	);
+	like($insert, qr{^/\* on the primary: .* \*/ INSERT INTO pool_monitor\.pools }, 'a row');
+	query($primary, $insert);
+	wait_for(
+		$standby,
+		"SELECT connections FROM pool_monitor.budgets WHERE pool = 'guest'",
+		'there it can be run', '3'
+	);
+	query($primary, "DELETE FROM pool_monitor.pools WHERE name = 'guest'");
+	wait_for($standby, "SELECT count(*) FROM pool_monitor.budgets", 'as before', '2');
+};
+
 subtest 'a pool of the primary is nothing odd' => sub {
 	my $unmatched =
 	  "SELECT string_agg(pool, ' ' ORDER BY pool) FROM pool_monitor.lint(unmatched_after => '0') WHERE rule = 'unmatched'";

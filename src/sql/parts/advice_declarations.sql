@@ -81,7 +81,7 @@
 				CASE WHEN s.is_nobodys THEN format('; %s, so all are meant that log in so under this role: set application_name in the '
 					'client, to tell them apart', CASE s.application_name WHEN '' THEN 'it gives no name'
 						ELSE 'the name is its driver''s' END) END),
-			CASE WHEN s.legible THEN
+			CASE WHEN s.legible THEN CASE WHEN pg_is_in_recovery() THEN '/* on the primary: a standby cannot write */ ' ELSE '' END ||
 				format('INSERT INTO pool_monitor.pools (name, priority, application_name, datname, usename, workers, pool_size, '
 					'max_overflow) VALUES (%L, 1000, %L, %L, %L, 1, %s, 0);',
 					CASE WHEN s.plain THEN s.application_name

@@ -19,7 +19,11 @@
 			f.finding || CASE WHEN f.pool IS NOT NULL AND d.pool IS NULL AND f.topic <> 'undeclared'
 				THEN format(': pool %s, which is not declared any more', f.pool)
 				ELSE '' END AS finding,
-			f.evidence, f.recommendation, f.setting, f.current, f.proposed, f.seen, f.effective_samples, f.quality
+			f.evidence,
+			-- the rows are the primary's; settings of the server are each one's own
+			f.recommendation || CASE WHEN d.pool IS NOT NULL AND (f.setting IS NOT NULL OR f.topic IN ('lint', 'identity', 'pre_ping'))
+					AND pg_is_in_recovery() THEN ' The row is changed on the primary: a standby cannot write.' ELSE '' END AS recommendation,
+			f.setting, f.current, f.proposed, f.seen, f.effective_samples, f.quality
 		FROM findings AS f LEFT JOIN declared AS d ON d.pool = f.pool AND f.topic <> 'undeclared'
 	),
 	heard AS (
