@@ -18,7 +18,8 @@ CREATE FUNCTION pool_monitor.percent(share float8, decimals int DEFAULT 2) RETUR
 		WHEN share > 1 THEN greatest(pg_catalog.round(share * 100), 101)::text
 		WHEN share >= 0.1 AND share < 1 THEN least(pg_catalog.round(share * 100), 99)::text
 		WHEN share IN (0, 1) THEN pg_catalog.round(share * 100)::text
-		WHEN share > 0 AND pg_catalog.round(share::numeric * 100, decimals) = 0 THEN '<' || pg_catalog.round(0.1::numeric ^ decimals, decimals)
+		WHEN share > 0 AND pg_catalog.round(share::numeric * 100, decimals) = 0
+			THEN '<' || pg_catalog.round(0.1::numeric ^ decimals, decimals)
 		ELSE pg_catalog.round(share::numeric * 100, decimals)::text END || ' %';
 COMMENT ON FUNCTION pool_monitor.percent(float8, int) IS
 'a share as the views write it: 100 % is all and 0 % is nothing, and not nearly so; below 10 % with so many decimals';

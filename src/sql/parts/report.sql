@@ -218,7 +218,8 @@ CREATE FUNCTION pool_monitor.chart(
 BEGIN ATOMIC
 	SELECT l.chart
 	FROM (SELECT jsonb_build_object('pool', chart.pool,
-			'declared', CASE chart.pool WHEN '(server)' THEN (SELECT jsonb_build_object('usable', s.usable, 'connection_budget', s.connection_budget)
+			'declared', CASE chart.pool WHEN '(server)' THEN (
+					SELECT jsonb_build_object('usable', s.usable, 'connection_budget', s.connection_budget)
 					FROM pool_monitor.server() AS s)
 				ELSE (SELECT to_jsonb(d) FROM pool_monitor.declared() AS d WHERE d.pool = chart.pool) END,
 			'curve', (SELECT c.curve FROM pool_monitor.curves(chart.pool, now() - chart.span, now()) AS c)) AS data) AS p
