@@ -4,8 +4,8 @@ others cost that are loaded into every backend, as far as they are installed.
 usage: instructions.py BINDIR SCRATCH
 
 Runs a server without any library, with this one and a few declared pools, none of
-which is the client's, and with each of the others under valgrind's callgrind, which counts the instructions of each process inside PostgresMain: from the
-login to the exit. A transaction is the difference between a session with many
+which is the client's, or one of which is, with its guard off and on, and with each of the others under valgrind's
+callgrind, which counts the instructions of each process inside PostgresMain: from the login to the exit. A transaction is the difference between a session with many
 and one with few of them; a connect and exit is a session without a statement.
 """
 
@@ -24,6 +24,7 @@ FEW = 100
 MANY = 2100
 SESSIONS = 10
 POOLS = (0, 20, 64)
+GUARDED = 64  # pools, one of them the client's
 PEERS = ("pg_stat_statements", "pg_wait_sampling", "pg_stat_statements,pg_stat_kcache")
 
 
@@ -106,24 +107,27 @@ def measure(server):
         valgrind.wait()
 
 
-def prepare(bindir, scratch, name, library, pools):
+def prepare(bindir, scratch, name, library, pools, guard=None):
     server = Server(bindir, scratch, name, library)
     server.start()
     server.fill()
     if pools is not None:
         server.declare(pools)
+    if guard is not None:
+        server.guard(guard)
     server.stop()
     return server
 
 
 def main():
     bindir, scratch = sys.argv[1:3]
-    cases = [("nothing loaded", "", None)]
-    cases += [(f"pool_monitor, {pools} pools", "pool_monitor", pools) for pools in POOLS]
-    cases += [(peer, peer, None) for peer in PEERS if has(bindir, peer.split(",")[-1])]
+    cases = [("nothing loaded", "", None, None)]
+    cases += [(f"pool_monitor, {pools} pools", "pool_monitor", pools, None) for pools in POOLS]
+    cases += [(f"pool_monitor, {GUARDED} pools, guard {mode}", "pool_monitor", GUARDED - 1, mode) for mode in ("off", "enforce")]
+    cases += [(peer, peer, None, None) for peer in PEERS if has(bindir, peer.split(",")[-1])]
     plain = None
-    for number, (what, library, pools) in enumerate(cases):
-        got = measure(prepare(bindir, scratch, f"server{number}", library, pools))
+    for number, (what, *case) in enumerate(cases):
+        got = measure(prepare(bindir, scratch, f"server{number}", *case))
         plain = plain or got
         more = [f"{of} {value:.0f} ({value - was:+.0f}, {100 * (value - was) / was:+.2f} %)"
                 for of, value, was in zip(("transaction", "connect and exit"), got, plain)]

@@ -70,6 +70,20 @@ class Server:
             "SELECT pool_monitor.reload()",
         )
 
+    def guard(self, mode):
+        """A pool of its own for the client "bench", which fits its limit, reserve and rate."""
+        self.run(
+            "psql",
+            *self.address(),
+            "-d",
+            "postgres",
+            "-qc",
+            "INSERT INTO pool_monitor.pools (name, application_name, usename, pool_size, max_overflow, guard,"
+            f" reserved, connect_rate) VALUES ('bench', 'bench', 'postgres', 5, 5, '{mode}', 5, 100000)",
+            "-c",
+            "SELECT pool_monitor.reload()",
+        )
+
     def address(self):
         return ("-h", self.folder, "-U", "postgres")
 
