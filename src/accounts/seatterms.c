@@ -61,7 +61,9 @@ pm_seat_set_terms(int which, const PmSeatTerms *terms)
 	uint64		pace = (uint64) terms->rate | ((uint64) terms->burst << 20) | ((uint64) terms->base << 40);
 
 	pg_atomic_write_u32(&seat->tried_out, terms->tried_out);
-	pg_atomic_write_u64(&seat->pace, pace);
+	if (pg_atomic_exchange_u64(&seat->pace, pace) != pace)
+		pg_atomic_write_u64(&seat->due, 0); /* what was taken at another rate
+											 * is forgiven */
 	decide(true);
 	while (!exchange(seat, &word, word_of(terms, PM_SEAT_HELD(word))))
 		;

@@ -40,20 +40,25 @@ def fields(data):
     return values
 
 
-def sqlstate(data):
+def field(error, kind):
     """Of an ErrorResponse."""
-    for field in data.split(b"\0"):
-        if field[:1] == b"C":
-            return field[1:].decode()
+    for part in error.split(b"\0"):
+        if part[:1] == kind:
+            return part[1:].decode()
     return None
+
+
+def sqlstate(error):
+    return field(error, b"C")
 
 
 class Ended(Exception):
     """The server has ended the session; sqlstate is None if it did not say why."""
 
-    def __init__(self, state=None):
-        super().__init__(state)
-        self.sqlstate = state
+    def __init__(self, error=b""):
+        self.sqlstate = sqlstate(error)
+        super().__init__(self.sqlstate)
+        self.said = [field(error, kind) for kind in (b"M", b"D", b"H")]
 
 
 class Wire:
@@ -89,7 +94,7 @@ class Wire:
         if kind == b"K":
             self.pid = struct.unpack("!i", body[:4])[0]
         if kind == b"E" and b"VFATAL\0" in body:
-            raise Ended(sqlstate(body))
+            raise Ended(body)
         return kind, body
 
     def until(self, wanted):
