@@ -182,7 +182,9 @@ note_peak(PmSeat *seat, uint32 held)
 typedef struct Attempt
 {
 	PmSeat	   *seat;
+	uint64		word;			/* last seen */
 	uint64		pace;
+	bool		above_terms;	/* only the others' reserves count */
 	bool		has_token;
 	bool		has_shared;
 } Attempt;
@@ -191,7 +193,7 @@ typedef struct Attempt
 static PmSeatVerdict
 prepare(Attempt *attempt, uint64 word)
 {
-	bool		is_guarded = PM_SEAT_MODE(word) != PM_GUARD_OFF;
+	bool		is_guarded = PM_SEAT_MODE(word) != PM_GUARD_OFF && !attempt->above_terms;
 
 	if (is_guarded && PM_SEAT_HELD(word) >= PM_SEAT_LIMIT(word))
 		return PM_SEAT_POOL_FULL;
@@ -222,6 +224,24 @@ conclude(const Attempt *attempt, uint64 word, bool taken)
 		put_token_back(attempt->seat, attempt->pace);
 }
 
+/* The word by which it was decided is left in attempt->word. */
+static PmSeatVerdict
+try_to_enter(Attempt *attempt)
+{
+	PmSeatVerdict verdict;
+
+	attempt->word = pg_atomic_read_u64(&attempt->seat->word);
+	while ((verdict = prepare(attempt, attempt->word)) == PM_SEAT_FITS)
+	{
+		if (pg_atomic_compare_exchange_u64(&attempt->seat->word, &attempt->word, attempt->word + 1))
+			break;
+	}
+	conclude(attempt, attempt->word, verdict == PM_SEAT_FITS);
+	if (verdict == PM_SEAT_FITS)
+		note_peak(attempt->seat, PM_SEAT_HELD(attempt->word) + 1);
+	return verdict;
+}
+
 /*
  * Takes a seat if there is one by the pool's terms; mode: that of the terms by which it was
  * decided. PM_SEAT_SHARED_FULL is the others' reserves, in force whatever the mode.
@@ -230,20 +250,20 @@ PmSeatVerdict
 pm_seat_enter(int which, PmGuardMode *mode)
 {
 	PmSeat	   *seat = &pm_seats->all[which];
-	uint64		word = pg_atomic_read_u64(&seat->word);
 	Attempt		attempt = {.seat = seat,.pace = pg_atomic_read_u64(&seat->pace)};
-	PmSeatVerdict verdict;
+	PmSeatVerdict verdict = try_to_enter(&attempt);
 
-	while ((verdict = prepare(&attempt, word)) == PM_SEAT_FITS)
-	{
-		if (pg_atomic_compare_exchange_u64(&seat->word, &word, word + 1))
-			break;
-	}
-	conclude(&attempt, word, verdict == PM_SEAT_FITS);
-	*mode = PM_SEAT_MODE(word);
-	if (verdict == PM_SEAT_FITS)
-		note_peak(seat, PM_SEAT_HELD(word) + 1);
+	*mode = PM_SEAT_MODE(attempt.word);
 	return verdict;
+}
+
+/* Likewise, whatever the pool's own terms are: false when all is taken that others have not reserved. */
+bool
+pm_seat_enter_above(int which)
+{
+	Attempt		attempt = {.seat = &pm_seats->all[which],.above_terms = true};
+
+	return try_to_enter(&attempt) == PM_SEAT_FITS;
 }
 
 /* Whatever the terms are. The shared part may be above its total then. */

@@ -148,15 +148,21 @@ count_would_be(int seat)
 	pg_atomic_write_u64(&pm_seats->all[seat].guarded_at, GetCurrentTimestamp());
 }
 
-/* It does not fit. The reserves of other pools are in force whatever its own guard is. */
+/*
+ * It does not fit. The reserves of other pools are in force whatever its own guard is: who is
+ * above what he only reports is held to them, too.
+ */
 static pg_noinline void
 weigh(int seat, PmSeatVerdict verdict, PmGuardMode mode)
 {
 	bool		exempt = is_exempt(seat);
 
-	if (!exempt && (mode == PM_GUARD_ENFORCE || verdict == PM_SEAT_SHARED_FULL))
+	if (exempt)
+		pm_seat_enter_anyway(seat);
+	else if (mode == PM_GUARD_ENFORCE || verdict == PM_SEAT_SHARED_FULL)
 		refuse(seat, verdict);
-	pm_seat_enter_anyway(seat);
+	else if (!pm_seat_enter_above(seat))
+		refuse(seat, PM_SEAT_SHARED_FULL);
 	note_seat(seat);
 	if (!exempt)
 		count_would_be(seat);

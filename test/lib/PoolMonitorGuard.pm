@@ -15,8 +15,8 @@ our @EXPORT = qw(query insert_pool guard_server guard pools armed setting logins
 # A server for the clients' role "app".
 sub guard_server
 {
-	my ($name, $conf) = @_;
-	my $node = new_server($name, "max_connections = 60\n" . ($conf // ''));
+	my ($name, $conf, %param) = @_;
+	my $node = new_server($name, "max_connections = 60\n" . ($conf // ''), %param);
 	query($node, 'CREATE ROLE app LOGIN');
 	return $node;
 }
@@ -53,8 +53,11 @@ sub wait_for_guards
 sub armed
 {
 	my ($node) = @_;
-	return wait_for($node, q{SELECT bool_and(armed) FROM pool_monitor.guards WHERE guard <> 'off'},
-		'the guards are armed');
+	return wait_for(
+		$node,
+		q{SELECT bool_and(armed) FROM pool_monitor.guards WHERE guard <> 'off'},
+		'the guards are armed'
+	);
 }
 
 # These, and no others, with nothing counted.
@@ -70,7 +73,7 @@ sub pools
 sub setting
 {
 	my ($node, $name, $value) = @_;
-	query($node, "ALTER SYSTEM SET $name = $value");
+	query($node, "ALTER SYSTEM SET $name = '$value'");
 	$node->reload;
 	wait_for($node, "SELECT current_setting('$name') = '$value'", "$name is $value");
 	return;
