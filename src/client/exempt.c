@@ -44,9 +44,9 @@ look_up(const char *name, bool superusers)
 
 	if (!OidIsValid(role))
 		return true;
-	if (superuser_arg(role))
-		return superusers;
-	return pm_may_use_reserved(role) || is_protected(role);
+	if (is_protected(role))
+		return true;
+	return superuser_arg(role) ? superusers : pm_may_use_reserved(role);
 }
 
 bool
