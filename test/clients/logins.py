@@ -7,6 +7,7 @@ Says "ready". Then reads commands, one a line, and answers each with one line:
   open N     N logins, one after the other. Those that are admitted stay: "admitted=N
              refused=N", and the SQLSTATEs of the others where it is not 53300 alone
   storm N    likewise, all at once
+  halt N     begins N logins, and leaves them at the question for a password: "ok"
   close N    ends the N last ones, and waits until the server has: "ok"
   said       the last error: its message, detail and hint, with "|" between them
   user NAME  is who logs in from now on: "ok"
@@ -21,6 +22,7 @@ class Logins:
     def __init__(self, host, port, user, name):
         self.host, self.port, self.role, self.name = host, port, user, name
         self.sessions = []
+        self.halted = []
         self.last = [None, None, None]
 
     def begin(self):
@@ -49,6 +51,10 @@ class Logins:
 
     def storm(self, number):
         return self.tell([self.finish(wire) for wire in [self.begin() for _ in range(int(number))]])
+
+    def halt(self, number):
+        self.halted = [self.begin() for _ in range(int(number))]
+        return "ok"
 
     def close(self, number):
         for _ in range(int(number)):

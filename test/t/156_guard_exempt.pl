@@ -103,8 +103,7 @@ subtest 'superuser_reserved_connections stay, whatever is reserved' => sub {
 # They have slots of their own.
 subtest 'replication' => sub {
 	my $app = full();
-	my $dsn =
-	  'host=' . $node->host . ' port=' . $node->port . ' user=sender application_name=ems';
+	my $dsn = 'host=' . $node->host . ' port=' . $node->port . ' user=sender application_name=ems';
 	command_ok(['psql', '-XAtw', '-d', "$dsn replication=true", '-c', 'IDENTIFY_SYSTEM'],
 		'a walsender of that name is admitted');
 	command_ok(

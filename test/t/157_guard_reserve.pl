@@ -4,6 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 use PoolMonitor;
 use PoolMonitorGuard;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 # 60 connections, of which 3 are superusers'. Retirement has a pool of its own to look at.
@@ -210,6 +211,60 @@ subtest 'a burst of them is one event, which ends' => sub {
 		'and how many they were',
 		151
 	);
+};
+
+# Whoever authenticates has a slot of the server's, whatever is reserved. With fewer slots than
+# clients that try at once the server's own refusal comes first.
+my $small = guard_server('guard_slots', "max_connections = 20\nauthentication_timeout = 3s\n");
+
+subtest 'a storm of many times max_connections, without a password' => sub {
+	pools($small, guard('kept', 5, reserved => 5), guard('storm', 5));
+	my ($kept, $storm) = map { logins($small, $_) } 'kept', 'storm';
+	print {$storm->{in}} "storm 300\n";
+	$storm->{in}->flush;
+	my ($in, $tried) = (0, 0);
+	while ($in < 5 && $tried < 300)
+	{
+		$in += ($kept->do('open 1') =~ /admitted=(\d)/)[0];
+		$tried++;
+	}
+	is($in,            5,                        'the reserve is there');
+	is($storm->answer, 'admitted=5 refused=295', 'the storm gets its limit');
+	my ($guarded, $refused) = split /\|/, counted($small, 'storm', 'guarded, refused');
+	is($guarded + $refused, 295, 'each is counted as what it was');
+	note("the guard refused $guarded, the server $refused; the reserve took $tried tries");
+	is(counted($small, 'kept', 'guarded'), 0, 'of the other pool the guard refused none');
+	$_->close foreach $kept, $storm;
+};
+
+subtest 'slots of logins under way are beyond it' => sub {
+	my $hba = $small->data_dir . '/pg_hba.conf';
+	my $was = slurp_file($hba);
+	query($small, q{CREATE ROLE slow LOGIN PASSWORD 'secret'});
+	unlink $hba;
+	append_to_file($hba, "local all slow scram-sha-256\n$was");
+	$small->reload;
+	pools($small, guard('kept', 5, reserved => 5), guard('storm', 5));
+	my ($kept, $slow) = (logins($small, 'kept'), logins($small, 'storm', 'slow'));
+	my $end = time + 60;
+	wait_for($small, 'SELECT connections FROM pool_monitor.server', 'nobody is there', 1);
+	$slow->do('halt 30');
+	like($kept->do('open 1'), qr/refused=1/, 'nobody gets in, with a reserve that is free');
+	like($kept->do('said'),   qr/^sorry, too many clients already/, 'and the server says so');
+	my ($in, $tried) = (0, 0);
+
+	while ($in < 5 && time < $end)
+	{
+		$in += ($kept->do('open 1') =~ /admitted=(\d)/)[0];
+		$tried++;
+		select undef, undef, undef, 0.1;
+	}
+	is($in, 5, 'authentication_timeout ends that');
+	is_counted($small, 'kept', 'guarded, refused', '0|' . ($tried - 4), 'each is in the books');
+	is_counted($small, 'storm', 'guarded, refused + auth_failures, auth_failures BETWEEN 18 AND 20',
+		'0|30|t', 'so are the others');
+	note('of the others the server refused ' . counted($small, 'storm', 'refused'));
+	$_->close foreach $kept, $slow;
 };
 
 done_testing();
