@@ -59,9 +59,11 @@ query($node, $_)
 # What the examples of some documents come to.
 my $sizes   = 'SELECT pool, base, ceiling FROM pool_monitor.budgets ORDER BY pool';
 my $mode    = "SELECT recycle_mode FROM pool_monitor.pools WHERE name = 'ems'";
+my $guard   = 'SELECT guard, reserved, connect_rate, connect_burst FROM pool_monitor.pools';
 my %outcome = (
 	'README.md'          => [$sizes, 'ems|18|42'],
 	'docs/declare.md'    => [$sizes, "billing|80|80\nems|24|56\nshop-web|40|60"],
+	'docs/guard.md'      => [$guard, 'enforce|20|10|20'],
 	'docs/install.md'    => ['SELECT count(*) FROM pg_extension', '1'],
 	'docs/retirement.md' => [$mode,                               'off'],
 	'docs/sizing.md'     => [$sizes,                              "shop|5|15\nweb|20|60"]
@@ -81,7 +83,7 @@ foreach my $path ('README.md', map { s!.*/docs/!docs/!r } sort glob "$root/docs/
 }
 is(
 	join(' ', @with_examples),
-	'README.md docs/clients.md docs/declare.md docs/install.md docs/monitoring.md docs/on-call.md docs/report.md docs/retirement.md docs/sizing.md docs/troubleshooting.md docs/watch.md',
+	'README.md docs/clients.md docs/declare.md docs/guard.md docs/install.md docs/monitoring.md docs/on-call.md docs/report.md docs/retirement.md docs/sizing.md docs/troubleshooting.md docs/watch.md',
 	'examples were found in each document that has some'
 );
 
