@@ -2,7 +2,7 @@
 
 usage: guardedpool.py DSN NAME queuepool|psycopgpool MIN MAX TIMEOUT
 
-Says "ready", or "unavailable WHY". Then reads commands, one a line, and answers each with
+Says "ready". Then reads commands, one a line, and answers each with
 one line:
 
   take      a connection, which stays out: "took one", or "CLASS SQLSTATE" of what went
@@ -19,17 +19,10 @@ import threading
 import time
 
 
-def unavailable(error):
-    print(f"unavailable {error}", flush=True)
-    sys.exit()
-
-
 def queue_pool(dsn, name, least, most, timeout):
-    try:
-        import psycopg2
-        import sqlalchemy
-    except ImportError as error:
-        unavailable(error)
+    import psycopg2
+    import sqlalchemy
+
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg2://",
         creator=lambda: psycopg2.connect(dsn, application_name=name),
@@ -41,10 +34,8 @@ def queue_pool(dsn, name, least, most, timeout):
 
 
 def psycopg_pool(dsn, name, least, most, timeout):
-    try:
-        from psycopg_pool import ConnectionPool
-    except ImportError as error:
-        unavailable(error)
+    from psycopg_pool import ConnectionPool
+
     pool = ConnectionPool(
         dsn,
         kwargs={"application_name": name, "autocommit": True},

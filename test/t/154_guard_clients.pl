@@ -49,15 +49,22 @@ sub wait_for_places
 	return wait_for_guards($node, 'ems', 'places', $n, "$n places are taken");
 }
 
+# Without these the subtest is skipped.
+sub needs
+{
+	my ($modules) = @_;
+	plan(skip_all => "there is no $modules in Python")
+	  if system_log(python(), '-c', "import $modules") != 0;
+	return;
+}
+
 sub guarded_pool
 {
 	my ($kind, @sizes) = @_;
 	my $pool = client_command(python(), "$FindBin::RealBin/../clients/guardedpool.py",
 		$local, 'ems', $kind, @sizes);
-	my $said = $pool->answer;
-	return $pool if $said eq 'ready';
-	$pool->close;
-	plan(skip_all => "$kind: $said");
+	is($pool->answer, 'ready', 'its pool is there');
+	return $pool;
 }
 
 subtest 'psql' => sub {
@@ -108,6 +115,7 @@ subtest 'libpq with several hosts' => sub {
 
 # Its checkout opens connections up to pool_size and max_overflow, at once.
 subtest "SQLAlchemy's QueuePool" => sub {
+	needs('sqlalchemy, psycopg2');
 	my $others = others(2);
 	my $pool   = guarded_pool('queuepool', 1, 3, 30);
 	is($pool->do('take'), 'took one', "connection $_") foreach 1, 2;
@@ -129,6 +137,7 @@ subtest "SQLAlchemy's QueuePool" => sub {
 
 # Its checkout waits while workers of its own open connections, again and again.
 subtest 'psycopg_pool' => sub {
+	needs('psycopg, psycopg_pool');
 	my $others = others(2);
 	my $pool   = guarded_pool('psycopgpool', 1, 3, 2);
 	is($pool->do('take'), 'took one', "connection $_") foreach 1, 2;
@@ -143,6 +152,7 @@ subtest 'psycopg_pool' => sub {
 };
 
 subtest 'psycopg_pool, one that waits long enough' => sub {
+	needs('psycopg, psycopg_pool');
 	my $others = others(3);
 	my $pool   = guarded_pool('psycopgpool', 1, 2, 120);
 	is($pool->do('take'),  'took one', 'its first connection');
@@ -156,6 +166,7 @@ subtest 'psycopg_pool, one that waits long enough' => sub {
 };
 
 subtest 'psycopg_pool, that begins when there is no place' => sub {
+	needs('psycopg, psycopg_pool');
 	my $others = others(4);
 	my $pool   = guarded_pool('psycopgpool', 2, 2, 120);
 	is($pool->do('begin'), 'begun', 'it waits for its first connection');
