@@ -308,7 +308,9 @@ is_deeply(
 	[
 		'retired_late',                                                   # 083
 		'ended_lost',                                                     # 040
-		qw(rejected refused auth_failures),                               # 013
+		qw(rejected refused),                                             # 013
+		qw(guarded would_be_guarded),                                     # 145
+		'auth_failures',                                                  # 013
 		'long_holds',                                                     # 052
 		qw(checkouts checkout_waits waited_seconds checkout_timeouts),    # 092
 		qw(overflow_seconds exhausted_seconds over_seconds),              # 110
