@@ -24,7 +24,7 @@
 			LATERAL (SELECT CASE g.guard WHEN 'report' THEN w.would_be_guarded ELSE w.guarded END AS guarded,
 				w.connects + w.guarded AS logins) AS n
 	),
-	-- at least: who was there is known, and not who came
+	-- at least: who was there is known, and not who came; a wrong declaration is corrected first
 	guard_off AS (
 		SELECT 'info', g.pool, 'guard',
 			CASE WHEN g.pool IS NULL THEN 'undeclared applications held more than undeclared_budget, and nothing keeps them to it: their '
@@ -39,7 +39,8 @@
 			SELECT count(*) AS above
 			FROM pool_monitor.history(g.series, interval '1 minute', greatest(pg_catalog.now() - interval '1 day', g.sized_since)) AS h
 			WHERE h.max_connections > g.budget) AS m
-		WHERE g.guard = 'off' AND pool_monitor.above_ceiling(g.max_connections, g.budget, g.processes, g.budget, g.over_share, g.seen)
+		WHERE g.guard = 'off' AND NOT EXISTS (SELECT FROM above AS a WHERE a.pool = g.pool)
+			AND pool_monitor.above_ceiling(g.max_connections, g.budget, g.processes, g.budget, g.over_share, g.seen)
 	),
 	-- all were admitted, so the peak is what would have been enough
 	guard_reports AS (
