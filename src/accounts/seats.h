@@ -79,8 +79,10 @@ typedef struct PmSeat
 								 * again; see take_token() */
 	pg_atomic_uint64 guarded_at;	/* TimestampTz: of the last that did not
 									 * fit; 0: none */
-	pg_atomic_uint64 wanted_at; /* ms, monotonic: a login was refused for want
-								 * of a seat; 0: none since the worker looked */
+	pg_atomic_uint64 wanted_at; /* ms, monotonic: the last login of a pool
+								 * that was refused for want of a seat; 0:
+								 * none since one was freed for it; see
+								 * retire/yield.c */
 	pg_atomic_uint64 told_at;	/* ms, monotonic: the last log line */
 	pg_atomic_uint32 untold;	/* refused since then */
 	pg_atomic_uint32 peak;		/* of held, since its terms were changed */
@@ -124,6 +126,7 @@ extern void pm_seat_leave(int seat);
 extern void pm_seat_move(int from, int to);
 extern bool pm_seat_would_not_fit(int seat);
 extern bool pm_seats_in_force(void);
+extern int	pm_seat_shared_part(uint64 word);
 
 /* In seatterms.c: the worker's, but for the first, which is called under pm_accounts->lock. */
 extern void pm_seats_change(void);
@@ -131,8 +134,5 @@ extern void pm_seat_set_terms(int seat, const PmSeatTerms *terms);
 extern void pm_seats_set_shared(int total, int tried_out);
 extern void pm_seat_correct(int seat, int surplus);
 extern void pm_shared_correct(int surplus);
-
-/* For this folder alone. */
-extern int	pm_seat_shared_part(uint64 word);
 
 #endif							/* PM_SEATS_H */

@@ -16,6 +16,7 @@
 #include "accounts/seats.h"
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/wake.h"
 #include "client/exempt.h"
 #include "client/guard.h"
 #include "client/logins.h"
@@ -106,6 +107,18 @@ say_too_fast(Refusal *say, int seat)
 	say->hint = "Try again a little later, with a delay that grows.";
 }
 
+/*
+ * Whoever holds a place that he does not use is asked for it, by the worker (yield.c), so
+ * that the client's next try finds one. It is awake already while an earlier wish is open.
+ */
+static void
+wish_for_place(int seat)
+{
+	if (seat != pm_undeclared_seat() &&
+		pg_atomic_exchange_u64(&pm_seats->all[seat].wanted_at, pm_monotonic_ms()) == 0)
+		pm_wake_worker();
+}
+
 static pg_noinline void
 refuse(int seat, PmSeatVerdict verdict)
 {
@@ -121,6 +134,8 @@ refuse(int seat, PmSeatVerdict verdict)
 		say_too_fast(&say, seat);
 	pm_login_failed(PM_GUARDED);
 	pg_atomic_write_u64(&of->guarded_at, GetCurrentTimestamp());
+	if (verdict != PM_SEAT_TOO_FAST)
+		wish_for_place(seat);
 	unlogged = take_turn_to_log(of);
 	ereport(FATAL,
 			(errcode(ERRCODE_TOO_MANY_CONNECTIONS),

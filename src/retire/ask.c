@@ -22,7 +22,7 @@
 
 void
 pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules,
-			const PmFlags *flags)
+			PmRetireRule rule)
 {
 	memset(ask, 0, sizeof(*ask));
 	ask->session = *session;
@@ -32,9 +32,9 @@ pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules
 	ask->account = rules->accounts[pool];
 	ask->incarnation = rules->incarnations[pool];
 	strlcpy(ask->pool_name, rules->pools[pool].name, PM_NAME_LEN);
-	ask->rule = flags->stale ? PM_RULE_STALE : PM_RULE_IDLE;
-	ask->min_age = ask->rule == PM_RULE_STALE ? pm_least_age(&rules->pools[pool]) : -1;
-	ask->min_idle = ask->rule == PM_RULE_STALE ? rules->pools[pool].recycle_grace : rules->pools[pool].idle_limit;
+	ask->rule = rule;
+	ask->min_age = rule == PM_RULE_STALE ? pm_least_age(&rules->pools[pool]) : -1;
+	ask->min_idle = rule == PM_RULE_STALE ? rules->pools[pool].recycle_grace : rules->pools[pool].idle_limit;
 	if (!pm_slot_stamps(session, &ask->begun_at, &ask->used_at))
 		ask->begun_at = ask->used_at = 0;
 }
@@ -230,7 +230,16 @@ pm_ask_count_late(const PmAsk *ask)
 static const char *
 rule_name(const PmAsk *ask)
 {
-	return ask->rule == PM_RULE_STALE ? "stale" : "idle";
+	switch (ask->rule)
+	{
+		case PM_RULE_STALE:
+			return "stale";
+		case PM_RULE_IDLE:
+			return "idle";
+		case PM_RULE_GIVES_WAY:
+			return "gave way";
+	}
+	return "";					/* keep the compiler quiet */
 }
 
 /* ---- events ---- */

@@ -15,7 +15,9 @@
 typedef enum PmRetireRule
 {
 	PM_RULE_STALE,				/* over pool_recycle and its margin */
-	PM_RULE_IDLE				/* over idle_limit, with shrink_idle */
+	PM_RULE_IDLE,				/* over idle_limit, with shrink_idle */
+	PM_RULE_GIVES_WAY			/* over idle_limit, and a login needs its
+								 * place */
 } PmRetireRule;
 
 /* One session that is asked, and what came of it. */
@@ -40,7 +42,7 @@ typedef struct PmAsk
 } PmAsk;
 
 extern void pm_ask_init(PmAsk *ask, const PmSession *session, int pool, const PmRules *rules,
-						const PmFlags *flags);
+						PmRetireRule rule);
 extern void pm_ask(PmAsk *ask);
 extern bool pm_ask_settled(PmAsk *ask);
 extern void pm_ask_withdraw(PmAsk *ask);

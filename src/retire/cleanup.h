@@ -5,7 +5,6 @@
 #ifndef PM_CLEANUP_H
 #define PM_CLEANUP_H
 
-extern void pm_cleanup_start(void);
 extern int64 pm_cleanup_answers(void);
 extern int64 pm_cleanup_tick(void);
 

@@ -41,16 +41,23 @@ roles_reason(PmClass *class, const PmSession *session)
 }
 
 /*
- * Is the session one that shrink_idle takes? Never below base, nor without one; and
- * what counts is what its own login role has in the pool (shares.c).
+ * Is the session one that shrink_idle takes, and that gives way? Never below base, nor
+ * without one; and what counts is what its own login role has in the pool (shares.c).
  */
 static bool
-shrinkable(const PmTally *tally, const PmClass *class, const PmSession *session, const PmFlags *flags)
+is_spare(const PmTally *tally, const PmClass *class, const PmSession *session, const PmFlags *flags)
 {
 	const PmPool *pool = &tally->rules->pools[class->pool];
 
-	return pool->shrink_idle && !pool->grows_from_zero && flags->idle_over_limit &&
+	return !pool->grows_from_zero && flags->idle_over_limit &&
 		pm_share(tally, class->pool, session) > pool->base;
+}
+
+static bool
+shrinks(const PmTally *tally, const PmClass *class, const PmSession *session, const PmFlags *flags)
+{
+	return class->pool >= 0 && tally->rules->pools[class->pool].shrink_idle &&
+		is_spare(tally, class, session, flags);
 }
 
 /* Why its age is none to be retired at. */
@@ -64,21 +71,19 @@ age_reason(const PmPool *pool, const PmFlags *flags)
 	return flags->over_margin ? PM_REASON_NONE : PM_REASON_MARGIN;
 }
 
-/* Reasons that lie in the session, not in its role or the settings. */
+/* Reasons that lie in the session, not in its role or the settings; a spare one may be of any age. */
 static PmReason
 session_reason(const PmTally *tally, const PmClass *class, const PmSession *session,
-			   const PmFlags *flags, bool scheduled)
+			   const PmFlags *flags, bool spare)
 {
-	bool		shrinks;
 	PmReason	reason;
 
 	if (class->pool < 0)
 		return PM_REASON_NO_POOL;
 	if (flags->no_slot)
 		return PM_REASON_NO_SLOT;
-	shrinks = scheduled && shrinkable(tally, class, session, flags);
 	reason = age_reason(&tally->rules->pools[class->pool], flags);
-	if (!shrinks && reason != PM_REASON_NONE)
+	if (!spare && reason != PM_REASON_NONE)
 		return reason;
 	if (session->pid == MyProcPid)
 		return PM_REASON_CALLER;
@@ -88,8 +93,28 @@ session_reason(const PmTally *tally, const PmClass *class, const PmSession *sess
 		return PM_REASON_BUSY;
 	if (session->state != PM_STATE_IDLE)
 		return PM_REASON_IN_TRANSACTION;
-	if (!shrinks && !flags->stale)
+	if (!spare && !flags->stale)
 		return PM_REASON_GRACE;
+	return PM_REASON_NONE;
+}
+
+/* Reasons that lie in its roles, its pool's declaration, the settings and the time of the day. */
+static PmReason
+other_reason(const PmTally *tally, PmClass *class, const PmSession *session, bool scheduled)
+{
+	PmReason	reason = roles_reason(class, session);
+	const PmPool *pool = &tally->rules->pools[class->pool];
+
+	if (reason != PM_REASON_NONE)
+		return reason;
+	if (pool->recycle_mode == PM_RECYCLE_OFF)
+		return PM_REASON_MODE_OFF;
+	if (scheduled && pool->recycle_mode == PM_RECYCLE_REPORT)
+		return PM_REASON_MODE_REPORT;
+	if (!pm_recycle_enabled)
+		return PM_REASON_DISABLED;
+	if (scheduled && !pm_window_open(&pool->recycle_window, tally->now))
+		return PM_REASON_WINDOW;
 	return PM_REASON_NONE;
 }
 
@@ -104,24 +129,22 @@ PmReason
 pm_keep_reason(const PmTally *tally, PmClass *class, const PmSession *session,
 			   const PmFlags *flags, bool scheduled)
 {
-	PmReason	reason = session_reason(tally, class, session, flags, scheduled);
-	const PmPool *pool;
+	bool		spare = scheduled && shrinks(tally, class, session, flags);
+	PmReason	reason = session_reason(tally, class, session, flags, spare);
 
-	if (reason != PM_REASON_NONE)
-		return reason;
-	reason = roles_reason(class, session);
-	if (reason != PM_REASON_NONE)
-		return reason;
-	pool = &tally->rules->pools[class->pool];
-	if (pool->recycle_mode == PM_RECYCLE_OFF)
-		return PM_REASON_MODE_OFF;
-	if (scheduled && pool->recycle_mode == PM_RECYCLE_REPORT)
-		return PM_REASON_MODE_REPORT;
-	if (!pm_recycle_enabled)
-		return PM_REASON_DISABLED;
-	if (scheduled && !pm_window_open(&pool->recycle_window, tally->now))
-		return PM_REASON_WINDOW;
-	return PM_REASON_NONE;
+	return reason != PM_REASON_NONE ? reason : other_reason(tally, class, session, scheduled);
+}
+
+/*
+ * May the session be asked to end itself for a login that needs its place, whether its pool
+ * shrinks or not? Needs what a scheduled clean-up does, and the shares of all pools.
+ */
+bool
+pm_gives_way(const PmTally *tally, PmClass *class, const PmSession *session, const PmFlags *flags)
+{
+	return class->pool >= 0 && is_spare(tally, class, session, flags) &&
+		session_reason(tally, class, session, flags, true) == PM_REASON_NONE &&
+		other_reason(tally, class, session, true) == PM_REASON_NONE;
 }
 
 /*

@@ -13,5 +13,6 @@
 extern PmReason pm_wait_reason(const PmRules *rules, const PmClass *class, const PmSession *session, const PmFlags *flags);
 extern PmReason pm_keep_reason(const PmTally *tally, PmClass *class, const PmSession *session,
 							   const PmFlags *flags, bool scheduled);
+extern bool pm_gives_way(const PmTally *tally, PmClass *class, const PmSession *session, const PmFlags *flags);
 
 #endif							/* PM_ELIGIBLE_H */

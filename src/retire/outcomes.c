@@ -1,7 +1,6 @@
 /*
  * outcomes.c
- *		What came of the questions of the scheduled clean-up, on record: counters,
- *		events, log lines. In the worker.
+ *		What came of the worker's questions, on record: counters, events, log lines.
  *
  * Each session that is retired has an event and a log line; of one pool, more than
  * PM_SINGLE_EVENTS in one recycle_interval are told of in one event at its end. Each
@@ -126,6 +125,25 @@ note_kept(const PmAsk *ask)
 	sums->declined[ask->reason]++;
 	sums->any_declined = true;
 	pm_asks_record(&ask, 1, true, "schedule");
+}
+
+/* Was it asked in vain less than a recycle_interval ago? */
+bool
+pm_asked_lately(const PmSession *session, int64 now)
+{
+	const PmSlot *slot = &pm_slots->all[session->index];
+
+	return slot->declined_start == session->backend_start && now - slot->declined_at < pm_recycle_interval;
+}
+
+/*
+ * At its last question, for whatever reason? Somebody could have many sessions that
+ * decline each time, and keep all others from being asked.
+ */
+bool
+pm_has_declined(const PmSession *session)
+{
+	return pm_slots->all[session->index].declined_start == session->backend_start;
 }
 
 /* The answer, or that there is none. */

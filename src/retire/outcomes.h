@@ -10,5 +10,7 @@
 extern void pm_outcomes_start(void);
 extern void pm_outcomes_tick(int64 now);
 extern void pm_outcomes_note(const PmAsk *ask);
+extern bool pm_asked_lately(const PmSession *session, int64 now);
+extern bool pm_has_declined(const PmSession *session);
 
 #endif							/* PM_OUTCOMES_H */

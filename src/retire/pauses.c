@@ -31,9 +31,8 @@
  * pauses or is watched, so that the sessions of others bring no pause to its end.
  * Who finds no place is retired without being judged.
  *
- * The kill switch ends these pauses: what follows begins anew.
- * What is remembered is in shared memory, and outlives the worker. Begin and end
- * are an event and a log line each.
+ * The kill switch ends these pauses: what follows begins anew. What is remembered is in
+ * shared memory, and outlives the worker. Begin and end are an event and a log line each.
  */
 #include "postgres.h"
 
@@ -342,16 +341,14 @@ is_paused(const PmJudged *judged)
 }
 
 /*
- * Are the role's sessions in the pool to be left alone for the moment? Anywhere,
- * without a lock: each word is whole, and old in a moment.
+ * Are they to be left alone for the moment, for what the role's clients do in this pool?
+ * Anywhere, without a lock: each word is whole, and old in a moment.
  */
 bool
-pm_paused(int account, Oid role)
+pm_paused_for_clients(int account, Oid role)
 {
 	const PmPace *pace = pm_pace_seen(account);
 
-	if (pm_retirement->refusing)
-		return true;
 	for (int i = 0; pace != NULL && i < PM_MOST_ROLES; i++)
 	{
 		const PmJudged *judged = &pace->judged[i];
@@ -360,6 +357,13 @@ pm_paused(int account, Oid role)
 			return is_paused(judged);
 	}
 	return false;
+}
+
+/* Or for a full server. */
+bool
+pm_paused(int account, Oid role)
+{
+	return pm_retirement->refusing || pm_paused_for_clients(account, role);
 }
 
 /* The same of any role that the pool is judged by, or of all. */

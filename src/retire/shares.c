@@ -1,10 +1,10 @@
 /*
  * shares.c
- *		How many sessions each login role has in each pool that shrinks.
+ *		How many sessions each login role has in each pool that shrinks, or is to give way.
  *
  * Anybody may set any application_name, so what a pool has above its base may be a
- * stranger's. Therefore shrink_idle counts for each login role what that role has
- * in the pool: whatever a stranger opens makes nobody else's sessions go. (A pool
+ * stranger's. Therefore shrink_idle, and who asks for a place (yield.c), count for each
+ * login role what that role has in the pool: whatever a stranger opens makes nobody else's sessions go. (A pool
  * that two roles share is left alone until one of them has more than base by
  * itself.) And a session that would not end itself if it were asked does not count,
  * or others were ended in its place: one that LISTENs, and one that has declined
@@ -68,14 +68,17 @@ would_stay(const PmSession *session)
 	return slot->declined_start == session->backend_start && pm_reason_lasts(slot->declined_reason);
 }
 
-/* One pass over the sessions, if any pool shrinks. Allocates in the current context. */
+/*
+ * One pass over the sessions of pools that shrink, if any does; or of all pools.
+ * Allocates in the current context.
+ */
 void
-pm_shares_count(PmTally *tally)
+pm_shares_count(PmTally *tally, bool all)
 {
 	PmScan		scan;
 	const PmSession *session;
 
-	if (!any_pool_shrinks(tally->rules))
+	if (!all && !any_pool_shrinks(tally->rules))
 		return;
 	tally->shares = shares_create(CurrentMemoryContext, 64, NULL);
 	pm_scan_begin(&scan);
@@ -86,7 +89,7 @@ pm_shares_count(PmTally *tally)
 		bool		found;
 		Share	   *share;
 
-		if (class->pool < 0 || !tally->rules->pools[class->pool].shrink_idle)
+		if (class->pool < 0 || !(all || tally->rules->pools[class->pool].shrink_idle))
 			continue;
 		share = shares_insert(tally->shares, key, &found);
 		if (!found)

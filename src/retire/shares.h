@@ -8,7 +8,7 @@
 #include "sessions/session.h"
 #include "sessions/tally.h"
 
-extern void pm_shares_count(PmTally *tally);
+extern void pm_shares_count(PmTally *tally, bool all);
 extern int	pm_share(const PmTally *tally, int pool, const PmSession *session);
 
 #endif							/* PM_SHARES_H */

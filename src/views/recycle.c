@@ -76,7 +76,7 @@ find_over_age(PmTally *tally, int pool, Candidate **candidates)
 			*candidates = repalloc_huge(*candidates, sizeof(Candidate) * room);
 		}
 		candidate = &(*candidates)[found++];
-		pm_ask_init(&candidate->ask, session, class->pool, tally->rules, &flags);
+		pm_ask_init(&candidate->ask, session, class->pool, tally->rules, flags.stale ? PM_RULE_STALE : PM_RULE_IDLE);
 		candidate->visible = pm_may_see(session->userid);
 		candidate->asked = false;
 		candidate->keep = pm_keep_reason(tally, class, session, &flags, false);

@@ -297,7 +297,7 @@ begin(Look *look)
 	memset(look, 0, sizeof(*look));
 	pm_tally_begin(&look->tally);
 	pm_viewer_begin(&look->viewer);
-	pm_shares_count(&look->tally);
+	pm_shares_count(&look->tally, false);
 	pm_verdicts_begin(-1);
 	for (int i = 0; i < PM_NUM_STATES; i++)
 		look->states[i] = text_of(pm_state_name(i));

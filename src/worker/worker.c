@@ -23,6 +23,8 @@
 #include "postmaster/interrupt.h"
 #include "protected/names.h"
 #include "retire/cleanup.h"
+#include "retire/questions.h"
+#include "retire/yield.h"
 #include "statfile/statfile.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -128,6 +130,12 @@ take_answers(void)
 }
 
 static void
+let_in(void)
+{
+	timeout = Min(timeout, pm_yield_tick());
+}
+
+static void
 clean_up(void)
 {
 	timeout = Min(timeout, pm_cleanup_tick());
@@ -147,6 +155,7 @@ static Task tasks[] = {
 	{"telling those who LISTEN of events", pm_notifier_tick},
 	{"looking for the protected roles", check_roles},
 	{"recording what came of retirements", take_answers},
+	{"looking who gives way to a login", let_in},
 	{"looking whom to retire", clean_up},
 };
 
@@ -201,7 +210,8 @@ pm_worker_main(Datum arg)
 	tick = AllocSetContextCreate(TopMemoryContext, "pool_monitor tick", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(tick);
 	pm_statfile_load();
-	pm_cleanup_start();
+	pm_questions_start();
+	pm_yield_start();
 
 	for (;;)
 	{

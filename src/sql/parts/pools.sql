@@ -142,14 +142,16 @@ COMMENT ON COLUMN pool_monitor.pools.pool_timeout IS
 COMMENT ON COLUMN pool_monitor.pools.pool_recycle IS 'age from which the client replaces a connection at its next checkout; NULL: never';
 COMMENT ON COLUMN pool_monitor.pools.pre_ping IS 'does the client test a connection before it uses it? Only the advice depends on it';
 COMMENT ON COLUMN pool_monitor.pools.echo_pool IS 'log this pool''s connects, disconnects and retirements in the server log';
-COMMENT ON COLUMN pool_monitor.pools.idle_limit IS 'an idle session is flagged idle_over_limit after this time';
+COMMENT ON COLUMN pool_monitor.pools.idle_limit IS
+'an idle session is flagged idle_over_limit after this time; with recycle_mode terminate it may have to give way to a login '
+'that a guard refuses for want of a place';
 COMMENT ON COLUMN pool_monitor.pools.leak_threshold IS 'a session is flagged leak_suspect when it has been in one transaction for longer';
 COMMENT ON COLUMN pool_monitor.pools.budget IS
 'connections that the pool may hold; NULL: the ceiling with surge. Above the ceiling for what a client opens in need only, '
 'as PgBouncer''s reserve_pool_size: the pool is exhausted at the ceiling, and over above the budget';
 COMMENT ON COLUMN pool_monitor.pools.recycle_mode IS
 'off: never retire a session of this pool; report: flag stale ones, retire only when asked by hand; terminate: '
-'retire stale ones on schedule';
+'retire stale ones on schedule, and idle ones that give way to a login that a guard refuses, see idle_limit';
 COMMENT ON COLUMN pool_monitor.pools.recycle_grace IS 'how long an over-age session must have been idle to be stale';
 COMMENT ON COLUMN pool_monitor.pools.recycle_window IS
 'daily hours in which sessions are retired on schedule, in local time of a time zone: HH:MM-HH:MM zone, as in '

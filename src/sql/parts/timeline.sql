@@ -106,7 +106,7 @@ COMMENT ON COLUMN pool_monitor.events.pid IS 'the session it is about, or that d
 COMMENT ON COLUMN pool_monitor.events.detail IS
 'details; times in seconds. Of the end of a status: seconds from its begin until it was last seen, and the share (0 '
 'to 1) of them in which it held, as sampled; undeclared, in place of figures, when the pool went with its '
-'declaration';
+'declaration. Of retired and declined: the rule, stale or idle (shrink_idle), or gave way, to a login that a guard refused';
 COMMENT ON COLUMN pool_monitor.events.times IS
 'more than 1: so many of this kind and pool, put together, of which this was the last. What comes more than 20 times '
 'within a minute is told once a minute from then on, until a minute goes by without it. Not so retired, nor what is '
