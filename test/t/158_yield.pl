@@ -20,6 +20,7 @@ declare(
 	join '',
 	guarded('own',     budget => 3, idle_limit => "'4 s'"),
 	guarded('control', budget => 4),
+	guarded('many',    budget => 4),
 	guarded('based',   budget => 2, pool_size      => 2),
 	guarded('roles',   budget => 4, pool_size      => 2),
 	guarded('reports', budget => 2, recycle_mode   => "'report'"),
@@ -54,6 +55,8 @@ my %kept    = (
 );
 my @roles  = (app_holder($node, 'roles', 2), holder_of('other', $node, 'roles', sessions => 2));
 my $others = app_holder($node, 'control', 4);
+my $many     = knocker($node, 'many');
+my $manifold = app_holder($node, 'many', 4);
 my %let_go = (
 	based   => 'pool_size = 1',
 	roles   => 'pool_size = 1',
@@ -79,24 +82,32 @@ foreach my $pool (sort keys %let_go)
 	is(retired($node, $pool), 1, "$pool: one has gone");
 }
 
-# The kill switch.
-is_idle($node, 'control', 'idle_for > interval \'2 s\'');
-my $before = retired($node, 'control');
-$node->append_conf('postgresql.conf', 'pool_monitor.recycle_enabled = off');
-$node->reload;
-wait_for(
-	$node,
-	"SELECT current_setting('pool_monitor.recycle_enabled')",
-	'retirement is off', 'off'
-);
-my $end = Time::HiRes::time() + 3;
-my $in  = 0;
-while (Time::HiRes::time() < $end) { $in += knock($control) eq 'in'; }
-is($in,                       0,       'nobody gets in');
-is(retired($node, 'control'), $before, 'nobody goes');
-$node->append_conf('postgresql.conf', 'pool_monitor.recycle_enabled = on');
-$node->reload;
-gets_in($control, 'until it is on again');
+# What stops it, and what lets it go on.
+foreach my $setting ([ 'recycle_enabled', 'off', 'on' ], [ 'recycle_limit', '1', '100' ])
+{
+	my ($name, $stop, $go) = @$setting;
+	$node->append_conf('postgresql.conf', "pool_monitor.$name = $stop");
+	$node->reload;
+	wait_for($node, "SELECT current_setting('pool_monitor.$name')", "$name is $stop", $stop);
+	is_idle($node, 'control');
+	my $before = retired($node, 'control');
+	my $end    = Time::HiRes::time() + 3;
+	my $in     = 0;
+	while (Time::HiRes::time() < $end) { $in += knock($control) eq 'in'; }
+	is($in,                       0,       "$name = $stop: nobody gets in");
+	is(retired($node, 'control'), $before, "$name = $stop: nobody goes");
+	$node->append_conf('postgresql.conf', "pool_monitor.$name = $go");
+	$node->reload;
+	gets_in($control, "$name = $go: somebody does");
+}
+
+# Who was refused before a place was free wants no second one.
+is_idle($node, 'many');
+is_refused($many, 'many: refused once');
+wait_for($node, "SELECT retired FROM pool_monitor.pool_stats WHERE pool = 'many'", 'many: one has gone', 1);
+is(knock($many), 'in', 'many: and the next try gets in');
+worker_looks($control, sub { });
+is(retired($node, 'many'), 1, 'many: one for one refusal');
 
 # The schedule's turn stays as it was: with a gap of five seconds after one of its own.
 declare($node, guarded('turn', budget => 3, max_overflow => 0, idle_limit => "'5 s'"));
@@ -118,5 +129,18 @@ ok(
 	) eq 't',
 	'without waiting for its turn'
 );
+
+# It goes on while the server refuses logins, which pauses the schedule.
+my $filler = knocker($node, 'filler');
+while (knock($filler) eq 'in') { }
+wait_for($node,
+	q{SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND detail ->> 'reason' = 'refusals'},
+	'the server is full, and retirement pauses', 1);
+$filler->close;
+is_idle($node, 'control');
+is_refused($control, 'paused: refused');
+gets_in($control, 'paused: gets in');
+is( query($node, q{SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed'}),
+	0, 'while it still pauses');
 
 done_testing();
