@@ -53,11 +53,11 @@ my %kept    = (
 	reports => app_holder($node, 'reports', 2),
 	shut    => app_holder($node, 'shut',    2)
 );
-my @roles  = (app_holder($node, 'roles', 2), holder_of('other', $node, 'roles', sessions => 2));
-my $others = app_holder($node, 'control', 4);
+my @roles    = (app_holder($node, 'roles', 2), holder_of('other', $node, 'roles', sessions => 2));
+my $others   = app_holder($node, 'control', 4);
 my $many     = knocker($node, 'many');
 my $manifold = app_holder($node, 'many', 4);
-my %let_go = (
+my %let_go   = (
 	based   => 'pool_size = 1',
 	roles   => 'pool_size = 1',
 	reports => "recycle_mode = 'terminate'",
@@ -83,7 +83,7 @@ foreach my $pool (sort keys %let_go)
 }
 
 # What stops it, and what lets it go on.
-foreach my $setting ([ 'recycle_enabled', 'off', 'on' ], [ 'recycle_limit', '1', '100' ])
+foreach my $setting (['recycle_enabled', 'off', 'on'], ['recycle_limit', '1', '100'])
 {
 	my ($name, $stop, $go) = @$setting;
 	$node->append_conf('postgresql.conf', "pool_monitor.$name = $stop");
@@ -104,7 +104,11 @@ foreach my $setting ([ 'recycle_enabled', 'off', 'on' ], [ 'recycle_limit', '1',
 # Who was refused before a place was free wants no second one.
 is_idle($node, 'many');
 is_refused($many, 'many: refused once');
-wait_for($node, "SELECT retired FROM pool_monitor.pool_stats WHERE pool = 'many'", 'many: one has gone', 1);
+wait_for(
+	$node,
+	"SELECT retired FROM pool_monitor.pool_stats WHERE pool = 'many'",
+	'many: one has gone', 1
+);
 is(knock($many), 'in', 'many: and the next try gets in');
 worker_looks($control, sub { });
 is(retired($node, 'many'), 1, 'many: one for one refusal');
@@ -133,14 +137,17 @@ ok(
 # It goes on while the server refuses logins, which pauses the schedule.
 my $filler = knocker($node, 'filler');
 while (knock($filler) eq 'in') { }
-wait_for($node,
+wait_for(
+	$node,
 	q{SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_paused' AND detail ->> 'reason' = 'refusals'},
-	'the server is full, and retirement pauses', 1);
+	'the server is full, and retirement pauses',
+	1
+);
 $filler->close;
 is_idle($node, 'control');
 is_refused($control, 'paused: refused');
 gets_in($control, 'paused: gets in');
-is( query($node, q{SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed'}),
+is(query($node, q{SELECT count(*) FROM pool_monitor.events WHERE event = 'retirement_resumed'}),
 	0, 'while it still pauses');
 
 done_testing();

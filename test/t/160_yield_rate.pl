@@ -29,7 +29,11 @@ my $refused = $knocker{storm}->do('storm 4');
 my $took    = Time::HiRes::time() - $begin;
 cmp_ok($refused, '>', 20,  "many are refused ($refused)");
 cmp_ok($took,    '>', 2.9, "one a second gets in ($took s)");
-wait_for($node, "SELECT retired FROM pool_monitor.pool_stats WHERE pool = 'storm'", 'four have gone', 4);
+wait_for(
+	$node,
+	"SELECT retired FROM pool_monitor.pool_stats WHERE pool = 'storm'",
+	'four have gone', 4
+);
 
 # The worker stands still until the refusal is too old.
 is_idle($node, 'late');
