@@ -245,6 +245,8 @@ serve(Look *look, int seat)
 			asked_at[seat] = look->now;
 		return;
 	}
+	/* from now on storms of its role are noticed */
+	pm_pauses_note_next(ask->account, &ask->session);
 	if (pm_question_put_for(ask, seat))
 		asked_at[seat] = asked_at[pm_seat_of(ask->account)] = look->now;
 	ask->session.pid = 0;

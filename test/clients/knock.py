@@ -5,7 +5,7 @@ usage: knock.py DSN APPLICATION_NAME
 Says "ready". Then reads commands, one a line, and answers each with one line:
 
   knock     one try: "in", or what the server says
-  storm N   as many tries as it takes for N to get in, without a pause, from eight
+  storm N T as many tries as it takes for N to get in, without a pause, from T
             threads: how many were refused
   use       a statement in each session that it has: "ok"
   leave     closes the last one: "ok"
@@ -44,13 +44,13 @@ class Knocker:
                 else:
                     self.refused += 1
 
-    def storm(self, number):
+    def storm(self, number, threads):
         self.wanted = number
         self.refused = 0
-        threads = [threading.Thread(target=self.knock_on) for _ in range(8)]
-        for thread in threads:
+        knocking = [threading.Thread(target=self.knock_on) for _ in range(threads)]
+        for thread in knocking:
             thread.start()
-        for thread in threads:
+        for thread in knocking:
             thread.join()
         return str(self.refused)
 
@@ -67,7 +67,7 @@ class Knocker:
     def command(self, line):
         verb, _, rest = line.partition(" ")
         if verb == "storm":
-            return self.storm(int(rest))
+            return self.storm(*map(int, rest.split()))
         return {"knock": self.knock, "use": self.use, "leave": self.leave}[verb]()
 
 

@@ -16,6 +16,7 @@ declare(
 	$node, join '',
 	guarded('storm',   budget => 8),
 	guarded('control', budget => 5),
+	guarded('herd',    budget => 4),
 	guarded('late',    budget => 3)
 );
 my @holders =
@@ -25,7 +26,7 @@ is_idle($node, $_) foreach 'storm', 'control', 'late';
 
 # One a second, so that four take three.
 my $begin   = Time::HiRes::time();
-my $refused = $knocker{storm}->do('storm 4');
+my $refused = $knocker{storm}->do('storm 4 8');
 my $took    = Time::HiRes::time() - $begin;
 cmp_ok($refused, '>', 20,  "many are refused ($refused)");
 cmp_ok($took,    '>', 2.9, "one a second gets in ($took s)");
@@ -48,6 +49,33 @@ is(retired($node, 'late'), 0, 'nobody goes for one that was refused long ago');
 is_refused($knocker{late}, 'late: refused again');
 gets_in($knocker{late}, 'late: gets in');
 
+# A role that is in a storm keeps its sessions till that is over.
+my $herd = knocker($node, 'herd');
+my $kept = app_holder($node, 'herd', 4);
+is_idle($node, 'herd');
+gets_in($herd, 'herd: gets in');
+$kept->do('close 2');
+for (1 .. 80)
+{
+	$herd->do('leave');
+	until (knock($herd) eq 'in') { }
+}
+wait_for($node, "SELECT places FROM pool_monitor.guards WHERE pool = 'herd'", 'they have gone', 2);
+$kept->do('open 2');
+wait_for($node, "SELECT count(*) FROM pool_monitor.events WHERE event = 'storm' AND pool = 'herd'",
+	'a storm', 1);
+worker_looks($knocker{control}, sub { knock($herd) });
+is(retired($node, 'herd'), 1, 'herd: nobody goes');
+is(
+	query(
+		$node,
+		"SELECT count(*) FROM pool_monitor.events WHERE event = 'storm_over' AND pool = 'herd'"
+	),
+	0,
+	'while it lasts'
+);
+gets_in($herd, 'herd: gets in after it');
+
 # Those that come too fast, while what is anybody's is full: for these nobody goes. The one
 # that took the token has taken the last place, too.
 declare(
@@ -64,9 +92,13 @@ $hog->do('open '
 	  . (query($node, q{SELECT shared_free FROM pool_monitor.guards WHERE pool = 'vip'}) - 1));
 is_idle($node, 'hog');
 is(knock($fast), 'in', 'fast: to its base');
+my $gone = "SELECT count(*) FROM pool_monitor.events WHERE event = 'retired' AND pool <> 'control'";
 my $too_fast = 0;
+my $before;
 for (1 .. 100)
 {
+	$before = query($node, $gone);
+
 	# a token comes once a second
 	next if knock($fast) ne 'in';
 	$too_fast = knock($fast) =~ /too many logins at a time for pool "fast"/;
@@ -74,8 +106,6 @@ for (1 .. 100)
 	$fast->do('leave');
 }
 ok($too_fast, 'one comes too fast');
-my $gone = "SELECT count(*) FROM pool_monitor.events WHERE event = 'retired' AND pool <> 'control'";
-my $before = query($node, $gone);
 worker_looks($knocker{control}, sub { });
 is(query($node, $gone), $before, 'for that nobody goes');
 is_refused($fast, 'now one finds no place', qr/remaining connection slots are reserved/);
