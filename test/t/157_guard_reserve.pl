@@ -169,7 +169,7 @@ subtest 'the log has a line a second for each pool, and in it the others' => sub
 subtest 'what is refused here makes nobody starved, and retirement goes on' => sub {
 	pools(
 		$node,
-		guard('full', 4, budget => 2),
+		guard('full', 2, max_overflow => 2, budget => 2),
 		guard(
 			'old', 4,
 			pool_recycle  => "'1 s'",
