@@ -135,31 +135,50 @@ note_sizes(int account, const PmPool *pool, TimestampTz now)
 }
 
 /*
- * How many pools there are up to the last one whose guard is on: what comes after that
+ * How many pools there are up to the last one that refuses logins: what comes after that
  * takes no session from any of them.
  */
 static int
 guarded_part(const PmPool *pools, int npools)
 {
-	while (npools > 0 && pools[npools - 1].guard == PM_GUARD_OFF)
+	while (npools > 0 && pools[npools - 1].guard != PM_GUARD_ENFORCE)
 		npools--;
 	return npools;
 }
 
+/* Are both the same pool for the guards: do they take the same sessions, and refuse the same ones? */
+static bool
+guard_alike(const PmPool *a, const PmPool *b)
+{
+	if (strcmp(a->name, b->name) != 0 || !match_alike(a, b) ||
+		(a->guard == PM_GUARD_ENFORCE) != (b->guard == PM_GUARD_ENFORCE))
+		return false;
+	return a->guard != PM_GUARD_ENFORCE ||
+		(a->budget == b->budget && a->reserved == b->reserved && a->base == b->base &&
+		 a->connect_rate == b->connect_rate && a->connect_burst == b->connect_burst &&
+		 a->guard_superusers == b->guard_superusers);
+}
+
 /*
- * Does it change which sessions a guard counts, or what it goes by? Else the guards stay in
- * force: who may only declare what comes after them cannot open them by that. Where the guard
- * of what is undeclared is on, every pool takes sessions from it.
+ * Does it change whom a guard refuses, or what it goes by? Else the guards stay in force: who
+ * may declare only what refuses nobody, and change all of it but what it matches (acting.c),
+ * cannot open them by that, however often. What only reports may count by the former terms
+ * until the next tick. Where what is undeclared has a limit, every pool takes sessions from it.
  */
 static bool
 concerns_guards(const Successor *next, const PmRuleSet *former)
 {
-	int			n = guarded_part(next->pools, next->npools);
+	bool		all = pm_undeclared_guard == PM_GUARD_ENFORCE && pm_undeclared_budget >= 0;
+	int			n = all ? next->npools : guarded_part(next->pools, next->npools);
 
-	if (pm_undeclared_guard != PM_GUARD_OFF)
+	if (n != (all ? former->npools : guarded_part(former->pools, former->npools)))
 		return true;
-	return n != guarded_part(former->pools, former->npools) ||
-		(n > 0 && memcmp(next->pools, former->pools, n * sizeof(PmPool)) != 0);
+	for (int i = 0; i < n; i++)
+	{
+		if (!guard_alike(&next->pools[i], &former->pools[i]))
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -150,6 +150,7 @@ CREATE FUNCTION forge_hour_paused(ms bigint) RETURNS void LANGUAGE c STRICT AS '
 CREATE FUNCTION forge_slot(pid int, new_pid int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_slot';
 CREATE FUNCTION forge_slot_asked(asker int, pid int, new_pid int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_slot_asked';
 CREATE FUNCTION forge_places(pool text, n int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_places';
+CREATE FUNCTION forge_guards_opened() RETURNS bigint LANGUAGE c STRICT AS '$library', 'pm_forge_guards_opened';
 CREATE FUNCTION forge_silence(process text, ms bigint) RETURNS int LANGUAGE c STRICT AS '$library', 'pm_forge_silence';
 EOS
 	return;

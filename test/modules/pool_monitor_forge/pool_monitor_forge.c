@@ -30,6 +30,7 @@ PG_FUNCTION_INFO_V1(pm_forge_slot);
 PG_FUNCTION_INFO_V1(pm_forge_slot_asked);
 PG_FUNCTION_INFO_V1(pm_forge_silence);
 PG_FUNCTION_INFO_V1(pm_forge_places);
+PG_FUNCTION_INFO_V1(pm_forge_guards_opened);
 
 #define LONGEST_WAIT	60000	/* ms */
 
@@ -147,4 +148,13 @@ pm_forge_places(PG_FUNCTION_ARGS)
 	if (pool[0] != '\0')
 		pg_atomic_fetch_add_u64(&seats->all[i].word, PG_GETARG_INT32(1));
 	PG_RETURN_BOOL(true);
+}
+
+/* forge_guards_opened(): how often declarations were put in force that let all in until a tick. */
+Datum
+pm_forge_guards_opened(PG_FUNCTION_ARGS)
+{
+	PmSeats    *seats = memory_of("pm_seats_memory");
+
+	PG_RETURN_INT64(pg_atomic_read_u32(&seats->changes));
 }
