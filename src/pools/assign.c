@@ -15,6 +15,7 @@
 
 #include "accounts/account.h"
 #include "accounts/places.h"
+#include "accounts/seats.h"
 #include "base/guc.h"
 #include "pools/assign.h"
 #include "pools/declared.h"
@@ -92,6 +93,16 @@ mark_in_force(bool *in_force)
 }
 
 /*
+ * A login under way holds its seat, but not yet the account: the next owner would find a seat
+ * less, for as long as the login takes, which may be for ever where it waits for a lock.
+ */
+static bool
+has_seats(int account)
+{
+	return PM_SEAT_HELD(pg_atomic_read_u64(&pm_seats->all[pm_seat_of(account)].word)) > 0;
+}
+
+/*
  * Keeps max_pools places free for pools that are declared next: of the accounts
  * of pools that are declared no more, those that were dropped first are closed.
  */
@@ -100,6 +111,7 @@ close_dropped(int64 now_ms)
 {
 	static uint64 generation = 0;	/* all is well with these declarations */
 	static bool in_force[2 * PM_MOST_POOLS];
+	bool		waits = false;
 	int			nfree = 0;
 	int			oldest = -1;
 
@@ -122,13 +134,16 @@ close_dropped(int64 now_ms)
 			account->dropped_at = 0;
 		else if (account->dropped_at == 0)
 			account->dropped_at = now_ms;
-		if (account->dropped_at != 0 &&
-			(oldest < 0 || account->dropped_at < pm_accounts->all[oldest].dropped_at))
+		if (account->dropped_at == 0)
+			continue;
+		if (has_seats(i))
+			waits = true;
+		else if (oldest < 0 || account->dropped_at < pm_accounts->all[oldest].dropped_at)
 			oldest = i;
 	}
 	if (nfree < pm_max_pools && oldest >= 0)
 		(void) pm_account_close(oldest);
-	else
+	else if (nfree >= pm_max_pools || !waits)
 		generation = pg_atomic_read_u64(&pm_declarations->generation);
 }
 
