@@ -178,6 +178,9 @@ note_peak(PmSeat *seat, uint32 held)
 		;
 }
 
+/* Of the token that the login of this process has taken with its seat; 0: none. */
+static uint64 my_pace = 0;
+
 /* What a login has in hand until it has a seat. */
 typedef struct Attempt
 {
@@ -237,6 +240,8 @@ try_to_enter(Attempt *attempt)
 			break;
 	}
 	conclude(attempt, attempt->word, verdict == PM_SEAT_FITS);
+	if (verdict == PM_SEAT_FITS && attempt->has_token && needs_token(attempt->pace, attempt->word))
+		my_pace = attempt->pace;
 	if (verdict == PM_SEAT_FITS)
 		note_peak(attempt->seat, PM_SEAT_HELD(attempt->word) + 1);
 	return verdict;
@@ -303,6 +308,19 @@ pm_seat_leave(int which)
 	} while (!pg_atomic_compare_exchange_u64(&seat->word, &word, word - 1));
 	if (PM_SEAT_HELD(word) > PM_SEAT_RESERVED(word))
 		give_back_shared();
+}
+
+/*
+ * The login of this process has come to nothing, so it is none of those that the rate admits:
+ * else who may log in, but not to this database, could use up all that there are.
+ */
+void
+pm_seat_give_up(int which)
+{
+	if (my_pace != 0)
+		put_token_back(&pm_seats->all[which], my_pace);
+	my_pace = 0;
+	pm_seat_leave(which);
 }
 
 /* A session is of another account now; it is never refused for that. */

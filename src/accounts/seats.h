@@ -123,6 +123,7 @@ extern PmSeatVerdict pm_seat_enter(int seat, PmGuardMode *mode);
 extern bool pm_seat_enter_above(int seat);
 extern void pm_seat_enter_anyway(int seat);
 extern void pm_seat_leave(int seat);
+extern void pm_seat_give_up(int seat);
 extern void pm_seat_move(int from, int to);
 extern bool pm_seat_would_not_fit(int seat);
 extern bool pm_seats_in_force(void);

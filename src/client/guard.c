@@ -224,6 +224,6 @@ pm_guard_gone(void)
 {
 	if (my_seat < 0)
 		return;
-	pm_seat_leave(my_seat);
+	pm_seat_give_up(my_seat);
 	note_seat(-1);
 }
