@@ -11,8 +11,13 @@
 #include "base/clock.h"
 #include "miscadmin.h"
 
-/* Looks at the shared part while somebody decides: far more than he needs, if he runs. */
+/*
+ * Looks at the shared part while somebody decides: far more than he needs, if he runs. If he
+ * does not, so many naps, of us.
+ */
 #define MOST_LOOKS		1000
+#define MOST_NAPS		500
+#define NAP				1000
 
 /* The worker is gone, or late, when it has not looked for so many intervals, and ms. */
 #define LATE_INTERVALS	3
@@ -52,7 +57,7 @@ init_seats(void)
 	pm_seats->entering = (pg_atomic_uint32 *) (pm_seats->all + pm_num_seats());
 	for (int i = 0; i < pm_num_seats(); i++)
 		pg_atomic_write_u64(&pm_seats->all[i].word, free_seat);
-	pg_atomic_write_u64(&pm_seats->shared, (uint64) PM_SHARED_NONE << 40);
+	pg_atomic_write_u64(&pm_seats->shared, (uint64) PM_SHARED_NONE << PM_SHARED_TOTAL_SHIFT);
 	pg_atomic_write_u32(&pm_seats->tried_out, PM_SHARED_NONE);
 	pg_atomic_write_u32(&pm_seats->changes, 1);
 }
@@ -108,17 +113,33 @@ take_shared(void)
 				return true;
 			continue;
 		}
-		if (PM_SHARED_DECIDING(word) == 0 || ++looks > MOST_LOOKS)
+		if (PM_SHARED_DECIDING(word) == 0 || ++looks > MOST_LOOKS + MOST_NAPS)
 			return false;
-		pg_spin_delay();
+		if (looks <= MOST_LOOKS)
+			pg_spin_delay();
+		else
+			pg_usleep(NAP);
 		word = pg_atomic_read_u64(&pm_seats->shared);
 	}
+}
+
+/* Not below none, should the count be wrong: the worker's check sees to that (guardcheck.c). */
+void
+pm_shared_take_off(int n)
+{
+	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
+
+	while (PM_SHARED_USED(word) > 0 &&
+		   !pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, word - Min(n, PM_SHARED_USED(word))))
+		;
 }
 
 static void
 decide_shared(bool keep)
 {
-	pg_atomic_fetch_sub_u64(&pm_seats->shared, PM_ONE_DECIDES + (keep ? 0 : 1));
+	if (!keep)
+		pm_shared_take_off(1);
+	pg_atomic_fetch_sub_u64(&pm_seats->shared, PM_ONE_DECIDES);
 }
 
 /* What of a pool's seats is of the shared part. */
@@ -271,28 +292,29 @@ pm_seat_enter_above(int which)
 	return try_to_enter(&attempt) == PM_SEAT_FITS;
 }
 
+/* Begun with more of the shared part than it may need, so that nobody sees too little in use. */
+static void
+begin_anyway(void)
+{
+	pg_atomic_fetch_add_u64(&pm_seats->shared, 1 + PM_ONE_DECIDES);
+}
+
+/* Takes the seat; returns whether it is one of the shared part. */
+static bool
+sit_down(PmSeat *seat)
+{
+	uint64		word = pg_atomic_fetch_add_u64(&seat->word, 1);
+
+	note_peak(seat, PM_SEAT_HELD(word) + 1);
+	return PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word);
+}
+
 /* Whatever the terms are. The shared part may be above its total then. */
 void
 pm_seat_enter_anyway(int which)
 {
-	PmSeat	   *seat = &pm_seats->all[which];
-	uint64		word;
-
-	/* first more than it may need, so that nobody sees too little in use */
-	pg_atomic_fetch_add_u64(&pm_seats->shared, 1 + PM_ONE_DECIDES);
-	word = pg_atomic_fetch_add_u64(&seat->word, 1);
-	decide_shared(PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word));
-	note_peak(seat, PM_SEAT_HELD(word) + 1);
-}
-
-/* Not below none, should the count be wrong: the worker's check sees to that (guardcheck.c). */
-static void
-give_back_shared(void)
-{
-	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
-
-	while (PM_SHARED_USED(word) > 0 && !pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, word - 1))
-		;
+	begin_anyway();
+	decide_shared(sit_down(&pm_seats->all[which]));
 }
 
 void
@@ -307,7 +329,7 @@ pm_seat_leave(int which)
 			return;
 	} while (!pg_atomic_compare_exchange_u64(&seat->word, &word, word - 1));
 	if (PM_SEAT_HELD(word) > PM_SEAT_RESERVED(word))
-		give_back_shared();
+		pm_shared_take_off(1);
 }
 
 /*
@@ -323,14 +345,21 @@ pm_seat_give_up(int which)
 	pm_seat_leave(which);
 }
 
-/* A session is of another account now; it is never refused for that. */
+/*
+ * A session is of another account now; it is never refused for that. For the moment in which
+ * it has two seats it is "deciding": nobody is refused for want of the one that it gives back.
+ */
 void
 pm_seat_move(int from, int to)
 {
+	bool		shared;
+
 	if (from == to)
 		return;
-	pm_seat_enter_anyway(to);
+	begin_anyway();
+	shared = sit_down(&pm_seats->all[to]);
 	pm_seat_leave(from);
+	decide_shared(shared);
 }
 
 /*

@@ -16,11 +16,11 @@
  *		used = sum of what each pool has above its reserve
  *
  * whenever nobody is in between. Who is in between has taken a shared seat, and does not
- * know yet whether his pool has one: he is "deciding", and who finds the shared part full
- * then looks again, a number of times, before he says so. When terms change, used errs
- * upwards for the moment.
+ * know yet whether his pool has one, or has two, because he moves: he is "deciding", and who
+ * finds the shared part full then looks again, for half a second if he must, before he says
+ * so. When terms change, used errs upwards for the moment.
  *
- * Atomics only, but for the sections of the worker: no lock, no allocation, no error.
+ * Atomics only, but for the sections of the worker: no lock, no allocation, no error. Nobody waits who finds a seat.
  */
 #ifndef PM_SEATS_H
 #define PM_SEATS_H
@@ -41,12 +41,16 @@
 #define PM_SEAT_MODE(word)			((PmGuardMode) (((word) >> 60) & 3))
 #define PM_SEAT_SUPERUSERS(word)	((bool) (((word) >> 62) & 1))
 
-/* used 24 bits, deciding 16, total 24 */
-#define PM_SHARED_NONE	0xFFFFFF	/* no limit */
-#define PM_SHARED_USED(word)		((int) ((word) & 0xFFFFFF))
-#define PM_SHARED_DECIDING(word)	((int) (((word) >> 24) & 0xFFFF))
-#define PM_SHARED_TOTAL(word)		((int) (((word) >> 40) & 0xFFFFFF))
-#define PM_ONE_DECIDES				((uint64) 1 << 24)
+/*
+ * used 20 bits, deciding 24, total 20. Each of 262143 processes at most has two that are used
+ * for the moment, and decides once; as many again are used while terms change.
+ */
+#define PM_SHARED_NONE	0xFFFFF /* no limit */
+#define PM_SHARED_TOTAL_SHIFT		44
+#define PM_SHARED_USED(word)		((int) ((word) & 0xFFFFF))
+#define PM_SHARED_DECIDING(word)	((int) (((word) >> 20) & 0xFFFFFF))
+#define PM_SHARED_TOTAL(word)		((int) ((word) >> PM_SHARED_TOTAL_SHIFT))
+#define PM_ONE_DECIDES				((uint64) 1 << 20)
 
 /* What a pool's guard goes by. */
 typedef struct PmSeatTerms
@@ -135,5 +139,8 @@ extern void pm_seat_set_terms(int seat, const PmSeatTerms *terms);
 extern void pm_seats_set_shared(int total, int tried_out);
 extern void pm_seat_correct(int seat, int surplus);
 extern void pm_shared_correct(int surplus);
+
+/* For this folder alone. */
+extern void pm_shared_take_off(int n);
 
 #endif							/* PM_SEATS_H */

@@ -21,7 +21,10 @@ pm_seats_change(void)
 static void
 add_shared(int n)
 {
-	pg_atomic_fetch_add_u64(&pm_seats->shared, (int64) n);
+	if (n < 0)
+		pm_shared_take_off(-n);
+	else
+		pg_atomic_fetch_add_u64(&pm_seats->shared, n);
 }
 
 /* Who finds the shared part full meanwhile looks again. */
@@ -76,8 +79,8 @@ void
 pm_seats_set_shared(int total, int tried_out)
 {
 	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
-	uint64		part = (UINT64CONST(1) << 40) - 1;
-	uint64		limit = (uint64) (total < 0 ? PM_SHARED_NONE : total) << 40;
+	uint64		part = (UINT64CONST(1) << PM_SHARED_TOTAL_SHIFT) - 1;
+	uint64		limit = (uint64) (total < 0 ? PM_SHARED_NONE : total) << PM_SHARED_TOTAL_SHIFT;
 
 	while (!pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, (word & part) | limit))
 		;

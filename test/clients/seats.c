@@ -12,7 +12,8 @@
  *
  * What must hold: no pool is ever above its limit (each child that has got a place counts
  * itself in, apart from the code under test); alone, exactly as many fit as there are places;
- * and in the end, when all have left, every count is 0.
+ * nobody is refused for want of the place that others have twice for a moment, because they
+ * move; and in the end, when all have left, every count is 0.
  * Ends with a line of what happened, and with 0 if all that held.
  */
 #include "postgres.h"
@@ -35,6 +36,7 @@
 #define CHILDREN	8
 #define POOLS		3			/* the last is what is undeclared */
 #define RESERVED	2			/* of pool 0 */
+#define MOVERS		3
 #define SHORT		1			/* the shared part is so much less than pools 0 and 1 want */
 
 int			pm_max_pools = 1;
@@ -54,6 +56,12 @@ Size
 mul_size(Size a, Size b)
 {
 	return a * b;
+}
+
+void
+pg_usleep(long microsec)
+{
+	usleep(microsec);
 }
 
 static const int limits[POOLS] = {4, 4, -1};
@@ -194,7 +202,7 @@ check_alone(void)
 	empty(0, first);
 	/* who is admitted anyway takes of the reserve first, too */
 	pm_seat_enter_anyway(0);
-	wrong |= (pg_atomic_read_u64(&pm_seats->shared) & ((UINT64CONST(1) << 40) - 1)) != 0;
+	wrong |= (pg_atomic_read_u64(&pm_seats->shared) & ((UINT64CONST(1) << PM_SHARED_TOTAL_SHIFT) - 1)) != 0;
 	empty(0, 1);
 	if (wrong)
 		printf("alone: %d and %d, shared %d\n", first, second, used);
@@ -292,6 +300,79 @@ race(double seconds)
 	return wrong;
 }
 
+static void
+mover(void)
+{
+	pm_seat_enter_anyway(0);
+	while (pg_atomic_read_u32(&common->over) == 0)
+	{
+		pm_seat_move(0, 2);
+		pm_seat_move(2, 0);
+	}
+	pm_seat_leave(0);
+	_exit(0);
+}
+
+/* Some move to and fro, with one place more than they have: who wants that must always get it. */
+static int
+check_moves(double seconds)
+{
+	pid_t		movers[MOVERS];
+	PmSeatTerms terms;
+	PmGuardMode mode;
+	int64		end = pm_monotonic_us() + (int64) (seconds * 1000000);
+	int			tried = 0;
+	int			refused = 0;
+
+	memset(&terms, 0, sizeof(terms));
+	terms.limit = -1;
+	for (int i = 0; i < POOLS; i++)
+		pm_seat_set_terms(i, &terms);
+	pm_seats_set_shared(MOVERS + 1, -1);
+	pg_atomic_write_u32(&common->over, 0);
+	for (int i = 0; i < MOVERS; i++)
+	{
+		if ((movers[i] = fork()) == 0)
+			mover();
+	}
+	for (; pm_monotonic_us() < end; tried++)
+	{
+		if (pm_seat_enter(1, &mode) == PM_SEAT_FITS)
+			pm_seat_leave(1);
+		else
+			refused++;
+	}
+	pg_atomic_write_u32(&common->over, 1);
+	for (int i = 0; i < MOVERS; i++)
+		waitpid(movers[i], NULL, 0);
+	printf("%d of %d refused while others moved\n", refused, tried);
+	return refused > 0 || tried == 0 || PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) != 0;
+}
+
+/* Should used be too low, it stays within its bits, and nothing beside it is touched. */
+static int
+check_too_low(void)
+{
+	PmSeatTerms terms;
+	PmGuardMode mode;
+	int			wrong = fill(1) == 0;
+
+	memset(&terms, 0, sizeof(terms));
+	terms.limit = -1;
+	pm_shared_correct(PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)));
+	terms.reserved = 1;
+	pm_seat_set_terms(1, &terms);
+	wrong |= PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) != 0 ||
+		PM_SHARED_DECIDING(pg_atomic_read_u64(&pm_seats->shared)) != 0 ||
+		PM_SHARED_TOTAL(pg_atomic_read_u64(&pm_seats->shared)) != MOVERS + 1 ||
+		pm_seat_enter(0, &mode) != PM_SEAT_FITS;
+	empty(0, 1);
+	empty(1, PM_SEAT_HELD(pg_atomic_read_u64(&pm_seats->all[1].word)));
+	if (wrong)
+		printf("too low: shared %llx\n", (unsigned long long) pg_atomic_read_u64(&pm_seats->shared));
+	return wrong;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -310,6 +391,8 @@ main(int argc, char **argv)
 	wrong |= race(atof(argv[1]));
 	set_all();
 	wrong |= check_alone();
+	wrong |= check_moves(atof(argv[1]) / 2);
+	wrong |= check_too_low();
 	wrong |= pg_atomic_read_u64(&common->above) != 0;
 	printf("%llu taken, %llu + %llu refused, %llu moved, most %u and %u, %llu above, %llu changes\n",
 		   (unsigned long long) pg_atomic_read_u64(&common->taken),
