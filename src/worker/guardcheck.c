@@ -140,6 +140,7 @@ void
 pm_guard_check(const PmSeatMoment *before, const PmRules *rules, const PmCounts *pools, const PmCounts *undeclared)
 {
 	const PmSeatMoment *after = pm_guard_moments();
+	int			others = undeclared->connections;
 
 	for (int i = 0; i < rules->npools; i++)
 	{
@@ -147,7 +148,10 @@ pm_guard_check(const PmSeatMoment *before, const PmRules *rules, const PmCounts 
 
 		if (seat != pm_undeclared_seat())
 			check_seat(seat, rules->pools[i].name, &before[seat], &after[seat], pools[i].connections);
+		else
+			others += pools[i].connections; /* it has found no account of its
+											 * own yet */
 	}
-	check_seat(pm_undeclared_seat(), NULL, &before[pm_undeclared_seat()], &after[pm_undeclared_seat()], undeclared->connections);
+	check_seat(pm_undeclared_seat(), NULL, &before[pm_undeclared_seat()], &after[pm_undeclared_seat()], others);
 	check_shared(before, after);
 }

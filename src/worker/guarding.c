@@ -119,6 +119,17 @@ terms_of_pool(PmSeatTerms *terms, const PmPool *pool, const Reserves *reserves)
 	terms->superusers = pool->guard_superusers;
 }
 
+/* What is undeclared is not known before the declarations are, nor when they have gone with the extension. */
+static bool
+are_declared(void)
+{
+	Oid			database;
+	Oid			table;
+
+	pm_load_watch(&database, &table);
+	return OidIsValid(table);
+}
+
 /* Of each seat; what is disarmed has none, but for its reserve, which is the others' affair. */
 static void
 make_all_terms(PmSeatTerms *all, const PmRules *rules, const Reserves *reserves)
@@ -132,7 +143,7 @@ make_all_terms(PmSeatTerms *all, const PmRules *rules, const Reserves *reserves)
 		if (seat != pm_undeclared_seat())
 			terms_of_pool(&all[seat], &rules->pools[i], reserves);
 	}
-	make_terms(&all[pm_undeclared_seat()], pm_undeclared_guard, pm_undeclared_budget);
+	make_terms(&all[pm_undeclared_seat()], are_declared() ? pm_undeclared_guard : PM_GUARD_OFF, pm_undeclared_budget);
 	for (int i = 0; i < pm_num_seats(); i++)
 	{
 		if (pg_atomic_read_u32(&pm_seats->all[i].disarmed) == 0)
