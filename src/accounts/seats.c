@@ -381,13 +381,28 @@ pm_seat_would_not_fit(int which)
 	return used > total;
 }
 
-/* Is what the words say to be held against anybody? Not while the declarations change, nor without the worker. */
+/* The declarations to which the words belong; to be read before any of them. */
+uint32
+pm_seats_settled(void)
+{
+	uint32		settled = pg_atomic_read_u32(&pm_seats->settled);
+
+	pg_read_barrier();
+	return settled;
+}
+
+/*
+ * Is what the words said to be held against anybody? Not when the declarations changed since
+ * pm_seats_settled(), or shortly before it, though they are settled again: what was read since
+ * then may be of the former ones. Nor without the worker.
+ */
 bool
-pm_seats_in_force(void)
+pm_seats_in_force(uint32 settled)
 {
 	int64		late = Max(LATE_LEAST, (int64) LATE_INTERVALS * pm_sample_interval);
 
+	pg_read_barrier();
 	return pm_guard_enabled &&
-		pg_atomic_read_u32(&pm_seats->changes) == pg_atomic_read_u32(&pm_seats->settled) &&
+		pg_atomic_read_u32(&pm_seats->changes) == settled &&
 		pm_monotonic_ms() - (int64) pg_atomic_read_u64(&pm_seats->watched_at) < late;
 }

@@ -130,7 +130,8 @@ extern void pm_seat_leave(int seat);
 extern void pm_seat_give_up(int seat);
 extern void pm_seat_move(int from, int to);
 extern bool pm_seat_would_not_fit(int seat);
-extern bool pm_seats_in_force(void);
+extern uint32 pm_seats_settled(void);
+extern bool pm_seats_in_force(uint32 settled);
 extern int	pm_seat_shared_part(uint64 word);
 
 /* In seatterms.c: the worker's, but for the first, which is called under pm_accounts->lock. */

@@ -27,6 +27,7 @@
 #define LOG_INTERVAL	1000	/* ms, between two lines of a pool */
 
 static int	my_seat = -1;		/* until the session has begun */
+static uint32 settled;			/* when this login began to look for one */
 
 /* The same for the worker, which checks the count. */
 static void
@@ -153,7 +154,7 @@ is_exempt(int seat)
 {
 	uint64		word = pg_atomic_read_u64(&pm_seats->all[seat].word);
 
-	return !pm_seats_in_force() || pm_role_is_exempt(MyProcPort->user_name, !PM_SEAT_SUPERUSERS(word));
+	return !pm_seats_in_force(settled) || pm_role_is_exempt(MyProcPort->user_name, !PM_SEAT_SUPERUSERS(word));
 }
 
 static void
@@ -170,17 +171,23 @@ count_would_be(int seat)
 static pg_noinline void
 weigh(int seat, PmSeatVerdict verdict, PmGuardMode mode)
 {
-	bool		exempt = is_exempt(seat);
+	if (mode != PM_GUARD_ENFORCE && verdict != PM_SEAT_SHARED_FULL)
+	{
+		if (pm_seat_enter_above(seat))
+		{
+			note_seat(seat);
+			if (!is_exempt(seat))
+				count_would_be(seat);
+			return;
+		}
+		verdict = PM_SEAT_SHARED_FULL;
+	}
 
-	if (exempt)
-		pm_seat_enter_anyway(seat);
-	else if (mode == PM_GUARD_ENFORCE || verdict == PM_SEAT_SHARED_FULL)
+	/* last of all: it must hold for whatever was seen until here */
+	if (!is_exempt(seat))
 		refuse(seat, verdict);
-	else if (!pm_seat_enter_above(seat))
-		refuse(seat, PM_SEAT_SHARED_FULL);
+	pm_seat_enter_anyway(seat);
 	note_seat(seat);
-	if (!exempt)
-		count_would_be(seat);
 }
 
 void
@@ -192,6 +199,7 @@ pm_guard_login(void)
 	PmGuardMode mode;
 	int			seat;
 
+	settled = pm_seats_settled();
 	pm_login_identity(&who, names);
 	seat = pm_seat_of(pm_pool_account_of(&who));
 	verdict = pm_seat_enter(seat, &mode);

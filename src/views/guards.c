@@ -39,7 +39,7 @@ static bool
 is_armed(PmSeat *seat, PmGuardMode mode, uint64 word)
 {
 	return mode != PM_GUARD_OFF && PM_SEAT_MODE(word) == mode && pg_atomic_read_u32(&seat->disarmed) == 0 &&
-		pm_seats_in_force();
+		pm_seats_in_force(pm_seats_settled());
 }
 
 static void

@@ -373,6 +373,26 @@ check_too_low(void)
 	return wrong;
 }
 
+/* What a login has seen of former declarations is not held against it when others are settled. */
+static int
+check_settled(void)
+{
+	uint32		before;
+	int			wrong;
+
+	pg_atomic_write_u64(&pm_seats->watched_at, pm_monotonic_ms());
+	pg_atomic_write_u32(&pm_seats->settled, pg_atomic_read_u32(&pm_seats->changes));
+	before = pm_seats_settled();
+	wrong = !pm_seats_in_force(before);
+	pm_seats_change();
+	wrong |= pm_seats_in_force(before) || pm_seats_in_force(pm_seats_settled());
+	pg_atomic_write_u32(&pm_seats->settled, pg_atomic_read_u32(&pm_seats->changes));
+	wrong |= pm_seats_in_force(before) || !pm_seats_in_force(pm_seats_settled());
+	if (wrong)
+		printf("settled: wrong\n");
+	return wrong;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -393,6 +413,7 @@ main(int argc, char **argv)
 	wrong |= check_alone();
 	wrong |= check_moves(atof(argv[1]) / 2);
 	wrong |= check_too_low();
+	wrong |= check_settled();
 	wrong |= pg_atomic_read_u64(&common->above) != 0;
 	printf("%llu taken, %llu + %llu refused, %llu moved, most %u and %u, %llu above, %llu changes\n",
 		   (unsigned long long) pg_atomic_read_u64(&common->taken),
