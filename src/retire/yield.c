@@ -284,7 +284,7 @@ static bool
 may_ask(void)
 {
 	return pm_load_state(pg_atomic_read_u64(&pm_declarations->load_requested)) == PM_DECLARATIONS_CURRENT &&
-		pm_questions_allowed() && pm_seats_in_force() && !pm_questions_at_limit();
+		pm_questions_allowed() && pm_seats_in_force(pm_seats_settled()) && !pm_questions_at_limit();
 }
 
 /*

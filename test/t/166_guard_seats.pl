@@ -24,7 +24,7 @@ is(
 		'-o', $program,
 		(
 			map { "$top/$_.c" }
-			  qw(test/clients/seats test/clients/assertion src/accounts/seats src/accounts/seatterms)
+			  qw(test/clients/seats test/clients/assertion src/accounts/seats src/accounts/seatterms src/accounts/seatsection)
 		)
 	),
 	0,
