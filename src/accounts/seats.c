@@ -116,8 +116,8 @@ needs_token(uint64 pace, uint64 word)
 
 /* ---- seats ---- */
 
-static void
-note_peak(PmSeat *seat, uint32 held)
+void
+pm_seat_note_peak(PmSeat *seat, uint32 held)
 {
 	uint32		peak = pg_atomic_read_u32(&seat->peak);
 
@@ -190,7 +190,7 @@ try_to_enter(Attempt *attempt)
 	if (verdict == PM_SEAT_FITS && attempt->has_token && needs_token(attempt->pace, attempt->word))
 		my_pace = attempt->pace;
 	if (verdict == PM_SEAT_FITS)
-		note_peak(attempt->seat, PM_SEAT_HELD(attempt->word) + 1);
+		pm_seat_note_peak(attempt->seat, PM_SEAT_HELD(attempt->word) + 1);
 	return verdict;
 }
 
@@ -231,7 +231,7 @@ sit_down(PmSeat *seat)
 {
 	uint64		word = pg_atomic_fetch_add_u64(&seat->word, 1);
 
-	note_peak(seat, PM_SEAT_HELD(word) + 1);
+	pm_seat_note_peak(seat, PM_SEAT_HELD(word) + 1);
 	return PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word);
 }
 

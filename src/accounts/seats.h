@@ -143,5 +143,6 @@ extern void pm_shared_correct(int surplus);
 
 /* For this folder alone. */
 extern void pm_shared_take_off(int n);
+extern void pm_seat_note_peak(PmSeat *seat, uint32 held);
 
 #endif							/* PM_SEATS_H */

@@ -71,7 +71,9 @@ pm_seat_set_terms(int which, const PmSeatTerms *terms)
 	while (!exchange(seat, &word, word_of(terms, PM_SEAT_HELD(word))))
 		;
 	decide(false);
-	pg_atomic_write_u32(&seat->peak, PM_SEAT_HELD(word));
+	/* what is there now is in it, whoever comes in between, too */
+	pg_atomic_write_u32(&seat->peak, 0);
+	pm_seat_note_peak(seat, PM_SEAT_HELD(pg_atomic_read_u64(&seat->word)));
 }
 
 /* total: of the shared part, -1: no reserve is in force; tried_out: if all were, -1: no more are declared. */

@@ -18,6 +18,9 @@
 #include "events/events.h"
 #include "worker/guarding.h"
 
+#define LONGEST_CHECK	1000	/* ms; between two checks of the count, at
+								 * least */
+
 /* As the seats have them; of this process, so all are written anew when the worker begins. */
 static PmSeatTerms applied[2 * PM_MOST_POOLS + 1];
 static bool are_applied = false;
@@ -30,9 +33,11 @@ typedef struct Reserves
 	bool		fit;
 } Reserves;
 
+/* It also tells the logins that somebody watches, whatever becomes of the tick. */
 void
 pm_guarding_begin(PmGuarding *guarding)
 {
+	pg_atomic_write_u64(&pm_seats->watched_at, pm_monotonic_ms());
 	guarding->changes = pg_atomic_read_u32(&pm_seats->changes);
 	pg_read_barrier();
 	guarding->moments = pm_guard_moments();
@@ -168,18 +173,48 @@ apply(const PmSeatTerms *all)
 	are_applied = true;
 }
 
+/*
+ * Whether the pools matter to what is undeclared is known to who publishes them by his own
+ * settings; when ours change, the tick that has seen it is not enough.
+ */
+static void
+follow_settings(void)
+{
+	static int	guard = -1;
+	static int	budget = -1;
+
+	if (guard != -1 && (guard != pm_undeclared_guard || budget != pm_undeclared_budget))
+		pm_seats_change();
+	guard = pm_undeclared_guard;
+	budget = pm_undeclared_budget;
+}
+
+/* Three strikes are of three samples, also when the worker hurries. */
+static bool
+is_time_to_check(void)
+{
+	static int64 next = 0;
+	int64		now = pm_monotonic_ms();
+
+	if (now < next)
+		return false;
+	next = now + Min(pm_sample_interval, LONGEST_CHECK);
+	return true;
+}
+
 void
 pm_guarding_tick(const PmGuarding *guarding, const PmRules *rules, const PmCounts *pools, const PmCounts *undeclared)
 {
 	Reserves	reserves = sum_reserves(rules);
 	PmSeatTerms *all = palloc(sizeof(PmSeatTerms) * pm_num_seats());
 
-	pm_guard_check(guarding->moments, rules, pools, undeclared);
+	follow_settings();
+	if (is_time_to_check())
+		pm_guard_check(guarding->moments, rules, pools, undeclared);
 	tell_of_fit(&reserves);
 	make_all_terms(all, rules, &reserves);
 	set_shared(&reserves);
 	apply(all);
-	pg_atomic_write_u64(&pm_seats->watched_at, pm_monotonic_ms());
 	pg_write_barrier();
 	pg_atomic_write_u32(&pm_seats->settled, guarding->changes);
 }

@@ -175,7 +175,7 @@ EOC
 	return "host=$dir port=$port dbname=shared user=any";
 }
 
-# A client of its, which waits for as long as it has to. What it says, and after how long.
+# A client of its, which waits for as long as it has to. What it says: a new PgBouncer also that it waits.
 sub begin_client
 {
 	my ($dsn) = @_;
@@ -200,7 +200,7 @@ subtest 'PgBouncer' => sub {
 	is(guarded(), 1, 'that was one login');
 	$others->do('close 1');
 	wait_for_places(3);
-	is(begin_client($dsn)->(), "42\n", 'the next one waits, and has a connection in the end');
+	like(begin_client($dsn)->(), qr/^42$/m, 'the next one waits, and has a connection in the end');
 	my $seconds = time - $first;
 	ok($seconds >= 10 && $seconds <= 40, "after server_login_retry, 15 s: $seconds s");
 	is(guarded(), 1, 'no login was made in vain since');
@@ -212,7 +212,7 @@ subtest 'PgBouncer' => sub {
 	wait_for_guarded(2);
 	my $second = time;
 	$others->do('close 1');
-	is($waiting->(), "42\n", 'a client waits, and has a connection in the end');
+	like($waiting->(), qr/^42$/m, 'a client waits, and has a connection in the end');
 	$seconds = time - $second;
 	ok($seconds >= 10 && $seconds <= 40, "after server_login_retry, too: $seconds s");
 	is(guarded(), 2, 'with one login refused');

@@ -39,7 +39,7 @@
 			SELECT count(*) AS above
 			FROM pool_monitor.history(g.series, interval '1 minute', greatest(pg_catalog.now() - interval '1 day', g.sized_since)) AS h
 			WHERE h.max_connections > g.budget) AS m
-		WHERE g.guard = 'off' AND g.over_share > 0 AND NOT EXISTS (SELECT FROM above AS a WHERE a.pool = g.pool)
+		WHERE g.guard = 'off' AND (g.pool IS NULL OR g.over_share > 0) AND NOT EXISTS (SELECT FROM above AS a WHERE a.pool = g.pool)
 			AND pool_monitor.above_ceiling(g.max_connections, g.budget, g.processes, g.budget, g.over_share, g.seen)
 	),
 	-- all were admitted, so the peak is what would have been enough
