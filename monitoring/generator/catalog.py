@@ -69,8 +69,8 @@ class View:
         name = histogram.name
         return (
             f"SELECT {labels}b.le, b.{name}_bucket FROM {self.relation} AS m,"
-            f" LATERAL (SELECT u.le::text, u.up_to AS {name}_bucket"
-            f" FROM unnest(m.{name}, m.{name}_bucket) AS u(le, up_to)"
+            f" LATERAL (SELECT u.le::pg_catalog.text, u.up_to AS {name}_bucket"
+            f" FROM ROWS FROM (pg_catalog.unnest(m.{name}), pg_catalog.unnest(m.{name}_bucket)) AS u(le, up_to)"
             f" UNION ALL SELECT '+Inf', m.{name}_count) AS b"
         )
 

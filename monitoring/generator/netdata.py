@@ -4,17 +4,17 @@ from . import charts, text
 
 # id, what it shows, how it is sorted at first
 TABLES = (
-    ("overview", "pool, status, since::text, conns, budget, used, busy, idle, peak, refused FROM pool_monitor.overview", "conns"),
+    ("overview", "pool, status, since::pg_catalog.text, conns, budget, used, busy, idle, peak, refused FROM pool_monitor.overview", "conns"),
     (
         "sessions",
-        "pid, pool, application_name, usename, datname, state, extract(epoch FROM age)::int8 AS age_seconds,"
-        " extract(epoch FROM idle_for)::int8 AS idle_seconds, stale FROM pool_monitor.sessions",
+        "pid, pool, application_name, usename, datname, state, pg_catalog.\"extract\"('epoch', age)::pg_catalog.int8 AS age_seconds,"
+        " pg_catalog.\"extract\"('epoch', idle_for)::pg_catalog.int8 AS idle_seconds, stale FROM pool_monitor.sessions",
         "age_seconds",
     ),
     ("advice", "pool, topic, severity, finding FROM pool_monitor.advice", "severity"),
     (
         "events",
-        "seq, at::text, pool, event, times, detail::text FROM pool_monitor.events ORDER BY seq DESC LIMIT 500",
+        "seq, at::pg_catalog.text, pool, event, times, detail::pg_catalog.text FROM pool_monitor.events ORDER BY seq DESC LIMIT 500",
         "seq",
     ),
 )

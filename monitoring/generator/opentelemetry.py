@@ -3,7 +3,7 @@
 from . import text
 
 EVENTS = (
-    "SELECT seq, at::text AS at, event, coalesce(pool, '') AS pool, times,"
+    "SELECT seq, at::pg_catalog.text AS at, event, coalesce(pool, '') AS pool, times,"
     " concat_ws(' ', event, pool, detail) AS body FROM pool_monitor.events WHERE seq > $$1 ORDER BY seq"
 )
 

@@ -5,9 +5,12 @@ from . import text
 # s between two readings
 SECONDS = 30
 
+# names with their schema: who owns the database can set its search_path
+NOW = "(pg_catalog.\"extract\"('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1e9)::pg_catalog.int8 AS epoch_ns"
+
 
 def _sql(view, columns, relation=None):
-    named = ["(extract(epoch FROM clock_timestamp()) * 1e9)::int8 AS epoch_ns"]
+    named = [NOW]
     named += [f"{c.name} AS tag_{c.name}" for c in view.labels]
     named += [c.name for c in columns]
     return f"SELECT /* pgwatch_generated */ {', '.join(named)} FROM {relation or view.relation}"
@@ -26,8 +29,7 @@ def _metrics(view):
     for h in view.histograms:
         labels = "".join(f", b.{c.name} AS tag_{c.name}" for c in view.labels)
         sql = (
-            "SELECT /* pgwatch_generated */ (extract(epoch FROM clock_timestamp()) * 1e9)::int8 AS epoch_ns"
-            f"{labels}, b.le AS tag_le, b.{h.name}_bucket AS bucket FROM ({view.buckets(h)}) AS b"
+            f"SELECT /* pgwatch_generated */ {NOW}{labels}, b.le AS tag_le, b.{h.name}_bucket AS bucket FROM ({view.buckets(h)}) AS b"
         )
         yield h.metric, _metric(h.help, sql, [])
 

@@ -31,6 +31,7 @@
 #define MAX_HEADROOM				90
 #define DEFAULT_CONNECTION_BUDGET	(-1)
 #define MAX_CONNECTION_BUDGET		262143	/* MAX_BACKENDS */
+#define MAX_CONNECT_RATE			100000
 #define DEFAULT_MAX_POOLS			64
 #define MAX_MAX_POOLS				PM_MOST_POOLS
 #define DEFAULT_MAX_APPLICATIONS	100
@@ -69,6 +70,7 @@ bool		pm_notify_events = true;
 bool		pm_guard_enabled = true;
 int			pm_undeclared_guard = PM_GUARD_OFF;
 int			pm_undeclared_budget = -1;
+int			pm_undeclared_connect_rate = -1;
 
 static const struct config_enum_entry guard_modes[] = {
 	{"off", PM_GUARD_OFF, false},
@@ -126,6 +128,25 @@ check_undeclared_budget(int *newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+/* Nor "nobody may log in". */
+static bool
+check_undeclared_connect_rate(int *newval, void **extra, GucSource source)
+{
+	if (*newval == 0)
+	{
+		GUC_check_errdetail("\"pool_monitor.undeclared_connect_rate\" must be 1 or more, or -1 for any number.");
+		return false;
+	}
+	return true;
+}
+
+/* Does it matter what is in no declared pool, because logins of that are refused? */
+bool
+pm_undeclared_is_limited(void)
+{
+	return pm_undeclared_guard == PM_GUARD_ENFORCE && (pm_undeclared_budget >= 0 || pm_undeclared_connect_rate > 0);
 }
 
 /* What shared memory is made for; called only while there is none yet. */
@@ -240,6 +261,11 @@ define_guard(void)
 							NULL, &pm_undeclared_budget, -1,
 							-1, MAX_CONNECTION_BUDGET,
 							PGC_SIGHUP, 0, check_undeclared_budget, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor.undeclared_connect_rate",
+							"Logins a second that all that is in no declared pool may make together, beyond 20 at once; -1: any number.",
+							NULL, &pm_undeclared_connect_rate, -1,
+							-1, MAX_CONNECT_RATE,
+							PGC_SIGHUP, 0, check_undeclared_connect_rate, NULL, NULL);
 }
 
 /*

@@ -31,7 +31,9 @@ extern bool pm_notify_events;
 extern bool pm_guard_enabled;	/* the guard's kill switch */
 extern int	pm_undeclared_guard;	/* PmGuardMode */
 extern int	pm_undeclared_budget;	/* -1: none */
+extern int	pm_undeclared_connect_rate; /* a second; -1: any */
 
+extern bool pm_undeclared_is_limited(void);
 extern int	pm_usable_connections(void);
 extern int	pm_server_budget(void);
 extern int64 pm_max_connections_for(int64 connections);

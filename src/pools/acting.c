@@ -106,7 +106,7 @@ deny(const char *what, const char *pool, const PmDeclaration *because)
 static bool
 undeclared_has_limit(void)
 {
-	return pm_undeclared_guard == PM_GUARD_ENFORCE && pm_undeclared_budget >= 0;
+	return pm_undeclared_is_limited();
 }
 
 static void

@@ -138,10 +138,10 @@ pm_lint_guards(const PmPool *pools, int npools, const bool *about, PmFindingCall
 		.rule = "guard_undeclared",
 		.finding = "what is in no declared pool has a guard, and no limit to keep",
 		.evidence = psprintf("undeclared_guard %s, undeclared_budget %d", pm_guard_mode_name(pm_undeclared_guard), pm_undeclared_budget),
-		.recommendation = "Set pool_monitor.undeclared_budget, or pool_monitor.undeclared_guard to off.",
+		.recommendation = "Set pool_monitor.undeclared_budget or undeclared_connect_rate, or pool_monitor.undeclared_guard to off.",
 	};
 
 	check_reserves(pools, npools, about, tell, arg);
-	if (about == NULL && pm_undeclared_guard != PM_GUARD_OFF && pm_undeclared_budget < 0)
+	if (about == NULL && pm_undeclared_guard != PM_GUARD_OFF && pm_undeclared_budget < 0 && pm_undeclared_connect_rate < 0)
 		tell(&found, arg);
 }

@@ -168,7 +168,7 @@ guard_alike(const PmPool *a, const PmPool *b)
 static bool
 concerns_guards(const Successor *next, const PmRuleSet *former)
 {
-	bool		all = pm_undeclared_guard == PM_GUARD_ENFORCE && pm_undeclared_budget >= 0;
+	bool		all = pm_undeclared_is_limited();
 	int			n = all ? next->npools : guarded_part(next->pools, next->npools);
 
 	if (n != (all ? former->npools : guarded_part(former->pools, former->npools)))

@@ -87,6 +87,7 @@ pm_guards(PG_FUNCTION_ARGS)
 			put_guard(result, rules->pools[i].name, seat, rules->accounts[i], rules->pools[i].guard,
 					  rules->pools[i].guard == PM_GUARD_OFF ? -1 : rules->pools[i].connect_rate);
 	}
-	put_guard(result, NULL, pm_undeclared_seat(), pm_undeclared_account(), pm_undeclared_guard, -1);
+	put_guard(result, NULL, pm_undeclared_seat(), pm_undeclared_account(), pm_undeclared_guard,
+			  pm_undeclared_guard == PM_GUARD_OFF ? -1 : pm_undeclared_connect_rate);
 	return (Datum) 0;
 }

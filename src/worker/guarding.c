@@ -18,6 +18,8 @@
 #include "events/events.h"
 #include "worker/guarding.h"
 
+#define UNDECLARED_BURST 20		/* logins at once, as connect_burst of pools
+								 * is by default */
 #define LONGEST_CHECK	1000	/* ms; between two checks of the count, at
 								 * least */
 
@@ -149,6 +151,8 @@ make_all_terms(PmSeatTerms *all, const PmRules *rules, const Reserves *reserves)
 			terms_of_pool(&all[seat], &rules->pools[i], reserves);
 	}
 	make_terms(&all[pm_undeclared_seat()], are_declared() ? pm_undeclared_guard : PM_GUARD_OFF, pm_undeclared_budget);
+	all[pm_undeclared_seat()].rate = Max(pm_undeclared_connect_rate, 0);
+	all[pm_undeclared_seat()].burst = UNDECLARED_BURST;
 	for (int i = 0; i < pm_num_seats(); i++)
 	{
 		if (pg_atomic_read_u32(&pm_seats->all[i].disarmed) == 0)

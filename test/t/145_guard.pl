@@ -168,6 +168,25 @@ subtest 'all that is undeclared' => sub {
 	);
 	is(attempt('app',      'web'),  '', 'a declared pool is not');
 	is(attempt('postgres', 'app6'), '', 'nor a superuser');
+	$_->close foreach @others;
+	$node->append_conf('postgresql.conf',
+		"pool_monitor.undeclared_budget = -1\npool_monitor.undeclared_connect_rate = 1");
+	$node->reload;
+	wait_for(
+		$node,
+		"SELECT armed, connection_limit IS NULL, connect_rate FROM pool_monitor.guards WHERE pool IS NULL",
+		'and has a rate instead',
+		't|t|1'
+	);
+	my ($admitted, $told) = (0, '');
+	$admitted++ until ($told = attempt('other', 'app')) || $admitted == 300;
+	like(
+		$told,
+		qr/too many logins at a time for undeclared applications\nDETAIL.*1 a second are admitted, and 20 at once/s,
+		"refused after $admitted"
+	);
+	is(attempt('postgres', 'app'), '', 'a superuser is not');
+	@others = ();
 	$node->append_conf('postgresql.conf', 'pool_monitor.guard_enabled = off');
 	$node->reload;
 	wait_for(

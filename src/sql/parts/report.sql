@@ -83,7 +83,8 @@ BEGIN ATOMIC
 			'memory', jsonb_build_object('idle', i.idle, 'bytes', i.bytes, 'measured_at', i.measured_at),
 			'capacity', jsonb_build_object('processes', d.processes, 'each', CASE WHEN d.ceiling IS NOT NULL THEN d.each END,
 				'concurrent', d.ceiling, 'hold_time', a.hold_time, 'quality', a.quality,
-				'checkouts_per_second', CASE WHEN d.ceiling > 0 AND a.quality = 'good' AND a.hold_time > 0
+				-- of a pool of any size a client has, in an instant
+				'checkouts_per_second', CASE WHEN d.ceiling > 0 AND d.each <= 10000 AND a.quality = 'good' AND a.hold_time > 0
 					THEN d.processes * pool_monitor.load_carried(d.each, 0.01) / a.hold_time END),
 			'sizes', (
 				SELECT jsonb_agg(jsonb_build_object('each', n.each, 'connections', n.each * d.processes, 'wait_p95',
