@@ -81,7 +81,7 @@ say_pool_full(Refusal *say, int seat, uint64 word)
 	snprintf(say->detail, sizeof(say->detail), "The limit is %d connections, and %d are taken.",
 			 PM_SEAT_LIMIT(word), PM_SEAT_HELD(word));
 	say->hint = seat == pm_undeclared_seat() ?
-		"Close connections that are not used, or raise \"pool_monitor.undeclared_budget\"." :
+		"Close connections that are not used, declare a pool for them, or raise \"pool_monitor.undeclared_budget\"." :
 		"Close connections that are not used, start fewer processes, or raise the pool's budget.";
 }
 
