@@ -21,13 +21,14 @@ COMMENT ON VIEW pool_monitor.guards IS
 COMMENT ON COLUMN pool_monitor.guards.pool IS 'declared pool; NULL: all that is in none, whose guard is pool_monitor.undeclared_guard';
 COMMENT ON COLUMN pool_monitor.guards.guard IS 'off, report or enforce, as declared';
 COMMENT ON COLUMN pool_monitor.guards.armed IS
-'are logins held against it? Not while it is off (guard, or pool_monitor.guard_enabled), for the moment in which declarations '
-'change, without the worker, and when the guard has found its own count wrong';
+'are logins held against it? Not while it is off (guard, or pool_monitor.guard_enabled) or has nothing to keep, for the moment in '
+'which declarations change, without the worker, and when the guard has found its own count wrong';
 COMMENT ON COLUMN pool_monitor.guards.places IS 'places that are taken: sessions, and logins on their way';
 COMMENT ON COLUMN pool_monitor.guards.places_peak IS
 'the most places taken at once, exact, since what the guard goes by was last changed, or the server or the worker began';
 COMMENT ON COLUMN pool_monitor.guards.connection_limit IS
-'places that may be taken: the pool''s budget, or pool_monitor.undeclared_budget; NULL: none, or guard is off';
+'places that may be taken: the pool''s budget, or pool_monitor.undeclared_budget; NULL: none, guard is off, or what was '
+'declared is not in force yet';
 COMMENT ON COLUMN pool_monitor.guards.reserved IS
 'places that only this pool may take, as in force: 0 unless guard is enforce, and where the reserves of all do not fit this server';
 COMMENT ON COLUMN pool_monitor.guards.shared_free IS
