@@ -54,7 +54,8 @@ sub run_examples
 
 # That nothing is missing, of which declarations are warned of.
 query($node, $_)
-  foreach 'CREATE DATABASE billing', map { "CREATE ROLE $_" } qw(billing_app ems_app shop_app reports);
+  foreach 'CREATE DATABASE billing',
+  map { "CREATE ROLE $_" } qw(billing_app ems_app shop_app reports);
 
 # What the examples of some documents come to.
 my $sizes   = 'SELECT pool, base, ceiling FROM pool_monitor.budgets ORDER BY pool';
