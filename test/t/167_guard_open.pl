@@ -27,6 +27,14 @@ sub opens
 	return $after != $before;
 }
 
+# The worker itself opens them for a look when it sees that these settings are others.
+sub reloaded
+{
+	my $before = query($node, 'SELECT forge_guards_opened()');
+	$node->reload;
+	return wait_for($node, "SELECT forge_guards_opened() <> $before", 'the worker has seen it');
+}
+
 sub stays  { ok(!opens(@_, 'declarer'),  'which does not open the guards');       return }
 sub opened { ok(opens(@_,  'signaller'), 'which opens them until the next look'); return }
 
@@ -57,13 +65,11 @@ subtest 'its own terms' => sub {
 subtest 'where what is undeclared is watched' => sub {
 	query($node, q{ALTER SYSTEM SET pool_monitor.undeclared_guard = report});
 	query($node, q{ALTER SYSTEM SET pool_monitor.undeclared_budget = 50});
-	$node->reload;
-	wait_for($node, q{SELECT guard = 'report' FROM pool_monitor.guards WHERE pool IS NULL},
-		'it is');
+	reloaded();
 	stays("INSERT INTO $table (name, priority, application_name) VALUES ('last', 1000, 'last')");
 	stays("UPDATE $table SET usename = 'me' WHERE name = 'last'");
 	query($node, q{ALTER SYSTEM SET pool_monitor.undeclared_guard = enforce});
-	$node->reload;
+	reloaded();
 	wait_for(
 		$node,
 		q{SELECT guard = 'enforce' AND armed FROM pool_monitor.guards WHERE pool IS NULL},
