@@ -23,6 +23,8 @@
 		FROM guards AS g JOIN sized_day AS w ON w.pool = g.series LEFT JOIN sized_hour AS h ON h.pool = g.series,
 			LATERAL (SELECT CASE g.guard WHEN 'report' THEN w.would_be_guarded ELSE w.guarded END AS guarded,
 				w.connects + w.guarded AS logins) AS n
+		-- one of each pool and one of what is undeclared, so nothing is cut: it says how many to expect
+		LIMIT 1001
 	),
 	-- at least: who was there is known, and not who came; a wrong declaration is corrected first
 	guard_off AS (
@@ -32,13 +34,10 @@
 				ELSE 'the pool held more than its budget, and nothing keeps it to that: its guard is off' END,
 			format('%s connections at most in %s, budget %s%s: a guard would have refused %s logins at least, and each new try of theirs',
 				g.max_connections, pool_monitor.watched(g.seen, 'day'), g.budget,
-				CASE WHEN m.above > 0 THEN format(', above it in %s minutes', m.above) END, g.max_connections - g.budget),
+				CASE WHEN g.over_share > 0 THEN format(', above it for %s of the time', pool_monitor.percent(g.over_share)) END, g.max_connections - g.budget),
 			'Admit them, and have them counted: ' || format(g.statement, 'report'),
 			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
-		FROM guard_day AS g, LATERAL (
-			SELECT count(*) AS above
-			FROM pool_monitor.history(g.series, interval '1 minute', greatest(pg_catalog.now() - interval '1 day', g.sized_since)) AS h
-			WHERE h.max_connections > g.budget) AS m
+		FROM guard_day AS g
 		WHERE g.guard = 'off' AND (g.pool IS NULL OR g.over_share > 0) AND NOT EXISTS (SELECT FROM above AS a WHERE a.pool = g.pool)
 			AND pool_monitor.above_ceiling(g.max_connections, g.budget, g.processes, g.budget, g.over_share, g.seen)
 	),
