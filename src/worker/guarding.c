@@ -186,11 +186,14 @@ follow_settings(void)
 {
 	static int	guard = -1;
 	static int	budget = -1;
+	static int	rate = -1;
 
-	if (guard != -1 && (guard != pm_undeclared_guard || budget != pm_undeclared_budget))
+	if (guard != -1 &&
+		(guard != pm_undeclared_guard || budget != pm_undeclared_budget || rate != pm_undeclared_connect_rate))
 		pm_seats_change();
 	guard = pm_undeclared_guard;
 	budget = pm_undeclared_budget;
+	rate = pm_undeclared_connect_rate;
 }
 
 /* Three strikes are of three samples, also when the worker hurries. */
