@@ -41,6 +41,12 @@ POOL = (
     Chart("storms", "Connect storms", "storms/s", ("storms",)),
     Chart("failed", "Logins that fail", "logins/s", ("rejected", "refused", "auth_failures")),
     Chart("guarded", "Logins that the guard refuses, or would refuse", "logins/s", ("guarded", "would_be_guarded")),
+    Chart(
+        "guarded_why",
+        "Of both, those for others' reserves or the rate, not the limit",
+        "logins/s",
+        ("guarded_by_reserves", "guarded_by_rate"),
+    ),
     Chart("transactions", "Transactions", "transactions/s", ("transactions", "long_holds")),
     Chart("checkouts", "Checkouts, as clients report", "checkouts/s", ("checkouts", "checkout_waits", "checkout_timeouts")),
     Chart("waited", "Waited for a connection, as clients report", "seconds/s", ("waited_seconds",)),
@@ -75,6 +81,7 @@ SERVER = (
     ),
     Chart("refused", "Logins refused for want of a slot", "logins/s", ("refused",)),
     Chart("guarded", "Logins that the guard refuses, or would refuse", "logins/s", ("guarded", "would_be_guarded")),
+    Chart("unarmed", "Guards that are not armed", "guards", ("unarmed_guards",)),
     Chart("well", "Is it well", "yes or no", ("overcommitted", "monitor_ok", "load_failed")),
     Chart(
         "last",

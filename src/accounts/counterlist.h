@@ -38,6 +38,9 @@ PM_COUNTER(REFUSED, "refused", NULL, PM_KEPT_REFUSED, PM_ONE)
 PM_COUNTER(GUARDED, "guarded", NULL, PM_KEPT_GUARDED, PM_ONE)
 /* admitted, as the guard reports only */
 PM_COUNTER(WOULD_BE_GUARDED, "would_be_guarded", NULL, PM_KEPT_WOULD_BE_GUARDED, PM_ONE)
+/* of both together, why: all was taken that other pools have not reserved, or it was too fast; else the limit */
+PM_COUNTER(GUARDED_BY_RESERVES, "guarded_by_reserves", NULL, PM_KEPT_GUARDED_BY_RESERVES, PM_ONE)
+PM_COUNTER(GUARDED_BY_RATE, "guarded_by_rate", NULL, PM_KEPT_GUARDED_BY_RATE, PM_ONE)
 PM_COUNTER(AUTH_FAILURES, "auth_failures", NULL, PM_KEPT_AUTH_FAILURES, PM_ONE)
 PM_COUNTER(TRANSACTIONS, "transactions", NULL, PM_KEPT_TRANSACTIONS, PM_ONE)
 /* of them, PM_LONG_HOLD and more */

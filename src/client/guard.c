@@ -54,16 +54,29 @@ take_turn_to_log(PmSeat *seat)
 	return 0;
 }
 
-/* Of a pool, or what stands for one. */
+/* Of a pool, after "pool " or what else; or what stands for one. */
 static const char *
-name_of(int seat)
+name_of(int seat, const char *kind)
 {
-	static char text[PM_NAME_LEN + 8];
+	static char text[PM_NAME_LEN + 32];
 
 	if (seat == pm_undeclared_seat())
 		return "undeclared applications";
-	snprintf(text, sizeof(text), "pool \"%s\"", pm_accounts->all[seat].owner.name);
+	snprintf(text, sizeof(text), "%s\"%s\"", kind, pm_accounts->all[seat].owner.name);
 	return text;
+}
+
+/* So many of them, in words of the server. */
+static const char *
+are(int n)
+{
+	return n == 1 ? "is" : "are";
+}
+
+static const char *
+connections(int n)
+{
+	return n == 1 ? "connection" : "connections";
 }
 
 /* What the client is told, but for the name. */
@@ -77,9 +90,12 @@ typedef struct Refusal
 static void
 say_pool_full(Refusal *say, int seat, uint64 word)
 {
-	snprintf(say->message, sizeof(say->message), "too many connections for %s", name_of(seat));
-	snprintf(say->detail, sizeof(say->detail), "The limit is %d connections, and %d are taken.",
-			 PM_SEAT_LIMIT(word), PM_SEAT_HELD(word));
+	int			limit = PM_SEAT_LIMIT(word);
+	int			held = PM_SEAT_HELD(word);
+
+	snprintf(say->message, sizeof(say->message), "too many connections for %s", name_of(seat, "pool "));
+	snprintf(say->detail, sizeof(say->detail), "The limit is %d %s, and %d %s taken.",
+			 limit, connections(limit), held, are(held));
 	say->hint = seat == pm_undeclared_seat() ?
 		"Close connections that are not used, declare a pool for them, or raise \"pool_monitor.undeclared_budget\"." :
 		"Close connections that are not used, start fewer processes, or raise the pool's budget.";
@@ -90,10 +106,13 @@ say_shared_full(Refusal *say, int seat)
 {
 	uint64		shared = pg_atomic_read_u64(&pm_seats->shared);
 
-	snprintf(say->message, sizeof(say->message), "remaining connection slots are reserved for other pools than %s",
-			 name_of(seat));
-	snprintf(say->detail, sizeof(say->detail), "%d connections are not reserved, and %d of them are taken.",
-			 PM_SHARED_TOTAL(shared), PM_SHARED_USED(shared));
+	int			total = PM_SHARED_TOTAL(shared);
+	int			used = PM_SHARED_USED(shared);
+
+	snprintf(say->message, sizeof(say->message), "remaining connection slots are reserved for %s",
+			 seat == pm_undeclared_seat() ? "declared pools" : name_of(seat, "pools other than "));
+	snprintf(say->detail, sizeof(say->detail), "%d %s %s not reserved, and %d of them %s taken.",
+			 total, connections(total), are(total), used, are(used));
 	say->hint = "Close connections that are not used, or lower what pools have reserved.";
 }
 
@@ -102,9 +121,9 @@ say_too_fast(Refusal *say, int seat)
 {
 	uint64		pace = pg_atomic_read_u64(&pm_seats->all[seat].pace);
 
-	snprintf(say->message, sizeof(say->message), "too many logins at a time for %s", name_of(seat));
-	snprintf(say->detail, sizeof(say->detail), "%d a second are admitted, and %d at once.",
-			 (int) (pace & 0xFFFFF), (int) ((pace >> 20) & 0xFFFFF));
+	snprintf(say->message, sizeof(say->message), "too many logins at a time for %s", name_of(seat, "pool "));
+	snprintf(say->detail, sizeof(say->detail), "%d a second %s admitted, and %d at once.",
+			 (int) (pace & 0xFFFFF), are((int) (pace & 0xFFFFF)), (int) ((pace >> 20) & 0xFFFFF));
 	say->hint = "Try again a little later, with a delay that grows.";
 }
 
@@ -118,6 +137,16 @@ wish_for_place(int seat)
 	if (seat != pm_undeclared_seat() &&
 		pg_atomic_exchange_u64(&pm_seats->all[seat].wanted_at, pm_monotonic_ms()) == 0)
 		pm_wake_worker();
+}
+
+/* Why it does not fit, where that is not the pool's own limit. */
+static void
+count_why(PmSeatVerdict verdict)
+{
+	if (verdict == PM_SEAT_SHARED_FULL)
+		pm_login_count(PM_GUARDED_BY_RESERVES);
+	else if (verdict == PM_SEAT_TOO_FAST)
+		pm_login_count(PM_GUARDED_BY_RATE);
 }
 
 static pg_noinline void
@@ -134,6 +163,7 @@ refuse(int seat, PmSeatVerdict verdict)
 	else
 		say_too_fast(&say, seat);
 	pm_login_failed(PM_GUARDED);
+	count_why(verdict);
 	pg_atomic_write_u64(&of->guarded_at, GetCurrentTimestamp());
 	if (verdict != PM_SEAT_TOO_FAST)
 		wish_for_place(seat);
@@ -158,9 +188,10 @@ is_exempt(int seat)
 }
 
 static void
-count_would_be(int seat)
+count_would_be(int seat, PmSeatVerdict verdict)
 {
 	pm_login_count(PM_WOULD_BE_GUARDED);
+	count_why(verdict);
 	pg_atomic_write_u64(&pm_seats->all[seat].guarded_at, GetCurrentTimestamp());
 }
 
@@ -177,7 +208,7 @@ weigh(int seat, PmSeatVerdict verdict, PmGuardMode mode)
 		{
 			note_seat(seat);
 			if (!is_exempt(seat))
-				count_would_be(seat);
+				count_would_be(seat, verdict);
 			return;
 		}
 		verdict = PM_SEAT_SHARED_FULL;
@@ -210,7 +241,7 @@ pm_guard_login(void)
 	}
 	note_seat(seat);
 	if (unlikely(pm_seat_would_not_fit(seat)) && !is_exempt(seat))
-		count_would_be(seat);
+		count_would_be(seat, PM_SEAT_SHARED_FULL);
 }
 
 int

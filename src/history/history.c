@@ -36,7 +36,6 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/guc.h"
-#include "common/int.h"
 #include "events/events.h"
 #include "history/history.h"
 #include "pools/declared.h"
@@ -62,18 +61,6 @@ typedef struct Tick
 	const PmOpen *open;
 	const PmAtWork *work;
 } Tick;
-
-/*
- * Of what there can be more in an hour than there is room for, transactions of very many
- * short ones, waits of very many sessions and what clients say: as many as there is room for.
- */
-static uint32
-add_within(uint32 a, uint32 b)
-{
-	uint32		sum;
-
-	return pg_add_u32_overflow(a, b, &sum) ? PG_UINT32_MAX : sum;
-}
 
 /*
  * What came to the counters since they were last put into the history. What is more than
@@ -168,6 +155,8 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.rejected = new[PM_KEPT_REJECTED];
 	news.guarded = new[PM_KEPT_GUARDED];
 	news.would_be_guarded = new[PM_KEPT_WOULD_BE_GUARDED];
+	news.guarded_by_reserves = new[PM_KEPT_GUARDED_BY_RESERVES];
+	news.guarded_by_rate = new[PM_KEPT_GUARDED_BY_RATE];
 	news.auth_failures = new[PM_KEPT_AUTH_FAILURES];
 	news.retired = new[PM_KEPT_RETIRED];
 	news.transactions = new[PM_KEPT_TRANSACTIONS];
@@ -194,38 +183,6 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 		news.connections = news.busy = news.seen = news.overflow = news.exhausted = news.over = news.starved = 0;
 	series->primed = true;
 	return news;
-}
-
-static void
-add_news(PmBucket *bucket, const PmBucket *news)
-{
-	bucket->connections += news->connections;
-	bucket->busy += news->busy;
-	bucket->seen += news->seen;
-	bucket->max_connections = Max(bucket->max_connections, news->max_connections);
-	bucket->max_busy = Max(bucket->max_busy, news->max_busy);
-	bucket->connects += news->connects;
-	bucket->disconnects += news->disconnects;
-	bucket->refused += news->refused;
-	bucket->rejected += news->rejected;
-	bucket->guarded += news->guarded;
-	bucket->would_be_guarded += news->would_be_guarded;
-	bucket->auth_failures += news->auth_failures;
-	bucket->retired += news->retired;
-	bucket->transactions = add_within(bucket->transactions, news->transactions);
-	bucket->long_holds = add_within(bucket->long_holds, news->long_holds);
-	bucket->checkouts = add_within(bucket->checkouts, news->checkouts);
-	bucket->checkout_waits = add_within(bucket->checkout_waits, news->checkout_waits);
-	bucket->waited += news->waited;
-	bucket->checkout_timeouts = add_within(bucket->checkout_timeouts, news->checkout_timeouts);
-	bucket->overflow += news->overflow;
-	bucket->exhausted += news->exhausted;
-	bucket->over += news->over;
-	bucket->starved += news->starved;
-	for (int i = 0; i < PM_NUM_WAITS; i++)
-		bucket->waits[i] = add_within(bucket->waits[i], news->waits[i]);
-	bucket->ticks += news->ticks;
-	bucket->squares = add_within(bucket->squares, news->squares);
 }
 
 /* What one series gets. */
@@ -317,7 +274,7 @@ put_news(const News *news, int n, TimestampTz now)
 
 		dropped += pm_history_open(ring, now);
 		for (int i = 0; i < n; i++)
-			add_news(&ring->buckets[(Size) news[i].series * ring->length + ring->head], &news[i].bucket);
+			pm_bucket_add(&ring->buckets[(Size) news[i].series * ring->length + ring->head], &news[i].bucket);
 	}
 	LWLockRelease(&history->lock);
 	return dropped;

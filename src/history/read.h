@@ -52,13 +52,4 @@ extern void pm_past_begin_all(PmPast *past, PmSpan span);
 /* Takes the lock. */
 extern bool pm_past_next(PmPast *past);
 
-/* Where a pool was not declared yet there is nothing to say. */
-static inline bool
-pm_bucket_has_something(const PmBucket *bucket)
-{
-	return bucket->seen > 0 || bucket->connects > 0 || bucket->disconnects > 0 || bucket->refused > 0 ||
-		bucket->rejected > 0 || bucket->auth_failures > 0 || bucket->guarded > 0 || bucket->would_be_guarded > 0 ||
-		bucket->checkouts > 0 || bucket->checkout_timeouts > 0;
-}
-
 #endif							/* PM_READ_H */

@@ -8,51 +8,8 @@
 #include "base/identity.h"
 #include "base/shmem.h"
 #include "datatype/timestamp.h"
+#include "history/bucket.h"
 #include "storage/lwlock.h"
-
-/* What a busy session waits for, as sampled; if for nothing, it runs. */
-typedef enum PmWait
-{
-	PM_WAIT_CLIENT,				/* idle in transaction, too */
-	PM_WAIT_LOCK,				/* of another transaction */
-	PM_WAIT_IO,
-	PM_WAIT_OTHER,
-	PM_NUM_WAITS
-} PmWait;
-
-#define PM_WAIT_UNIT	10		/* ms; waits are kept in such, times sessions */
-
-/* One pool in one stretch of time. Everything is of the time that was seen. */
-typedef struct PmBucket
-{
-	double		connections;	/* us that connections were open, in sum */
-	double		busy;			/* us in transactions, in sum */
-	double		waited;			/* us that checkouts waited, as reported */
-	uint32		seen;			/* ms in which the worker was watching */
-	int32		max_connections;
-	int32		max_busy;
-	uint32		connects;
-	uint32		disconnects;
-	uint32		refused;
-	uint32		rejected;
-	uint32		guarded;
-	uint32		would_be_guarded;
-	uint32		auth_failures;
-	uint32		retired;
-	uint32		transactions;
-	uint32		long_holds;		/* of them */
-	uint32		overflow;		/* ms */
-	uint32		exhausted;		/* ms */
-	uint32		over;			/* ms */
-	uint32		starved;		/* ms */
-	uint32		waits[PM_NUM_WAITS];	/* PM_WAIT_UNITs, in sum */
-	uint32		checkouts;		/* as clients' pools report them */
-	uint32		checkout_waits;
-	uint32		checkout_timeouts;
-	uint32		ticks;			/* in which arrivals were counted */
-	uint32		squares;		/* of arrivals in a tick by its seconds, in
-								 * sum */
-} PmBucket;
 
 /* A ring of stretches; the same ones for all series. */
 typedef struct PmRing

@@ -59,6 +59,8 @@ add(PmWorkload *work, const PmBucket *bucket)
 	work->rejected += bucket->rejected;
 	work->guarded += bucket->guarded;
 	work->would_be_guarded += bucket->would_be_guarded;
+	work->guarded_by_reserves += bucket->guarded_by_reserves;
+	work->guarded_by_rate += bucket->guarded_by_rate;
 	work->auth_failures += bucket->auth_failures;
 	work->overflow += bucket->overflow;
 	work->exhausted += bucket->exhausted;

@@ -25,6 +25,8 @@ typedef struct PmWorkload
 	uint64		rejected;
 	uint64		guarded;
 	uint64		would_be_guarded;
+	uint64		guarded_by_reserves;
+	uint64		guarded_by_rate;
 	uint64		auth_failures;
 	uint64		overflow;		/* ms */
 	uint64		exhausted;

@@ -64,6 +64,8 @@ static const PmField bucket_fields[] = {
 	PM_ROW_FIELD(PmBucket, UINT, "rejected", rejected),
 	PM_ROW_FIELD(PmBucket, UINT, "guarded", guarded),
 	PM_ROW_FIELD(PmBucket, UINT, "would_be_guarded", would_be_guarded),
+	PM_ROW_FIELD(PmBucket, UINT, "guarded_by_reserves", guarded_by_reserves),
+	PM_ROW_FIELD(PmBucket, UINT, "guarded_by_rate", guarded_by_rate),
 	PM_ROW_FIELD(PmBucket, UINT, "auth_failures", auth_failures),
 	PM_ROW_FIELD(PmBucket, UINT, "retired", retired),
 	PM_ROW_FIELD(PmBucket, UINT, "transactions", transactions),

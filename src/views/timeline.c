@@ -41,6 +41,8 @@ put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const cha
 	pm_put_bound(&row, bucket->refused);
 	pm_put_bound(&row, bucket->guarded);
 	pm_put_bound(&row, bucket->would_be_guarded);
+	pm_put_bound(&row, bucket->guarded_by_reserves);
+	pm_put_bound(&row, bucket->guarded_by_rate);
 	pm_put_bound(&row, bucket->rejected);
 	pm_put_bound(&row, bucket->auth_failures);
 	pm_put_bound(&row, bucket->retired);

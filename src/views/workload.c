@@ -54,6 +54,8 @@ put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
 	pm_put_bound(&row, work->refused);
 	pm_put_bound(&row, work->guarded);
 	pm_put_bound(&row, work->would_be_guarded);
+	pm_put_bound(&row, work->guarded_by_reserves);
+	pm_put_bound(&row, work->guarded_by_rate);
 	pm_put_bound(&row, work->rejected);
 	pm_put_bound(&row, work->auth_failures);
 	put_share(&row, work->overflow / 1000.0, seen);

@@ -310,6 +310,7 @@ is_deeply(
 		'ended_lost',                                                     # 040
 		qw(rejected refused),                                             # 013
 		qw(guarded would_be_guarded),                                     # 145
+		qw(guarded_by_reserves guarded_by_rate),                          # 157
 		'auth_failures',                                                  # 013
 		'long_holds',                                                     # 052
 		qw(checkouts checkout_waits waited_seconds checkout_timeouts),    # 092

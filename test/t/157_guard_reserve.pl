@@ -29,7 +29,7 @@ subtest 'a reserve stays free in a storm of others, and when they are told so' =
 	is($storm->do('storm 50'), "admitted=$free refused=" . (50 - $free), 'a storm gets that');
 	is(
 		$storm->do('said'),
-		"remaining connection slots are reserved for other pools than pool \"storm\"|$free connections are not reserved, and $free of them are taken.|Close connections that are not used, or lower what pools have reserved.",
+		"remaining connection slots are reserved for pools other than \"storm\"|$free connections are not reserved, and $free of them are taken.|Close connections that are not used, or lower what pools have reserved.",
 		'and is told why it gets no more'
 	);
 	is($kept->do('storm 20'), 'admitted=20 refused=0', 'all that is reserved is there');
@@ -39,7 +39,7 @@ subtest 'a reserve stays free in a storm of others, and when they are told so' =
 	is($plain->do('open 3'), 'admitted=0 refused=3', 'whose guard is off gets nothing of it');
 	like(
 		$plain->do('said'),
-		qr/^remaining connection slots are reserved for other pools than pool "plain"\|/,
+		qr/^remaining connection slots are reserved for pools other than "plain"\|/,
 		'and is told so'
 	);
 	is(logins($node, 'nobody')->do('open 1'), 'admitted=0 refused=1',
@@ -70,6 +70,12 @@ subtest 'who only reports takes nothing that is reserved, above its limit either
 		($free - 2) . '|' . (10 - $free),
 		'each is counted as what became of it'
 	);
+	is_counted(
+		$node, 'tried',
+		'guarded_by_reserves, guarded_by_rate',
+		(10 - $free) . '|0',
+		'and why, where it is not its limit'
+	);
 	is($fast->do('open 3'),   'admitted=0 refused=3', 'nor above its rate');
 	is($tried->do('close 2'), 'ok',                   'places get free');
 	is($fast->do('open 3'),   'admitted=2 refused=1', 'and are taken');
@@ -87,6 +93,7 @@ subtest 'a reserve that is tried out refuses nobody, and says whom it would have
 	# of this moment only about: the test's own sessions are superusers', and come and go
 	cmp_ok($would, '>=', 10 - $free,     'those above what is left are counted');
 	cmp_ok($would, '<=', 10 - $free + 1, 'and no others');
+	is_counted($node, 'plain', 'guarded_by_reserves', $would, 'all for the reserves of others');
 	is($kept->do('open 20'), 'admitted=20 refused=0', 'the pool itself has its reserve');
 	is_counted($node, 'kept', 'would_be_guarded', '0', 'which is counted of nobody');
 	is(query($node, guards('kept', 'reserved, shared_free IS NULL')), '0|t', 'none is in force');
@@ -105,7 +112,9 @@ subtest 'report admits, and counts those above the limit, and those that are too
 	is($fast->do('storm 12'), 'admitted=12 refused=0', 'too fast');
 	my $would = counted($node, 'fast', 'would_be_guarded');
 	ok($would >= 4 && $would <= 6, "2 are base, 4 the burst, the others are counted ($would)");
-	is_counted($node, 'fast', 'guarded', '0', 'and none is refused');
+	is_counted($node, 'fast',  'guarded',                              '0', 'and none is refused');
+	is_counted($node, 'fast',  'guarded_by_reserves, guarded_by_rate', "0|$would", 'and why');
+	is_counted($node, 'limit', 'guarded_by_reserves, guarded_by_rate', '0|0', 'or for the limit');
 	$_->close foreach $limit, $fast;
 };
 
@@ -154,7 +163,7 @@ subtest 'the log has a line a second for each pool, and in it the others' => sub
 		my $text  = PoolMonitor::log_text($node, $offset);
 		my @lines = $text =~ /FATAL:  too many connections for pool "$pool"/g;
 		my @rest  = $text =~
-		  /pool "$pool"\n.*DETAIL:  The limit is 1 connections, and 1 are taken\. (\d+) more were refused since the last such line/g;
+		  /pool "$pool"\n.*DETAIL:  The limit is 1 connection, and 1 is taken\. (\d+) more were refused since the last such line/g;
 		my $sum = @lines;
 		$sum += $_ foreach @rest;
 		cmp_ok(scalar @lines, '>=', 2,     "$pool has lines");

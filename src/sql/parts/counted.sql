@@ -10,7 +10,8 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT ended_killed bigint,
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint,
 	OUT declined bigint, OUT declined_reasons jsonb,
-	OUT rejected bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint, OUT auth_failures bigint,
+	OUT rejected bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
+	OUT guarded_by_reserves bigint, OUT guarded_by_rate bigint, OUT auth_failures bigint,
 	OUT transactions bigint, OUT long_holds bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
@@ -80,6 +81,10 @@ COMMENT ON COLUMN pool_monitor.pool_stats.guarded IS
 'logins that the guard refused, see guard in pools: they are in none of rejected and refused';
 COMMENT ON COLUMN pool_monitor.pool_stats.would_be_guarded IS
 'logins that the guard admitted, because it reports only, and would have refused';
+COMMENT ON COLUMN pool_monitor.pool_stats.guarded_by_reserves IS
+'of guarded and would_be_guarded together: those for which all was taken that is not reserved for other pools';
+COMMENT ON COLUMN pool_monitor.pool_stats.guarded_by_rate IS
+'of both together likewise: those that came faster than connect_rate. The rest of both was above the pool''s own limit';
 COMMENT ON COLUMN pool_monitor.pool_stats.auth_failures IS
 'logins that were not authenticated: a wrong password, rejected by pg_hba.conf, a malformed message, an unknown '
 'protocol version, no answer within authentication_timeout. Not counted: a client that goes away when it is asked '

@@ -10,6 +10,7 @@ CREATE FUNCTION pool_monitor.metrics_counted(
 	OUT ended_client bigint, OUT ended_abandoned bigint, OUT ended_fatal bigint, OUT ended_timeout bigint, OUT ended_killed bigint,
 	OUT retired bigint, OUT retired_late bigint, OUT ended_lost bigint, OUT declined bigint,
 	OUT rejected bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
+	OUT guarded_by_reserves bigint, OUT guarded_by_rate bigint,
 	OUT auth_failures bigint, OUT transactions bigint, OUT long_holds bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
@@ -49,7 +50,8 @@ CREATE VIEW pool_monitor.metrics_pool AS
 		c.ended_timeout AS ended_timeout_total, c.ended_killed AS ended_killed_total, c.retired AS retired_total,
 		c.retired_late AS retired_late_total, c.ended_lost AS ended_lost_total, c.declined AS declined_total,
 		c.rejected AS rejected_total, c.refused AS refused_total, c.guarded AS guarded_total,
-		c.would_be_guarded AS would_be_guarded_total, c.auth_failures AS auth_failures_total,
+		c.would_be_guarded AS would_be_guarded_total, c.guarded_by_reserves AS guarded_by_reserves_total,
+		c.guarded_by_rate AS guarded_by_rate_total, c.auth_failures AS auth_failures_total,
 		c.transactions AS transactions_total, c.long_holds AS long_holds_total, c.checkouts AS checkouts_total,
 		c.checkout_waits AS checkout_waits_total,
 		c.waited_seconds AS waited_seconds_total, c.checkout_timeouts AS checkout_timeouts_total,
@@ -110,6 +112,10 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.refused_total IS 'Logins refused bec
 COMMENT ON COLUMN pool_monitor.metrics_pool.guarded_total IS 'Logins that the guard refused';
 COMMENT ON COLUMN pool_monitor.metrics_pool.would_be_guarded_total IS
 'Logins that the guard admitted, as it only reports, and would have refused';
+COMMENT ON COLUMN pool_monitor.metrics_pool.guarded_by_reserves_total IS
+'Of guarded and would_be_guarded together, logins for which all was taken that is not reserved for other pools';
+COMMENT ON COLUMN pool_monitor.metrics_pool.guarded_by_rate_total IS
+'Of guarded and would_be_guarded together, logins that came faster than connect_rate';
 COMMENT ON COLUMN pool_monitor.metrics_pool.auth_failures_total IS 'Logins that were not authenticated';
 COMMENT ON COLUMN pool_monitor.metrics_pool.transactions_total IS 'Transactions that ended';
 COMMENT ON COLUMN pool_monitor.metrics_pool.long_holds_total IS 'Of these, those that kept their connection for 1.05 s or more';
@@ -159,6 +165,7 @@ CREATE VIEW pool_monitor.metrics_server AS
 		s.connections, s.undeclared AS undeclared_connections, s.authenticating AS authenticating_connections,
 		s.available AS available_connections, s.peak_connections, s.refused AS refused_total,
 		s.guarded AS guarded_total, s.would_be_guarded AS would_be_guarded_total,
+		(SELECT count(*) FROM pool_monitor.guards() AS g WHERE g.guard <> 'off' AND NOT g.armed) AS unarmed_guards,
 		(h.status = 'ok')::int AS monitor_ok, (h.load_error IS NOT NULL)::int AS load_failed,
 		extract(epoch FROM pg_postmaster_start_time())::float8 AS start_timestamp_seconds,
 		coalesce(extract(epoch FROM h.last_sample), 0)::float8 AS last_sample_timestamp_seconds,
@@ -191,6 +198,9 @@ COMMENT ON COLUMN pool_monitor.metrics_server.refused_total IS 'Logins refused b
 COMMENT ON COLUMN pool_monitor.metrics_server.guarded_total IS 'Logins that the guard refused';
 COMMENT ON COLUMN pool_monitor.metrics_server.would_be_guarded_total IS
 'Logins that the guard admitted, as it only reports, and would have refused';
+COMMENT ON COLUMN pool_monitor.metrics_server.unarmed_guards IS
+'Guards that are to report or to enforce, and do not now, as the column armed of guards says; all of them while '
+'guard_enabled is off';
 COMMENT ON COLUMN pool_monitor.metrics_server.monitor_ok IS '1: the view health says ok; else 0';
 COMMENT ON COLUMN pool_monitor.metrics_server.load_failed IS '1: the last load of the declarations failed; else 0';
 COMMENT ON COLUMN pool_monitor.metrics_server.start_timestamp_seconds IS

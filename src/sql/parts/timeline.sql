@@ -8,6 +8,7 @@ CREATE FUNCTION pool_monitor.history(
 	OUT avg_connections float8, OUT max_connections int,
 	OUT avg_busy float8, OUT max_busy int,
 	OUT connects bigint, OUT disconnects bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
+	OUT guarded_by_reserves bigint, OUT guarded_by_rate bigint,
 	OUT rejected bigint, OUT auth_failures bigint,
 	OUT retired bigint, OUT transactions bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
@@ -45,6 +46,9 @@ COMMENT ON COLUMN pool_monitor.history.refused IS 'logins refused because no con
 COMMENT ON COLUMN pool_monitor.history.guarded IS 'logins that the guard refused, as in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.history.would_be_guarded IS
 'logins that the guard would have refused if it did not only report, as in pool_stats: exact';
+COMMENT ON COLUMN pool_monitor.history.guarded_by_reserves IS
+'of both together, those for want of a place that is not reserved for others, as in pool_stats: exact';
+COMMENT ON COLUMN pool_monitor.history.guarded_by_rate IS 'of both together, those faster than connect_rate, likewise: exact';
 COMMENT ON COLUMN pool_monitor.history.rejected IS 'logins that were authenticated, then not admitted, as in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.history.auth_failures IS 'logins that were not authenticated, as in pool_stats: exact';
 COMMENT ON COLUMN pool_monitor.history.retired IS 'sessions retired by pool_monitor: exact';

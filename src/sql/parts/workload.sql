@@ -9,6 +9,7 @@ CREATE FUNCTION pool_monitor.workload(
 	OUT transactions bigint, OUT transactions_per_second float8, OUT hold_time float8,
 	OUT long_holds bigint,
 	OUT connects bigint, OUT disconnects bigint, OUT retired bigint, OUT refused bigint, OUT guarded bigint, OUT would_be_guarded bigint,
+	OUT guarded_by_reserves bigint, OUT guarded_by_rate bigint,
 	OUT rejected bigint, OUT auth_failures bigint,
 	OUT overflow_share float8, OUT exhausted_share float8, OUT over_share float8, OUT starved_share float8,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
@@ -39,7 +40,7 @@ CREATE VIEW pool_monitor.workload AS
 		w.max_connections, pool_monitor.rounded(w.avg_busy) AS avg_busy, w.p95_busy, w.max_busy,
 		w.transactions, pool_monitor.rounded(w.transactions_per_second) AS transactions_per_second,
 		pool_monitor.rounded(w.hold_time) AS hold_time, w.long_holds, w.connects, w.disconnects, w.retired, w.refused, w.guarded,
-		w.would_be_guarded, w.rejected, w.auth_failures,
+		w.would_be_guarded, w.guarded_by_reserves, w.guarded_by_rate, w.rejected, w.auth_failures,
 		pool_monitor.rounded(w.overflow_share) AS overflow_share, pool_monitor.rounded(w.exhausted_share) AS exhausted_share,
 		pool_monitor.rounded(w.over_share) AS over_share, pool_monitor.rounded(w.starved_share) AS starved_share,
 		w.checkouts, w.checkout_waits, pool_monitor.rounded(w.waited_seconds) AS waited_seconds, w.checkout_timeouts,
@@ -75,6 +76,9 @@ COMMENT ON COLUMN pool_monitor.workload.retired IS 'sessions retired by pool_mon
 COMMENT ON COLUMN pool_monitor.workload.refused IS 'logins refused because no connection slot was free: exact';
 COMMENT ON COLUMN pool_monitor.workload.guarded IS 'logins that the guard refused: exact';
 COMMENT ON COLUMN pool_monitor.workload.would_be_guarded IS 'logins that the guard would have refused if it did not only report: exact';
+COMMENT ON COLUMN pool_monitor.workload.guarded_by_reserves IS
+'of both together, those for want of a place that is not reserved for others: exact';
+COMMENT ON COLUMN pool_monitor.workload.guarded_by_rate IS 'of both together, those faster than connect_rate: exact';
 COMMENT ON COLUMN pool_monitor.workload.rejected IS 'logins that were authenticated, then not admitted: exact';
 COMMENT ON COLUMN pool_monitor.workload.auth_failures IS 'logins that were not authenticated: exact';
 COMMENT ON COLUMN pool_monitor.workload.overflow_share IS 'share (0 to 1) of the time seen above base';

@@ -340,6 +340,8 @@ pm_replay_guarded(PG_FUNCTION_ARGS)
 		bucket->would_be_guarded = PG_GETARG_INT32(3);
 		bucket->max_connections = PG_GETARG_INT32(4);
 		bucket->over = PG_GETARG_FLOAT8(5) * bucket->seen;
+		bucket->guarded_by_reserves = PG_GETARG_INT32(6);
+		bucket->guarded_by_rate = PG_GETARG_INT32(7);
 	}
 	LWLockRelease(&history->lock);
 	PG_RETURN_VOID();
