@@ -7,6 +7,7 @@
 #include "accounts/account.h"
 #include "accounts/figures.h"
 #include "accounts/places.h"
+#include "accounts/seats.h"
 #include "base/clock.h"
 
 /* ms; who claims a place and is not ready by then is waited for no longer */
@@ -59,6 +60,8 @@ pm_place_free(int account, uint32 incarnation, PmPlaceState state)
 	pm_place_leave_index(account);
 	if (pm_account_is_application(account))
 		give_to_other(account);
+	else
+		pm_seat_forget(account);
 	pm_account_init(account);
 	pg_write_barrier();
 	(void) pm_place_move(place, incarnation, PM_PLACE_LEAVING, PM_PLACE_FREE);

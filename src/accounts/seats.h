@@ -105,9 +105,14 @@ typedef struct PmSeats
 	pg_atomic_uint32 tried_out; /* the shared part if all reserves were in
 								 * force; PM_SHARED_NONE: no more of them are
 								 * declared */
+	pg_atomic_uint64 terms_of;	/* the generation of the declarations that the
+								 * terms are of; 0: of none yet */
 	pg_atomic_uint32 unfit;		/* reserves that do not fit this server: their
 								 * sum, 0: none */
+	pg_atomic_uint64 shared_since;	/* TimestampTz: shared's total, and
+									 * tried_out; 0: of the start */
 	PmSeat	   *all;			/* pm_num_seats() */
+	pg_atomic_uint64 *since;	/* likewise: TimestampTz, of its terms */
 	pg_atomic_uint32 *entering; /* MaxBackends: the seat, and 1, of a login on
 								 * its way; 0: none. Its own process writes */
 } PmSeats;
@@ -134,8 +139,9 @@ extern uint32 pm_seats_settled(void);
 extern bool pm_seats_in_force(uint32 settled);
 extern int	pm_seat_shared_part(uint64 word);
 
-/* In seatterms.c: the worker's, but for the first, which is called under pm_accounts->lock. */
+/* In seatterms.c: the worker's, but for the first two: under pm_accounts->lock, and by who frees an account. */
 extern void pm_seats_change(void);
+extern void pm_seat_forget(int seat);
 extern void pm_seat_set_terms(int seat, const PmSeatTerms *terms);
 extern void pm_seats_set_shared(int total, int tried_out);
 extern void pm_seat_correct(int seat, int surplus);

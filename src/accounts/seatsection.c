@@ -23,7 +23,7 @@ head_size(void)
 static Size
 seats_size(void)
 {
-	return add_size(head_size(), add_size(mul_size(pm_num_seats(), sizeof(PmSeat)),
+	return add_size(head_size(), add_size(mul_size(pm_num_seats(), sizeof(PmSeat) + sizeof(pg_atomic_uint64)),
 										  mul_size(MaxBackends, sizeof(pg_atomic_uint32))));
 }
 
@@ -39,7 +39,8 @@ init_seats(void)
 	uint64		free_seat = PM_SEAT_WORD(0, 0, PM_SEAT_NONE, PM_GUARD_OFF, false);
 
 	pm_seats->all = (PmSeat *) ((char *) pm_seats + head_size());
-	pm_seats->entering = (pg_atomic_uint32 *) (pm_seats->all + pm_num_seats());
+	pm_seats->since = (pg_atomic_uint64 *) (pm_seats->all + pm_num_seats());
+	pm_seats->entering = (pg_atomic_uint32 *) (pm_seats->since + pm_num_seats());
 	for (int i = 0; i < pm_num_seats(); i++)
 		pg_atomic_write_u64(&pm_seats->all[i].word, free_seat);
 	pg_atomic_write_u64(&pm_seats->shared, (uint64) PM_SHARED_NONE << PM_SHARED_TOTAL_SHIFT);

@@ -10,6 +10,7 @@
 
 #include "accounts/account.h"
 #include "accounts/seats.h"
+#include "utils/timestamp.h"
 
 /* The declarations are about to change: until they are settled nobody is refused. */
 void
@@ -62,9 +63,13 @@ pm_seat_set_terms(int which, const PmSeatTerms *terms)
 	PmSeat	   *seat = &pm_seats->all[which];
 	uint64		word = pg_atomic_read_u64(&seat->word);
 	uint64		pace = (uint64) terms->rate | ((uint64) terms->burst << 20) | ((uint64) terms->base << 40);
+	bool		other_reserve = pg_atomic_exchange_u32(&seat->tried_out, terms->tried_out) != (uint32) terms->tried_out;
+	bool		other_pace = pg_atomic_exchange_u64(&seat->pace, pace) != pace;
 
-	pg_atomic_write_u32(&seat->tried_out, terms->tried_out);
-	if (pg_atomic_exchange_u64(&seat->pace, pace) != pace)
+	/* a worker that begins sets them all, most to what they are */
+	if (other_pace || other_reserve || word != word_of(terms, PM_SEAT_HELD(word)))
+		pg_atomic_write_u64(&pm_seats->since[which], GetCurrentTimestamp());
+	if (other_pace)
 		pg_atomic_write_u64(&seat->due, 0); /* what was taken at another rate
 											 * is forgiven */
 	decide(true);
@@ -76,6 +81,18 @@ pm_seat_set_terms(int which, const PmSeatTerms *terms)
 	pm_seat_note_peak(seat, PM_SEAT_HELD(pg_atomic_read_u64(&seat->word)));
 }
 
+/* Its account is to be another pool's: what was told of the former one is not his. */
+void
+pm_seat_forget(int which)
+{
+	PmSeat	   *seat = &pm_seats->all[which];
+
+	pg_atomic_write_u64(&seat->guarded_at, 0);
+	pg_atomic_write_u64(&seat->wanted_at, 0);
+	pg_atomic_write_u64(&seat->told_at, 0);
+	pg_atomic_write_u32(&seat->untold, 0);
+}
+
 /* total: of the shared part, -1: no reserve is in force; tried_out: if all were, -1: no more are declared. */
 void
 pm_seats_set_shared(int total, int tried_out)
@@ -84,9 +101,12 @@ pm_seats_set_shared(int total, int tried_out)
 	uint64		part = (UINT64CONST(1) << PM_SHARED_TOTAL_SHIFT) - 1;
 	uint64		limit = (uint64) (total < 0 ? PM_SHARED_NONE : total) << PM_SHARED_TOTAL_SHIFT;
 
+	uint32		trial = tried_out < 0 ? PM_SHARED_NONE : tried_out;
+
 	while (!pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, (word & part) | limit))
 		;
-	pg_atomic_write_u32(&pm_seats->tried_out, tried_out < 0 ? PM_SHARED_NONE : tried_out);
+	if (pg_atomic_exchange_u32(&pm_seats->tried_out, trial) != trial || (word & ~part) != limit)
+		pg_atomic_write_u64(&pm_seats->shared_since, GetCurrentTimestamp());
 }
 
 /* So many seats are held by nobody. */

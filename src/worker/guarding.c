@@ -45,10 +45,12 @@ pm_guarding_begin(PmGuarding *guarding)
 	guarding->moments = pm_guard_moments();
 }
 
+/* The latter also where nobody is admitted meanwhile: what only reports is to begin, too. */
 bool
 pm_guarding_is_behind(void)
 {
-	return pg_atomic_read_u32(&pm_seats->changes) != pg_atomic_read_u32(&pm_seats->settled);
+	return pg_atomic_read_u32(&pm_seats->changes) != pg_atomic_read_u32(&pm_seats->settled) ||
+		pg_atomic_read_u64(&pm_seats->terms_of) != pg_atomic_read_u64(&pm_declarations->generation);
 }
 
 /* ---- reserves ---- */
@@ -224,4 +226,5 @@ pm_guarding_tick(const PmGuarding *guarding, const PmRules *rules, const PmCount
 	apply(all);
 	pg_write_barrier();
 	pg_atomic_write_u32(&pm_seats->settled, guarding->changes);
+	pg_atomic_write_u64(&pm_seats->terms_of, rules->generation);
 }

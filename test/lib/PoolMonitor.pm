@@ -132,7 +132,8 @@ CREATE FUNCTION replay_stretch(pool text, resolution interval, bucket_start time
 	LANGUAGE c STRICT AS '$library', 'pm_replay_stretch';
 CREATE FUNCTION replay_arrivals(pool text, ticks int, squares bigint, checkouts int, waits int, waited float8, timeouts int)
 	RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_arrivals';
-CREATE FUNCTION replay_guarded(pool text, minutes int, guarded int, would_be_guarded int, max_connections int, over float8)
+CREATE FUNCTION replay_guarded(pool text, minutes int, guarded int, would_be_guarded int, max_connections int, over float8,
+	guarded_by_reserves int, guarded_by_rate int)
 	RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_guarded';
 CREATE FUNCTION replay_holds(pool text, us bigint, n bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_holds';
 CREATE FUNCTION replay_long_holds(pool text, n int) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_long_holds';
@@ -151,6 +152,7 @@ CREATE FUNCTION forge_slot(pid int, new_pid int) RETURNS bool LANGUAGE c STRICT 
 CREATE FUNCTION forge_slot_asked(asker int, pid int, new_pid int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_slot_asked';
 CREATE FUNCTION forge_places(pool text, n int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_places';
 CREATE FUNCTION forge_guards_opened() RETURNS bigint LANGUAGE c STRICT AS '$library', 'pm_forge_guards_opened';
+CREATE FUNCTION forge_guards_age(us bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_forge_guards_age';
 CREATE FUNCTION forge_silence(process text, ms bigint) RETURNS int LANGUAGE c STRICT AS '$library', 'pm_forge_silence';
 EOS
 	return;

@@ -9,6 +9,7 @@ use PoolMonitorAdvice;
 use Test::More;
 
 my $node = advice_server('guard_books');
+create_forge($node);
 
 my $past = "since => now() - interval '1 day'";
 
@@ -35,9 +36,10 @@ sub guarded
 {
 	my ($pool, $minutes, %figures) = @_;
 	my @columns = map { $figures{$_} // 0 } qw(guarded would_be_guarded);
-	query($node,
-		"SELECT replay_guarded('$pool', $minutes, $columns[0], $columns[1], @{[$figures{max} // 3]}, @{[$figures{over} // 0]})"
-	);
+	push @columns, $figures{max} // 3,
+	  map { $figures{$_} // 0 } qw(over guarded_by_reserves guarded_by_rate);
+	query($node, sprintf "SELECT replay_guarded('%s', %s, %s)",
+		$pool, $minutes, join ', ', @columns);
 	return;
 }
 
@@ -144,6 +146,7 @@ subtest 'report' => sub {
 		'and whose'
 	);
 	like($page, qr/0 refused, 18\d by the guard, 0 rejected/, 'of its pool');
+
 	# more of them than before: a minute may have ended since
 	past($_, 90) foreach 'web', '(server)';
 	unlike(
@@ -168,6 +171,13 @@ sub of_guard
 {
 	my ($columns) = @_;
 	return query($node, "SELECT $columns FROM pool_monitor.advice WHERE topic = 'guard'");
+}
+
+# What it goes by now it went by when that was.
+sub for_a_day
+{
+	query($node, 'SELECT forge_guards_age(86400000000)');
+	return;
 }
 
 # Does what the finding of guard proposes.
@@ -231,8 +241,20 @@ subtest 'report: nothing, or little, or something else' => sub {
 	past('web', 1440);
 	is(of_guard('*'), '', 'of a pool that has no pattern nothing can be enforced');
 	declared_as(guard => "'report'", connect_rate => 1);
-	past('web', 1440, would_be_guarded => 1);
-	like(of_guard('recommendation'), qr/compare connect_rate/, 'below its budget');
+	past('web', 1440, would_be_guarded => 1, guarded_by_rate => 1);
+	is(of_guard('*'), '', 'too fast, before it was declared so');
+	for_a_day();
+	like(of_guard('recommendation'), qr/^Raise connect_rate or connect_burst/, 'too fast');
+	declare($node, "UPDATE pool_monitor.pools SET connect_rate = 50 WHERE name = 'web'");
+	is(of_guard('*'), '', 'it may be faster: nothing more to say of what was before');
+	for_a_day();
+	past('web', 1440);
+	guarded('web', 60, would_be_guarded => 3, guarded_by_reserves => 2, guarded_by_rate => 1);
+	like(of_guard('recommendation'), qr/^Lower what other pools have reserved/,
+		'mostly for others');
+	like(of_guard('evidence'),
+		qr/\(0 above the limit, 1[12]\d for what others have reserved, 60 above connect_rate\)/,
+		'as is said');
 	declared_as(guard => "'report'");
 	past('web', 1440);
 	guarded('web', 30, max => 26, over => 0.5, would_be_guarded => 4);
@@ -267,13 +289,40 @@ subtest 'enforce: which limit to raise, or what to stop' => sub {
 	guarded('web', 600, max => 20);
 	is(of_guard('severity'), 'warning', 'not in the last hour');
 	declared_as(guard => "'enforce'", budget => 'NULL');
-	past('web', 1440);
-	guarded('web', 30, guarded => 4);
-	like(
-		of_guard('recommendation'),
-		qr/^It was below its budget: raise connect_rate/,
-		'by another limit'
-	);
+	past('web', 1440, guarded => 1, guarded_by_rate => 1);
+	for_a_day();
+	like(of_guard('recommendation'), qr/^Raise connect_rate/, 'too fast, not too many');
+	past('web', 1440, guarded => 1, guarded_by_reserves => 1);
+	like(of_guard('recommendation'), qr/^Raise its own reserved/, 'for the reserves of others');
+	is(of_guard('setting'), '', 'and no budget');
+	declare($node, "UPDATE pool_monitor.pools SET reserved = 2 WHERE name = 'web'");
+	is(of_guard('*'), '', 'it has some of its own: nothing more to say of what was before');
+};
+
+subtest 'whatever its guard is: refused for the reserves of others' => sub {
+	foreach my $guard (qw(off report))
+	{
+		declared_as(guard => "'$guard'");
+		past('web', 1440, guarded => 1, guarded_by_reserves => 1);
+		unlike(
+			of_guard('finding'),
+			qr/all was taken/,
+			"$guard: what was reserved before is not now"
+		);
+		for_a_day();
+		is(of_guard('severity, pool'), 'critical|web', "$guard: told");
+		like(of_guard('finding'), qr/all was taken that other pools have not reserved$/, 'why');
+		like(of_guard('evidence'),
+			qr/^144\d of \d+ logins in .*, 6\d of them in the last hour; 3 connections/,
+			'how many');
+	}
+	pools($node, row('ems'));
+	past('ems', 1440);
+	past('(undeclared)', 1440, guarded => 1, guarded_by_reserves => 1);
+	for_a_day();
+	like(of_guard('pool, recommendation'), qr/^\|Declare a pool for those/, 'what is undeclared');
+	past('(undeclared)', 1440);
+	is(of_guard('*'), '', 'nobody was');
 };
 
 subtest 'all that is undeclared has settings' => sub {

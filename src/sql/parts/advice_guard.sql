@@ -3,28 +3,46 @@
 --
 	-- what is undeclared has settings in place of a declaration
 	guards AS (
-		SELECT d.pool AS series, d.pool, d.guard, d.budget, d.base, d.processes, d.surge_ceiling, d.sized_since, d.asks_for_nothing,
-			'budget' AS setting, format('UPDATE pool_monitor.pools SET guard = %%L WHERE name = %s;', n.name) AS statement,
-			format('UPDATE pool_monitor.pools SET budget = %%s WHERE name = %s;', n.name) AS raise
-		FROM declared AS d, LATERAL (SELECT replace(quote_literal(d.pool), '%', '%%') AS name) AS n
-		UNION ALL
-		SELECT '(undeclared)', NULL, current_setting('pool_monitor.undeclared_guard'),
-			nullif(current_setting('pool_monitor.undeclared_budget')::bigint, -1), 0, 0, NULL, NULL, false,
-			'pool_monitor.undeclared_budget', 'ALTER SYSTEM SET pool_monitor.undeclared_guard = %L; SELECT pg_reload_conf();',
-			'ALTER SYSTEM SET pool_monitor.undeclared_budget = %s; SELECT pg_reload_conf();'
+		SELECT g.*, q.in_force_since
+		FROM (
+			SELECT d.pool AS series, d.pool, d.guard, d.budget, d.base, d.processes, d.surge_ceiling, d.sized_since, d.asks_for_nothing,
+				'budget' AS setting, format('UPDATE pool_monitor.pools SET guard = %%L WHERE name = %s;', n.name) AS statement,
+				format('UPDATE pool_monitor.pools SET budget = %%s WHERE name = %s;', n.name) AS raise
+			FROM declared AS d, LATERAL (SELECT replace(quote_literal(d.pool), '%', '%%') AS name) AS n
+			UNION ALL
+			SELECT '(undeclared)', NULL, current_setting('pool_monitor.undeclared_guard'),
+				nullif(current_setting('pool_monitor.undeclared_budget')::bigint, -1), 0, 0, NULL, NULL, false,
+				'pool_monitor.undeclared_budget', 'ALTER SYSTEM SET pool_monitor.undeclared_guard = %L; SELECT pg_reload_conf();',
+				'ALTER SYSTEM SET pool_monitor.undeclared_budget = %s; SELECT pg_reload_conf();'
+		) AS g LEFT JOIN pool_monitor.guards() AS q ON q.pool IS NOT DISTINCT FROM g.pool
+	),
+	-- Why is known of both kinds together: of these, what is tried out (report) has no other refusals than those for others'
+	-- reserves, and what is enforced would have no others.
+	guard_causes AS (
+		SELECT g.*, w.seen, w.max_connections, w.over_share, w.connects + w.guarded AS logins, coalesce(h.guarded, 0) AS of_hour,
+			n.guarded, w.guarded AS refused, n.by_limit, w.guarded_by_rate AS by_rate,
+			greatest(n.guarded - n.by_limit - w.guarded_by_rate, 0) AS by_reserves,
+			-- the day has what was before it was declared anew, too: has there been any since then?
+			EXISTS (SELECT FROM pool_monitor.workload(g.series, greatest(g.in_force_since, pg_catalog.now() - interval '1 day')) AS l
+				WHERE l.guarded_by_reserves + l.guarded_by_rate > 0) AS goes_on
+		FROM guards AS g JOIN sized_day AS w ON w.pool = g.series LEFT JOIN sized_hour AS h ON h.pool = g.series,
+			LATERAL (SELECT CASE g.guard WHEN 'report' THEN w.would_be_guarded ELSE w.guarded END AS guarded,
+				greatest(w.guarded + w.would_be_guarded - w.guarded_by_reserves - w.guarded_by_rate, 0) AS by_limit) AS n
+		-- one of each pool and one of what is undeclared, so nothing is cut: it says how many to expect
+		LIMIT 1001
 	),
 	-- Five of a day, or one in a thousand, are few: a client that replaces its connections opens the new one before the
 	-- server has ended the old one.
 	guard_day AS (
-		SELECT g.*, w.seen, w.max_connections, w.over_share, n.guarded, n.logins, coalesce(h.guarded, 0) AS of_hour,
-			n.guarded > greatest(5, 0.001 * n.logins) AS is_much,
-			format('%s of %s logins in %s; %s connections at most, budget %s', n.guarded, n.logins, pool_monitor.watched(w.seen, 'day'),
-				w.max_connections, coalesce(g.budget::text, 'none')) AS told
-		FROM guards AS g JOIN sized_day AS w ON w.pool = g.series LEFT JOIN sized_hour AS h ON h.pool = g.series,
-			LATERAL (SELECT CASE g.guard WHEN 'report' THEN w.would_be_guarded ELSE w.guarded END AS guarded,
-				w.connects + w.guarded AS logins) AS n
-		-- one of each pool and one of what is undeclared, so nothing is cut: it says how many to expect
-		LIMIT 1001
+		SELECT c.*, c.guarded > few.n AS is_much, c.refused > few.n AS is_much_refused,
+			CASE WHEN c.by_limit >= greatest(c.by_reserves, c.by_rate) THEN 'limit' WHEN c.by_reserves >= c.by_rate THEN 'reserves'
+				ELSE 'rate' END AS cause,
+			format('%s of %s logins in %s%s; %s connections at most, budget %s', c.guarded, c.logins,
+				pool_monitor.watched(c.seen, 'day'), CASE WHEN c.by_reserves + c.by_rate > 0 THEN
+					format(' (%s above the limit, %s for what others have reserved, %s above connect_rate)',
+						c.by_limit, c.by_reserves, c.by_rate) END,
+				c.max_connections, coalesce(c.budget::text, 'none')) AS told
+		FROM guard_causes AS c, LATERAL (SELECT greatest(5, 0.001 * c.logins) AS n) AS few
 	),
 	-- at least: who was there is known, and not who came; a wrong declaration is corrected first
 	guard_off AS (
@@ -42,21 +60,37 @@
 		WHERE g.guard = 'off' AND (g.pool IS NULL OR g.over_share > 0) AND NOT EXISTS (SELECT FROM above AS a WHERE a.pool = g.pool)
 			AND pool_monitor.above_ceiling(g.max_connections, g.budget, g.processes, g.budget, g.over_share, g.seen)
 	),
+	-- whatever its own guard is: without one, or with one that reports, nothing else refuses
+	guard_reserved AS (
+		SELECT CASE WHEN g.of_hour > 0 THEN 'critical' ELSE 'warning' END, g.pool, 'guard',
+			format('logins of %s were refused, because all was taken that other pools have not reserved',
+				CASE WHEN g.pool IS NULL THEN 'undeclared applications' ELSE 'this pool' END),
+			format('%s of %s logins in %s, %s of them in the last hour; %s connections at most', g.refused, g.logins,
+				pool_monitor.watched(g.seen, 'day'), g.of_hour, g.max_connections),
+			CASE WHEN g.pool IS NULL THEN 'Declare a pool for those that must get in, with reserved of its own'
+				ELSE 'If it must get in, have some reserved for it, with guard enforce' END
+				|| '; or lower what other pools have reserved, or raise max_connections.',
+			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
+		FROM guard_day AS g
+		WHERE g.guard <> 'enforce' AND g.is_much_refused AND g.goes_on
+	),
 	-- all were admitted, so the peak is what would have been enough
 	guard_reports AS (
 		SELECT 'info', g.pool, 'guard', 'the guard would have refused logins of ' || CASE WHEN g.pool IS NULL THEN 'undeclared applications'
 				ELSE 'this pool' END, g.told,
-			CASE WHEN (g.max_connections > g.budget) IS NOT TRUE THEN 'It was below its budget: compare connect_rate and connect_burst '
-					'with how it opens connections, and what is reserved for other pools with what they use.'
+			CASE g.cause
+				WHEN 'rate' THEN 'Raise connect_rate or connect_burst to how it opens connections, or have it open them more slowly.'
+				WHEN 'reserves' THEN 'Lower what other pools have reserved, or have some reserved for it.'
 				ELSE CASE WHEN p.proposed IS NULL THEN 'More processes run than are declared: declare them if they are wanted. '
 						ELSE 'If it needs as many, let it have them: ' || format(g.raise, p.proposed) || ' ' END
 					|| 'If not, have them refused: ' || format(g.statement, 'enforce') END,
 			CASE WHEN p.proposed IS NOT NULL THEN g.setting END, CASE WHEN p.proposed IS NOT NULL THEN g.budget::int END, p.proposed,
 			g.seen, NULL::float8, 'exact'
 		FROM guard_day AS g, LATERAL (
-			SELECT CASE WHEN g.max_connections > g.budget AND g.max_connections <= coalesce(g.surge_ceiling, g.max_connections)
+			SELECT CASE WHEN g.cause = 'limit' AND g.max_connections > g.budget
+					AND g.max_connections <= coalesce(g.surge_ceiling, g.max_connections)
 				THEN g.max_connections END AS proposed) AS p
-		WHERE g.guard = 'report' AND g.is_much AND (g.pool IS NOT NULL OR g.max_connections > g.budget)
+		WHERE g.guard = 'report' AND g.is_much AND CASE g.cause WHEN 'limit' THEN g.max_connections > g.budget ELSE g.goes_on END
 	),
 	-- a day in which there was nothing to refuse, or next to nothing
 	guard_ready AS (
@@ -64,16 +98,17 @@
 				'next to nothing' END, g.told, 'Have it keep the budget: ' || format(g.statement, 'enforce'),
 			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
 		FROM guard_day AS g
-		WHERE g.guard = 'report' AND NOT g.is_much AND g.seen >= interval '20 hours' AND g.budget >= g.base AND NOT g.asks_for_nothing
+		WHERE g.guard = 'report' AND NOT g.is_much AND NOT (g.is_much_refused AND g.goes_on)
+			AND g.seen >= interval '20 hours' AND g.budget >= g.base AND NOT g.asks_for_nothing
 			AND coalesce(g.over_share, 0) <= 0.001 AND g.max_connections <= g.budget + greatest(g.processes, 5)
 	),
 	-- what they wanted is not known, but what the client may open is; beyond it, where most come from
 	guard_enforces AS (
 		SELECT CASE WHEN g.of_hour > 0 THEN 'critical' ELSE 'warning' END, g.pool, 'guard',
 			'the guard refused logins of ' || CASE WHEN g.pool IS NULL THEN 'undeclared applications' ELSE 'this pool' END,
-			format('%s; %s of them in the last hour%s', g.told, g.of_hour, CASE WHEN f.by_budget THEN a.told END),
-			CASE WHEN NOT f.by_budget THEN 'It was below its budget: raise connect_rate or connect_burst, or lower what is reserved for '
-					'other pools.'
+			format('%s; %s of them in the last hour%s', g.told, g.of_hour, CASE g.cause WHEN 'limit' THEN a.told END),
+			CASE WHEN g.cause = 'rate' THEN 'Raise connect_rate or connect_burst, or have it open connections more slowly.'
+				WHEN g.cause = 'reserves' THEN 'Raise its own reserved, lower that of other pools, or raise max_connections.'
 				WHEN g.pool IS NULL THEN 'Stop what is not needed, declare what is, or raise pool_monitor.undeclared_budget.'
 				WHEN f.proposed IS NOT NULL THEN 'Its client may open more: lower its sizes, or let it have them: '
 					|| format(g.raise, f.proposed)
@@ -82,16 +117,17 @@
 			CASE WHEN f.proposed IS NOT NULL THEN g.setting END, CASE WHEN f.proposed IS NOT NULL THEN g.budget::int END, f.proposed,
 			g.seen, NULL::float8, 'exact'
 		FROM guard_day AS g, LATERAL (
-			SELECT coalesce(g.max_connections >= g.budget, false) AS by_budget,
-				CASE WHEN g.max_connections >= g.budget AND g.budget < g.surge_ceiling THEN g.surge_ceiling::int END AS proposed) AS f,
+			SELECT CASE WHEN g.cause = 'limit' AND g.max_connections >= g.budget AND g.budget < g.surge_ceiling
+				THEN g.surge_ceiling::int END AS proposed) AS f,
 			LATERAL (
 				SELECT '; most are now ' || string_agg(h.told, ', ' ORDER BY h.place) FILTER (WHERE h.place <= 3) AS told
 				FROM (SELECT format('%s from %s', count(*), coalesce(host(s.client_addr), 'a Unix-domain socket')) AS told,
 						row_number() OVER (ORDER BY count(*) DESC, s.client_addr) AS place
 					FROM sessions AS s WHERE s.pool IS NOT DISTINCT FROM g.pool GROUP BY s.client_addr) AS h) AS a
-		WHERE g.guard = 'enforce' AND g.is_much AND (g.pool IS NOT NULL OR f.by_budget)
+		WHERE g.guard = 'enforce' AND g.is_much
+			AND CASE g.cause WHEN 'limit' THEN g.pool IS NOT NULL OR g.max_connections >= g.budget ELSE g.goes_on END
 	),
 	guard AS (
-		SELECT * FROM guard_off UNION ALL SELECT * FROM guard_reports UNION ALL SELECT * FROM guard_ready
-		UNION ALL SELECT * FROM guard_enforces
+		SELECT * FROM guard_off UNION ALL SELECT * FROM guard_reserved UNION ALL SELECT * FROM guard_reports
+		UNION ALL SELECT * FROM guard_ready UNION ALL SELECT * FROM guard_enforces
 	),

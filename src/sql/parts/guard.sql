@@ -5,7 +5,7 @@
 CREATE FUNCTION pool_monitor.guards(
 	OUT pool text, OUT guard text, OUT armed bool, OUT places int, OUT places_peak int, OUT connection_limit int,
 	OUT reserved int, OUT shared_free int, OUT connect_rate int, OUT guarded bigint, OUT would_be_guarded bigint,
-	OUT last_guarded timestamptz
+	OUT last_guarded timestamptz, OUT in_force_since timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20
 	AS 'MODULE_PATHNAME', 'pm_guards';
@@ -38,3 +38,6 @@ COMMENT ON COLUMN pool_monitor.guards.connect_rate IS 'logins a second, as decla
 COMMENT ON COLUMN pool_monitor.guards.guarded IS 'logins refused, as in pool_stats; (undeclared): of all applications';
 COMMENT ON COLUMN pool_monitor.guards.would_be_guarded IS 'logins admitted that enforce would have refused, likewise';
 COMMENT ON COLUMN pool_monitor.guards.last_guarded IS 'when one of either was last; NULL: not since the server began';
+COMMENT ON COLUMN pool_monitor.guards.in_force_since IS
+'since when what it goes by is what it is: the pool''s own declaration, and what all pools together have reserved. NULL: '
+'since the server began, and nothing is declared for it';

@@ -21,6 +21,7 @@
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 PG_MODULE_MAGIC;
@@ -31,6 +32,7 @@ PG_FUNCTION_INFO_V1(pm_forge_slot_asked);
 PG_FUNCTION_INFO_V1(pm_forge_silence);
 PG_FUNCTION_INFO_V1(pm_forge_places);
 PG_FUNCTION_INFO_V1(pm_forge_guards_opened);
+PG_FUNCTION_INFO_V1(pm_forge_guards_age);
 
 #define LONGEST_WAIT	60000	/* ms */
 
@@ -157,4 +159,17 @@ pm_forge_guards_opened(PG_FUNCTION_ARGS)
 	PmSeats    *seats = memory_of("pm_seats_memory");
 
 	PG_RETURN_INT64(pg_atomic_read_u32(&seats->changes));
+}
+
+/* forge_guards_age(us bigint): all guards have gone by what they go by for so long already. */
+Datum
+pm_forge_guards_age(PG_FUNCTION_ARGS)
+{
+	PmSeats    *seats = memory_of("pm_seats_memory");
+	TimestampTz since = GetCurrentTimestamp() - PG_GETARG_INT64(0);
+
+	pg_atomic_write_u64(&seats->shared_since, since);
+	for (pg_atomic_uint64 *of = seats->since; of < (pg_atomic_uint64 *) seats->entering; of++)
+		pg_atomic_write_u64(of, since);
+	PG_RETURN_VOID();
 }
