@@ -102,28 +102,57 @@ pm_lint_guard(const PmPool *pool, PmFindingCallback tell, void *arg)
 	}
 }
 
+/* Those that are only tried out count, too: they are to be in force later. */
+static int
+reserve_asked_for(const PmPool *pool)
+{
+	return pool->guard != PM_GUARD_OFF ? pool->reserved : 0;
+}
+
 /* Of all reserves, where one of those that are told of has any. */
 static void
 check_reserves(const PmPool *pools, int npools, const bool *about, PmFindingCallback tell, void *arg)
 {
 	int64		most = Max(pm_usable_connections() - PM_LEFT_TO_OTHERS, 0);
 	int64		reserved = 0;
+	int64		tried_out = 0;
 	bool		told = false;
 	PmFinding	found = {.rule = "guard_reserves"};
 
 	for (int i = 0; i < npools; i++)
 	{
-		reserved += pm_reserve_in_force(&pools[i]);
-		told |= pm_reserve_in_force(&pools[i]) > 0 && (about == NULL || about[i]);
+		reserved += reserve_asked_for(&pools[i]);
+		tried_out += reserve_asked_for(&pools[i]) - pm_reserve_in_force(&pools[i]);
+		told |= reserve_asked_for(&pools[i]) > 0 && (about == NULL || about[i]);
 	}
 	if (!told || reserved * 100 <= most * MOST_RESERVED_PERCENT)
 		return;
 	found.finding = reserved > most ? "the pools reserve more connections than the server can keep for them" :
 		"the pools reserve nearly all that can be reserved";
-	found.evidence = psprintf("%lld reserved, of %lld that can be: %d connections are usable, and %d of them stay anybody's",
-							  (long long) reserved, (long long) most, pm_usable_connections(), PM_LEFT_TO_OTHERS);
+	found.evidence = psprintf("%lld reserved%s, of %lld that can be: %d connections are usable, and %d of them stay anybody's",
+							  (long long) reserved, tried_out > 0 ? psprintf(" (%lld of them with guard report)", (long long) tried_out) : "",
+							  (long long) most, pm_usable_connections(), PM_LEFT_TO_OTHERS);
 	found.recommendation = psprintf("Lower reserved of some pools, to %lld together, or raise max_connections.",
 									(long long) most * MOST_RESERVED_PERCENT / 100);
+	tell(&found, arg);
+}
+
+/* None of them does anything while the switch is off, and nobody may know that any more. */
+static void
+check_switch(const PmPool *pools, int npools, PmFindingCallback tell, void *arg)
+{
+	int			guards = pm_undeclared_guard != PM_GUARD_OFF ? 1 : 0;
+	PmFinding	found = {
+		.rule = "guard_disabled",
+		.finding = "guards are declared, and all are switched off",
+		.recommendation = "Set pool_monitor.guard_enabled to on, or the guards to off.",
+	};
+
+	for (int i = 0; i < npools; i++)
+		guards += pools[i].guard != PM_GUARD_OFF ? 1 : 0;
+	if (guards == 0 || pm_guard_enabled)
+		return;
+	found.evidence = psprintf("guard_enabled is off, with %d to report or to enforce", guards);
 	tell(&found, arg);
 }
 
@@ -142,6 +171,9 @@ pm_lint_guards(const PmPool *pools, int npools, const bool *about, PmFindingCall
 	};
 
 	check_reserves(pools, npools, about, tell, arg);
-	if (about == NULL && pm_undeclared_guard != PM_GUARD_OFF && pm_undeclared_budget < 0 && pm_undeclared_connect_rate < 0)
+	if (about != NULL)
+		return;
+	check_switch(pools, npools, tell, arg);
+	if (pm_undeclared_guard != PM_GUARD_OFF && pm_undeclared_budget < 0 && pm_undeclared_connect_rate < 0)
 		tell(&found, arg);
 }

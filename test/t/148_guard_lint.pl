@@ -131,6 +131,13 @@ subtest 'all reserves together' => sub {
 		qr/WARNING:  the pools reserve nearly all that can be reserved\nDETAIL:  81 reserved, of 100 that can be: 105 connections are usable, and 5 of them stay anybody's\.\nHINT:  Lower reserved of some pools, to 80 together/,
 		'81'
 	);
+	update("guard = 'report' WHERE name = 'c'");
+	like(
+		query($node, "SELECT evidence FROM pool_monitor.lint() WHERE rule = 'guard_reserves'"),
+		qr/^81 reserved \(1 of them with guard report\), of 100/,
+		'also where it is tried out'
+	);
+	query($node, "UPDATE pool_monitor.pools SET guard = 'enforce' WHERE name = 'c'");
 	unlike(insert_more(['d']), qr/the pools reserve/, 'of which a pool without one is not told');
 	like(findings(), qr/guard_reserves/, 'a finding');
 	query($node, 'ALTER SYSTEM SET max_connections = 80');
@@ -167,6 +174,35 @@ subtest 'what is undeclared' => sub {
 	query($node, 'ALTER SYSTEM SET pool_monitor.undeclared_budget = 20');
 	$node->reload;
 	wait_for($node, 'SELECT count(*) FROM pool_monitor.lint()', 'with one it is all right', '0');
+};
+
+subtest 'the switch' => sub {
+	my $told = "SELECT rule, pool, evidence FROM pool_monitor.lint() WHERE rule = 'guard_disabled'";
+
+	insert(['x', usename => "'app'", guard => "'report'"], ['y']);
+	query($node, 'ALTER SYSTEM SET pool_monitor.guard_enabled = off');
+	$node->reload;
+	wait_for(
+		$node, $told,
+		'off, and guards',
+		'guard_disabled||guard_enabled is off, with 2 to report or to enforce'
+	);
+	query($node, 'ALTER SYSTEM RESET pool_monitor.undeclared_guard');
+	$node->reload;
+	wait_for(
+		$node, $told,
+		'of undeclared, too',
+		'guard_disabled||guard_enabled is off, with 1 to report or to enforce'
+	);
+	query($node, "UPDATE pool_monitor.pools SET guard = 'off'; SELECT pool_monitor.reload()");
+	is(query($node, $told), '', 'no guard, no switch');
+	query($node,
+		"UPDATE pool_monitor.pools SET guard = 'report' WHERE name = 'y'; SELECT pool_monitor.reload()"
+	);
+	isnt(query($node, $told), '', 'one again');
+	query($node, 'ALTER SYSTEM RESET pool_monitor.guard_enabled');
+	$node->reload;
+	wait_for($node, $told, 'on', '');
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'no PANIC');

@@ -27,6 +27,7 @@ COMMENT ON FUNCTION pool_monitor.lint(interval) IS
 'no_role, budget (above the usable connections), ceilings (all budgets with the largest surge are; of no pool), '
 'guard_without_limit, guard_off (what it asks for has no effect), guard_burst (nor has connect_burst without connect_rate), '
 'guard_reserve (more reserved than base), guard_by_name (enforced by application_name alone), guard_reserves (of all '
-'together more than 80 % of what can be reserved; of no pool), guard_undeclared (undeclared_guard without '
-'undeclared_budget and undeclared_connect_rate; of no pool), unmatched (no session since its counters began, '
-'unmatched_after ago or longer; NULL is an error; not on a standby). Needs shared_preload_libraries, and pg_read_all_stats.';
+'together, those tried out too, more than 80 % of what can be reserved; of no pool), guard_undeclared (undeclared_guard without '
+'undeclared_budget and undeclared_connect_rate; of no pool), guard_disabled (guards, and guard_enabled off; of no pool), '
+'unmatched (no session since its counters began, unmatched_after ago or longer; NULL is an error; not on a standby). Needs '
+'shared_preload_libraries, and pg_read_all_stats.';
