@@ -110,7 +110,7 @@ subtest 'a limit that changes' => sub {
 		'a lower one is', 1
 	);
 	is(guard('places'), 3, 'nobody is thrown out');
-	like(attempt('app', 'web'), qr/limit is 1 connections, and 3 are taken/, 'but nobody comes in');
+	like(attempt('app', 'web'), qr/limit is 1 connection, and 3 are taken/, 'but nobody comes in');
 	$web[0]->close;
 	$web[1]->close;
 	wait_for($node, "SELECT places FROM pool_monitor.guards WHERE pool = 'web'", 'two have gone',
@@ -130,7 +130,7 @@ subtest 'who moves in stands above' => sub {
 		"SELECT places FROM pool_monitor.guards WHERE pool = 'web'",
 		'a session moved in', 2
 	);
-	like(attempt('app', 'web'), qr/limit is 1 connections, and 2 are taken/, 'it is counted');
+	like(attempt('app', 'web'), qr/limit is 1 connection, and 2 are taken/, 'it is counted');
 	$moved->do("sql 0 SET application_name = 'hub'");
 	wait_for($node, "SELECT places FROM pool_monitor.guards WHERE pool = 'web'", 'and out again',
 		1);
@@ -182,7 +182,7 @@ subtest 'all that is undeclared' => sub {
 	$admitted++ until ($told = attempt('other', 'app')) || $admitted == 300;
 	like(
 		$told,
-		qr/too many logins at a time for undeclared applications\nDETAIL.*1 a second are admitted, and 20 at once/s,
+		qr/too many logins at a time for undeclared applications\nDETAIL.*1 a second is admitted, and 20 at once/s,
 		"refused after $admitted"
 	);
 	is(attempt('postgres', 'app'), '', 'a superuser is not');

@@ -10,7 +10,7 @@ use PoolMonitorYield;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $full = qr/remaining connection slots are reserved for other pools/;
+my $full = qr/remaining connection slots are reserved for/;
 
 # Of 57 that can be used 45 are reserved, so 12 are anybody's.
 my $node = yield_server('yield_shared',
