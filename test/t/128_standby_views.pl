@@ -101,6 +101,19 @@ subtest 'what is to be written is for the primary' => sub {
 		'f',
 		'which the primary does not say of itself'
 	);
+	declare($primary,
+		"UPDATE pool_monitor.pools SET max_overflow = -1 WHERE name = 'writes'; UPDATE pool_monitor.pools SET budget = 1 WHERE name = 'reads'"
+	);
+	foreach (['unbounded', 'writes'], ['over', 'reads'])
+	{
+		my ($topic, $pool) = @$_;
+		wait_for(
+			$standby,
+			"SELECT recommendation ~ ' The row is changed on the primary: a standby cannot write\\.\$' FROM pool_monitor.advice WHERE topic = '$topic' AND pool = '$pool'",
+			"and one without a number: $topic"
+		);
+	}
+	declare($primary, 'UPDATE pool_monitor.pools SET max_overflow = 0, budget = NULL');
 	my $insert = query($standby,
 		"SELECT recommendation FROM pool_monitor.advice WHERE topic = 'undeclared' AND pool IS NULL AND finding ~ 'guest'"
 	);

@@ -22,7 +22,7 @@
 			f.evidence,
 			-- the rows are the primary's; settings of the server are each one's own
 			f.recommendation || CASE WHEN d.pool IS NOT NULL
-					AND (f.setting IS NOT NULL OR f.topic IN ('lint', 'identity', 'pre_ping', 'guard')) AND pg_is_in_recovery()
+					AND (f.setting IS NOT NULL OR f.topic IN ('lint', 'identity', 'pre_ping', 'guard', 'over', 'over_age', 'unbounded')) AND pg_is_in_recovery()
 				THEN ' The row is changed on the primary: a standby cannot write.' ELSE '' END AS recommendation,
 			f.setting, f.current, f.proposed, f.seen, f.effective_samples, f.quality
 		FROM findings AS f LEFT JOIN declared AS d ON d.pool = f.pool AND f.topic <> 'undeclared'
