@@ -10,7 +10,7 @@ FROM (VALUES (NULL::interval, 'day'), ('31 min 12.3 s', 'day'), ('22:59:59', 'da
 -- all is 100 %, nothing is 0 %, and nothing else is
 SELECT share, pool_monitor.percent(share), pool_monitor.percent(share, 0) AS rounded
 FROM unnest(ARRAY[0, 1e-9, 0.00004, 0.0004, 0.0049, 0.00999, 0.099999, 0.1, 0.994, 0.996, 1 - 1e-12, 1, 1 + 1e-12, 1.004,
-	1.31, 9.99, 10]::float8[]) AS s(share);
+	1.31, 9.99, 9.996, 10]::float8[]) AS s(share);
 
 -- ceiling 10 of two processes: one more of each may be a successor, that stays for less than 10 s; with a budget of its
 -- own the time above the ceiling is not known

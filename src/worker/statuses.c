@@ -159,13 +159,14 @@ share_of(const PmEpisode *episode)
 	return episode->seen > 0 ? (double) episode->held / episode->seen : 1;
 }
 
-/* For the log: how long, and how much of that. */
+/* For the log: how long, and how much of that; 100 % is all. */
 static const char *
 how_long(const PmEpisode *episode)
 {
 	static char text[64];
+	double		percent = 100 * share_of(episode);
 
-	snprintf(text, sizeof(text), "%.0f %% of %.1f s", 100 * share_of(episode), seconds_of(episode));
+	snprintf(text, sizeof(text), "%.0f %% of %.1f s", percent < 100 ? Min(percent, 99) : 100, seconds_of(episode));
 	return text;
 }
 

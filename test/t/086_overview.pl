@@ -74,10 +74,10 @@ subtest 'times are said in short' => sub {
 	is(
 		query(
 			$node,
-			q{SELECT string_agg(pool_monitor.short(s::interval), ', ') FROM unnest(ARRAY['0', '59.9 s', '1 min', '59 min 59 s',
+			q{SELECT string_agg(pool_monitor.short(s::interval), ', ') FROM unnest(ARRAY['-5 s', '0', '59.9 s', '1 min', '59 min 59 s',
 			'1 hour', '23:54', '1 day', '400 days', NULL]) AS s}
 		),
-		'0 s, 59 s, 1 min, 59 min, 1.0 h, 23.9 h, 1 d, 400 d',
+		'0 s, 0 s, 59 s, 1 min, 59 min, 1.0 h, 23.9 h, 1 d, 400 d',
 		'times in short'
 	);
 };

@@ -8,7 +8,7 @@
 				CASE WHEN a.budget > a.surge_ceiling THEN format(', budget %s', a.budget)
 					WHEN a.surge > 0 THEN format(', %s with a surge of %s %%', a.surge_ceiling, a.surge) END),
 			format('Count the processes and compare their settings; with these sizes it would be %s workers. '
-				'Or another application has the same name.', a.seems),
+				'Or two deployments overlapped: then surge is what is missing. Or another application has the same name.', a.seems),
 			'workers', a.workers, a.seems, a.seen, NULL::float8, 'exact'
 		FROM above AS a
 		WHERE a.seems > a.workers

@@ -1,15 +1,12 @@
 --
 -- In the view advice: logins that were refused, or came to nothing
 --
-	-- Who held most that was not busy when the server became full, the last time that the pool was starved by it. The
-	-- server's event comes first.
-	holders AS (
-		SELECT p.pool, format('at %s, most that was not busy was held by: %s', date_trunc('second', e.at), coalesce(h.names, 'nobody'))
+	-- Who held most that was not busy, each time that the server became full.
+	filled AS MATERIALIZED (
+		SELECT e.seq, e.at, format('at %s, most that was not busy was held by: %s', date_trunc('second', e.at), coalesce(h.names, 'nobody'))
 				|| CASE WHEN a.slots > 0 THEN format('; %s slots by logins that were not authenticated', a.slots) ELSE '' END AS told,
 			a.slots > 0.2 * (e.detail::jsonb ->> 'usable')::int AS by_logins
-		FROM (SELECT v.pool, max(v.at) AS at FROM events AS v WHERE v.event = 'starved' GROUP BY v.pool) AS p,
-			LATERAL (SELECT v.at, v.detail FROM events AS v WHERE v.event = 'server_full' AND v.at <= p.at
-				ORDER BY v.seq DESC LIMIT 1) AS e,
+		FROM events AS e,
 			LATERAL (
 				SELECT string_agg(format('%s %s connections, %s busy', coalesce(o.holder ->> 'pool',
 						format('%s (role %s)', pool_monitor.quoted(o.holder ->> 'application'),
@@ -18,6 +15,14 @@
 				FROM jsonb_array_elements(e.detail::jsonb -> 'holders') WITH ORDINALITY AS o(holder, place)
 			) AS h,
 			LATERAL (SELECT (e.detail::jsonb ->> 'authenticating')::int AS slots) AS a
+		WHERE e.event = 'server_full'
+	),
+	-- The last time that the pool was starved by it: the server's event comes first. Of no pool, the last time.
+	holders AS (
+		SELECT p.pool, f.told, f.by_logins
+		FROM (SELECT v.pool, max(v.at) AS at FROM events AS v WHERE v.event = 'starved' GROUP BY v.pool
+				UNION ALL SELECT NULL, 'infinity') AS p,
+			LATERAL (SELECT x.* FROM filled AS x WHERE x.at <= p.at ORDER BY x.seq DESC LIMIT 1) AS f
 	),
 	starved AS (
 		SELECT CASE WHEN h.starved_share > 0 THEN 'critical' ELSE 'warning' END, w.pool, 'starved',
@@ -38,13 +43,14 @@
 			nullif(nullif(w.pool, '(server)'), '(undeclared)'), 'refused',
 			CASE w.pool WHEN '(undeclared)' THEN 'logins of undeclared applications were refused: no connection slot was free'
 				ELSE 'logins were refused: no connection slot was free' END,
-			format('%s in %s, %s of them in the last hour; %s connections at most, %s usable',
-				w.refused, pool_monitor.watched(w.seen, 'day'), coalesce(h.refused, 0), a.max_connections, s.usable),
+			format('%s in %s, %s of them in the last hour; %s connections at most, %s usable; %s',
+				w.refused, pool_monitor.watched(w.seen, 'day'), coalesce(h.refused, 0), a.max_connections, s.usable,
+				coalesce(o.told, 'who held them is not known any more')),
 			'See who holds the slots: budgets and applications. Lower the pools that are above their budgets, '
 				'declare what is undeclared, or raise max_connections.',
 			NULL::text, NULL::int, NULL::int, w.seen, NULL::float8, 'exact'
 		FROM day AS w JOIN day AS a ON a.pool = '(server)'
-		LEFT JOIN hour AS h ON h.pool = w.pool, server AS s
+			LEFT JOIN hour AS h ON h.pool = w.pool LEFT JOIN holders AS o ON o.pool IS NULL, server AS s
 		WHERE w.refused > 0 AND w.pool <> '(server)'
 			AND (coalesce(w.starved_share, 0) = 0 OR NOT EXISTS (SELECT FROM declared AS d WHERE d.pool = w.pool))
 	),

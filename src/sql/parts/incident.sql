@@ -60,7 +60,7 @@ BEGIN ATOMIC
 		SELECT f.pool, f.application_name, f.datname, f.usename, f.connections, f.max_connections, f.busy, f.refused, f.guarded,
 			w.waited_for
 		FROM found AS f CROSS JOIN LATERAL (
-			SELECT string_agg(w.what || ' ' || round((100 * w.sessions / w.all_of)::numeric) || ' %', ', ' ORDER BY w.sessions DESC)
+			SELECT string_agg(w.what || ' ' || pool_monitor.percent(w.sessions / w.all_of, 0), ', ' ORDER BY w.sessions DESC)
 				AS waited_for
 			FROM (
 				SELECT v.what, v.sessions, sum(v.sessions) OVER () AS all_of
@@ -97,9 +97,9 @@ CREATE FUNCTION pool_monitor.changes(
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 100
 BEGIN ATOMIC
 	WITH spans AS MATERIALIZED (
-		SELECT 'a' AS span, h.* FROM pool_monitor.holders(lower(a), upper(a)) AS h
+		SELECT 'a' AS span, h.* FROM pool_monitor.holders(lower(a), upper(a)) AS h WHERE NOT isempty(a)
 		UNION ALL
-		SELECT 'b', h.* FROM pool_monitor.holders(lower(b), upper(b)) AS h
+		SELECT 'b', h.* FROM pool_monitor.holders(lower(b), upper(b)) AS h WHERE NOT isempty(b)
 	),
 	-- over the time in which the server was watched: whoever is not there held nothing in it
 	rates AS (

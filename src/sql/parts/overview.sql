@@ -5,24 +5,11 @@
 CREATE FUNCTION pool_monitor.short(span interval) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE
-		WHEN span < interval '1 minute' THEN pg_catalog.floor(extract(epoch FROM span)) || ' s'
+		WHEN span < interval '1 minute' THEN greatest(pg_catalog.floor(extract(epoch FROM span)), 0) || ' s'
 		WHEN span < interval '1 hour' THEN pg_catalog.floor(extract(epoch FROM span) / 60) || ' min'
 		WHEN span < interval '1 day' THEN pg_catalog.round(extract(epoch FROM span) / 3600, 1) || ' h'
 		ELSE pg_catalog.floor(extract(epoch FROM span) / 86400) || ' d' END;
 COMMENT ON FUNCTION pool_monitor.short(interval) IS 'a time as the view overview writes it: in seconds, minutes, hours or days';
-
-CREATE FUNCTION pool_monitor.percent(share float8, decimals int DEFAULT 2) RETURNS text
-	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-	RETURN CASE
-		WHEN share >= 10 THEN '>999'
-		WHEN share > 1 THEN greatest(pg_catalog.round(share * 100), 101)::text
-		WHEN share >= 0.1 AND share < 1 THEN least(pg_catalog.round(share * 100), 99)::text
-		WHEN share IN (0, 1) THEN pg_catalog.round(share * 100)::text
-		WHEN share > 0 AND pg_catalog.round(share::numeric * 100, decimals) = 0
-			THEN '<' || pg_catalog.round(0.1::numeric ^ decimals, decimals)
-		ELSE pg_catalog.round(share::numeric * 100, decimals)::text END || ' %';
-COMMENT ON FUNCTION pool_monitor.percent(float8, int) IS
-'a share as the views write it: 100 % is all and 0 % is nothing, and not nearly so; below 10 % with so many decimals';
 
 CREATE VIEW pool_monitor.overview AS
 	WITH hour AS MATERIALIZED (

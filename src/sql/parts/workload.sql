@@ -35,6 +35,19 @@ CREATE FUNCTION pool_monitor.rounded(span interval) RETURNS interval
 	RETURN CASE WHEN span < interval '1 minute' THEN span ELSE pg_catalog.date_trunc('second', span) END;
 COMMENT ON FUNCTION pool_monitor.rounded(interval) IS 'a time for people: to the second from a minute on';
 
+CREATE FUNCTION pool_monitor.percent(share float8, decimals int DEFAULT 2) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN CASE
+		WHEN share >= 9.995 THEN '>999'
+		WHEN share > 1 THEN greatest(pg_catalog.round(share * 100), 101)::text
+		WHEN share >= 0.1 AND share < 1 THEN least(pg_catalog.round(share * 100), 99)::text
+		WHEN share IN (0, 1) THEN pg_catalog.round(share * 100)::text
+		WHEN share > 0 AND pg_catalog.round(share::numeric * 100, decimals) = 0
+			THEN '<' || pg_catalog.round(0.1::numeric ^ decimals, decimals)
+		ELSE pg_catalog.round(share::numeric * 100, decimals)::text END || ' %';
+COMMENT ON FUNCTION pool_monitor.percent(float8, int) IS
+'a share as the views write it: 100 % is all and 0 % is nothing, and not nearly so; below 10 % with so many decimals';
+
 CREATE VIEW pool_monitor.workload AS
 	SELECT w.pool, s.span, pool_monitor.rounded(w.seen) AS seen, pool_monitor.rounded(w.avg_connections) AS avg_connections,
 		w.max_connections, pool_monitor.rounded(w.avg_busy) AS avg_busy, w.p95_busy, w.max_busy,
