@@ -104,7 +104,9 @@ typedef struct PmAccount
 								 * is of none that is declared; 0: it is */
 	int64		observed_before;	/* us of earlier runs of the server */
 	int64		observed_since; /* us, monotonic: begin of this run's part */
-	PmSizes		sizes;			/* of a declared pool */
+	PmSizes		sizes;			/* of a declared pool; since of (undeclared):
+								 * the last load that may have taken sessions
+								 * from it, 0: none */
 	int64		base_busy;		/* to be subtracted, as the next two */
 	uint64		base[PM_NUM_COUNTERS];
 	uint64		base_declines[PM_NUM_REASONS];

@@ -75,8 +75,6 @@ typedef struct PmDeclarations
 
 	uint64		load_done;		/* highest ticket dealt with */
 	TimestampTz loaded_at;		/* the last good load; 0: none yet */
-	TimestampTz matching_since; /* the last load that may have taken sessions
-								 * from the undeclared; 0: none of this run */
 	PmLoadResult load_result;
 	int			load_declared;	/* rows in the table at the last good load */
 	Oid			load_database;	/* where the last good load read, or invalid */

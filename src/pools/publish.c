@@ -252,7 +252,7 @@ pm_rules_publish(uint64 ticket, const PmPool *pools, int npools, int declared, O
 		if (changed)
 			replace_pools(&next, now);
 		if (next.takes_more && !as_before_the_start())
-			pm_declarations->matching_since = now;
+			pm_accounts->all[pm_undeclared_account()].sizes.since = now;
 		pm_declarations->load_done = ticket;
 		pm_declarations->loaded_at = now;
 		pm_declarations->load_result = PM_LOAD_OK;

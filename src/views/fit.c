@@ -130,7 +130,7 @@ matching_since(void)
 	TimestampTz at;
 
 	LWLockAcquire(&pm_accounts->lock.lock, LW_SHARED);
-	at = pm_declarations->matching_since;
+	at = pm_accounts->all[pm_undeclared_account()].sizes.since;
 	LWLockRelease(&pm_accounts->lock.lock);
 	return at;
 }

@@ -275,10 +275,12 @@ subtest 'what undeclared ones have held in the last day leaves no room' => sub {
 	estate(@pools);
 	$past->();
 	$is_forgotten->('not what was before a pool was declared: it may be that');
-	$node->restart;
+	$node->stop;
+	unlink $node->data_dir . '/pg_stat/pool_monitor.stat' or die "unlink: $!";
+	$node->start;
 	wait_for($node, 'SELECT pool_monitor.declarations_loaded()', 'loaded after a start');
 	$past->();
-	$is_known->('a start of the server changes nothing of it');
+	$is_known->('a start of the server, which knows of no load before, is none of a new pool');
 	query($node, 'SELECT pool_monitor.reload()');
 	$is_known->('nor does a reload');
 	declare($node, "UPDATE pool_monitor.pools SET pool_size = 6 WHERE name = 'a'");
