@@ -8,6 +8,9 @@
  * has more of them busy now needs these, however idle it was: a pool that fills the server
  * within seconds is not to blame for connections that all work. All of it is the worker's
  * own; one that is started anew begins with what it sees first.
+ *
+ * A client may give each connection a name of its own. So what a role has in applications of
+ * one connection each is told of together: else who holds three would be said to hold most.
  */
 #include "postgres.h"
 
@@ -28,6 +31,14 @@ typedef struct Holder
 	int			busy_now;		/* of these */
 	double		busy;			/* weighted sum */
 	double		weight;
+
+	/*
+	 * what is told of under its name: of several names, with the first of
+	 * them
+	 */
+	int			names;			/* 0: it is told of with another */
+	int			connections;
+	double		told_busy;
 } Holder;
 
 static Holder *holders = NULL;	/* one for each account but the sums */
@@ -93,7 +104,7 @@ busy_of(int account)
 static double
 not_busy(int account)
 {
-	return holders[account].seen - busy_of(account);
+	return holders[account].connections - holders[account].told_busy;
 }
 
 /* An account can have lost its place since it was counted, and its name with it. */
@@ -103,12 +114,49 @@ still_there(int account)
 	return pm_account_ready(account) && pm_account_incarnation(account) == holders[account].incarnation;
 }
 
+/* An application of one connection? */
+static bool
+is_single(int account)
+{
+	return holders[account].seen == 1 && pm_account_is_application(account) && still_there(account);
+}
+
+/* The first before it whose role it has, too; itself, where there is none. */
+static int
+first_of_role(int account)
+{
+	const char *role = pm_accounts->all[account].owner.usename;
+
+	for (int i = pm_first_application(); i < account; i++)
+	{
+		if (holders[i].names > 0 && is_single(i) && strcmp(pm_accounts->all[i].owner.usename, role) == 0)
+			return i;
+	}
+	return account;
+}
+
+static void
+put_together(void)
+{
+	for (int i = 0; i <= pm_other_account(); i++)
+	{
+		Holder	   *told = &holders[is_single(i) ? first_of_role(i) : i];
+
+		holders[i].names = holders[i].connections = 0;
+		holders[i].told_busy = 0;
+		told->names++;
+		told->connections += holders[i].seen;
+		told->told_busy += busy_of(i);
+	}
+}
+
 /* Those that hold most that is not busy, half a connection at least; returns how many. */
 static int
 find_most(int *most)
 {
 	int			n = 0;
 
+	put_together();
 	for (int i = 0; i <= pm_other_account(); i++)
 	{
 		int			place = n;
@@ -155,15 +203,18 @@ static void
 put_holder(StringInfo to, int account, const Words *words)
 {
 	const PmOwner *owner = &pm_accounts->all[account].owner;
+	const Holder *holder = &holders[account];
+	char		names[32];
 
+	snprintf(names, sizeof(names), "(%d names)", holder->names);
 	appendStringInfoString(to, owner->discovered ? words->application : words->pool);
-	put_name(to, owner->name);
+	put_name(to, holder->names > 1 ? names : owner->name);
 	if (owner->discovered)
 	{
 		appendStringInfoString(to, words->role);
 		put_name(to, owner->usename);
 	}
-	appendStringInfo(to, "%s%d%s%.1f%s", words->connections, holders[account].seen, words->busy, busy_of(account), words->end);
+	appendStringInfo(to, "%s%d%s%.1f%s", words->connections, holder->connections, words->busy, holder->told_busy, words->end);
 }
 
 /* For the log. */

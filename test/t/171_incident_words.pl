@@ -88,6 +88,35 @@ subtest 'so are those of a pool at its budget' => sub {
 	$_->close foreach @holders;
 };
 
+subtest 'a name for each connection hides nobody' => sub {
+	wait_for(
+		$node,
+		"SELECT event FROM pool_monitor.events WHERE event LIKE 'server%full' ORDER BY seq DESC LIMIT 1",
+		'it is full no more',
+		'server_no_longer_full'
+	);
+	clients(0);
+	my $many = app_holder($node, 'x', 15);
+	$many->do("sql $_ SET application_name = 'host-$_'") foreach 0 .. 14;
+	my $hub = holder_of('other', $node, 'hub', sessions => 4);
+	clients(19);
+	my $offset = -s $node->logfile;
+	my $one    = holder_of('other', $node, 'one', sessions => 1);
+	ok(!logs_in($node, 'user=app'), 'a login is refused');
+	wait_for_log(
+		$node,
+		qr/the server is full: .* held by: application "\(15 names\)" of role "app" 15 connections, 0\.0 busy; application "hub" of role "other" 4 connections, 0\.0 busy; application "one" of role "other" 1 connections, /,
+		'they are told of together',
+		$offset
+	);
+	like(
+		advice('refused', 'evidence'),
+		qr/held by: "\(15 names\)" \(role "app"\) 15 connections, /,
+		'in the advice, too'
+	);
+	$_->close foreach $many, $hub, $one;
+};
+
 subtest 'a deployment that overlaps is no pool that was declared too small' => sub {
 	clients(0);
 	declare($node,
