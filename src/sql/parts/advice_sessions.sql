@@ -27,6 +27,27 @@
 				coalesce(round(extract(epoch FROM t.hold_max), 3)::text, '-') AS longest) AS h
 	),
 
+	-- What has not ended is in no count yet: a pool that waits for slow statements now has none in its hour. At its ceiling
+	-- alone, else it keeps nobody waiting; leaks have a topic of their own.
+	slow_now AS (
+		SELECT d.pool, d.ceiling, count(*) AS busy,
+			count(*) FILTER (WHERE s.xact_age >= interval '1 second' AND NOT s.leak_suspect) AS slow,
+			max(s.xact_age) FILTER (WHERE NOT s.leak_suspect) AS longest
+		FROM declared AS d JOIN sessions AS s ON s.pool = d.pool
+		WHERE s.xact_age IS NOT NULL AND d.pool NOT IN (SELECT w.pool FROM slow_in AS w)
+		GROUP BY d.pool, d.ceiling
+	),
+	slow_holds_now AS (
+		SELECT 'warning', n.pool, 'slow_holds', 'all its connections are busy, most of them in transactions that go on for long',
+			format('now: %s of %s busy connections for a second or more, the longest for %s; ceiling %s', n.slow, n.busy,
+				date_trunc('second', n.longest), n.ceiling),
+			'See what they do and wait for: SELECT pid, wait_event_type, wait_event, query FROM pg_stat_activity WHERE '
+				'pid IN (SELECT pid FROM pool_monitor.sessions WHERE pool = ' || quote_literal(n.pool) || ' AND xact_age > ''1 s'').',
+			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
+		FROM slow_now AS n
+		WHERE n.busy >= n.ceiling AND n.slow >= 0.5 * n.busy
+	),
+
 	leaks AS (
 		SELECT d.pool, d.leak_threshold, coalesce(n.sessions, 0) AS now, coalesce(t.times, 0) AS told
 		FROM declared AS d

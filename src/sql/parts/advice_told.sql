@@ -9,6 +9,7 @@
 		UNION ALL SELECT * FROM overcommitted UNION ALL SELECT * FROM lower_pool
 		UNION ALL SELECT * FROM starved UNION ALL SELECT * FROM logins
 		UNION ALL SELECT * FROM refused UNION ALL SELECT * FROM guard UNION ALL SELECT * FROM clients UNION ALL SELECT * FROM slow_holds
+		UNION ALL SELECT * FROM slow_holds_now
 		UNION ALL SELECT * FROM leak UNION ALL SELECT * FROM over_age UNION ALL SELECT * FROM retired_late
 		UNION ALL SELECT * FROM memory UNION ALL SELECT * FROM long_recycle UNION ALL SELECT * FROM no_ping
 		UNION ALL SELECT * FROM no_identity UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
@@ -22,7 +23,8 @@
 			f.evidence,
 			-- the rows are the primary's; settings of the server are each one's own
 			f.recommendation || CASE WHEN d.pool IS NOT NULL
-					AND (f.setting IS NOT NULL OR f.topic IN ('lint', 'identity', 'pre_ping', 'guard', 'over', 'over_age', 'unbounded')) AND pg_is_in_recovery()
+					AND (f.setting IS NOT NULL OR f.topic IN ('lint', 'identity', 'pre_ping', 'guard', 'over', 'over_age', 'unbounded'))
+					AND pg_is_in_recovery()
 				THEN ' The row is changed on the primary: a standby cannot write.' ELSE '' END AS recommendation,
 			f.setting, f.current, f.proposed, f.seen, f.effective_samples, f.quality
 		FROM findings AS f LEFT JOIN declared AS d ON d.pool = f.pool AND f.topic <> 'undeclared'
