@@ -2,16 +2,22 @@
 
 from . import charts, text
 
-# id, what it shows, how it is sorted at first
+# id, what it shows, by what it is sorted at first: the largest on top, of text the last of the alphabet
 TABLES = (
     ("overview", "pool, status, since::pg_catalog.text, conns, budget, used, busy, idle, peak, refused FROM pool_monitor.overview", "conns"),
     (
         "sessions",
         "pid, pool, application_name, usename, datname, state, pg_catalog.\"extract\"('epoch', age)::pg_catalog.int8 AS age_seconds,"
-        " pg_catalog.\"extract\"('epoch', idle_for)::pg_catalog.int8 AS idle_seconds, stale FROM pool_monitor.sessions",
+        " pg_catalog.\"extract\"('epoch', idle_for)::pg_catalog.int8 AS idle_seconds, stale FROM pool_monitor.sessions"
+        " ORDER BY age DESC NULLS LAST LIMIT 500",
         "age_seconds",
     ),
-    ("advice", "pool, topic, severity, finding FROM pool_monitor.advice", "severity"),
+    (
+        "advice",
+        "pg_catalog.array_position(ARRAY['info', 'warning', 'critical'], severity) AS weight, severity, pool, topic, finding"
+        " FROM pool_monitor.advice",
+        "weight",
+    ),
     (
         "events",
         "seq, at::pg_catalog.text, pool, event, times, detail::pg_catalog.text FROM pool_monitor.events ORDER BY seq DESC LIMIT 500",

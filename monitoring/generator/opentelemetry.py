@@ -4,15 +4,16 @@ from . import text
 
 EVENTS = (
     "SELECT seq, at::pg_catalog.text AS at, event, coalesce(pool, '') AS pool, times,"
-    " concat_ws(' ', event, pool, detail) AS body FROM pool_monitor.events WHERE seq > $$1 ORDER BY seq"
+    " pg_catalog.concat_ws(' ', event, pool, detail) AS body FROM pool_monitor.events"
+    " WHERE seq OPERATOR(pg_catalog.>) $$1 ORDER BY seq"
 )
 
 
 def _name(view, column):
-    """pool_monitor.pool.connections; the unit is told besides."""
+    """pool_monitor.pool.connections; the unit is told besides. Time that adds up ends in .time: busy is a gauge."""
     tail = column.tail
     if tail.endswith("_seconds"):
-        tail = tail[: -len("_seconds")]
+        tail = tail[: -len("_seconds")] + (".time" if column.kind == "counter" else "")
     return f"{view.space.replace('pool_monitor_', 'pool_monitor.')}.{tail}"
 
 

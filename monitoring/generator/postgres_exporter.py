@@ -5,6 +5,10 @@ from . import text
 # a second scrape within this time, in seconds, is answered from the first
 CACHE = 5
 
+INSTALLED = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'pool_monitor')"
+)
+
 USAGE = {"label": "LABEL", "gauge": "GAUGE", "counter": "COUNTER", "histogram": "HISTOGRAM"}
 
 
@@ -30,7 +34,7 @@ def _cloudnative(views):
     return {
         view.space: {
             "query": view.select(view.columns),
-            "predicate_query": "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'pool_monitor')",
+            "predicate_query": INSTALLED,
             "runonserver": ">=15.0.0",
             "metrics": _metrics(view),
         }

@@ -5,6 +5,8 @@ import hashlib
 from . import text
 
 GROUP = "Templates/Databases"
+# as Zabbix itself has it: with another one it would be another group of that name
+GROUP_UUID = "748ad4d098d447d492bb935c907f652f"
 TEMPLATE = "PostgreSQL connection pools by pool_monitor"
 
 
@@ -102,7 +104,7 @@ def files(views):
     template = {
         "zabbix_export": {
             "version": "6.0",
-            "groups": [{"uuid": _uuid(GROUP), "name": GROUP}],
+            "groups": [{"uuid": GROUP_UUID, "name": GROUP}],
             "templates": [_template(pool, server)],
         }
     }

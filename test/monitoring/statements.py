@@ -18,6 +18,8 @@ def queries_of(form):
     """postgres_exporter, and others of its form."""
     for query in form.values():
         yield query["query"], [name for metric in query["metrics"] for name in metric]
+        if "predicate_query" in query:
+            yield query["predicate_query"], []
 
 
 def sql_exporter(form):
@@ -121,4 +123,5 @@ def main(folder, dsn):
     print(json.dumps(count, sort_keys=True))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
