@@ -17,10 +17,11 @@
 
 #define MOST_TOLD	12			/* pools, one by one */
 
-/* Sentences, as many as there are room for; the rest is counted. */
+/* Sentences, as many as there is room for, what is bad before the others; the rest is counted. */
 typedef struct Standing
 {
-	PmPage		items;
+	PmPage		bad;
+	PmPage		others;
 	int			n;
 	int			left_out;
 	bool		is_bad;
@@ -102,18 +103,21 @@ pm_put_rest(PmPage *page, PmDoc array, int shown)
 
 /* ---- what stands out ---- */
 
-static bool
+/* Where it is to be written; NULL: there is no room, and it is counted. */
+static PmPage *
 begin_item(Standing *standing, bool is_bad)
 {
+	PmPage	   *items = is_bad ? &standing->bad : &standing->others;
+
 	standing->is_bad |= is_bad;
 	if (standing->n == MOST_TOLD)
 	{
 		standing->left_out++;
-		return false;
+		return NULL;
 	}
 	standing->n++;
-	pm_htmlf(&standing->items, "<li><b class=\"%s\">%s</b>", is_bad ? "bad" : "warn", is_bad ? "!" : "&#8226;");
-	return true;
+	pm_htmlf(items, "<li><b class=\"%s\">%s</b>", is_bad ? "bad" : "warn", is_bad ? "!" : "&#8226;");
+	return items;
 }
 
 static void
@@ -121,19 +125,21 @@ add_health(Standing *standing, const PmReport *report)
 {
 	char	   *status = pm_doc_text(pm_doc_at(report->all, "health"), "status");
 	PmDoc		server = pm_doc_at(report->all, "server");
+	PmPage	   *items;
 
-	if (status != NULL && strcmp(status, "ok") != 0 && begin_item(standing, true))
+	if (status != NULL && strcmp(status, "ok") != 0 && (items = begin_item(standing, true)) != NULL)
 	{
-		pm_html(&standing->items, "The monitor itself is not well: ");
-		pm_html_text(&standing->items, status);
-		pm_html(&standing->items, ".</li>");
+		pm_html(items, "The monitor itself is not well: ");
+		pm_html_text(items, status);
+		pm_html(items, ".</li>");
 	}
 	status = pm_doc_text(server, "status");
-	if (status != NULL && strcmp(status, "ok") != 0 && begin_item(standing, strcmp(status, "overcommitted") != 0))
+	if (status != NULL && strcmp(status, "ok") != 0 &&
+		(items = begin_item(standing, strcmp(status, "overcommitted") != 0)) != NULL)
 	{
-		pm_html(&standing->items, "The server is ");
-		pm_html_text(&standing->items, status);
-		pm_htmlf(&standing->items, ": %s of %s usable slots are taken; declared budgets %s, connection budget %s.</li>",
+		pm_html(items, "The server is ");
+		pm_html_text(items, status);
+		pm_htmlf(items, ": %s of %s usable slots are taken; declared budgets %s, connection budget %s.</li>",
 				 pm_number_words(pm_doc_number(server, "connections")), pm_number_words(pm_doc_number(server, "usable")),
 				 pm_doc_has(server, "declared_budget") ? pm_number_words(pm_doc_number(server, "declared_budget")) : "without bound",
 				 pm_number_words(pm_doc_number(server, "connection_budget")));
@@ -146,12 +152,13 @@ add_refusals(Standing *standing, const PmReport *report)
 	PmDoc		span = pm_doc_at(pm_doc_at(report->all, "server"), "span");
 	double		refused = pm_doc_count(span, "refused");
 	double		guarded = pm_doc_count(span, "guarded");
+	PmPage	   *items;
 
-	if (refused > 0 && begin_item(standing, true))
-		pm_htmlf(&standing->items, "%s %s refused because the server was full: <a href=\"#incidents\">whose</a>.</li>",
+	if (refused > 0 && (items = begin_item(standing, true)) != NULL)
+		pm_htmlf(items, "%s %s refused because the server was full: <a href=\"#incidents\">whose</a>.</li>",
 				 pm_number_words(refused), refused == 1 ? "login was" : "logins were");
-	if (guarded > 0 && begin_item(standing, true))
-		pm_htmlf(&standing->items, "%s %s refused by the guard, to keep pools to their limits: <a href=\"#incidents\">whose</a>.</li>",
+	if (guarded > 0 && (items = begin_item(standing, true)) != NULL)
+		pm_htmlf(items, "%s %s refused by the guard, to keep pools to their limits: <a href=\"#incidents\">whose</a>.</li>",
 				 pm_number_words(guarded), guarded == 1 ? "login was" : "logins were");
 }
 
@@ -177,29 +184,32 @@ add_pool(Standing *standing, PmDoc pool, int place)
 	};
 	PmDoc		span = pm_doc_at(pool, "span");
 	double		timeouts = pm_doc_count(span, "checkout_timeouts");
+	PmPage	   *items = NULL;
 	bool		is_told = false;
 
 	for (int i = 0; i <= (int) lengthof(conditions); i++)
 	{
 		double		seconds = i < (int) lengthof(conditions) ? time_in(span, conditions[i].share) : timeouts;
 
-		if (seconds <= 0 || (!is_told && !begin_item(standing, true)))
+		if (seconds <= 0)
 			continue;
+		if (!is_told && (items = begin_item(standing, true)) == NULL)
+			return;
 		if (!is_told)
 		{
-			pm_htmlf(&standing->items, "<a href=\"#pool%d\">", place);
-			pm_html_name(&standing->items, pm_doc_text(pool, "pool"));
-			pm_html(&standing->items, "</a> ");
+			pm_htmlf(items, "<a href=\"#pool%d\">", place);
+			pm_html_name(items, pm_doc_text(pool, "pool"));
+			pm_html(items, "</a> ");
 		}
-		pm_html(&standing->items, is_told ? ", " : "");
+		pm_html(items, is_told ? ", " : "");
 		if (i < (int) lengthof(conditions))
-			pm_htmlf(&standing->items, "%s %s", conditions[i].said, pm_seconds_words(seconds));
+			pm_htmlf(items, "%s %s", conditions[i].said, pm_seconds_words(seconds));
 		else
-			pm_htmlf(&standing->items, "had %s checkouts that timed out", pm_number_words(timeouts));
+			pm_htmlf(items, "had %s checkouts that timed out", pm_number_words(timeouts));
 		is_told = true;
 	}
 	if (is_told)
-		pm_html(&standing->items, ".</li>");
+		pm_html(items, ".</li>");
 }
 
 static void
@@ -208,6 +218,7 @@ add_advice(Standing *standing, const PmReport *report)
 	PmDoc		advice = pm_doc_at(report->all, "advice");
 	int			critical = 0;
 	int			warnings = 0;
+	PmPage	   *items;
 	PmScratch	scratch;
 
 	pm_scratch_begin(&scratch);
@@ -221,8 +232,8 @@ add_advice(Standing *standing, const PmReport *report)
 		warnings += severity != NULL && strcmp(severity, "warning") == 0;
 	}
 	pm_scratch_end(&scratch);
-	if (critical + warnings > 0 && begin_item(standing, critical > 0))
-		pm_htmlf(&standing->items, "<a href=\"#advice\">Advice</a>: %d critical, %d %s.</li>", critical, warnings,
+	if (critical + warnings > 0 && (items = begin_item(standing, critical > 0)) != NULL)
+		pm_htmlf(items, "<a href=\"#advice\">Advice</a>: %d critical, %d %s.</li>", critical, warnings,
 				 warnings == 1 ? "warning" : "warnings");
 }
 
@@ -232,7 +243,8 @@ put_standing(PmPage *page, const PmReport *report)
 	Standing	standing = {0};
 	PmScratch	scratch;
 
-	initStringInfo(&standing.items.out);
+	initStringInfo(&standing.bad.out);
+	initStringInfo(&standing.others.out);
 	add_health(&standing, report);
 	add_refusals(&standing, report);
 	pm_scratch_begin(&scratch);
@@ -244,10 +256,11 @@ put_standing(PmPage *page, const PmReport *report)
 	pm_scratch_end(&scratch);
 	add_advice(&standing, report);
 	if (standing.left_out > 0)
-		pm_htmlf(&standing.items, "<li>And %d more.</li>", standing.left_out);
+		pm_htmlf(&standing.others, "<li>And %d more.</li>", standing.left_out);
 	if (standing.n == 0)
-		pm_html(&standing.items, "<li>Nothing was short in this time, and nothing is to be advised.</li>");
-	pm_htmlf(page, "<ul class=\"stands%s\">%s</ul>\n", standing.is_bad ? " is-bad" : "", standing.items.out.data);
+		pm_html(&standing.others, "<li>Nothing was short in this time, and nothing is to be advised.</li>");
+	pm_htmlf(page, "<ul class=\"stands%s\">%s%s</ul>\n", standing.is_bad ? " is-bad" : "", standing.bad.out.data,
+			 standing.others.out.data);
 }
 
 /* ---- of which time, and what is not known of it ---- */

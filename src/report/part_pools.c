@@ -108,12 +108,14 @@ put_churn(PmPage *page, const PmReport *report, PmDoc span)
 	pm_htmlf(page, "%s transactions, %s a second; busy %s on average</dd>", pm_number_words(pm_doc_number(span, "transactions")),
 			 pm_number_words(pm_doc_number(span, "transactions_per_second")), pm_number_words(pm_doc_number(span, "avg_busy")));
 	begin_fact(page, "churn");
-	pm_htmlf(page, "%s connects, %s an hour; %s retired by pool_monitor; %s refused, %s by the guard, %s rejected, %s not "
-			 "authenticated</dd>",
-			 pm_number_words(pm_doc_number(span, "connects")),
+	pm_htmlf(page, "%s connects, %s an hour; %s retired by pool_monitor; %s refused, ", pm_number_words(pm_doc_number(span, "connects")),
 			 hours > 0 ? pm_number_words(rint(pm_doc_number(span, "connects") / hours)) : "-",
-			 pm_number_words(pm_doc_number(span, "retired")), pm_number_words(pm_doc_number(span, "refused")),
-			 pm_number_words(pm_doc_number(span, "guarded")), pm_number_words(pm_doc_number(span, "rejected")), pm_number_words(pm_doc_number(span, "auth_failures")));
+			 pm_number_words(pm_doc_number(span, "retired")), pm_number_words(pm_doc_number(span, "refused")));
+	/* a document that was kept may be older than the guard */
+	if (pm_doc_has(span, "guarded"))
+		pm_htmlf(page, "%s by the guard, ", pm_number_words(pm_doc_number(span, "guarded")));
+	pm_htmlf(page, "%s rejected, %s not authenticated</dd>", pm_number_words(pm_doc_number(span, "rejected")),
+			 pm_number_words(pm_doc_number(span, "auth_failures")));
 	if (pm_doc_count(span, "checkouts") + pm_doc_count(span, "checkout_timeouts") > 0)
 	{
 		begin_fact(page, "clients say");
