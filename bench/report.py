@@ -35,37 +35,50 @@ def connected(server):
     return conn
 
 
+def on_processor(pid):
+    """ms so far, which others that the machine has to do add little to"""
+    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) / 1e6
+
+
 def taken(cur, query):
-    """ms, and the answer's length"""
-    cur.execute("SELECT clock_timestamp()")
-    begun = cur.fetchone()[0]
+    """ms, those of them on a processor, and the answer's length"""
+    cur.execute("SELECT clock_timestamp(), pg_backend_pid()")
+    begun, pid = cur.fetchone()
+    before = on_processor(pid)
     cur.execute(f"SELECT length(({query})), clock_timestamp()")
     length, ended = cur.fetchone()
-    return (ended - begun).total_seconds() * 1000, length
+    return (ended - begun).total_seconds() * 1000, on_processor(pid) - before, length
 
 
 def first(server, query):
     conn = connected(server)
     with conn.cursor() as cur:
         cur.execute("SELECT 1")
-        ms, _ = taken(cur, query)
+        ms, processor, _ = taken(cur, query)
     conn.close()
-    return ms
+    return ms, processor
 
 
 def measure(server, pools, span, interval, fmt):
     query = f"SELECT pool_monitor.report('{interval}', format => '{fmt}')"
     conn = connected(server)
     with conn.cursor() as cur:
-        times, lengths = zip(*(taken(cur, query) for _ in range(ROUNDS)))
+        times, processor, lengths = zip(*(taken(cur, query) for _ in range(ROUNDS)))
     conn.close()
-    firsts = statistics.median(first(server, query) for _ in range(FIRSTS))
+    firsts, first_processor = zip(*(first(server, query) for _ in range(FIRSTS)))
     goal = GOALS.get((pools, span))
     against = f" (goal {goal} ms)" if goal and fmt == "html" else ""
+    figures = {
+        "ms": statistics.median(times), "best_ms": min(times), "processor_ms": min(processor),
+        "first_ms": statistics.median(firsts), "best_first_ms": min(firsts), "first_processor_ms": min(first_processor),
+        "bytes": lengths[-1],
+    }  # fmt: skip
     found(
-        f"{pools} pools, a {span}, {fmt}: {statistics.median(times):7.1f} ms, at best {min(times):7.1f},"
-        f" first in a session {firsts:7.1f}{against}; {lengths[-1]:,} bytes",
-        pools=pools, span=span, format=fmt, ms=statistics.median(times), best_ms=min(times), first_ms=firsts, bytes=lengths[-1],
+        "{pools} pools, a {span}, {fmt}: {ms:.1f} ms, at best {best_ms:.1f}, on a processor {processor_ms:.1f}; first in a"
+        " session {first_ms:.1f}, {best_first_ms:.1f}, {first_processor_ms:.1f}{against}; {bytes:,} bytes".format(
+            pools=pools, span=span, fmt=fmt, against=against, **figures
+        ),
+        pools=pools, span=span, format=fmt, **figures,
     )  # fmt: skip
 
 
