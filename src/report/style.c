@@ -69,7 +69,7 @@ const char *const pm_style_sheet =
 "tbody,caption{display:block}tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.5em,1fr));gap:.1em .8em}"
 "td{border:0;padding:.08em 0}td.no{display:none}td.wide,td:first-child{grid-column:1/-1}td:first-child{font-weight:600}"
 "td:not(:first-child)::before{content:attr(data-of);color:var(--t-soft);display:block;font-size:.8rem;font-weight:400}}\n"
-"@media print{body{font-size:10.5pt}main{max-width:none;padding:0}nav,.help{display:none}h2,h3,h4{break-after:avoid}tr,figure,svg{break-inside:avoid}"
+"@media print{body{font-size:10.5pt}main{max-width:none;padding:0 6px}nav,.help{display:none}h2,h3,h4{break-after:avoid}tr,figure,svg{break-inside:avoid}"
 "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}a{color:inherit;text-decoration:none}}\n";
 
 /* A pattern of lines, or dots, over a colour. */
