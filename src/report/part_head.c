@@ -2,9 +2,9 @@
  * part_head.c
  *		The head of the page: what it is of, and what stands out; and its foot.
  *
- * What stands out is told in the order in which one would act on it, what is bad first, and goes by what was
- * measured in the span, but for the status and the advice, which are of the moment at which
- * the report was made.
+ * What stands out is told in the order in which one would act on it, what is bad before what
+ * is not, and goes by what was measured in the span, but for the status and the advice, which
+ * are of the moment at which the report was made.
  */
 #include "postgres.h"
 
