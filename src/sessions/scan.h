@@ -11,6 +11,9 @@
 #include "sessions/session.h"
 #include "utils/backend_status.h"
 
+/* Entries between the one that is read and the one that is sent for. */
+#define PM_SCAN_AHEAD 24
+
 /* A running scan; on the stack of the caller. */
 typedef struct PmScan
 {
@@ -29,9 +32,11 @@ extern void pm_scan_read(const volatile PgBackendStatus *entry, PmSession *sessi
 /*
  * The next client session, NULL after the last; valid until the one after it is
  * asked for. Of an entry that is free one cache line is touched, and of one that has
- * not changed since this process saw it last, that and one of our own. The caller may
- * hold no lock that a status writer could need; there is none, but
- * CHECK_FOR_INTERRUPTS runs in here.
+ * not changed since this process saw it last, that and one of our own. Entries are too
+ * far apart for the processor to guess the next: behind one in use, one ahead is sent
+ * for, which past the array's end does nothing. Among free ones that would cost more
+ * than it saves. The caller may hold no lock that a status writer could need; there is
+ * none, but CHECK_FOR_INTERRUPTS runs in here.
  */
 static inline const PmSession *
 pm_scan_next(PmScan *scan)
@@ -44,6 +49,7 @@ pm_scan_next(PmScan *scan)
 
 		if (entry->st_procpid <= 0)
 			continue;
+		__builtin_prefetch((const void *) (entry + PM_SCAN_AHEAD));
 		if (unlikely(index >= scan->room))
 			pm_scan_more(scan, index);
 		session = &scan->sessions[index];
