@@ -33,7 +33,8 @@ def describe(mode, what, ratios):
     low, middle, high = statistics.quantiles(ratios, n=4)
     found(
         f"  {what:22s}: {middle:.4f} of the transactions a second (quartiles {low:.4f} to {high:.4f})",
-        mode=mode, what=what, low=low, middle=middle, high=high, pairs=len(ratios),
+        {"mode": mode, "what": what, "pairs": len(ratios)},
+        low=(low, "of 1"), median=(middle, "of 1"), high=(high, "of 1"),
     )  # fmt: skip
 
 

@@ -131,7 +131,10 @@ def main():
         plain = plain or got
         more = [f"{of} {value:.0f} ({value - was:+.0f}, {100 * (value - was) / was:+.2f} %)"
                 for of, value, was in zip(("transaction", "connect and exit"), got, plain)]
-        found(f"{what:45s} " + "; ".join(more), what=what, transaction=got[0], connect=got[1])
+        found(
+            f"{what:45s} " + "; ".join(more), {"what": what},
+            transaction=(got[0], "instructions"), connect=(got[1], "instructions"),
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

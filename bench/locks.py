@@ -70,7 +70,7 @@ def report(when, server):
     for name, mode, us in re.findall(r"^pool_monitor lock (\w+) (\w+) ([0-9.]+) us$", log, re.M):
         longest[name, mode] = max(longest.get((name, mode), 0), float(us))
     for (name, mode), us in sorted(longest.items()):
-        found(f"  {name}, {mode}: {us:.0f} us", when=when, lock=name, mode=mode, longest_us=us)
+        found(f"  {name}, {mode}: {us:.0f} us", {"when": when, "lock": name, "mode": mode}, longest=(us, "us"))
 
 
 def main():

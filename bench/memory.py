@@ -90,7 +90,9 @@ def sizes(bindir, scratch):
     print(f"  a slot: {(slots - plain) / 1000:.0f} bytes; a pool: {(pools - plain) / 100 / 1000:.1f} kB")
     found(
         f"  a full series: 2160 times {bucket:.1f} bytes, {2160 * bucket / 1000:.1f} kB",
-        asked_with_defaults=plain, a_slot=(slots - plain) / 1000, a_pool=(pools - plain) / 100, a_bucket=bucket,
+        {"what": "sizes"},
+        asked_for=(plain, "bytes"), slot=((slots - plain) / 1000, "bytes"), pool=((pools - plain) / 100, "bytes"),
+        bucket=(bucket, "bytes"),
     )  # fmt: skip
 
 
@@ -133,7 +135,8 @@ def measure(bindir, scratch, pools):
             f"{pools} pools: asked for {asked_for / 2**20:.1f} MB;"
             f" resident {begun / 2**20:.2f} MB at start, {used / 2**20:.2f} MB used"
             f" ({(begun - empty) / pools / 1000:.1f} and {(used - empty) / pools / 1000:.1f} kB a pool)",
-            pools=pools, asked=asked_for, begun=begun, used=used,
+            {"pools": pools},
+            asked_for=(asked_for, "bytes"), without_pools=(empty, "bytes"), at_start=(begun, "bytes"), used=(used, "bytes"),
         )  # fmt: skip
     finally:
         server.stop()

@@ -126,7 +126,8 @@ def ask(server, what, name, query, sql=None):
     ratio = f", SQL {by_sql:.1f} ms: {by_sql / warm:.0f} times faster" if by_sql else ""
     found(
         f"{what}: {name:23s} {warm:7.2f} ms, first in a session {first:6.1f}{ratio}",
-        of=what, question=name, ms=warm, first_ms=first, sql_ms=by_sql,
+        {"question": name, "past": what},
+        warm=(warm, "ms"), first=(first, "ms"), **({"sql": (by_sql, "ms")} if by_sql else {}),
     )  # fmt: skip
 
 

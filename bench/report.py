@@ -68,17 +68,14 @@ def measure(server, pools, span, interval, fmt):
     firsts, first_processor = zip(*(first(server, query) for _ in range(FIRSTS)))
     goal = GOALS.get((pools, span))
     against = f" (goal {goal} ms)" if goal and fmt == "html" else ""
-    figures = {
-        "ms": statistics.median(times), "best_ms": min(times), "processor_ms": min(processor),
-        "first_ms": statistics.median(firsts), "best_first_ms": min(firsts), "first_processor_ms": min(first_processor),
-        "bytes": lengths[-1],
-    }  # fmt: skip
     found(
-        "{pools} pools, a {span}, {fmt}: {ms:.1f} ms, at best {best_ms:.1f}, on a processor {processor_ms:.1f}; first in a"
-        " session {first_ms:.1f}, {best_first_ms:.1f}, {first_processor_ms:.1f}{against}; {bytes:,} bytes".format(
-            pools=pools, span=span, fmt=fmt, against=against, **figures
-        ),
-        pools=pools, span=span, format=fmt, **figures,
+        f"{pools} pools, a {span}, {fmt}: {statistics.median(times):.1f} ms, at best {min(times):.1f}, on a processor"
+        f" {min(processor):.1f}; first in a session {statistics.median(firsts):.1f}, {min(firsts):.1f},"
+        f" {min(first_processor):.1f}{against}; {lengths[-1]:,} bytes",
+        {"pools": pools, "span": span, "format": fmt},
+        warm=(statistics.median(times), "ms"), best=(min(times), "ms"), first=(statistics.median(firsts), "ms"),
+        size=(lengths[-1], "bytes"), processor=(min(processor), "ms"), best_first=(min(firsts), "ms"),
+        first_processor=(min(first_processor), "ms"),
     )  # fmt: skip
 
 

@@ -104,18 +104,27 @@ def main():
         ours, seen = waits(server)
     finally:
         server.stop()
-    found(f"waits for a lock of ours: {ours} of {seen} looks at a backend", waits=ours, looks=seen)
+    found(
+        f"waits for a lock of ours: {ours} of {seen} looks at a backend", {"what": "waits"},
+        waits=(ours, "looks"), seen=(seen, "looks"),
+    )  # fmt: skip
 
     costs = hottest(server)
     total = sum(costs.values())
+    first = None
     for rank, ((function, library), cost) in enumerate(costs.most_common(), start=1):
         ours = library.startswith("pool_monitor")
         if rank <= 10 or ours:
             print(f"{rank:4d}. {100 * cost / total:5.2f} %  {function}  ({library})")
-        if rank > 10 and ours:
+        if ours:
+            first = first or rank
+        if rank > 10 and first:
             break
     share = sum(cost for (_, library), cost in costs.items() if library.startswith("pool_monitor"))
-    found(f"all of the library: {100 * share / total:.2f} %", share_of_instructions=share / total)
+    found(
+        f"all of the library: {100 * share / total:.2f} %", {"what": "instructions"},
+        share=(100 * share / total, "%"), rank_of_our_first=(first, "rank"),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

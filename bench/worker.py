@@ -74,7 +74,8 @@ def main():
         us_a_look = spent / looks / SECONDS / 1000
         found(
             f"{what}, {sessions} sessions, {looks} looks a second: {100 * share:.3f} % of a core, {us_a_look:.0f} us a look",
-            what=what, sessions=sessions, looks=looks, share_of_core=share, us_a_look=us_a_look,
+            {"what": what, "sessions": sessions, "looks": looks},
+            core=(100 * share, "%"), look=(us_a_look, "us"),
         )  # fmt: skip
 
 
