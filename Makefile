@@ -55,7 +55,7 @@ PM_DOCDIR = $(DESTDIR)$(docdir)/extension/pool_monitor
 install-docs:
 	$(MKDIR_P) '$(PM_DOCDIR)/docs/report' '$(PM_DOCDIR)/monitoring/zabbix'
 	$(INSTALL_DATA) $(addprefix $(srcdir)/,README.md CHANGELOG.md LICENSE) '$(PM_DOCDIR)/'
-	$(INSTALL_DATA) $(wildcard $(srcdir)/docs/*.md) '$(PM_DOCDIR)/docs/'
+	$(INSTALL_DATA) $(wildcard $(srcdir)/docs/*.md) $(addprefix $(srcdir)/docs/,bench.json bench.svg) '$(PM_DOCDIR)/docs/'
 	$(INSTALL_DATA) $(wildcard $(srcdir)/docs/report/*) '$(PM_DOCDIR)/docs/report/'
 	$(INSTALL_DATA) $(filter-out %.sql,$(wildcard $(srcdir)/monitoring/*.*)) '$(PM_DOCDIR)/monitoring/'
 	$(INSTALL_DATA) $(wildcard $(srcdir)/monitoring/zabbix/*) '$(PM_DOCDIR)/monitoring/zabbix/'

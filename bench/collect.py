@@ -32,7 +32,7 @@ def run_of(bench, server, state, command, begun, load):
         "state": state,
         "processors": processor(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "load_before": float(load),
         "load_after": round(os.getloadavg()[0], 2),
         "nice": os.nice(0),

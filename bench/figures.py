@@ -46,10 +46,10 @@ def number(value):
 
 
 def amount(value, unit):
-    if unit == "bytes":
-        for power, name in ((2, "MB"), (1, "kB")):
-            if value >= 1000**power:
-                return f"{number(value / 1000**power)} {name}"
+    if unit == "bytes" and value >= 2**19:
+        return f"{number(value / 2**20)} MB"
+    if unit == "bytes" and value >= 1000:
+        return f"{number(value / 1000)} kB"
     return f"{number(value)} {unit}"
 
 

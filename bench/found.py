@@ -16,5 +16,5 @@ def found(line, of, **figures):
     bench = pathlib.Path(sys.argv[0]).stem
     with open(path, "a", encoding="utf-8") as records:
         for figure, (value, unit) in figures.items():
-            record = {"bench": bench, "of": of, "figure": figure, "value": float(f"{value:.6g}"), "unit": unit}
+            record = {"bench": bench, "of": of, "figure": figure, "value": float(f"{value:.9g}"), "unit": unit}
             records.write(json.dumps(record) + "\n")

@@ -54,9 +54,9 @@ def live(cases):
 def past(cases):
     for case in cases:
         question, of = case.of["question"], case.of["past"]
-        yield Bar(f"{question}, {with_commas(of)}", case["warm"], shown(case, "warm"), "ours", goals.past(question, of))
+        yield Bar(f"{question}, {with_commas(of)}", case["best"], shown(case, "best"), "ours", goals.past(question, of))
         if "sql" in case.values:
-            yield Bar("SQL", case["sql"], shown(case, "sql"), "other")
+            yield Bar("SQL", case["sql_best"], shown(case, "sql_best"), "other")
 
 
 def more_than_plain(cases, figure, goal):

@@ -46,7 +46,7 @@ copt="-Werror ${TEST_COPT:-}"
 build_and_install() {
 	local tree=$scratch/tree
 	mkdir "$tree"
-	cp -r Makefile META.json pool_monitor.control README.md CHANGELOG.md LICENSE docs src sql expected test clients monitoring "$tree/" || return 1
+	cp -r Makefile META.json pool_monitor.control README.md CHANGELOG.md LICENSE docs src sql expected test clients monitoring bench "$tree/" || return 1
 	find "$tree" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +
 	if ! make -s -j 2 -C "$tree" PG_CONFIG="$PG_CONFIG" COPT="$copt" with_llvm=no >"$scratch/build.log" 2>&1; then
 		cat "$scratch/build.log"
