@@ -91,6 +91,9 @@ pm_seat_forget(int which)
 	pg_atomic_write_u64(&seat->wanted_at, 0);
 	pg_atomic_write_u64(&seat->told_at, 0);
 	pg_atomic_write_u32(&seat->untold, 0);
+	/* its terms may be the same, so it is not done with them */
+	pg_atomic_write_u32(&seat->peak, 0);
+	pm_seat_note_peak(seat, PM_SEAT_HELD(pg_atomic_read_u64(&seat->word)));
 }
 
 /* total: of the shared part, -1: no reserve is in force; tried_out: if all were, -1: no more are declared. */
