@@ -173,11 +173,18 @@ sub of_guard
 	return query($node, "SELECT $columns FROM pool_monitor.advice WHERE topic = 'guard'");
 }
 
-# What it goes by now it went by when that was.
+# What it goes by now it went by already so long ago.
+sub for_minutes
+{
+	my ($minutes) = @_;
+	query($node, "SELECT forge_guards_age($minutes * 60000000::bigint)");
+	return;
+}
+
+# When that was, too: a day, and what passes meanwhile.
 sub for_a_day
 {
-	query($node, 'SELECT forge_guards_age(86400000000)');
-	return;
+	return for_minutes(1500);
 }
 
 # Does what the finding of guard proposes.
@@ -223,6 +230,8 @@ subtest 'report: the same load, counted' => sub {
 	heed();
 	is(of_guard('*'), '', 'the budget is raised: nothing more to say of what was before');
 	past('web', 1440, max => 18);
+	is(of_guard('*'), '', 'nor of what it does not know yet');
+	for_a_day();
 	like(of_guard('finding'), qr/would have refused nothing/, 'a day of the same load: ready');
 	heed();
 	is(query($node, 'SELECT guard, budget FROM pool_monitor.declared()'), 'enforce|18', 'enforced');
@@ -233,6 +242,8 @@ subtest 'report: nothing, or little, or something else' => sub {
 	declared_as(guard => "'report'");
 	past('web', 600);
 	is(of_guard('*'), '', 'not before a day');
+	for_a_day();
+	is(of_guard('*'), '', 'which it was there');
 	past('web', 1440);
 	guarded('web', 1, max => 11, would_be_guarded => 3);
 	like(of_guard('recommendation'), qr/SET guard = 'enforce' WHERE name = 'web';$/, 'little');
@@ -313,7 +324,7 @@ subtest 'whatever its guard is: refused for the reserves of others' => sub {
 		is(of_guard('severity, pool'), 'critical|web', "$guard: told");
 		like(of_guard('finding'), qr/all was taken that other pools have not reserved$/, 'why');
 		like(of_guard('evidence'),
-			qr/^144\d of \d+ logins in .*, 6\d of them in the last hour; 3 connections/,
+			qr/^14[34]\d of \d+ logins in .*, [56]\d of them in the last hour; 3 connections/,
 			'how many');
 	}
 	pools($node, row('ems'));
@@ -323,6 +334,46 @@ subtest 'whatever its guard is: refused for the reserves of others' => sub {
 	like(of_guard('pool, recommendation'), qr/^\|Declare a pool for those/, 'what is undeclared');
 	past('(undeclared)', 1440);
 	is(of_guard('*'), '', 'nobody was');
+};
+
+subtest 'a day of two modes: why is of the one that it has' => sub {
+	declared_as(guard => "'enforce'", budget => 'NULL');
+	past('web', 1440);
+	guarded('web', 1440, max => 20, would_be_guarded => 2);
+	guarded('web', 70,   max => 20);
+	guarded('web', 30,   max => 20, guarded => 4, guarded_by_reserves => 4);
+	for_minutes(60);
+	like(
+		of_guard('recommendation'),
+		qr/^Raise its own reserved/,
+		'for others, though it had reported so many above the limit'
+	);
+	like(
+		of_guard('evidence'),
+		qr/^12\d of \d+ logins in .* \(since what it goes by was changed: 0 above the limit, 12\d for what/,
+		'as is said'
+	);
+
+	foreach my $guard (qw(off report))
+	{
+		declared_as(guard => "'$guard'", connect_rate => 1);
+		past('web', 1440);
+		guarded('web', 1440, guarded          => 2);
+		guarded('web', 70,   would_be_guarded => $guard eq 'report' ? 1 : 0, guarded_by_rate => 1);
+		guarded('web', 1,    guarded          => 1, guarded_by_reserves                      => 1);
+		for_minutes(60);
+		unlike(
+			of_guard('finding'),
+			qr/all was taken/,
+			"$guard: one is few, whatever enforce refused"
+		);
+		guarded('web', 20, guarded => 1, guarded_by_reserves => 1);
+		like(
+			of_guard('severity, finding, evidence'),
+			qr/^critical\|.* all was taken that other pools have not reserved\|2\d of \d+ logins in [^;]* seen of the last day, 2\d of them in the last hour/m,
+			"$guard: 20 are not, and they are all"
+		);
+	}
 };
 
 subtest 'all that is undeclared has settings' => sub {

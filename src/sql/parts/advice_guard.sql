@@ -17,30 +17,38 @@
 		) AS g LEFT JOIN pool_monitor.guards() AS q ON q.pool IS NOT DISTINCT FROM g.pool
 	),
 	-- Why is known of both kinds together: of these, what is tried out (report) has no other refusals than those for others'
-	-- reserves, and what is enforced would have no others.
+	-- reserves, and what is enforced would have no others. So it is told by what was since the guard goes by what it does, if
+	-- anything was: the day may have been of another mode, and of other limits.
 	guard_causes AS (
 		SELECT g.*, w.seen, w.max_connections, w.over_share, w.connects + w.guarded AS logins, coalesce(h.guarded, 0) AS of_hour,
-			n.guarded, w.guarded AS refused, n.by_limit, w.guarded_by_rate AS by_rate,
-			greatest(n.guarded - n.by_limit - w.guarded_by_rate, 0) AS by_reserves,
-			-- the day has what was before it was declared anew, too: has there been any since then?
-			EXISTS (SELECT FROM pool_monitor.workload(g.series, greatest(g.in_force_since, pg_catalog.now() - interval '1 day')) AS l
-				WHERE l.guarded_by_reserves + l.guarded_by_rate > 0) AS goes_on
-		FROM guards AS g JOIN sized_day AS w ON w.pool = g.series LEFT JOIN sized_hour AS h ON h.pool = g.series,
-			LATERAL (SELECT CASE g.guard WHEN 'report' THEN w.would_be_guarded ELSE w.guarded END AS guarded,
-				greatest(w.guarded + w.would_be_guarded - w.guarded_by_reserves - w.guarded_by_rate, 0) AS by_limit) AS n
+			CASE g.guard WHEN 'report' THEN w.would_be_guarded ELSE w.guarded END AS guarded,
+			l.seen AS seen_since, l.connects + l.guarded AS logins_since, l.guarded AS refused_since, i.is_since,
+			i.is_since AND l.guarded + l.would_be_guarded < w.guarded + w.would_be_guarded AS is_part,
+			n.by_limit, f.by_rate, greatest(CASE g.guard WHEN 'report' THEN f.would_be_guarded ELSE f.guarded END - n.by_limit
+				- f.by_rate, 0) AS by_reserves
+		FROM guards AS g JOIN sized_day AS w ON w.pool = g.series LEFT JOIN sized_hour AS h ON h.pool = g.series
+			LEFT JOIN LATERAL pool_monitor.workload(g.series,
+				greatest(g.in_force_since, g.sized_since, pg_catalog.now() - interval '1 day')) AS l ON true,
+			LATERAL (SELECT coalesce(l.guarded + l.would_be_guarded > 0, false) AS is_since) AS i,
+			LATERAL (SELECT CASE WHEN i.is_since THEN l.guarded ELSE w.guarded END AS guarded,
+				CASE WHEN i.is_since THEN l.would_be_guarded ELSE w.would_be_guarded END AS would_be_guarded,
+				CASE WHEN i.is_since THEN l.guarded_by_reserves ELSE w.guarded_by_reserves END AS by_reserves,
+				CASE WHEN i.is_since THEN l.guarded_by_rate ELSE w.guarded_by_rate END AS by_rate) AS f,
+			LATERAL (SELECT greatest(f.guarded + f.would_be_guarded - f.by_reserves - f.by_rate, 0) AS by_limit) AS n
 		-- one of each pool and one of what is undeclared, so nothing is cut: it says how many to expect
 		LIMIT 1001
 	),
 	-- Five of a day, or one in a thousand, are few: a client that replaces its connections opens the new one before the
 	-- server has ended the old one.
 	guard_day AS (
-		SELECT c.*, c.guarded > few.n AS is_much, c.refused > few.n AS is_much_refused,
+		SELECT c.*, c.guarded > few.n AS is_much, c.refused_since > few.n AS is_much_refused,
+			c.is_since AND c.by_reserves + c.by_rate > few.n AS goes_on,
 			CASE WHEN c.by_limit >= greatest(c.by_reserves, c.by_rate) THEN 'limit' WHEN c.by_reserves >= c.by_rate THEN 'reserves'
 				ELSE 'rate' END AS cause,
 			format('%s of %s logins in %s%s; %s connections at most, budget %s', c.guarded, c.logins,
 				pool_monitor.watched(c.seen, 'day'), CASE WHEN c.by_reserves + c.by_rate > 0 THEN
-					format(' (%s above the limit, %s for what others have reserved, %s above connect_rate)',
-						c.by_limit, c.by_reserves, c.by_rate) END,
+					format(' (%s%s above the limit, %s for what others have reserved, %s above connect_rate)',
+						CASE WHEN c.is_part THEN 'since what it goes by was changed: ' END, c.by_limit, c.by_reserves, c.by_rate) END,
 				c.max_connections, coalesce(c.budget::text, 'none')) AS told
 		FROM guard_causes AS c, LATERAL (SELECT greatest(5, 0.001 * c.logins) AS n) AS few
 	),
@@ -65,14 +73,14 @@
 		SELECT CASE WHEN g.of_hour > 0 THEN 'critical' ELSE 'warning' END, g.pool, 'guard',
 			format('logins of %s were refused, because all was taken that other pools have not reserved',
 				CASE WHEN g.pool IS NULL THEN 'undeclared applications' ELSE 'this pool' END),
-			format('%s of %s logins in %s, %s of them in the last hour; %s connections at most', g.refused, g.logins,
-				pool_monitor.watched(g.seen, 'day'), g.of_hour, g.max_connections),
+			format('%s of %s logins in %s, %s of them in the last hour; %s connections at most', g.refused_since, g.logins_since,
+				pool_monitor.watched(g.seen_since, 'day'), least(g.of_hour, g.refused_since), g.max_connections),
 			CASE WHEN g.pool IS NULL THEN 'Declare a pool for those that must get in, with reserved of its own'
 				ELSE 'If it must get in, have some reserved for it, with guard enforce' END
 				|| '; or lower what other pools have reserved, or raise max_connections.',
 			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
 		FROM guard_day AS g
-		WHERE g.guard <> 'enforce' AND g.is_much_refused AND g.goes_on
+		WHERE g.guard <> 'enforce' AND g.is_much_refused
 	),
 	-- all were admitted, so the peak is what would have been enough
 	guard_reports AS (
@@ -92,14 +100,14 @@
 				THEN g.max_connections END AS proposed) AS p
 		WHERE g.guard = 'report' AND g.is_much AND CASE g.cause WHEN 'limit' THEN g.max_connections > g.budget ELSE g.goes_on END
 	),
-	-- a day in which there was nothing to refuse, or next to nothing
+	-- a day in which there was nothing to refuse, or next to nothing, by what it goes by now
 	guard_ready AS (
 		SELECT 'info', g.pool, 'guard', 'the guard reports only, and would have refused ' || CASE g.guarded WHEN 0 THEN 'nothing' ELSE
 				'next to nothing' END, g.told, 'Have it keep the budget: ' || format(g.statement, 'enforce'),
 			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
 		FROM guard_day AS g
-		WHERE g.guard = 'report' AND NOT g.is_much AND NOT (g.is_much_refused AND g.goes_on)
-			AND g.seen >= interval '20 hours' AND g.budget >= g.base AND NOT g.asks_for_nothing
+		WHERE g.guard = 'report' AND NOT g.is_much AND NOT g.is_much_refused
+			AND g.seen >= interval '20 hours' AND g.seen_since >= interval '20 hours' AND g.budget >= g.base AND NOT g.asks_for_nothing
 			AND coalesce(g.over_share, 0) <= 0.001 AND g.max_connections <= g.budget + greatest(g.processes, 5)
 	),
 	-- what they wanted is not known, but what the client may open is; beyond it, where most come from

@@ -320,7 +320,8 @@ pm_replay_arrivals(PG_FUNCTION_ARGS)
 
 /*
  * replay_guarded(pool text, minutes int, guarded int, would_be_guarded int, max_connections int,
- * over float8): likewise, in the last so many of these minutes; over: the share of the time above budget.
+ * over float8, guarded_by_reserves int, guarded_by_rate int): likewise, in the last so many of
+ * these minutes; over: the share of the time above budget.
  */
 Datum
 pm_replay_guarded(PG_FUNCTION_ARGS)
