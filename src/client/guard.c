@@ -105,9 +105,10 @@ static void
 say_shared_full(Refusal *say, int seat)
 {
 	uint64		shared = pg_atomic_read_u64(&pm_seats->shared);
-
 	int			total = PM_SHARED_TOTAL(shared);
-	int			used = PM_SHARED_USED(shared);
+
+	/* who is exempt may stand above */
+	int			used = Min(PM_SHARED_USED(shared), total);
 
 	snprintf(say->message, sizeof(say->message), "remaining connection slots are reserved for %s",
 			 seat == pm_undeclared_seat() ? "declared pools" : name_of(seat, "pools other than "));

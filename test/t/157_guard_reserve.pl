@@ -46,6 +46,16 @@ subtest 'a reserve stays free in a storm of others, and when they are told so' =
 		'nor gets what is undeclared');
 	is_counted($node, 'plain', 'guarded, refused', '3|0', 'the refusals are in the books');
 
+	my $root = logins($node, 'root', 'postgres');
+	is($root->do('open 1'),  'admitted=1 refused=0', 'a superuser is let in above');
+	is($plain->do('open 1'), 'admitted=0 refused=1', 'the others are not');
+	like(
+		$plain->do('said'),
+		qr/\|$free connections are not reserved, and $free of them are taken/,
+		'and no more are taken than there are'
+	);
+	$root->close;
+
 	$storm->do('close 2');
 	is($plain->do('open 3'), 'admitted=2 refused=1', 'two free places are two places');
 	$_->close foreach $kept, $storm, $plain;
