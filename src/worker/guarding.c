@@ -139,6 +139,16 @@ are_declared(void)
 	return OidIsValid(table);
 }
 
+static void
+terms_of_undeclared(PmSeatTerms *terms)
+{
+	make_terms(terms, are_declared() ? pm_undeclared_guard : PM_GUARD_OFF, pm_undeclared_budget);
+	if (terms->mode == PM_GUARD_OFF)
+		return;
+	terms->rate = Max(pm_undeclared_connect_rate, 0);
+	terms->burst = UNDECLARED_BURST;
+}
+
 /* Of each seat; what is disarmed has none, but for its reserve, which is the others' affair. */
 static void
 make_all_terms(PmSeatTerms *all, const PmRules *rules, const Reserves *reserves)
@@ -152,9 +162,7 @@ make_all_terms(PmSeatTerms *all, const PmRules *rules, const Reserves *reserves)
 		if (seat != pm_undeclared_seat())
 			terms_of_pool(&all[seat], &rules->pools[i], reserves);
 	}
-	make_terms(&all[pm_undeclared_seat()], are_declared() ? pm_undeclared_guard : PM_GUARD_OFF, pm_undeclared_budget);
-	all[pm_undeclared_seat()].rate = Max(pm_undeclared_connect_rate, 0);
-	all[pm_undeclared_seat()].burst = UNDECLARED_BURST;
+	terms_of_undeclared(&all[pm_undeclared_seat()]);
 	for (int i = 0; i < pm_num_seats(); i++)
 	{
 		if (pg_atomic_read_u32(&pm_seats->all[i].disarmed) == 0)

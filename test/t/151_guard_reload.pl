@@ -23,6 +23,17 @@ sub then_told
 
 subtest 'as soon as it is loaded' => sub {
 	is(
+		then_told(insert_pool('web', usename => "'app'", max_overflow => -1, guard => "'report'")),
+		'report|t|',
+		'what has no limit'
+	);
+	is(
+		query($node, 'SELECT pool, in_force_since IS NULL FROM pool_monitor.guards ORDER BY pool'),
+		"web|f\n|t",
+		'since when; what is undeclared has nothing yet'
+	);
+	query($node, 'DELETE FROM pool_monitor.pools');
+	is(
 		then_told(
 			insert_pool(
 				'web',

@@ -21,8 +21,9 @@ COMMENT ON VIEW pool_monitor.guards IS
 COMMENT ON COLUMN pool_monitor.guards.pool IS 'declared pool; NULL: all that is in none, whose guard is pool_monitor.undeclared_guard';
 COMMENT ON COLUMN pool_monitor.guards.guard IS 'off, report or enforce, as declared';
 COMMENT ON COLUMN pool_monitor.guards.armed IS
-'are logins held against it? Not while it is off (guard, or pool_monitor.guard_enabled) or has nothing to keep, for the moment in '
-'which declarations change, without the worker, and when the guard has found its own count wrong';
+'are logins held against it? Not while it is off (guard, or pool_monitor.guard_enabled), for the moment in which declarations '
+'change, before any are loaded, without the worker, and when the guard has found its own count wrong. A guard without a limit, '
+'which has nothing to keep, is (lint() says so)';
 COMMENT ON COLUMN pool_monitor.guards.places IS 'places that are taken: sessions, and logins on their way';
 COMMENT ON COLUMN pool_monitor.guards.places_peak IS
 'the most places taken at once, exact, since what the guard goes by was last changed, or the server or the worker began';
@@ -40,4 +41,4 @@ COMMENT ON COLUMN pool_monitor.guards.would_be_guarded IS 'logins admitted that 
 COMMENT ON COLUMN pool_monitor.guards.last_guarded IS 'when one of either was last; NULL: not since the server began';
 COMMENT ON COLUMN pool_monitor.guards.in_force_since IS
 'since when what it goes by is what it is: the pool''s own declaration, and what all pools together have reserved. NULL: '
-'since the server began, and nothing is declared for it';
+'nothing was, since the server began';
