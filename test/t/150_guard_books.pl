@@ -209,6 +209,8 @@ subtest 'off: nothing to say of a pool that stays within its budget' => sub {
 subtest 'off: by the minutes above its budget' => sub {
 	declared_as();
 	past('web', 1440);
+	guarded('web', 30, max => 11, over => 0.5);
+	like(of_guard('evidence'), qr/refused 1 login at least, and each new try$/, 'one');
 	guarded('web', 30, max => 18, over => 0.5);
 	is(of_guard('severity, pool, setting, proposed'), 'info|web||', 'what it would have done');
 	like(

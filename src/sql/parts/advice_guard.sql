@@ -58,10 +58,11 @@
 			CASE WHEN g.pool IS NULL THEN 'undeclared applications held more than undeclared_budget, and nothing keeps them to it: their '
 					'guard is off'
 				ELSE 'the pool held more than its budget, and nothing keeps it to that: its guard is off' END,
-			format('%s connections at most in %s, budget %s%s: a guard would have refused %s logins at least, and each new try of theirs',
+			format('%s connections at most in %s, budget %s%s: a guard would have refused %s login%s at least, and each new try',
 				g.max_connections, pool_monitor.watched(g.seen, 'day'), g.budget,
 				CASE WHEN g.over_share > 0
-					THEN format(', above it for %s of the time', pool_monitor.percent(g.over_share)) END, g.max_connections - g.budget),
+					THEN format(', above it for %s of the time', pool_monitor.percent(g.over_share)) END,
+				g.max_connections - g.budget, CASE WHEN g.max_connections - g.budget > 1 THEN 's' END),
 			'Admit them, and have them counted: ' || format(g.statement, 'report'),
 			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
 		FROM guard_day AS g
