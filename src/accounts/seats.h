@@ -109,8 +109,9 @@ typedef struct PmSeats
 								 * terms are of; 0: of none yet */
 	pg_atomic_uint32 unfit;		/* reserves that do not fit this server: their
 								 * sum, 0: none */
-	pg_atomic_uint64 shared_since;	/* TimestampTz: shared's total, and
-									 * tried_out; 0: of the start */
+	pg_atomic_uint64 shared_since;	/* TimestampTz: shared's total; 0: of the
+									 * start */
+	pg_atomic_uint64 trial_since;	/* likewise: tried_out */
 	PmSeat	   *all;			/* pm_num_seats() */
 	pg_atomic_uint64 *since;	/* likewise: TimestampTz, of its terms */
 	pg_atomic_uint32 *entering; /* MaxBackends: the seat, and 1, of a login on

@@ -108,8 +108,10 @@ pm_seats_set_shared(int total, int tried_out)
 
 	while (!pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, (word & part) | limit))
 		;
-	if (pg_atomic_exchange_u32(&pm_seats->tried_out, trial) != trial || (word & ~part) != limit)
+	if ((word & ~part) != limit)
 		pg_atomic_write_u64(&pm_seats->shared_since, GetCurrentTimestamp());
+	if (pg_atomic_exchange_u32(&pm_seats->tried_out, trial) != trial)
+		pg_atomic_write_u64(&pm_seats->trial_since, GetCurrentTimestamp());
 }
 
 /* So many seats are held by nobody. */

@@ -42,11 +42,17 @@ is_armed(PmSeat *seat, PmGuardMode mode, uint64 word)
 		pm_seats_in_force(pm_seats_settled());
 }
 
-/* Since when it has been held to what it is: its own terms, and what is reserved in all. */
+/*
+ * Since when it has been held to what it is: its own terms, and what is reserved in all. What
+ * is only to be reserved refuses nobody, and whoever may write declarations may change it: it
+ * is of those alone that only report.
+ */
 static TimestampTz
-in_force_since(int which)
+in_force_since(int which, PmGuardMode mode)
 {
-	return Max(pg_atomic_read_u64(&pm_seats->since[which]), pg_atomic_read_u64(&pm_seats->shared_since));
+	TimestampTz since = Max(pg_atomic_read_u64(&pm_seats->since[which]), pg_atomic_read_u64(&pm_seats->shared_since));
+
+	return mode == PM_GUARD_REPORT ? Max(since, (TimestampTz) pg_atomic_read_u64(&pm_seats->trial_since)) : since;
 }
 
 static void
@@ -71,7 +77,7 @@ put_guard(ReturnSetInfo *result, const char *pool, int which, int account, PmGua
 	pm_put_bound(&row, pm_account_since_reset(account, PM_GUARDED));
 	pm_put_bound(&row, pm_account_since_reset(account, PM_WOULD_BE_GUARDED));
 	pm_put_time(&row, pg_atomic_read_u64(&seat->guarded_at));
-	pm_put_time(&row, in_force_since(which));
+	pm_put_time(&row, in_force_since(which, mode));
 	pm_put_row(result, &row);
 }
 

@@ -57,6 +57,34 @@ subtest 'as soon as it is loaded' => sub {
 	pass('and again, with nothing new');
 };
 
+subtest 'since when it goes by that' => sub {
+	my $pool = "FROM pool_monitor.guards WHERE pool = 'web'";
+	my @step = (
+		['off',    'report',  'f', 'what refuses nobody is not of a pool without one'],
+		['report', 'report',  't', 'but of what is counted'],
+		['off',    'enforce', 't', 'what is reserved is of any'],
+	);
+	foreach (@step)
+	{
+		my ($guard, $other, $moves, $what) = @$_;
+		query($node, 'DELETE FROM pool_monitor.pools WHERE name = $$other$$');
+		then_told("UPDATE pool_monitor.pools SET guard = '$guard'");
+		my $since = query($node, "SELECT in_force_since $pool");
+		then_told(
+			insert_pool(
+				'other',
+				pool_size => 2,
+				usename   => "'app'",
+				guard     => "'$other'",
+				reserved  => 2
+			)
+		);
+		is(query($node, "SELECT in_force_since > '$since' $pool"), $moves, $what);
+	}
+	query($node, 'DELETE FROM pool_monitor.pools WHERE name = $$other$$');
+	then_told("UPDATE pool_monitor.pools SET guard = 'off'");
+};
+
 subtest 'of that which takes too long it is told' => sub {
 	my $worker = query($node, 'SELECT worker FROM pool_monitor.health');
 	my $holder = $node->background_psql('postgres');

@@ -40,5 +40,5 @@ COMMENT ON COLUMN pool_monitor.guards.guarded IS 'logins refused, as in pool_sta
 COMMENT ON COLUMN pool_monitor.guards.would_be_guarded IS 'logins admitted that enforce would have refused, likewise';
 COMMENT ON COLUMN pool_monitor.guards.last_guarded IS 'when one of either was last; NULL: not since the server began';
 COMMENT ON COLUMN pool_monitor.guards.in_force_since IS
-'since when what it goes by is what it is: the pool''s own declaration, and what all pools together have reserved. NULL: '
-'nothing was, since the server began';
+'since when what it goes by is what it is: the pool''s own declaration, and what all pools together have reserved; with '
+'report what they are to reserve, too. NULL: nothing was, since the server began';

@@ -169,6 +169,7 @@ pm_forge_guards_age(PG_FUNCTION_ARGS)
 	TimestampTz since = GetCurrentTimestamp() - PG_GETARG_INT64(0);
 
 	pg_atomic_write_u64(&seats->shared_since, since);
+	pg_atomic_write_u64(&seats->trial_since, since);
 	for (pg_atomic_uint64 *of = seats->since; of < (pg_atomic_uint64 *) seats->entering; of++)
 		pg_atomic_write_u64(of, since);
 	PG_RETURN_VOID();
