@@ -59,14 +59,20 @@ static char logged_message[PM_LOAD_MESSAGE_LEN] = "";
 static void
 log_result(PmLoadResult result, const char *message)
 {
+	Oid			database;
+	Oid			table;
+
 	if (result == logged_result && strcmp(message, logged_message) == 0)
 		return;
 	logged_result = result;
 	strlcpy(logged_message, message, PM_LOAD_MESSAGE_LEN);
+	pm_load_watch(&database, &table);
 	if (result != PM_LOAD_OK)
 		ereport(LOG,
 				(errmsg("pool_monitor could not load the declared pools: %s", message),
-				 errdetail("What was loaded before stays in force; no session is retired until a load succeeds."),
+				 errdetail(OidIsValid(table) ?
+						   "What was loaded before stays in force; no session is retired until a load succeeds." :
+						   "No pool is in force until a load succeeds."),
 				 errhint("%s", pm_load_hint(result))));
 }
 

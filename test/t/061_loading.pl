@@ -79,6 +79,11 @@ subtest 'and back' => sub {
 		"SELECT count(*) FROM pool_monitor.budgets",
 		'dropping the extension drops its declarations', '0'
 	);
+	wait_for_log(
+		$node,
+		qr/"elsewhere" has no extension pool_monitor\n.*DETAIL:  No pool is in force until a load succeeds/,
+		'which the log says'
+	);
 	$node->append_conf('postgresql.conf', "pool_monitor.database = 'postgres'\n");
 	$node->reload;
 	wait_for($node, $pools, 'the first ones again', 'kept');
