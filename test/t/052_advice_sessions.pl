@@ -212,7 +212,7 @@ subtest 'refusals, for real' => sub {
 	isnt($rc, 0, 'the server is full');
 	wait_for(
 		$node,
-		"SELECT severity || ' ' || evidence LIKE 'critical 1 in % seen of the last day, 1 of them in the last hour; %, 79 usable' FROM pool_monitor.advice WHERE topic = 'refused' AND pool = 'full'",
+		"SELECT severity || ' ' || evidence LIKE 'critical 1 in % seen of the last day, 1 of them in the last hour; %, 79 usable; %' FROM pool_monitor.advice WHERE topic = 'refused' AND pool = 'full'",
 		'a refusal'
 	);
 	is(advice($node, 'count(*)', 'refused of lucky'), 0, 'the other pool was not');

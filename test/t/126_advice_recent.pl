@@ -57,6 +57,11 @@ subtest 'an outage of some minutes is no less of one three hours later' => sub {
 		'once more, for a moment', 1
 	);
 	$web->close;
+
+	# a statement goes on without its client
+	query($node, "SELECT pg_terminate_backend(pid) FROM pool_monitor.sessions WHERE pool = 'web'");
+	wait_for($node, "SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'web'",
+		'it is over', 0);
 	like(
 		query(
 			$node,
@@ -164,6 +169,9 @@ subtest 'a look at it takes no time to compile' => sub {
 		  query($node, "EXPLAIN SELECT * FROM pool_monitor.$view") =~ /cost=\S+\.\.(\S+)/;
 		cmp_ok($cost, '<', query($node, 'SHOW jit_above_cost'), "$view: not worth it to JIT");
 	}
+	my $definition = query($node, "SELECT pg_get_viewdef('pool_monitor.advice')");
+	like($definition, qr/\bguard_day AS MATERIALIZED \($/m, 'nor is it planned for long');
+	unlike($definition, qr/\b\w+ AS \($/m, 'by a part that is looked for in all of it');
 };
 
 done_testing();

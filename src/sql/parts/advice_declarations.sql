@@ -1,7 +1,7 @@
 --
 -- In the view advice: declarations that do not fit what is there, and each other
 --
-	declaration AS (
+	declaration AS MATERIALIZED (
 		SELECT 'warning', a.pool, 'declaration', 'the pool had more connections than declared: more workers, or other sizes',
 			format('%s connections at one moment of %s, ceiling %s = %s servers * %s workers * (%s + %s)%s',
 				a.max_connections, pool_monitor.watched(a.seen, 'day'), a.ceiling, a.servers, a.workers, a.pool_size, a.max_overflow,
@@ -14,13 +14,13 @@
 		WHERE a.seems > a.workers
 	),
 	-- that all together are too large is what overcommitted says
-	lint AS (
+	lint AS MATERIALIZED (
 		SELECT CASE WHEN l.rule = 'unmatched' THEN 'info' ELSE 'warning' END, l.pool, 'lint', l.finding, l.evidence, l.recommendation,
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM pool_monitor.lint() AS l
 		WHERE l.rule <> 'ceilings'
 	),
-	more_hosts AS (
+	more_hosts AS MATERIALIZED (
 		SELECT 'warning', h.pool, 'declaration', 'connections come from more hosts than processes are declared',
 			format('%s client addresses now, %s processes declared, on %s servers', h.hosts, h.processes, h.servers),
 			'Count the servers, and correct the declaration.',
@@ -28,7 +28,7 @@
 		FROM hosts AS h
 	),
 
-	unbounded AS (
+	unbounded AS MATERIALIZED (
 		SELECT 'warning', d.pool, 'unbounded', 'the pool has no upper bound: it can take every connection of the server',
 			format('pool_size %s, max_overflow %s; %s connections at most in %s',
 				d.pool_size, d.max_overflow, coalesce(w.max_connections, 0), pool_monitor.watched(w.seen, 'day')),
@@ -49,11 +49,11 @@
 	-- made to stand in the way of another's, and none that was changed to be shown is proposed
 	-- Who comes and goes is there for an hour after it was last; but not who was not here again since pools were declared,
 	-- nor whose sessions went to a pool then, or would by their names.
-	back_within AS (
+	back_within AS MATERIALIZED (
 		SELECT greatest(pg_catalog.now() - interval '1 hour',
 			(SELECT max(e.at) FROM events AS e WHERE e.event = 'declarations_loaded')) AS since
 	),
-	discovered AS (
+	discovered AS MATERIALIZED (
 		SELECT s.*, count(*) OVER (PARTITION BY lower(s.application_name)) = 1
 				AND s.application_name ~ '^[A-Za-z0-9_.-]+$'
 				AND NOT n.is_nobodys AND s.application_name NOT IN (SELECT d.pool FROM declared AS d) AS plain,
@@ -72,7 +72,7 @@
 			AND (s.connections > 0 OR s.given_over = 0 AND s.last_used > b.since AND NOT EXISTS (
 				SELECT FROM pool_monitor.which_pool(s.application_name, s.datname, s.usename) AS w WHERE w.pool IS NOT NULL))
 	),
-	undeclared AS (
+	undeclared AS MATERIALIZED (
 		SELECT 'info', s.application_name, 'undeclared',
 			format('application %s of role %s in database %s is in no declared pool', pool_monitor.quoted(s.application_name),
 				pool_monitor.quoted(s.usename), pool_monitor.quoted(s.datname)),
@@ -95,7 +95,7 @@
 	),
 
 	-- with one name for each connection nobody has two under one
-	scattered AS (
+	scattered AS MATERIALIZED (
 		SELECT 'info', NULL::text, 'undeclared',
 			format('sessions of role %s in database %s, under many names, are in no declared pool', pool_monitor.quoted(s.usename),
 				pool_monitor.quoted(s.datname)),
@@ -108,7 +108,7 @@
 		GROUP BY s.usename, s.datname
 		HAVING count(*) >= 5
 	),
-	over AS (
+	over AS MATERIALIZED (
 		SELECT 'warning', d.pool, 'over', 'the pool holds more than its budget',
 			format('above its budget of %s for %s of %s; %s connections at most, ceiling %s', d.budget, pool_monitor.percent(w.over_share),
 				pool_monitor.watched(w.seen, 'day'), w.max_connections, coalesce(d.ceiling::text, 'none')),
@@ -119,20 +119,20 @@
 			AND w.over_share >= 0.01 AND w.max_connections > d.budget
 	),
 
-	unloaded AS (
+	unloaded AS MATERIALIZED (
 		SELECT 'critical', NULL::text, 'declarations', 'the declared pools could not be loaded', h.load_error,
 			'Until they are, what was loaded before is in force, nothing is retired, and advice may be wrong. See docs/troubleshooting.md.',
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
 		FROM pool_monitor.health() AS h
 		WHERE h.load_error IS NOT NULL
 	),
-	wrong AS (
+	wrong AS MATERIALIZED (
 		SELECT EXISTS (
 			SELECT FROM (SELECT * FROM declaration UNION ALL SELECT * FROM more_hosts) AS f(severity, pool)
 			WHERE NOT EXISTS (SELECT FROM muted AS m WHERE m.topic = 'declaration' AND (m.pool IS NULL OR m.pool = f.pool))) AS declarations
 	),
 	-- max_connections_for() is the least with which there is room; a fixed budget is raised besides
-	overcommitted AS (
+	overcommitted AS MATERIALIZED (
 		SELECT 'warning', NULL::text, 'overcommitted', 'the declared pools can open more connections than the server has room for',
 			format('declared budgets %s%s, connection budget %s of %s usable', v.declared_budget,
 				CASE WHEN v.declared_surged > v.declared_budget
@@ -156,7 +156,7 @@
 		WHERE p.is_needed AND (p.is_restart OR NOT w.declarations OR v.needed <= v.max_connections)
 	),
 	-- what could be lowered to what the last eight days needed, as many pools as it takes, those with the most above it first
-	lowest AS (
+	lowest AS MATERIALIZED (
 		SELECT l.*, sum(l.frees) OVER (ORDER BY l.frees DESC, l.pool) - l.frees AS freed_before
 		FROM (SELECT d.*, c.used, k.seen AS week_seen, w.seen, w.effective_samples, w.quality, e.enough,
 				d.processes * (d.max_overflow - e.enough) AS frees
@@ -169,7 +169,7 @@
 				AND NOT EXISTS (SELECT FROM churn AS x WHERE x.pool = d.pool)
 				AND NOT EXISTS (SELECT FROM slack AS x WHERE x.pool = d.pool AND x.kept >= x.many)) AS l
 	),
-	lower_pool AS (
+	lower_pool AS MATERIALIZED (
 		SELECT 'info', l.pool, 'overcommitted', 'this pool''s ceiling is above what it uses',
 			format('ceiling %s, %s connections at most in %s', l.ceiling, l.used, pool_monitor.watched(l.week_seen, 'week')),
 			'Lower max_overflow to what was needed.',

@@ -2,7 +2,7 @@
 -- In the view advice: what the guard does, and what it would do
 --
 	-- what is undeclared has settings in place of a declaration
-	guards AS (
+	guards AS MATERIALIZED (
 		SELECT g.*, q.in_force_since
 		FROM (
 			SELECT d.pool AS series, d.pool, d.guard, d.budget, d.base, d.processes, d.surge_ceiling, d.sized_since, d.asks_for_nothing,
@@ -19,15 +19,17 @@
 	-- Why is known of both kinds together: of these, what is tried out (report) has no other refusals than those for others'
 	-- reserves, and what is enforced would have no others. So it is told by what was since the guard goes by what it does, if
 	-- anything was: the day may have been of another mode, and of other limits.
-	guard_causes AS (
+	guard_causes AS MATERIALIZED (
 		SELECT g.*, w.seen, w.max_connections, w.over_share, w.connects + w.guarded AS logins, coalesce(h.guarded, 0) AS of_hour,
 			CASE g.guard WHEN 'report' THEN w.would_be_guarded ELSE w.guarded END AS guarded,
-			l.seen AS seen_since, l.connects + l.guarded AS logins_since, l.guarded AS refused_since, i.is_since,
+			coalesce(l.seen, least(w.seen, pg_catalog.now() - greatest(g.in_force_since, g.sized_since))) AS seen_since,
+			l.connects + l.guarded AS logins_since, coalesce(l.guarded, 0) AS refused_since, i.is_since,
 			i.is_since AND l.guarded + l.would_be_guarded < w.guarded + w.would_be_guarded AS is_part,
 			n.by_limit, f.by_rate, greatest(CASE g.guard WHEN 'report' THEN f.would_be_guarded ELSE f.guarded END - n.by_limit
 				- f.by_rate, 0) AS by_reserves
 		FROM guards AS g JOIN sized_day AS w ON w.pool = g.series LEFT JOIN sized_hour AS h ON h.pool = g.series
-			LEFT JOIN LATERAL pool_monitor.workload(g.series,
+			-- only of those that it matters for: no name has a quote
+			LEFT JOIN LATERAL pool_monitor.workload(CASE WHEN w.guarded + w.would_be_guarded > 0 THEN g.series ELSE '"' END,
 				greatest(g.in_force_since, g.sized_since, pg_catalog.now() - interval '1 day')) AS l ON true,
 			LATERAL (SELECT coalesce(l.guarded + l.would_be_guarded > 0, false) AS is_since) AS i,
 			LATERAL (SELECT CASE WHEN i.is_since THEN l.guarded ELSE w.guarded END AS guarded,
@@ -40,7 +42,7 @@
 	),
 	-- Five of a day, or one in a thousand, are few: a client that replaces its connections opens the new one before the
 	-- server has ended the old one.
-	guard_day AS (
+	guard_day AS MATERIALIZED (
 		SELECT c.*, c.guarded > few.n AS is_much, c.refused_since > few.n AS is_much_refused,
 			c.is_since AND c.by_reserves + c.by_rate > few.n AS goes_on,
 			CASE WHEN c.by_limit >= greatest(c.by_reserves, c.by_rate) THEN 'limit' WHEN c.by_reserves >= c.by_rate THEN 'reserves'
@@ -53,7 +55,7 @@
 		FROM guard_causes AS c, LATERAL (SELECT greatest(5, 0.001 * c.logins) AS n) AS few
 	),
 	-- at least: who was there is known, and not who came; a wrong declaration is corrected first
-	guard_off AS (
+	guard_off AS MATERIALIZED (
 		SELECT 'info', g.pool, 'guard',
 			CASE WHEN g.pool IS NULL THEN 'undeclared applications held more than undeclared_budget, and nothing keeps them to it: their '
 					'guard is off'
@@ -70,7 +72,7 @@
 			AND pool_monitor.above_ceiling(g.max_connections, g.budget, g.processes, g.budget, g.over_share, g.seen)
 	),
 	-- whatever its own guard is: without one, or with one that reports, nothing else refuses
-	guard_reserved AS (
+	guard_reserved AS MATERIALIZED (
 		SELECT CASE WHEN g.of_hour > 0 THEN 'critical' ELSE 'warning' END, g.pool, 'guard',
 			format('logins of %s were refused, because all was taken that other pools have not reserved',
 				CASE WHEN g.pool IS NULL THEN 'undeclared applications' ELSE 'this pool' END),
@@ -84,7 +86,7 @@
 		WHERE g.guard <> 'enforce' AND g.is_much_refused
 	),
 	-- all were admitted, so the peak is what would have been enough
-	guard_reports AS (
+	guard_reports AS MATERIALIZED (
 		SELECT 'info', g.pool, 'guard', 'the guard would have refused logins of ' || CASE WHEN g.pool IS NULL THEN 'undeclared applications'
 				ELSE 'this pool' END, g.told,
 			CASE g.cause
@@ -102,7 +104,7 @@
 		WHERE g.guard = 'report' AND g.is_much AND CASE g.cause WHEN 'limit' THEN g.max_connections > g.budget ELSE g.goes_on END
 	),
 	-- a day in which there was nothing to refuse, or next to nothing, by what it goes by now
-	guard_ready AS (
+	guard_ready AS MATERIALIZED (
 		SELECT 'info', g.pool, 'guard', 'the guard reports only, and would have refused ' || CASE g.guarded WHEN 0 THEN 'nothing' ELSE
 				'next to nothing' END, g.told, 'Have it keep the budget: ' || format(g.statement, 'enforce'),
 			NULL::text, NULL::int, NULL::int, g.seen, NULL::float8, 'exact'
@@ -112,7 +114,7 @@
 			AND coalesce(g.over_share, 0) <= 0.001 AND g.max_connections <= g.budget + greatest(g.processes, 5)
 	),
 	-- what they wanted is not known, but what the client may open is; beyond it, where most come from
-	guard_enforces AS (
+	guard_enforces AS MATERIALIZED (
 		SELECT CASE WHEN g.of_hour > 0 THEN 'critical' ELSE 'warning' END, g.pool, 'guard',
 			'the guard refused logins of ' || CASE WHEN g.pool IS NULL THEN 'undeclared applications' ELSE 'this pool' END,
 			format('%s; %s of them in the last hour%s', g.told, g.of_hour, CASE g.cause WHEN 'limit' THEN a.told END),
@@ -136,7 +138,7 @@
 		WHERE g.guard = 'enforce' AND g.is_much
 			AND CASE g.cause WHEN 'limit' THEN g.pool IS NOT NULL OR g.max_connections >= g.budget ELSE g.goes_on END
 	),
-	guard AS (
+	guard AS MATERIALIZED (
 		SELECT * FROM guard_off UNION ALL SELECT * FROM guard_reserved UNION ALL SELECT * FROM guard_reports
 		UNION ALL SELECT * FROM guard_ready UNION ALL SELECT * FROM guard_enforces
 	),

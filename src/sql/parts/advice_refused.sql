@@ -18,13 +18,13 @@
 		WHERE e.event = 'server_full'
 	),
 	-- The last time that the pool was starved by it: the server's event comes first. Of no pool, the last time.
-	holders AS (
+	holders AS MATERIALIZED (
 		SELECT p.pool, f.told, f.by_logins
 		FROM (SELECT v.pool, max(v.at) AS at FROM events AS v WHERE v.event = 'starved' GROUP BY v.pool
 				UNION ALL SELECT NULL, 'infinity') AS p,
 			LATERAL (SELECT x.* FROM filled AS x WHERE x.at <= p.at ORDER BY x.seq DESC LIMIT 1) AS f
 	),
-	starved AS (
+	starved AS MATERIALIZED (
 		SELECT CASE WHEN h.starved_share > 0 THEN 'critical' ELSE 'warning' END, w.pool, 'starved',
 			'logins of this pool were refused though it was below its budget: others held the server''s connection slots',
 			format('starved for %s s of %s, %s logins refused; %s connections at most, budget %s; %s',
@@ -38,7 +38,7 @@
 		FROM declared AS d JOIN day AS w ON w.pool = d.pool LEFT JOIN hour AS h ON h.pool = d.pool LEFT JOIN holders AS o ON o.pool = w.pool
 		WHERE w.starved_share > 0
 	),
-	refused AS (
+	refused AS MATERIALIZED (
 		SELECT CASE WHEN h.refused > 0 THEN 'critical' ELSE 'warning' END,
 			nullif(nullif(w.pool, '(server)'), '(undeclared)'), 'refused',
 			CASE w.pool WHEN '(undeclared)' THEN 'logins of undeclared applications were refused: no connection slot was free'
@@ -56,7 +56,7 @@
 	),
 
 	-- bursts of them: one or two may be somebody's mistake
-	failed_logins AS (
+	failed_logins AS MATERIALIZED (
 		SELECT f.*, row_number() OVER (PARTITION BY f.pool, f.event ORDER BY f.bursts DESC, f.at DESC, f.account) AS place
 		FROM (
 			SELECT nullif(e.pool, '(other)') AS pool, e.event,
@@ -70,7 +70,7 @@
 		) AS f
 	),
 	-- of those who are not declared one row: who fails to log in can give as many names as he likes
-	logins AS (
+	logins AS MATERIALIZED (
 		SELECT 'warning', f.pool, 'logins',
 			format(CASE f.event WHEN 'rejected' THEN 'many logins of %s were authenticated, then not admitted'
 					ELSE 'many logins of %s were not authenticated' END,

@@ -4,14 +4,14 @@
 	-- By how many of the last hour, or of the day where these were more, took a second: whether the 95th percentile did.
 	-- Not by the mean, which one of hours makes long, and many short ones hide a slow tail from. By all since the reset,
 	-- what is slow now would show after days, and what was slow would go on for days.
-	slow_in AS (
+	slow_in AS MATERIALIZED (
 		SELECT DISTINCT ON (d.pool) d.pool, d.ceiling, w.span, w.seen, w.hold_time, w.long_holds, w.transactions, w.max_busy
 		FROM declared AS d JOIN (SELECT * FROM hour UNION ALL SELECT * FROM day) AS w ON w.pool = d.pool
 		WHERE w.long_holds >= 0.05 * w.transactions AND w.transactions >= 30
 			AND (d.ceiling IS NULL OR w.max_busy >= 0.5 * d.ceiling)
 		ORDER BY d.pool, w.long_holds / w.transactions::float8 DESC, w.span DESC
 	),
-	slow_holds AS (
+	slow_holds AS MATERIALIZED (
 		SELECT 'warning', w.pool, 'slow_holds', 'long transactions hold connections: tune the queries before the pool',
 			format('%s of %s transactions, %s, held for a second or more in %s (below 5 %% is not slow); %s s on average, '
 					'%s of %s busy at most; since %s %s s (median), %s s (95 %%), %s s (longest)',
@@ -29,7 +29,7 @@
 
 	-- What has not ended is in no count yet: a pool that waits for slow statements now has none in its hour. At its ceiling
 	-- alone, else it keeps nobody waiting; leaks have a topic of their own.
-	slow_now AS (
+	slow_now AS MATERIALIZED (
 		SELECT d.pool, d.ceiling, count(*) AS busy,
 			count(*) FILTER (WHERE s.xact_age >= interval '1 second' AND NOT s.leak_suspect) AS slow,
 			max(s.xact_age) FILTER (WHERE NOT s.leak_suspect) AS longest
@@ -37,7 +37,7 @@
 		WHERE s.xact_age IS NOT NULL AND d.pool NOT IN (SELECT w.pool FROM slow_in AS w)
 		GROUP BY d.pool, d.ceiling
 	),
-	slow_holds_now AS (
+	slow_holds_now AS MATERIALIZED (
 		SELECT 'warning', n.pool, 'slow_holds', 'all its connections are busy, most of them in transactions that go on for long',
 			format('now: %s of %s busy connections for a second or more, the longest for %s; ceiling %s', n.slow, n.busy,
 				date_trunc('second', n.longest), n.ceiling),
@@ -48,14 +48,14 @@
 		WHERE n.busy >= n.ceiling AND n.slow >= 0.5 * n.busy
 	),
 
-	leaks AS (
+	leaks AS MATERIALIZED (
 		SELECT d.pool, d.leak_threshold, coalesce(n.sessions, 0) AS now, coalesce(t.times, 0) AS told
 		FROM declared AS d
 		LEFT JOIN (SELECT s.pool, count(*) AS sessions FROM sessions AS s WHERE s.leak_suspect GROUP BY s.pool) AS n ON n.pool = d.pool
 		LEFT JOIN (SELECT e.pool, sum(e.times) AS times FROM events AS e WHERE e.event = 'leak_suspect' GROUP BY e.pool) AS t
 			ON t.pool = d.pool
 	),
-	leak AS (
+	leak AS MATERIALIZED (
 		SELECT CASE WHEN l.now > 0 THEN 'warning' ELSE 'info' END, l.pool, 'leak',
 			'sessions stay in one transaction for longer than leak_threshold',
 			format('%s now, %s in %s; leak_threshold %s', l.now, l.told, r.watched, l.leak_threshold),
@@ -67,7 +67,7 @@
 	),
 
 	-- what is measured is of a minute ago at most
-	memory AS (
+	memory AS MATERIALIZED (
 		SELECT 'info', m.pool, 'memory', 'idle connections hold memory of the machine',
 			format('%s idle connections hold %s%s', m.idle, pg_size_pretty(m.bytes),
 				CASE WHEN m.measured < m.idle THEN format(', extrapolated from %s of them', m.measured) ELSE '' END),
@@ -78,13 +78,13 @@
 	),
 
 	-- used when it was over age already: a client that recycles would have replaced it
-	aged AS (
+	aged AS MATERIALIZED (
 		SELECT d.pool, d.pool_recycle, count(*) AS sessions, max(s.age) AS oldest
 		FROM declared AS d JOIN sessions AS s ON s.pool = d.pool
 		WHERE pool_monitor.used_late(s.age, s.idle_for, s.xact_age, d.pool_recycle)
 		GROUP BY d.pool, d.pool_recycle
 	),
-	over_age AS (
+	over_age AS MATERIALIZED (
 		SELECT 'warning', a.pool, 'over_age', 'the client uses connections that are past pool_recycle: it recycles later, or not at all',
 			format('%s sessions were used at more than one and a half times pool_recycle %s; the oldest is %s old',
 				a.sessions, a.pool_recycle, date_trunc('second', a.oldest)),
@@ -94,7 +94,7 @@
 	),
 	-- while they are retired, those that are there are young; so those that are gone say it: all, or those of the last
 	-- day, so that years of punctual ones do not hide what the client does now
-	retired_late AS (
+	retired_late AS MATERIALIZED (
 		SELECT 'warning', d.pool, 'over_age',
 			'retired connections had been used past pool_recycle: the client recycles later, or not at all',
 			CASE WHEN pool_monitor.recycles_late(t.retired, t.retired_late)
@@ -109,7 +109,7 @@
 		WHERE (pool_monitor.recycles_late(t.retired, t.retired_late) OR coalesce(pool_monitor.recycles_late(l.retired, l.late), false))
 			AND NOT EXISTS (SELECT FROM aged AS a WHERE a.pool = d.pool)
 	),
-	long_recycle AS (
+	long_recycle AS MATERIALIZED (
 		SELECT 'info', d.pool, 'pool_recycle', 'connections live for longer than 30 minutes',
 			format('pool_recycle %s', coalesce(d.pool_recycle::text, 'not set')),
 			'Firewalls, proxies and failovers leave old connections dead; memory of a session grows with its age. '
@@ -118,7 +118,7 @@
 		FROM declared AS d
 		WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes'
 	),
-	no_ping AS (
+	no_ping AS MATERIALIZED (
 		SELECT 'warning', d.pool, 'pre_ping',
 			'sessions are retired on schedule, but the client does not test a connection before it uses it',
 			'recycle_mode terminate, pre_ping off',
@@ -127,7 +127,7 @@
 		FROM declared AS d
 		WHERE NOT d.pre_ping AND d.recycle_mode = 'terminate'
 	),
-	no_identity AS (
+	no_identity AS MATERIALIZED (
 		SELECT 'warning', d.pool, 'identity',
 			'sessions are retired on schedule, and anybody who sets this application_name belongs to the pool',
 			format('recycle_mode terminate%s; neither usename nor client_addr declared',
@@ -138,7 +138,7 @@
 		FROM declared AS d
 		WHERE d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr
 	),
-	storms AS (
+	storms AS MATERIALIZED (
 		SELECT 'warning', nullif(e.pool, '(other)'), 'storm',
 			CASE WHEN e.pool = '(other)' THEN 'applications that there was no room for opened many connections at once'
 				WHEN e.pool IS NULL
@@ -155,7 +155,7 @@
 		WHERE e.event = 'storm'
 		GROUP BY e.pool, e.application_name, e.datname, e.usename
 	),
-	pauses AS (
+	pauses AS MATERIALIZED (
 		SELECT 'warning', e.pool, 'retirement',
 			'scheduled retirement has paused: the pool answered with far more connects than it lost sessions',
 			format('%s times in %s, the last at %s', sum(e.times), (SELECT r.watched FROM room AS r), date_trunc('second', max(e.at))),
@@ -166,7 +166,7 @@
 		GROUP BY e.pool
 	),
 	-- what their own pools say
-	clients AS (
+	clients AS MATERIALIZED (
 		SELECT CASE WHEN bool_or(f.finding LIKE '% timed out') THEN 'warning' ELSE 'info' END, c.pool, 'clients',
 			'what its clients report does not fit what is declared or observed',
 			array_to_string((array_agg(DISTINCT f.finding ORDER BY f.finding))[:5], '; ')

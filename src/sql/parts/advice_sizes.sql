@@ -4,7 +4,7 @@
 	-- What each process needs so that in 95 % of the minutes none of them needs more, with what chance gives one of them
 	-- more than its share: the deviations that one of n stays within in 0.95^(1/n) of the cases. And a quarter above, of
 	-- the day and of the week.
-	needs AS (
+	needs AS MATERIALIZED (
 		SELECT d.pool, n.most_minutes,
 			greatest(ceil(1.25 * greatest(l.p95, l.week)), n.most_minutes,
 				ceil(l.week + c.deviations * sqrt(l.week * (1 - 1 / d.processes::float8))))::int AS ample
@@ -16,7 +16,7 @@
 	),
 
 	-- how many processes say what their pool does, and since when all of them do
-	reporting AS (
+	reporting AS MATERIALIZED (
 		SELECT r.pool, count(*)::int AS processes, max(r.first_reported_at) AS since
 		FROM pool_monitor.client_reports() AS r
 		WHERE r.pool IS NOT NULL AND r.reported_at > pg_catalog.clock_timestamp() - pool_monitor.report_counts_for()
@@ -25,7 +25,7 @@
 
 	-- The last hour, or the day where the pool was exhausted for a notably larger share of that. A minute of the day
 	-- is said, too, though less than 1 % of it: an outage in the night is no less of one an hour later.
-	saturation AS (
+	saturation AS MATERIALIZED (
 		SELECT DISTINCT ON (d.pool) d.*, w.span, w.seen, w.avg_busy, w.p95_busy, w.max_busy,
 			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
 			w.checkouts, w.checkout_waits, w.waited_seconds, w.checkout_timeouts, coalesce(g.processes, 0) AS reporting,
@@ -48,7 +48,7 @@
 	),
 	-- One step: a fifth more, half more from a fifth of the time on. What more a pool that is full would have
 	-- taken, nobody has seen: so it is a step, and then another look.
-	saturation_wish AS (
+	saturation_wish AS MATERIALIZED (
 		SELECT s.*, CASE WHEN s.quality = 'good' AND NOT s.is_unsound AND NOT s.nobody_waited AND NOT s.is_brief
 			THEN least(greatest(floor(s.each * (0.2 + 0.3 * least(s.exhausted_share / 0.2, 1))), 1),
 				CASE WHEN s.has_budget AND s.reserve = 0 THEN greatest(floor((s.budget - s.ceiling) / s.processes::float8), 0) END)::int
@@ -61,7 +61,7 @@
 	-- What was measured is the time in which all processes were full at once: between
 	-- the product of their isolated probabilities, or one shared queue, and a single
 	-- one's. Further off than a factor of three, the model is withheld.
-	saturation_step AS (
+	saturation_step AS MATERIALIZED (
 		SELECT s.*, least(s.wish, floor((r.connections - coalesce(sum(least(s.wish, c.steps) * c.of_step)
 				OVER (ORDER BY s.exhausted_share DESC, s.pool ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
 				/ nullif(c.of_step, 0)))::int AS more,
@@ -76,12 +76,12 @@
 	),
 	-- Where Erlang's model is wrong, what was measured is replayed: as it is, and with what is proposed. For the eight
 	-- fullest, as that takes its time; not called for NULL.
-	fullest AS (
+	fullest AS MATERIALIZED (
 		SELECT s.pool FROM saturation AS s
 		WHERE s.quality = 'good' AND NOT s.nobody_waited
 		ORDER BY s.exhausted_share DESC, s.pool LIMIT 8
 	),
-	saturation_simulated AS (
+	saturation_simulated AS MATERIALIZED (
 		SELECT s.*, b.waiting AS waiting_simulated, concat(format('simulated from what was measured, %s of the checkouts wait and %s '
 				'time out', pool_monitor.percent(b.waiting), pool_monitor.percent(b.timeouts)),
 			CASE WHEN s.more >= 1 THEN format(', with what is proposed %s and %s', pool_monitor.percent(b.proposed_waiting),
@@ -91,7 +91,7 @@
 			s.pool_size + CASE s.which WHEN 'pool_size' THEN greatest(s.more, 0) ELSE 0 END,
 			s.max_overflow + CASE s.which WHEN 'max_overflow' THEN greatest(s.more, 0) ELSE 0 END) AS b ON true
 	),
-	exhausted AS (
+	exhausted AS MATERIALIZED (
 		-- what was measured was measured; only a number needs more than a moment of it
 		SELECT CASE WHEN s.exhausted_seconds < CASE WHEN s.is_brief THEN 300 ELSE 36 END OR s.nobody_waited THEN 'info'
 				WHEN s.worst_share >= 0.2 AND s.exhausted_seconds >= 60 THEN 'critical' ELSE 'warning' END AS severity,
@@ -143,7 +143,7 @@
 
 	-- Sessions above base come and go, far sooner than their age would have it. Where base is as large as idle would
 	-- leave it, it is not too small: then no number, which idle would take back.
-	churn AS (
+	churn AS MATERIALIZED (
 		SELECT d.*, w.overflow_share, w.disconnects, w.p95_busy, w.seen, w.effective_samples, w.quality,
 			w.avg_connections * extract(epoch FROM w.seen) / w.disconnects AS lifetime,
 			CASE WHEN w.quality = 'good' AND d.pool_size < n.ample
@@ -156,7 +156,7 @@
 			-- first the one, which may raise pool_size too
 			AND NOT EXISTS (SELECT FROM saturation_step AS x WHERE x.pool = d.pool AND x.more >= 1)
 	),
-	overflow AS (
+	overflow AS MATERIALIZED (
 		SELECT CASE WHEN c.quality = 'good' THEN 'warning' ELSE 'info' END,
 			c.pool, 'overflow', 'overflow connections are opened and closed all the time',
 			format('above base of %s for %s of %s; %s sessions ended, after %s s on average; '
@@ -177,7 +177,7 @@
 	-- Idle ones are what a pool is for; they are too many when they take up a fifth of what the server can give, or when
 	-- it is short of connections. Less is proposed only after a day with these sizes: half an hour has not seen the peak.
 	-- Not for a fifth less or none: that is chance.
-	slack AS (
+	slack AS MATERIALIZED (
 		SELECT d.*, w.p95_busy, k.p95_busy AS week_busy, k.max_busy, k.seen AS week_seen, w.avg_connections, w.seen,
 			w.effective_samples, w.quality, n.ample AS size,
 			-- the ceiling stays above the most that was busy
@@ -190,7 +190,7 @@
 			AND NOT EXISTS (SELECT FROM saturation AS x WHERE x.pool = d.pool)
 			AND NOT EXISTS (SELECT FROM churn AS x WHERE x.pool = d.pool)
 	),
-	idle AS (
+	idle AS MATERIALIZED (
 		SELECT 'info', s.pool, 'idle', 'more connections are kept open than the load needs',
 			format('%s connections on average, base %s; 95 %% of the minutes of %s needed no more than %s busy, of %s no more than '
 				'%s, and none more than %s', round(s.avg_connections::numeric, 1), s.base, pool_monitor.watched(s.seen, 'day'), s.p95_busy,
@@ -202,7 +202,7 @@
 		WHERE s.kept >= s.many AND p.current <> p.proposed
 	),
 	-- each alone is no finding
-	idle_together AS (
+	idle_together AS MATERIALIZED (
 		SELECT 'info', NULL::text, 'idle', 'more connections are kept open than the load needs, of several pools together',
 			format('%s of the connections that these keep open: %s', round(sum(s.kept)::numeric),
 				string_agg(format('%s (pool_size %s; %s would do, with max_overflow %s)', s.pool, s.pool_size, s.size, s.overflow), ', '

@@ -1,7 +1,7 @@
 --
 -- In the view advice: all findings, as they are told
 --
-	findings AS (
+	findings AS MATERIALIZED (
 		SELECT * FROM exhausted UNION ALL SELECT * FROM overflow UNION ALL SELECT * FROM idle
 		UNION ALL SELECT * FROM idle_together UNION ALL SELECT * FROM unloaded UNION ALL SELECT * FROM lint
 		UNION ALL SELECT * FROM declaration UNION ALL SELECT * FROM more_hosts UNION ALL SELECT * FROM unbounded
@@ -15,7 +15,7 @@
 		UNION ALL SELECT * FROM no_identity UNION ALL SELECT * FROM storms UNION ALL SELECT * FROM pauses
 	),
 	-- what was measured of a pool that is declared no more is told without one, and so is an application
-	placed AS (
+	placed AS MATERIALIZED (
 		SELECT f.severity, f.pool AS subject, d.pool, f.topic,
 			f.finding || CASE WHEN f.pool IS NOT NULL AND d.pool IS NULL AND f.topic <> 'undeclared'
 				THEN format(': pool %s, which is not declared any more', f.pool)
@@ -29,20 +29,20 @@
 			f.setting, f.current, f.proposed, f.seen, f.effective_samples, f.quality
 		FROM findings AS f LEFT JOIN declared AS d ON d.pool = f.pool AND f.topic <> 'undeclared'
 	),
-	heard AS (
+	heard AS MATERIALIZED (
 		SELECT f.*, f.topic IN (SELECT m.topic FROM muted AS m WHERE m.pool IS NULL)
 				OR coalesce((f.subject, f.topic) IN (SELECT m.pool, m.topic FROM muted AS m WHERE m.pool IS NOT NULL), false) AS is_muted
 		FROM placed AS f
 	),
 	-- where every pool is declared so that it has the same finding it is the server's; what was measured is each one's
-	shared AS (
+	shared AS MATERIALIZED (
 		SELECT f.severity, f.topic, f.finding, f.recommendation, f.setting, f.proposed
 		FROM heard AS f
 		WHERE f.pool IS NOT NULL AND f.topic IN ('pool_recycle', 'pre_ping', 'identity', 'lint') AND NOT f.is_muted
 		GROUP BY 1, 2, 3, 4, 5, 6
 		HAVING count(*) > 1 AND count(DISTINCT f.pool) = (SELECT count(*) FROM declared)
 	),
-	told AS (
+	told AS MATERIALIZED (
 		SELECT f.severity, CASE WHEN s.topic IS NULL THEN f.pool END AS pool, f.topic,
 			f.finding, CASE WHEN bool_or(s.topic IS NOT NULL) THEN format('all %s pools: ', count(*)) ELSE '' END
 				|| string_agg(DISTINCT f.evidence, '; ') AS evidence,
