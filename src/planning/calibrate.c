@@ -2,11 +2,13 @@
  * calibrate.c
  *		What a simulation of the sizes of then says beside what was measured then.
  *
- * The dispersion says how large bursts are, not how long one lasts. That follows from what they
- * did: one that comes all at once fills a pool that the same one, spread over seconds, does
- * not. So some shapes are tried with the sizes of then, and the one is taken of which the time
- * above base and at the ceiling, and where clients report them the waits, are nearest to what
- * was measured.
+ * The dispersion says how large bursts are, not how long one lasts; and of a pool at its ceiling
+ * not even that, as it lets checkouts through as evenly as connections are given back. Both
+ * follow from what they did: a burst that comes all at once fills a pool that the same one,
+ * spread over seconds, does not. So bursts of several shapes and sizes are tried with the sizes
+ * of then, and the replications get those with which what was measured is likely, as many as
+ * it is likely with each (likely.c). What nothing tells apart is in the interval of the answer,
+ * therefore: nearest alone would be a matter of chance.
  */
 #include "postgres.h"
 
@@ -15,25 +17,49 @@
 #include "planning/calibrate.h"
 #include "planning/simulate.h"
 
-#define TRIES			4		/* replications of each shape, at most */
-#define TRY_BUDGET		50000	/* arrivals of each, likewise */
+#define TRIES			4		/* replications of each, at most */
+#define TRY_BUDGET		15000	/* arrivals of each, likewise */
+#define CHECK_BUDGET	50000	/* of those that are found */
 #define SOME_BURSTS		1.2		/* below, the shape hardly matters */
+
+/* Sizes: by this factor from one to the next, so many smaller and larger ones. */
+#define STEP			1.2
+#define SMALLER			4
+#define LARGER			10
+#define FAR				8.0		/* further on they have a 50th of the
+								 * replications */
 
 /* Within which a share, a wait (s) is as it was measured: of it, or this. */
 #define NEAR			0.2
 #define NEAR_SHARE		0.01
 #define NEAR_WAIT		0.005
 
-/* The gravest first: it is taken where nothing tells them apart. */
 static const PmBurstShape shapes[] = {
-	{.spread = 0},
-	{.alike = true,.spread = 0},
-	{.spread = 0.1},
-	{.alike = true,.spread = 0.1},
-	{.spread = 0.4},
-	{.spread = 1},
-	{.spread = 3},
+	{.size = 1,.spread = 0},
+	{.size = 1,.alike = true,.spread = 0},
+	{.size = 1,.spread = 0.1},
+	{.size = 1,.alike = true,.spread = 0.1},
+	{.size = 1,.spread = 0.4},
+	{.size = 1,.spread = 1},
+	{.size = 1,.spread = 3},
 };
+
+#define MOST_TRIED		(lengthof(shapes) * (SMALLER + 1 + LARGER))
+
+typedef struct Tried
+{
+	PmBurstShape shape;
+	double		misfit;
+} Tried;
+
+typedef struct Trial
+{
+	PmSimulation simulation;
+	const PmMeasured *measured;
+	int			n;
+	Tried	   *all;
+	double		least;			/* misfit */
+} Trial;
 
 static bool
 has_bursts(const PmSimulation *what)
@@ -49,51 +75,109 @@ has_bursts(const PmSimulation *what)
 	return bursts > SOME_BURSTS * all;
 }
 
-/* How far one is from the other, as a factor; little counts as this much. */
+/* Returns how far that is from what was measured. */
 static double
-apart(double simulated, double measured, double little)
+try_shape(Trial *trial, PmBurstShape shape)
 {
-	double		factor = log((simulated + little) / (measured + little));
+	PmSimulated simulated;
+	double		misfit;
 
-	return measured < 0 ? 0 : factor * factor;
+	trial->simulation.shapes = &shape;
+	pm_simulate(&trial->simulation, &simulated);
+	misfit = pm_misfit(&simulated, trial->simulation.replications, trial->measured);
+	trial->all[trial->n++] = (Tried)
+	{
+		.shape = shape,.misfit = misfit
+	};
+	trial->least = Min(trial->least, misfit);
+	return misfit;
+}
+
+/* Until it is far from the likeliest of this shape. */
+static void
+try_sizes(Trial *trial, PmBurstShape shape, double step, int most, double least)
+{
+	for (int i = 0; i < most; i++)
+	{
+		double		misfit;
+
+		shape.size *= step;
+		misfit = try_shape(trial, shape);
+		if (misfit > least + FAR)
+			break;
+		least = Min(least, misfit);
+	}
+}
+
+static void
+try_all(Trial *trial, const PmSimulation *simulation)
+{
+	trial->simulation = *simulation;
+	trial->simulation.nshapes = 1;
+	trial->simulation.replications = Min(TRIES, simulation->replications);
+	trial->simulation.budget = Min(TRY_BUDGET, simulation->budget / 4);
+	trial->n = 0;
+	trial->all = palloc(sizeof(Tried) * MOST_TRIED);
+	trial->least = INFINITY;
+	for (int i = 0; i < (int) lengthof(shapes); i++)
+	{
+		double		misfit = try_shape(trial, shapes[i]);
+
+		try_sizes(trial, shapes[i], STEP, LARGER, misfit);
+		try_sizes(trial, shapes[i], 1 / STEP, SMALLER, misfit);
+	}
 }
 
 static double
-distance(const PmSimulated *simulated, const PmMeasured *measured)
+weight(const Trial *trial, int i)
 {
-	const PmEstimate *of = simulated->of;
-
-	return apart(of[PM_SIM_ALL_FULL].mean, measured->exhausted, 0.002) +
-		apart(of[PM_SIM_OVERFLOW].mean, measured->overflow, 0.01) +
-		2 * apart(of[PM_SIM_WAITING].mean, measured->waiting, 0.005) +
-		2 * apart(of[PM_SIM_MEAN_WAIT].mean, measured->mean_wait, 0.001);
+	return exp((trial->least - trial->all[i].misfit) / 2);
 }
 
-/* simulation: of the sizes of then; gets the shape that comes nearest, and is simulated with it. */
+/* To each of n as many as it is likely, in order. */
+static void
+choose(const Trial *trial, PmBurstShape *chosen, int n)
+{
+	double		all = 0;
+	double		upto;
+	int			i = 0;
+
+	for (int j = 0; j < trial->n; j++)
+		all += weight(trial, j);
+	upto = weight(trial, 0);
+	for (int k = 0; k < n; k++)
+	{
+		while (i < trial->n - 1 && upto < all * (k + 0.5) / n)
+			upto += weight(trial, ++i);
+		chosen[k] = trial->all[i].shape;
+	}
+}
+
+/*
+ * simulation: of the sizes of then; gets the shapes of bursts, and is simulated with them. Allocates
+ * in the current memory context.
+ */
 void
 pm_calibrate(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *simulated)
 {
-	int			nshapes = has_bursts(simulation) ? (int) lengthof(shapes) : 1;
-	double		least = INFINITY;
-	PmSimulation trial = *simulation;
-	PmSimulated tried;
+	PmSimulation check;
 
-	trial.replications = Min(TRIES, simulation->replications);
-	trial.budget = Min(TRY_BUDGET, simulation->budget);
-	for (int i = 0; i < nshapes; i++)
+	simulation->shapes = shapes;
+	simulation->nshapes = 1;
+	if (has_bursts(simulation))
 	{
-		double		d;
+		PmBurstShape *chosen = palloc(sizeof(PmBurstShape) * simulation->replications);
+		Trial		trial = {.measured = measured};
 
-		trial.shape = shapes[i];
-		pm_simulate(&trial, &tried);
-		d = distance(&tried, measured);
-		if (d < least)
-		{
-			least = d;
-			simulation->shape = trial.shape;
-			*simulated = tried;
-		}
+		try_all(&trial, simulation);
+		choose(&trial, chosen, simulation->replications);
+		pfree(trial.all);
+		simulation->shapes = chosen;
+		simulation->nshapes = simulation->replications;
 	}
+	check = *simulation;
+	check.budget = Min(CHECK_BUDGET, simulation->budget);
+	pm_simulate(&check, simulated);
 }
 
 /* Chance counts for the simulation: so much as its interval is wide. */

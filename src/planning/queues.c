@@ -38,6 +38,8 @@ pm_queues_init(PmQueues *queues, const PmSimulation *what, PmAgenda *agenda, PmT
 	queues->what = what;
 	queues->agenda = agenda;
 	queues->totals = totals;
+	queues->ticks.what = what;
+	queues->ticks.totals = totals;
 	queues->kept = what->pool_size == 0 ? PM_UNBOUNDED : what->pool_size;
 	queues->ceiling = what->pool_size == 0 || what->max_overflow < 0 ? PM_UNBOUNDED : what->pool_size + what->max_overflow;
 	queues->all = palloc0(sizeof(PmQueue) * what->processes);
@@ -45,7 +47,7 @@ pm_queues_init(PmQueues *queues, const PmSimulation *what, PmAgenda *agenda, PmT
 
 /* At 0: base is open, and idle. */
 void
-pm_queues_begin(PmQueues *queues, double from, double until)
+pm_queues_begin(PmQueues *queues, int first, double from, double until)
 {
 	const PmSimulation *what = queues->what;
 
@@ -60,6 +62,7 @@ pm_queues_begin(PmQueues *queues, double from, double until)
 	queues->now = 0;
 	queues->from = from;
 	queues->until = until;
+	pm_ticks_begin(&queues->ticks, first, from, Min(what->stretches[first].seconds, until - from));
 }
 
 /*
@@ -81,6 +84,7 @@ pm_queues_go_on(PmQueues *queues, double at)
 	PmTotals   *totals = queues->totals;
 
 	queues->now = at;
+	pm_ticks_go_on(&queues->ticks, at);
 	if (time <= 0)
 		return;
 	time *= totals->weight;
@@ -104,6 +108,14 @@ settle_checkout(PmQueues *queues, double since, double wait, bool gave_up)
 {
 	if (counts(queues, since))
 		pm_totals_count(queues->totals, wait, gave_up);
+}
+
+/* As the worker sees it. */
+static void
+begin_hold(PmQueues *queues)
+{
+	if (counts(queues, queues->now))
+		pm_ticks_count(&queues->ticks);
 }
 
 /* ---- a checkout comes ---- */
@@ -143,6 +155,7 @@ check_out(PmQueues *queues, int process, double hold)
 
 	queue->busy++;
 	queues->busy++;
+	begin_hold(queues);
 	queues->full += queue->busy == queues->ceiling;
 	pm_agenda_add(queues->agenda, queues->now + hold, process);
 	settle_checkout(queues, queues->now, queue->lag, false);
@@ -208,6 +221,7 @@ pm_queues_give_back(PmQueues *queues, int process)
 
 	if (next_waiter(queues, queue, &next))
 	{
+		begin_hold(queues);
 		pm_agenda_add(queues->agenda, queues->now + next.hold, process);
 		return;
 	}

@@ -6,7 +6,7 @@
 #define PM_QUEUES_H
 
 #include "planning/agenda.h"
-#include "planning/simulation.h"
+#include "planning/ticks.h"
 
 #define PM_UNBOUNDED	PG_INT32_MAX	/* as a ceiling */
 
@@ -17,6 +17,7 @@ typedef struct PmQueues
 	const PmSimulation *what;
 	PmAgenda   *agenda;			/* gets what is to be given back */
 	PmTotals   *totals;			/* get what counts */
+	PmTicks		ticks;
 	pg_prng_state opening;		/* for set-ups */
 	int			ceiling;		/* of each process */
 	int			kept;			/* idle, in each */
@@ -35,7 +36,7 @@ typedef struct PmQueues
 } PmQueues;
 
 extern void pm_queues_init(PmQueues *queues, const PmSimulation *what, PmAgenda *agenda, PmTotals *totals);
-extern void pm_queues_begin(PmQueues *queues, double from, double until);
+extern void pm_queues_begin(PmQueues *queues, int first, double from, double until);
 extern void pm_queues_lag(PmQueues *queues, int process, double lag);
 extern void pm_queues_go_on(PmQueues *queues, double at);
 extern void pm_queues_arrive(PmQueues *queues, int process, double hold);

@@ -56,7 +56,7 @@ burst(Run *run)
 {
 	const PmSimulation *what = run->what;
 	int			n = pm_stream_draw(&run->stream);
-	double		spread = n > 1 ? what->shape.spread * what->tick : 0;
+	double		spread = n > 1 ? run->stream.shape.spread * what->tick : 0;
 
 	pm_queues_go_on(&run->queues, run->stream.next);
 	for (int i = 0; i < n; i++)
@@ -155,7 +155,7 @@ replay_part(Run *run, const PmPart *part, bool behind)
 
 	run->agenda.n = 0;
 	run->totals.weight = part->weight;
-	pm_queues_begin(&run->queues, part->run_up, until);
+	pm_queues_begin(&run->queues, part->first, part->run_up, until);
 	pm_stream_begin(&run->stream, part->first, part->last, part->run_up);
 	if (behind)
 		begin_behind(run, until);
@@ -194,6 +194,7 @@ replicate(Run *run, const PmParts *parts, int replication)
 	PmPart		part;
 
 	seed_run(run, run->what->seed, replication);
+	run->stream.shape = run->what->shapes[replication % run->what->nshapes];
 	memset(&run->totals, 0, sizeof(PmTotals));
 	pm_backlog_begin(&run->backlog, parts->run_up);
 	for (int i = 0; pm_parts_next(parts, run->what, replication, i, &part); i++)

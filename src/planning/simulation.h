@@ -21,6 +21,8 @@ typedef struct PmStretch
 typedef struct PmBurstShape
 {
 	bool		alike;			/* all of one size; else geometric */
+	double		size;			/* dispersion above 1, as a share of what was
+								 * measured */
 	double		spread;			/* of a burst, in ticks */
 } PmBurstShape;
 
@@ -37,7 +39,8 @@ typedef struct PmSimulation
 	const PmDurations *holds;
 	const PmDurations *setups;	/* of connections that are opened */
 	double		tick;
-	PmBurstShape shape;
+	const PmBurstShape *shapes; /* of replications, in turn */
+	int			nshapes;
 	uint64		seed;
 	int			replications;
 	int64		budget;			/* arrivals of each; about */

@@ -27,22 +27,22 @@ exponential(pg_prng_state *random, double mean)
  * ticks counts less in each.
  */
 static double
-size_of_bursts(const PmSimulation *what, const PmStretch *stretch)
+size_of_bursts(PmBurstShape shape, const PmStretch *stretch)
 {
-	double		spread = what->shape.spread;
+	double		spread = shape.spread;
 	double		in_one = spread <= 1 ? 1 - spread / 3 : 1 / spread - 1 / (3 * spread * spread);
 
-	return Min(1 + Max(stretch->dispersion - 1, 0) / in_one, LARGEST_BURSTS);
+	return Min(1 + shape.size * Max(stretch->dispersion - 1, 0) / in_one, LARGEST_BURSTS);
 }
 
 static double
-mean_burst(const PmSimulation *what, const PmStretch *stretch)
+mean_burst(PmBurstShape shape, const PmStretch *stretch)
 {
-	double		size = size_of_bursts(what, stretch);
+	double		size = size_of_bursts(shape, stretch);
 	double		floor_of = floor(size);
 	double		above;
 
-	if (!what->shape.alike)
+	if (!shape.alike)
 		return (size + 1) / 2;
 	/* floor and the next one, in such shares that it is in between */
 	above = (size - floor_of) * floor_of / (floor_of + 1 - (size - floor_of));
@@ -53,14 +53,13 @@ mean_burst(const PmSimulation *what, const PmStretch *stretch)
 int
 pm_stream_draw(PmStream *stream)
 {
-	const PmSimulation *what = stream->what;
-	double		mean = mean_burst(what, &what->stretches[stream->stretch]);
+	double		mean = mean_burst(stream->shape, &stream->what->stretches[stream->stretch]);
 	double		turn;
 
 	if (mean <= 1)
 		return 1;
 	turn = pg_prng_double(stream->random);
-	if (what->shape.alike)
+	if (stream->shape.alike)
 		return (int) floor(mean) + (turn < mean - floor(mean));
 	return 1 + (int) Min(floor(log(1 - turn) / log(1 - 1 / mean)), 1e6);
 }
@@ -77,7 +76,7 @@ pm_stream_go_on(PmStream *stream)
 
 		if (stretch->rate > 0)
 		{
-			stream->next += exponential(stream->random, mean_burst(what, stretch) / stretch->rate);
+			stream->next += exponential(stream->random, mean_burst(stream->shape, stretch) / stretch->rate);
 			if (stream->next < stream->stretch_end)
 				return;
 		}

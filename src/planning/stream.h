@@ -10,6 +10,7 @@
 typedef struct PmStream
 {
 	const PmSimulation *what;
+	PmBurstShape shape;
 	pg_prng_state *random;
 	double		next;			/* burst; infinity: there is none any more */
 	int			stretch;		/* in which that is */

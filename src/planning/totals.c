@@ -91,6 +91,7 @@ pm_totals_conclude(const PmTotals *totals, int processes, double time, double *o
 	outcomes[PM_SIM_OPENED] = by(totals->opened * 3600.0, totals->time);
 	outcomes[PM_SIM_CONNECTIONS] = by(totals->connections, totals->time);
 	outcomes[PM_SIM_BUSY] = by(totals->busy, totals->time);
+	outcomes[PM_SIM_DISPERSION] = by(totals->excess, totals->expected);
 }
 
 /* Student's t of 95 %, for so many degrees of freedom, within 0.1 % (from 3 on). */
@@ -113,15 +114,17 @@ pm_estimate(const double (*outcomes)[PM_NUM_OUTCOMES], int n, int which)
 {
 	double		mean = 0;
 	double		squares = 0;
+	double		sd;
 	double		half;
 
 	for (int i = 0; i < n; i++)
 		mean += outcomes[i][which] / n;
 	for (int i = 0; i < n; i++)
 		squares += (outcomes[i][which] - mean) * (outcomes[i][which] - mean);
-	half = n > 1 ? student(n - 1) * sqrt(squares / (n - 1) / n) : 0;
+	sd = n > 1 ? sqrt(squares / (n - 1)) : 0;
+	half = n > 1 ? student(n - 1) * sd / sqrt(n) : 0;
 	return (PmEstimate)
 	{
-		.mean = mean,.low = Max(mean - half, 0),.high = mean + half
+		.mean = mean,.low = Max(mean - half, 0),.high = mean + half,.sd = sd
 	};
 }

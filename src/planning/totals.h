@@ -24,6 +24,7 @@ typedef enum PmOutcome
 	PM_SIM_OPENED,				/* an hour */
 	PM_SIM_CONNECTIONS,			/* on average */
 	PM_SIM_BUSY,
+	PM_SIM_DISPERSION,			/* as the worker would see it */
 	PM_NUM_OUTCOMES
 } PmOutcome;
 
@@ -32,6 +33,7 @@ typedef struct PmEstimate
 	double		mean;
 	double		low;			/* 95 % */
 	double		high;
+	double		sd;				/* of one replication */
 } PmEstimate;
 
 /* Waits in us, in buckets of 1/64 of an octave. */
@@ -55,6 +57,8 @@ typedef struct PmTotals
 	double		overflow;
 	double		connections;	/* times connections */
 	double		busy;
+	double		excess;			/* of how unevenly holds begin: see ticks.c */
+	double		expected;
 	double		waits[PM_FINE_BUCKETS];
 } PmTotals;
 

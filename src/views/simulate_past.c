@@ -108,6 +108,8 @@ take_measured(PmReplay *replay, const PmQuestion *question, const PmPast *rings)
 	pm_workload_of(rings, sized, &work);
 	take_reports(&replay->measured, &work);
 	take_times_at_sizes(&replay->measured, &work, question->pool);
+	replay->measured.ticks = work.seen / 1000.0 / replay->tick;
+	replay->measured.dispersion = replay->dispersion;
 }
 
 /* ---- who had the checkouts ---- */
@@ -167,8 +169,8 @@ pm_replay_take(PmReplay *replay, const PmQuestion *question)
 		return "transactions in this span";
 	if (!take_durations(replay, figures))
 		return "hold times since its statistics were reset";
-	take_measured(replay, question, &rings);
 	take_stretches(replay, &rings.rings[PM_MINUTES]);
+	take_measured(replay, question, &rings);
 	take_rates(replay, question->name);
 	return NULL;
 }
