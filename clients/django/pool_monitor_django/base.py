@@ -27,7 +27,9 @@ With OPTIONS["pool"] (Django 5.1) it is that pool which reports, by pool_monitor
 which has to be there, too. Where the engine is another one already, let its DatabaseWrapper
 inherit from Reporting first.
 
-For Django 3.2 to 5.2 under WSGI, with psycopg2 or psycopg; 3.2, 4.2 and 5.2 have been run.
+For Django 3.2 to 5.2, with psycopg2 or psycopg; 3.2, 4.2 and 5.2 have been run under WSGI, 3.2
+under ASGI, where all requests of a process share one thread, and those that overlap are one
+checkout.
 """
 
 import logging
