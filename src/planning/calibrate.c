@@ -17,15 +17,20 @@
 #include "planning/calibrate.h"
 #include "planning/simulate.h"
 
-#define TRIES			4		/* replications of each, at most */
+#define TRIES			8		/* replications of each, at most */
 #define TRY_BUDGET		15000	/* arrivals of each, likewise */
 #define CHECK_BUDGET	50000	/* of those that are found */
-#define SOME_BURSTS		1.2		/* below, the shape hardly matters */
+#define SOME_BURSTS		0.2		/* dispersion above 1; below, the shape hardly
+								 * matters */
+#define CHANCE			3.0		/* and below so many standard deviations of it
+								 * there need be none */
 
 /* Sizes: by this factor from one to the next, so many smaller and larger ones. */
 #define STEP			1.2
 #define SMALLER			4
 #define LARGER			10
+#define USUAL			0.7		/* as a logarithm, they are mostly no farther
+								 * from what was measured */
 #define FAR				8.0		/* further on they have a 50th of the
 								 * replications */
 
@@ -62,7 +67,7 @@ typedef struct Trial
 } Trial;
 
 static bool
-has_bursts(const PmSimulation *what)
+has_bursts(const PmSimulation *what, double ticks)
 {
 	double		bursts = 0;
 	double		all = 0;
@@ -72,7 +77,7 @@ has_bursts(const PmSimulation *what)
 		bursts += what->stretches[i].seconds * what->stretches[i].rate * what->stretches[i].dispersion;
 		all += what->stretches[i].seconds * what->stretches[i].rate;
 	}
-	return bursts > SOME_BURSTS * all;
+	return bursts > (1 + Max(SOME_BURSTS, CHANCE * sqrt(2 / Max(ticks, 1)))) * all;
 }
 
 /* Returns how far that is from what was measured. */
@@ -85,6 +90,7 @@ try_shape(Trial *trial, PmBurstShape shape)
 	trial->simulation.shapes = &shape;
 	pm_simulate(&trial->simulation, &simulated);
 	misfit = pm_misfit(&simulated, trial->simulation.replications, trial->measured);
+	misfit += pow(log(shape.size) / USUAL, 2);
 	trial->all[trial->n++] = (Tried)
 	{
 		.shape = shape,.misfit = misfit
@@ -164,7 +170,7 @@ pm_calibrate(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *
 
 	simulation->shapes = shapes;
 	simulation->nshapes = 1;
-	if (has_bursts(simulation))
+	if (has_bursts(simulation, measured->ticks))
 	{
 		PmBurstShape *chosen = palloc(sizeof(PmBurstShape) * simulation->replications);
 		Trial		trial = {.measured = measured};
