@@ -350,10 +350,12 @@ subtest 'a pool declared just now, and history that was lost' => sub {
 	declare($node, insert_pool('young', description => "'of today'"));
 	query($node, "SELECT pool_monitor.reset('web')");
 	declare($node, "DELETE FROM pool_monitor.pools WHERE name = 'jobs'");
-	my $page = report("'10 days'");
-	is(well_formed($page), '', 'a page');
+	my $page = report("'2 hours', now() - interval '1 hour'");
+	is(well_formed($page), '', 'a page of before');
 	has($page, qr/<h3><bdi>young<\/bdi>.*?There is no history of it in this time/s,
 		'which says so');
+	$page = report("'10 days'");
+	is(well_formed($page), '', 'of ten days');
 	has(
 		$page,
 		qr/No longer declared: <bdi>jobs<\/bdi><\/h3><figure>/,
