@@ -22,6 +22,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients" / "django"))
 try:
+    import django
     import uvicorn
     from asgiref.sync import sync_to_async
     from django.conf import settings
@@ -31,6 +32,9 @@ try:
     from django.urls import path
 except ImportError as error:
     print(f"unavailable {error}", flush=True)
+    sys.exit()
+if django.VERSION >= (4,):
+    print(f"unavailable Django {django.__version__} keeps a connection for each request under ASGI", flush=True)
     sys.exit()
 
 held, going = threading.Event(), threading.Event()
