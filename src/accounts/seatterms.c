@@ -87,6 +87,7 @@ pm_seat_forget(int which)
 {
 	PmSeat	   *seat = &pm_seats->all[which];
 
+	Assert(which < pm_undeclared_seat());
 	pg_atomic_write_u64(&seat->guarded_at, 0);
 	pg_atomic_write_u64(&seat->wanted_at, 0);
 	pg_atomic_write_u64(&seat->told_at, 0);
