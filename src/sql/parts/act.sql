@@ -25,7 +25,8 @@ CREATE FUNCTION pool_monitor.reload() RETURNS int
 COMMENT ON FUNCTION pool_monitor.reload() IS
 'Loads the declared pools, as they are committed, and waits up to 10 seconds for it, and up to 5 more until the guards '
 'go by them: a WARNING when they do not yet. Returns the number of pools in force; raises an error that says why when '
-'they cannot be loaded. With the privileges of pg_read_all_stats also warns of what lint() finds. Never necessary after a committed change.';
+'they cannot be loaded. With the privileges of pg_read_all_stats also warns of what lint() finds. Never necessary '
+'after a committed change.';
 
 CREATE FUNCTION pool_monitor.reset(pool text DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
