@@ -168,7 +168,7 @@ take_block(PmSheet *sheet, int octave)
 void
 pm_sheet_write(PmSheet *sheet, int64 hold)
 {
-	int			bucket = pm_bucket(hold);
+	uint32		bucket = pm_bucket(hold);
 	PmHoldBlock *block = block_of[bucket / PM_OCTAVE_BUCKETS];
 	uint32		resets = pg_atomic_read_u32(&pm_accounts->resets);
 

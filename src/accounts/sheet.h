@@ -87,8 +87,9 @@ extern int64 pm_hold_over_step(TimestampTz last_end, TimestampTz start, Timestam
 
 /*
  * How long a transaction that claims this start has held the connection until now,
- * which is "at" by the monotonic clock: never since before the last one ended. No lock;
- * 0 as the start is that end.
+ * which is "at" by the monotonic clock: never since before the last one ended. Where the wall
+ * clock was set meanwhile, as exact as the monotonic stamps are. No lock; 0 as the start is
+ * that end.
  */
 static inline int64
 pm_hold_until(const PmSheet *sheet, TimestampTz start, TimestampTz now, int64 at)

@@ -62,17 +62,24 @@ static PmSheet *sheet = NULL;	/* this session's, once it has begun */
 static PmSlot *slot = NULL;		/* likewise */
 static TimestampTz last_statement = 0;	/* when the one began that was under
 										 * way at sheet->last_end */
-static bool ran_utility = false;	/* in the transaction under way: the
+static union
+{
+	struct
+	{
+		bool		ran_utility;	/* in the transaction under way: the
 									 * client's */
-static bool in_block = false;	/* begun by BEGIN, not ended */
-static bool ending = false;		/* COMMIT or the like is under way */
-static bool chained = false;	/* that one says AND CHAIN, in a block */
+		bool		in_block;	/* begun by BEGIN, not ended */
+		bool		ending;		/* COMMIT or the like is under way */
+		bool		failed;		/* the block has, and is not rolled back yet */
+		bool		reported;	/* one of its statements was a report */
+	}			is;
+	uint64		any;			/* 0: statements by themselves */
+}			xact = {.any = 0};
+static bool chained = false;	/* what ends it says AND CHAIN, in a block */
 static bool rolls_back = false; /* that one is a ROLLBACK */
-static bool failed_block = false;	/* failed, and not rolled back yet */
 static int64 failed_hold = 0;	/* us, until it failed */
 static int	statements = 0;		/* of the transaction under way, and such
 								 * utilities as do something */
-static bool reported = false;	/* one of them was a report */
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
 static ExecutorStart_hook_type prev_ExecutorStart_hook = NULL;
 
@@ -102,11 +109,15 @@ now_at_end(XactEvent event)
 	return GetCurrentTimestamp();
 }
 
-/* Busy until now, since the transaction's start or the last such call. */
-static int64
+/*
+ * Busy until now, since the transaction's start or the last such call. By the wall clock; the
+ * monotonic one shows whether that was set, for which its last tick will do. It errs backwards,
+ * so nobody seems younger by it than he is.
+ */
+static inline int64
 busy_until(TimestampTz now, TimestampTz since)
 {
-	int64		at = pm_monotonic_us();
+	int64		at = pm_monotonic_coarse_us();
 	int64		busy = pm_hold_until(sheet, since, now, at);
 
 	sheet->busy += busy;
@@ -115,10 +126,10 @@ busy_until(TimestampTz now, TimestampTz since)
 }
 
 /* The block that has failed is over, now or (late) when the next one ends. */
-static void
+static pg_noinline void
 end_failed_block(bool late)
 {
-	failed_block = false;
+	xact.is.failed = false;
 	if (!late)
 		failed_hold += busy_until(GetCurrentTimestamp(), 0);
 	pm_sheet_write(sheet, failed_hold);
@@ -128,7 +139,7 @@ end_failed_block(bool late)
 static bool
 began_by_itself(void)
 {
-	return !in_block && !ran_utility && debug_query_string == NULL &&
+	return !xact.is.in_block && !xact.is.ran_utility && debug_query_string == NULL &&
 		GetCurrentTransactionStartTimestamp() == last_statement;
 }
 
@@ -149,25 +160,25 @@ is_the_servers_own(XactEvent event)
 }
 
 /* Has the transaction that ends done nothing but report? */
-static bool
+static pg_noinline bool
 was_a_report(XactEvent event)
 {
 	int64		took = GetCurrentTimestamp() - GetCurrentTransactionStartTimestamp();
 
-	return reported && statements == 1 && event == XACT_EVENT_COMMIT && !failed_block &&
+	return xact.is.reported && statements == 1 && event == XACT_EVENT_COMMIT && !xact.is.failed &&
 		!TransactionIdIsValid(GetTopTransactionIdIfAny()) && took >= 0 && took < LONGEST_REPORT;
 }
 
 /* Its end is none of the client's use of the session. */
-static void
+static pg_noinline void
 end_report(void)
 {
 	sheet->last_end = GetCurrentTimestamp();
-	sheet->wall_ahead = sheet->last_end - pm_monotonic_us();
+	sheet->wall_ahead = sheet->last_end - pm_monotonic_coarse_us();
 	last_statement = GetCurrentStatementStartTimestamp();
 	slot->only_reports = true;
-	in_block = ending && chained;
-	ending = ran_utility = reported = false;
+	xact.is.in_block = xact.is.ending && chained;
+	xact.is.ending = xact.is.ran_utility = xact.is.reported = false;
 	statements = 0;
 }
 
@@ -216,44 +227,47 @@ pm_hold_reports(Oid function)
 		ActivePortal->strategy != PORTAL_ONE_SELECT || ActivePortal->queryDesc == NULL ||
 		!selects_only(ActivePortal->queryDesc->plannedstmt, function))
 		return false;
-	reported = true;
+	xact.is.reported = true;
 	return true;
+}
+
+/* A block has ended, or failed, or what was not a SELECT or the like by itself. */
+static pg_noinline void
+end_unusual(XactEvent event)
+{
+	int64		busy;
+
+	xact.is.reported = false;
+	if (xact.is.failed)
+		end_failed_block(true);
+	busy = busy_until(now_at_end(event), GetCurrentTransactionStartTimestamp());
+	if (event == XACT_EVENT_ABORT && xact.is.in_block && !xact.is.ending && !proc_exit_inprogress)
+	{
+		xact.is.failed = true;
+		failed_hold = busy;
+	}
+	else
+	{
+		pm_sheet_write(sheet, busy);
+		xact.is.in_block = xact.is.ending && chained && (event == XACT_EVENT_COMMIT || rolls_back);
+	}
+	xact.is.ending = false;
+	xact.is.ran_utility = false;
 }
 
 /* A transaction of this session has ended. */
 void
 pm_hold_end(XactEvent event)
 {
-	int64		busy;
-
 	if (is_the_servers_own(event))
-	{
-		statements = 0;
-		reported = false;
-		return;
-	}
-	if (unlikely(reported) && was_a_report(event))
-	{
+		xact.is.reported = false;
+	else if (unlikely(xact.is.reported) && was_a_report(event))
 		end_report();
-		return;
-	}
-	statements = 0;
-	reported = false;
-	if (failed_block)
-		end_failed_block(true);
-	busy = busy_until(now_at_end(event), GetCurrentTransactionStartTimestamp());
-	if (event == XACT_EVENT_ABORT && in_block && !ending && !proc_exit_inprogress)
-	{
-		failed_block = true;
-		failed_hold = busy;
-	}
+	else if (likely(event == XACT_EVENT_COMMIT && xact.any == 0))
+		pm_sheet_write(sheet, busy_until(now_at_end(event), GetCurrentTransactionStartTimestamp()));
 	else
-	{
-		pm_sheet_write(sheet, busy);
-		in_block = ending && chained && (event == XACT_EVENT_COMMIT || rolls_back);
-	}
-	ending = false;
-	ran_utility = false;
+		end_unusual(event);
+	statements = 0;
 }
 
 static bool
@@ -266,15 +280,15 @@ ends_block(const TransactionStmt *stmt)
 static void
 note_end_of_block(const TransactionStmt *stmt)
 {
-	chained = stmt->chain && in_block;
+	chained = stmt->chain && xact.is.in_block;
 	rolls_back = stmt->kind == TRANS_STMT_ROLLBACK;
-	if (failed_block && GetCurrentTransactionNestLevel() == 1)
+	if (xact.is.failed && GetCurrentTransactionNestLevel() == 1)
 	{
 		end_failed_block(false);
-		in_block = chained;
+		xact.is.in_block = chained;
 	}
 	else
-		ending = true;
+		xact.is.ending = true;
 }
 
 static void
@@ -298,7 +312,7 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 {
 	TransactionStmt *stmt = (TransactionStmt *) pstmt->utilityStmt;
 
-	ran_utility = true;
+	xact.is.ran_utility = true;
 	statements += !IsA(stmt, TransactionStmt);
 	if (sheet != NULL && IsA(stmt, TransactionStmt) && ends_block(stmt))
 	{
@@ -310,7 +324,7 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		PG_CATCH();
 		{
 			/* another module refused it: nothing ends */
-			ending = false;
+			xact.is.ending = false;
 			PG_RE_THROW();
 		}
 		PG_END_TRY();
@@ -321,7 +335,7 @@ watch_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		(stmt->kind == TRANS_STMT_BEGIN || stmt->kind == TRANS_STMT_START);
 
 		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
-		in_block |= begins;
+		xact.is.in_block |= begins;
 	}
 }
 
@@ -342,8 +356,8 @@ pm_holds_begin(PmSheet *mine, PmSlot *my_slot)
 	sheet = mine;
 	slot = my_slot;
 	statements = 0;
-	reported = false;
-	note_end(GetCurrentTimestamp(), pm_monotonic_us());
+	xact.is.reported = false;
+	note_end(GetCurrentTimestamp(), pm_monotonic_coarse_us());
 }
 
 /* The session ends: so does the transaction that it may still be in. */
@@ -352,7 +366,7 @@ pm_holds_finish(void)
 {
 	if (sheet == NULL)
 		return;
-	if (failed_block)
+	if (xact.is.failed)
 		end_failed_block(false);
 	else if (IsTransactionOrTransactionBlock() && !began_by_itself())
 		pm_sheet_write(sheet, busy_until(GetCurrentTimestamp(), GetCurrentTransactionStartTimestamp()));

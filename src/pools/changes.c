@@ -288,19 +288,27 @@ concerns_us(ObjectAccessType access, Oid class, Oid object)
  * after COMMIT PREPARED comes with the next try, because a database without the
  * extension is tried again and again.
  */
-static void
-watch_objects(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
+static pg_noinline void
+watch_change(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
 {
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classId, objectId, subId, arg);
 
-	if (access != OAT_POST_CREATE && access != OAT_DROP && access != OAT_POST_ALTER)
-		return;
 	if (classId != ExtensionRelationId && classId != DatabaseRelationId &&
 		classId != RelationRelationId && classId != TriggerRelationId)
 		return;
 	if (concerns_us(access, classId, objectId))
 		note(access == OAT_POST_CREATE ? &maybe_changed : &changed);
+}
+
+/* Comes with each call of a function, too, which changes nothing. */
+static void
+watch_objects(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
+{
+	if (access == OAT_POST_CREATE || access == OAT_DROP || access == OAT_POST_ALTER)
+		watch_change(access, classId, objectId, subId, arg);
+	else if (prev_object_access_hook)
+		prev_object_access_hook(access, classId, objectId, subId, arg);
 }
 
 void
