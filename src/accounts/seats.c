@@ -195,17 +195,17 @@ try_to_enter(Attempt *attempt)
 }
 
 /*
- * Takes a seat if there is one by the pool's terms; mode: that of the terms by which it was
- * decided. PM_SEAT_SHARED_FULL is the others' reserves, in force whatever the mode.
+ * Takes a seat if there is one by the pool's terms; word: the one by which it was decided.
+ * PM_SEAT_SHARED_FULL is the others' reserves, in force whatever the mode.
  */
 PmSeatVerdict
-pm_seat_enter(int which, PmGuardMode *mode)
+pm_seat_enter(int which, uint64 *word)
 {
 	PmSeat	   *seat = &pm_seats->all[which];
 	Attempt		attempt = {.seat = seat,.pace = pg_atomic_read_u64(&seat->pace)};
 	PmSeatVerdict verdict = try_to_enter(&attempt);
 
-	*mode = PM_SEAT_MODE(attempt.word);
+	*word = attempt.word;
 	return verdict;
 }
 

@@ -129,7 +129,7 @@ extern int	pm_undeclared_seat(void);
 extern int	pm_seat_of(int account);
 
 /* Of a login, or of a session. */
-extern PmSeatVerdict pm_seat_enter(int seat, PmGuardMode *mode);
+extern PmSeatVerdict pm_seat_enter(int seat, uint64 *word);
 extern bool pm_seat_enter_above(int seat);
 extern void pm_seat_enter_anyway(int seat);
 extern void pm_seat_leave(int seat);

@@ -150,15 +150,16 @@ count_why(PmSeatVerdict verdict)
 		pm_login_count(PM_GUARDED_BY_RATE);
 }
 
+/* word: what the pool had when it was decided. */
 static pg_noinline void
-refuse(int seat, PmSeatVerdict verdict)
+refuse(int seat, PmSeatVerdict verdict, uint64 word)
 {
 	PmSeat	   *of = &pm_seats->all[seat];
 	uint32		unlogged;
 	Refusal		say = {""};
 
 	if (verdict == PM_SEAT_POOL_FULL)
-		say_pool_full(&say, seat, pg_atomic_read_u64(&of->word));
+		say_pool_full(&say, seat, word);
 	else if (verdict == PM_SEAT_SHARED_FULL)
 		say_shared_full(&say, seat);
 	else
@@ -201,9 +202,9 @@ count_would_be(int seat, PmSeatVerdict verdict)
  * above what he only reports is held to them, too.
  */
 static pg_noinline void
-weigh(int seat, PmSeatVerdict verdict, PmGuardMode mode)
+weigh(int seat, PmSeatVerdict verdict, uint64 word)
 {
-	if (mode != PM_GUARD_ENFORCE && verdict != PM_SEAT_SHARED_FULL)
+	if (PM_SEAT_MODE(word) != PM_GUARD_ENFORCE && verdict != PM_SEAT_SHARED_FULL)
 	{
 		if (pm_seat_enter_above(seat))
 		{
@@ -217,7 +218,7 @@ weigh(int seat, PmSeatVerdict verdict, PmGuardMode mode)
 
 	/* last of all: it must hold for whatever was seen until here */
 	if (!is_exempt(seat))
-		refuse(seat, verdict);
+		refuse(seat, verdict, word);
 	pm_seat_enter_anyway(seat);
 	note_seat(seat);
 }
@@ -228,16 +229,16 @@ pm_guard_login(void)
 	char		names[3][NAMEDATALEN];
 	PmIdentity	who;
 	PmSeatVerdict verdict;
-	PmGuardMode mode;
+	uint64		word;
 	int			seat;
 
 	settled = pm_seats_settled();
 	pm_login_identity(&who, names);
 	seat = pm_seat_of(pm_pool_account_of(&who));
-	verdict = pm_seat_enter(seat, &mode);
+	verdict = pm_seat_enter(seat, &word);
 	if (verdict != PM_SEAT_FITS)
 	{
-		weigh(seat, verdict, mode);
+		weigh(seat, verdict, word);
 		return;
 	}
 	note_seat(seat);
