@@ -8,6 +8,7 @@
 #include "access/xact.h"
 #include "accounts/account.h"
 #include "base/guc.h"
+#include "base/nameindex.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "history/workload.h"
@@ -65,35 +66,30 @@ take_stock(Fitted *fitted)
 	fitted->fit.least = Max((Max(work->p95_busy, fitted->week_busy) + fitted->fit.processes - 1) / fitted->fit.processes, 1);
 }
 
-static Fitted *
-find_pool(Fitted *all, int n, const char *name)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (strcmp(all[i].pool->name, name) == 0)
-			return &all[i];
-	}
-	return NULL;
-}
-
-/* Gives each of those that have a past its workload since then; works has room for n. */
+/*
+ * Gives each of those that have a past its workload of the last day, and what was busy in
+ * WEEK: in one pass, because reading it is most of the work.
+ */
 static void
-read_past(Fitted *all, int n, TimestampTz since, PmWorkload *works)
+read_past(Fitted *all, const PmNameIndex *index)
 {
-	PmSpan		span = {
-		.since = since,
-		.until = DT_NOEND,
-	};
-	Fitted	   *fitted;
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	PmSpan		day = {.since = now - USECS_PER_DAY,.until = DT_NOEND};
+	PmSpan		week = {.since = now - WEEK,.until = DT_NOEND};
+	PmWorkload	work;
 	PmPast		past;
+	int			i;
 
-	pm_past_begin(&past, NULL, 0, pm_workload_reads(span));
+	pm_past_begin(&past, NULL, 0, pm_workload_reads(week));
 	while (pm_past_next(&past))
 	{
 		CHECK_FOR_INTERRUPTS();
-		fitted = find_pool(all, n, past.name);
-		if (fitted != NULL)
-			pm_workload_of(&past, span, &works[fitted - all]);
+		i = pm_name_index_find(index, past.name);
+		if (i < 0)
+			continue;
+		pm_workload_of(&past, day, &all[i].work);
+		pm_workload_of(&past, week, &work);
+		all[i].week_busy = work.p95_busy;
 	}
 }
 
@@ -101,24 +97,18 @@ read_past(Fitted *all, int n, TimestampTz since, PmWorkload *works)
 static Fitted *
 gather(const PmRules *rules)
 {
-	TimestampTz now = GetCurrentTransactionStartTimestamp();
-	int			n = rules->npools;
-	Fitted	   *all = palloc0(sizeof(Fitted) * Max(n, 1));
-	PmWorkload *day = palloc0(sizeof(PmWorkload) * Max(n, 1));
-	PmWorkload *week = palloc0(sizeof(PmWorkload) * Max(n, 1));
+	Fitted	   *all = palloc0(sizeof(Fitted) * Max(rules->npools, 1));
+	PmNameIndex index;
 
-	for (int i = 0; i < n; i++)
-		all[i].pool = &rules->pools[i];
-	read_past(all, n, now - USECS_PER_DAY, day);
-	read_past(all, n, now - WEEK, week);
-	for (int i = 0; i < n; i++)
+	pm_name_index_init(&index, rules->npools);
+	for (int i = 0; i < rules->npools; i++)
 	{
-		all[i].work = day[i];
-		all[i].week_busy = week[i].p95_busy;
-		take_stock(&all[i]);
+		all[i].pool = &rules->pools[i];
+		pm_name_index_add(&index, rules->pools[i].name, i);
 	}
-	pfree(day);
-	pfree(week);
+	read_past(all, &index);
+	for (int i = 0; i < rules->npools; i++)
+		take_stock(&all[i]);
 	return all;
 }
 

@@ -14,7 +14,7 @@
 				nullif(current_setting('pool_monitor.undeclared_budget')::bigint, -1), 0, 0, NULL, NULL, false,
 				'pool_monitor.undeclared_budget', 'ALTER SYSTEM SET pool_monitor.undeclared_guard = %L; SELECT pg_reload_conf();',
 				'ALTER SYSTEM SET pool_monitor.undeclared_budget = %s; SELECT pg_reload_conf();'
-		) AS g LEFT JOIN pool_monitor.guards() AS q ON q.pool IS NOT DISTINCT FROM g.pool
+		) AS g LEFT JOIN pool_monitor.guards() AS q ON coalesce(q.pool, '(undeclared)') = g.series
 	),
 	-- Why is known of both kinds together: of these, what is tried out (report) has no other refusals than those for others'
 	-- reserves, and what is enforced would have no others. So it is told by what was since the guard goes by what it does, if
@@ -28,17 +28,19 @@
 			n.by_limit, f.by_rate, greatest(CASE g.guard WHEN 'report' THEN f.would_be_guarded ELSE f.guarded END - n.by_limit
 				- f.by_rate, 0) AS by_reserves
 		FROM guards AS g JOIN sized_day AS w ON w.pool = g.series LEFT JOIN sized_hour AS h ON h.pool = g.series
-			-- only of those that it matters for: no name has a quote
-			LEFT JOIN LATERAL pool_monitor.workload(CASE WHEN w.guarded + w.would_be_guarded > 0 THEN g.series ELSE '"' END,
-				greatest(g.in_force_since, g.sized_since, pg_catalog.now() - interval '1 day')) AS l ON true,
+			-- only of those that it matters for: else it is not called
+			LEFT JOIN LATERAL (
+				SELECT * FROM pool_monitor.workload(g.series,
+					greatest(g.in_force_since, g.sized_since, pg_catalog.now() - interval '1 day'))
+				WHERE w.guarded + w.would_be_guarded > 0
+				LIMIT 1
+			) AS l ON true,
 			LATERAL (SELECT coalesce(l.guarded + l.would_be_guarded > 0, false) AS is_since) AS i,
 			LATERAL (SELECT CASE WHEN i.is_since THEN l.guarded ELSE w.guarded END AS guarded,
 				CASE WHEN i.is_since THEN l.would_be_guarded ELSE w.would_be_guarded END AS would_be_guarded,
 				CASE WHEN i.is_since THEN l.guarded_by_reserves ELSE w.guarded_by_reserves END AS by_reserves,
 				CASE WHEN i.is_since THEN l.guarded_by_rate ELSE w.guarded_by_rate END AS by_rate) AS f,
 			LATERAL (SELECT greatest(f.guarded + f.would_be_guarded - f.by_reserves - f.by_rate, 0) AS by_limit) AS n
-		-- one of each pool and one of what is undeclared, so nothing is cut: it says how many to expect
-		LIMIT 1001
 	),
 	-- Five of a day, or one in a thousand, are few: a client that replaces its connections opens the new one before the
 	-- server has ended the old one.

@@ -105,7 +105,10 @@
 			format('Set pool_recycle in the client, or declare what it really has; then begin to count anew: '
 				'SELECT pool_monitor.reset(%L). Until then each retirement may cost the client a statement; see can_retire().', d.pool),
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'exact'
-		FROM declared AS d JOIN stats AS t ON t.pool = d.pool LEFT JOIN pool_monitor.retired_today() AS l ON l.pool = d.pool
+		FROM declared AS d JOIN stats AS t ON t.pool = d.pool LEFT JOIN (
+				-- which has a plan of its own to make, and tells of such events alone
+				SELECT * FROM pool_monitor.retired_today() WHERE EXISTS (SELECT FROM events AS e WHERE e.event = 'retired')
+			) AS l ON l.pool = d.pool
 		WHERE (pool_monitor.recycles_late(t.retired, t.retired_late) OR coalesce(pool_monitor.recycles_late(l.retired, l.late), false))
 			AND NOT EXISTS (SELECT FROM aged AS a WHERE a.pool = d.pool)
 	),

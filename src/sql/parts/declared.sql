@@ -10,7 +10,7 @@ CREATE FUNCTION pool_monitor.declared(
 	OUT has_budget bool, OUT by_usename bool, OUT by_client_addr bool, OUT sized_since timestamptz,
 	OUT guard text, OUT reserved int, OUT connect_rate int, OUT asks_for_nothing bool
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_declared_pools';
 COMMENT ON FUNCTION pool_monitor.declared() IS
 'The declarations in force, as every database of the server sees them, in matching order. Columns as in pools; '

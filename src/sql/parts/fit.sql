@@ -18,7 +18,7 @@ CREATE FUNCTION pool_monitor.fit(
 	OUT waiting float8, OUT timeouts float8, OUT proposed_waiting float8, OUT proposed_timeouts float8,
 	OUT model text, OUT quality text
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_fit_sql';
 COMMENT ON FUNCTION pool_monitor.fit(int) IS
 'Sizes for all declared pools at once that fit into a connection_budget, by what was measured in the last day, those that '

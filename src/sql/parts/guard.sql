@@ -7,7 +7,7 @@ CREATE FUNCTION pool_monitor.guards(
 	OUT reserved int, OUT shared_free int, OUT connect_rate int, OUT guarded bigint, OUT would_be_guarded bigint,
 	OUT last_guarded timestamptz, OUT in_force_since timestamptz
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_guards';
 COMMENT ON FUNCTION pool_monitor.guards() IS 'behind the view pool_monitor.guards';
 

@@ -15,7 +15,7 @@ CREATE FUNCTION pool_monitor.workload(
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
 	OUT effective_samples float8, OUT quality text
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1000
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_workload';
 COMMENT ON FUNCTION pool_monitor.workload(text, timestamptz, timestamptz, bool) IS
 'What each pool (or one of them, (undeclared) or (server)) did from since (NULL: a day ago) until then (NULL: now), as '
