@@ -118,9 +118,18 @@ pm_cache_sessions(int index, int *room)
 	return cache.sessions;
 }
 
-/* As pm_class_find(). */
+/*
+ * As pm_class_find(). An error in there may leave a table that is half grown: then the
+ * next pass finds none, and begins anew.
+ */
 PmClass *
 pm_cache_class(PmClassKey *key, const PmSession *session)
 {
-	return pm_class_find(cache.classes, cache.rules, key, session);
+	struct classes_hash *classes = cache.classes;
+	PmClass    *class;
+
+	cache.classes = NULL;
+	class = pm_class_find(classes, cache.rules, key, session);
+	cache.classes = classes;
+	return class;
 }

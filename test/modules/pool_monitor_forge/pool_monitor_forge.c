@@ -14,6 +14,7 @@
 #include "client/reports.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/memnodes.h"
 #include "retire/pace.h"
 #include "sessions/slot.h"
 #include "storage/latch.h"
@@ -21,6 +22,7 @@
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -33,6 +35,7 @@ PG_FUNCTION_INFO_V1(pm_forge_silence);
 PG_FUNCTION_INFO_V1(pm_forge_places);
 PG_FUNCTION_INFO_V1(pm_forge_guards_opened);
 PG_FUNCTION_INFO_V1(pm_forge_guards_age);
+PG_FUNCTION_INFO_V1(pm_forge_no_memory);
 
 #define LONGEST_WAIT	60000	/* ms */
 
@@ -173,4 +176,60 @@ pm_forge_guards_age(PG_FUNCTION_ARGS)
 	for (pg_atomic_uint64 *of = seats->since; of < (pg_atomic_uint64 *) seats->entering; of++)
 		pg_atomic_write_u64(of, since);
 	PG_RETURN_VOID();
+}
+
+/* ---- memory that there is none of; this process's own ---- */
+
+static MemoryContextMethods forged_methods;
+static const MemoryContextMethods *real_methods = NULL;
+static Size most_bytes = 0;
+
+static void
+check_bytes(Size size)
+{
+	if (most_bytes != 0 && size > most_bytes)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("there is no memory: forged")));
+}
+
+#if PG_VERSION_NUM >= 170000
+static void *
+forged_alloc(MemoryContext context, Size size, int flags)
+{
+	check_bytes(size);
+	return real_methods->alloc(context, size, flags);
+}
+#else
+static void *
+forged_alloc(MemoryContext context, Size size)
+{
+	check_bytes(size);
+	return real_methods->alloc(context, size);
+}
+#endif
+
+/*
+ * forge_no_memory(context text, bytes int): in the memory context of this name, below the
+ * top one, there is none for more bytes than that in one piece; 0: there is again. Is it there?
+ */
+Datum
+pm_forge_no_memory(PG_FUNCTION_ARGS)
+{
+	const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	MemoryContext context = TopMemoryContext->firstchild;
+
+	while (context != NULL && strcmp(context->name, name) != 0)
+		context = context->nextchild;
+	if (context == NULL)
+		PG_RETURN_BOOL(false);
+	if (context->methods != &forged_methods)
+	{
+		real_methods = context->methods;
+		forged_methods = *real_methods;
+		forged_methods.alloc = forged_alloc;
+		context->methods = &forged_methods;
+	}
+	most_bytes = PG_GETARG_INT32(1);
+	PG_RETURN_BOOL(true);
 }
