@@ -62,28 +62,43 @@ typedef struct Verdict
 static verdicts_hash *verdicts = NULL;
 static bool put_off = false;	/* since pm_verdicts_begin() */
 
-/* Once in a process. */
+/* Once in a process, and after an error that has cost the table. */
 static void
 start(void)
 {
-	MemoryContext memory;
+	static MemoryContext memory = NULL;
 
 	if (verdicts != NULL)
 		return;
 	pm_lookups_start();
-	memory = AllocSetContextCreate(TopMemoryContext, "pool_monitor verdicts", ALLOCSET_DEFAULT_SIZES);
+	if (memory == NULL)
+		memory = AllocSetContextCreate(TopMemoryContext, "pool_monitor verdicts", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(memory);
 	verdicts = verdicts_create(memory, 64, NULL);
+}
+
+/* An error may leave a table that is half grown: it is not there until all has gone well. */
+static Verdict *
+add(Oid role)
+{
+	verdicts_hash *table = verdicts;
+	Verdict    *verdict;
+	bool		found;
+
+	verdicts = NULL;
+	verdict = verdicts_insert(table, role, &found);
+	verdicts = table;
+	return verdict;
 }
 
 static void
 remember(Oid role, PmReason reason, uint64 found_in)
 {
-	bool		found;
 	Verdict    *verdict;
 
 	if (verdicts->members >= MOST_VERDICTS)
 		verdicts_reset(verdicts);
-	verdict = verdicts_insert(verdicts, role, &found);
+	verdict = add(role);
 	verdict->reason = reason;
 	verdict->generation = found_in;
 	verdict->at = pm_monotonic_ms();
