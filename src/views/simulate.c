@@ -13,10 +13,26 @@
 #include "views/simulate_past.h"
 #include "views/simulate_question.h"
 
-#define REPLICATIONS	10
+#define REPLICATIONS	10		/* at least */
+#define MOST			100		/* of them, where each is short */
+#define ENOUGH			2000000 /* arrivals of all of these */
 #define ARRIVALS		800000	/* of each; a day of 100 a second is 8.64
 								 * million */
 #define COLUMNS			52		/* of the answer */
+
+/*
+ * The same seed has the same luck with every pool and size, which nothing but more replications
+ * evens out. Of a short time there is room for them.
+ */
+static int
+replications_of(const PmSimulation *declared, double load)
+{
+	double		arrivals = 1;
+
+	for (int i = 0; i < declared->nstretches; i++)
+		arrivals += declared->stretches[i].seconds * declared->stretches[i].rate * load;
+	return (int) Max(Min(ENOUGH / arrivals, MOST), REPLICATIONS);
+}
 
 /* The same, with what is asked for. */
 static PmSimulation
@@ -111,7 +127,7 @@ put_answer(PmRow *row, const PmQuestion *question, const PmReplay *replay)
 	PmSimulated simulated;
 
 	declared.seed = question->seed;
-	declared.replications = REPLICATIONS;
+	declared.replications = replications_of(&declared, question->load);
 	declared.budget = ARRIVALS;
 	pm_calibrate(&declared, &replay->measured, &as_it_was);
 	asked = as_asked(&declared, replay, question);

@@ -30,7 +30,7 @@ COMMENT ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interva
 'are declared. workers: on each declared server. load: so many times as many checkouts. The same seed with the same '
 'past gives the same answer, and other sizes the same checkouts. One row (none where pool is NULL); *_low and *_high are a 95 % '
 'interval of the '
-'simulation''s own chance (Student''s t, 10 replications), not of what the model leaves out. '
+'simulation''s own chance (Student''s t, 10 to 100 replications), not of what the model leaves out. '
 'Each minute has its measured rate of transactions, taken for checkouts, and its measured dispersion: bursts at random '
 '(Cox and Isham, Point Processes, 1980), as large and as long as makes the dispersion as the worker would see it, the '
 'time above base and at the ceiling, and waits that clients report, like what was measured; what that leaves open is in '
