@@ -42,6 +42,55 @@ dispersion_of(const PmRingCopy *minutes, int i)
 	return around;
 }
 
+/* The rate of these, together; chance: how their counts vary, by how chance alone makes them. */
+static double
+rate_of(const PmStretch *stretches, int n, double dispersion, double *chance)
+{
+	double		count = 0;
+	double		seconds = 0;
+	double		squares = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		count += stretches[i].rate * stretches[i].seconds;
+		seconds += stretches[i].seconds;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		double		apart = stretches[i].rate - count / seconds;
+
+		squares += apart * apart * stretches[i].seconds;
+	}
+	*chance = count > 0 && n > 1 ? squares / (n - 1) / (dispersion * count / seconds) : 0;
+	return count / seconds;
+}
+
+/*
+ * What a minute has by chance is not its rate, and the replay has chance of its own: taken
+ * for one it would count twice, and waits, which grow faster than the load, with it. So each
+ * goes as far towards the rate of the minutes around as chance makes them differ: all the
+ * way, where they differ by no more than that (the estimate of W. James and C. Stein, 1961,
+ * and of G. Casella, "An Introduction to Empirical Bayes Data Analysis", 1985).
+ */
+static void
+take_chance_out(PmStretch *stretches, int n)
+{
+	double	   *rates = palloc(sizeof(double) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		int			first = Max(i - AROUND, 0);
+		int			end = Min(i + AROUND + 1, n);
+		double		chance;
+		double		around = rate_of(&stretches[first], end - first, Max(stretches[i].dispersion, 1), &chance);
+
+		rates[i] = chance > 1 ? around + (1 - 1 / chance) * (stretches[i].rate - around) : around;
+	}
+	for (int i = 0; i < n; i++)
+		stretches[i].rate = rates[i];
+	pfree(rates);
+}
+
 /*
  * Each minute of which something was seen, at its own rate. The server does not see who gave
  * up; that the client says.
@@ -68,6 +117,7 @@ take_stretches(PmReplay *replay, const PmRingCopy *minutes)
 		seen += bucket->ticks > 0 ? bucket->seen : 0;
 		ticks += bucket->ticks;
 	}
+	take_chance_out(replay->stretches, replay->n);
 	replay->tick = ticks > 0 ? seen / 1000.0 / ticks : 1;
 	replay->dispersion = pm_dispersion(minutes->buckets, minutes->count);
 }
@@ -81,10 +131,11 @@ take_reports(PmMeasured *measured, const PmWorkload *work)
 	double		tried = (double) work->checkouts + work->checkout_timeouts;
 
 	measured->waiting = measured->mean_wait = measured->timeouts = PM_NOT_MEASURED;
-	if (work->checkouts == 0)
+	if (tried == 0)
 		return;
 	measured->waiting = work->checkout_waits / tried;
-	measured->mean_wait = work->waited / 1000000.0 / work->checkouts;
+	if (work->checkouts > 0)
+		measured->mean_wait = work->waited / 1000000.0 / work->checkouts;
 	measured->timeouts = work->checkout_timeouts / tried;
 }
 
