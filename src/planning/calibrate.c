@@ -195,6 +195,21 @@ is_near(PmEstimate simulated, double measured, double little)
 	return measured < 0 || (simulated.low <= measured + most && simulated.high >= measured - most);
 }
 
+/* What clients report, of which some gave up or all did, beside what is simulated. */
+static char *
+beside_reports(const PmMeasured *measured, const PmSimulated *simulated)
+{
+	const PmEstimate *of = simulated->of;
+	bool		near = is_near(of[PM_SIM_MEAN_WAIT], measured->mean_wait, NEAR_WAIT) &&
+	is_near(of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, NEAR_SHARE);
+	const char *waits = measured->mean_wait < 0 ? "no checkout that got a connection" :
+	psprintf("waits of %.4f s on average", measured->mean_wait);
+
+	return psprintf("%s: clients report %s and %.2f %% time-outs, simulated are %.4f s and %.2f %%",
+					near ? "good" : "off", waits, 100 * measured->timeouts,
+					of[PM_SIM_MEAN_WAIT].mean, 100 * of[PM_SIM_TIMEOUT_SHARE].mean);
+}
+
 /* In words. */
 char *
 pm_calibration(const PmMeasured *measured, const PmSimulated *simulated)
@@ -203,13 +218,7 @@ pm_calibration(const PmMeasured *measured, const PmSimulated *simulated)
 	bool		near;
 
 	if (measured->waiting >= 0)
-	{
-		near = is_near(of[PM_SIM_MEAN_WAIT], measured->mean_wait, NEAR_WAIT) &&
-			is_near(of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, NEAR_SHARE);
-		return psprintf("%s: clients report waits of %.4f s on average and %.2f %% time-outs, simulated are %.4f s and %.2f %%",
-						near ? "good" : "off", measured->mean_wait, 100 * measured->timeouts,
-						of[PM_SIM_MEAN_WAIT].mean, 100 * of[PM_SIM_TIMEOUT_SHARE].mean);
-	}
+		return beside_reports(measured, simulated);
 	if (measured->exhausted >= NEAR_SHARE)
 		return psprintf("lower bound: the pool was at its ceiling %.1f %% of the time and nobody reports",
 						100 * measured->exhausted);

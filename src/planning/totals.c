@@ -118,7 +118,8 @@ pm_estimate(const double (*outcomes)[PM_NUM_OUTCOMES], int n, int which)
 	double		half;
 
 	for (int i = 0; i < n; i++)
-		mean += outcomes[i][which] / n;
+		mean += outcomes[i][which];
+	mean /= n;
 	for (int i = 0; i < n; i++)
 		squares += (outcomes[i][which] - mean) * (outcomes[i][which] - mean);
 	sd = n > 1 ? sqrt(squares / (n - 1)) : 0;

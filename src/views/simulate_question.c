@@ -39,8 +39,9 @@ get_timeout(FunctionCallInfo fcinfo, int arg, int64 declared)
 	return us;
 }
 
-static PmSpan
-get_span(FunctionCallInfo fcinfo, int arg)
+/* From so long ago on; NULL: a day. */
+PmSpan
+pm_question_span(FunctionCallInfo fcinfo, int arg)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	PmSpan		span = {.since = now - USECS_PER_DAY,.until = DT_NOEND};
@@ -124,7 +125,7 @@ pm_question_ask(FunctionCallInfo fcinfo, PmQuestion *question, const PmRules *ru
 	check_connections("declared", pool->servers * pool->workers, pool->pool_size, pool->max_overflow);
 	pm_question_ask_sizes(fcinfo, 2, question);
 	question->pool_timeout = get_timeout(fcinfo, 4, pool->pool_timeout);
-	question->span = get_span(fcinfo, 5);
+	question->span = pm_question_span(fcinfo, 5);
 	question->load = get_load(fcinfo, 6);
 	question->seed = PG_ARGISNULL(7) ? 0 : PG_GETARG_INT64(7);
 }

@@ -24,6 +24,7 @@ typedef struct PmQuestion
 	int64		seed;
 } PmQuestion;
 
+extern PmSpan pm_question_span(FunctionCallInfo fcinfo, int arg);
 extern void pm_question_ask_sizes(FunctionCallInfo fcinfo, int arg, PmQuestion *question);
 extern void pm_question_ask(FunctionCallInfo fcinfo, PmQuestion *question, const PmRules *rules);
 

@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "miscadmin.h"
@@ -38,8 +37,7 @@ Datum
 pm_waits_simulated(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const Interval *span = PG_GETARG_INTERVAL_P(1);
-	PmSpan		past = {.until = DT_NOEND};
+	PmSpan		past;
 	const PmRules *rules;
 	const PmPool *pool;
 	PmQuestion	asked = {0};
@@ -49,7 +47,7 @@ pm_waits_simulated(PG_FUNCTION_ARGS)
 
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
-	past.since = GetCurrentTransactionStartTimestamp() - span->time - span->day * USECS_PER_DAY;
+	past = pm_question_span(fcinfo, 1);
 	rules = pm_rules_current();
 	place = find_pool(rules, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	if (place < 0)

@@ -287,6 +287,15 @@ subtest 'bursts' => sub {
 	is(simulated("abs(dispersion - $exact) < 1e-9", "'mmc'"), 't', 'variance by mean');
 	is(simulated("wait_p95 > 1.5 * $waits, 0.95), arrivals BETWEEN 1.8e6 AND 2.1e6", "'mmc'"),
 		't|t', 'have long waits, and are no more checkouts');
+	arrivals('mmc', 60, 30 * 32**2, 0, 0, 0, 5);
+	is(
+		simulated(
+			"reported_waiting, reported_mean_wait IS NULL, reported_timeout_share, calibration LIKE '%report no checkout that got a connection and 100.00 % time-outs%'",
+			"'mmc'"
+		),
+		'0|t|1|t',
+		'nor is it said that nobody reports, where all gave up'
+	);
 	arrivals('mmc', 60, 4294967295);
 	is(simulated('dispersion IS NULL', "'mmc'"), 't', 'more than there is room for is not known');
 	arrivals('mmc', 60, 960**2 / 60);

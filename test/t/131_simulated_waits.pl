@@ -78,6 +78,11 @@ subtest 'in bursts: simulated' => sub {
 		"SELECT waiting BETWEEN s.low AND s.high FROM pool_monitor.waits_simulated('web', '1 day', 10, 0) AS w, (SELECT waiting_low * 0.75, waiting_high * 1.25 FROM pool_monitor.simulate('web')) AS s(low, high)"
 	);
 	is($waiting, 't', 'as simulate() has it, which takes its time');
+	is(
+		query($node, "SELECT count(*) FROM pool_monitor.waits_simulated('web', '1 month', 10, 0)"),
+		1,
+		'of a month, as far as there is one'
+	);
 	like(
 		advice($node, 'evidence', 'exhausted of web'),
 		qr/; Erlang's model disagrees with what was seen; simulated from what was measured, \S+ % of the checkouts wait and \S+ % time out, with what is proposed \S+ % and \S+ %$/,
