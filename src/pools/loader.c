@@ -10,6 +10,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/guc.h"
+#include "base/nameindex.h"
 #include "events/events.h"
 #include "miscadmin.h"
 #include "pools/declared.h"
@@ -75,15 +76,18 @@ collect(HeapTuple tuple, void *arg)
 static void
 check_names(const Collection *collection)
 {
+	PmNameIndex index;
+
+	pm_name_index_init(&index, collection->nkept);
 	for (int i = 0; i < collection->nkept; i++)
 	{
-		for (int j = 0; j < i; j++)
-		{
-			if (strcmp(collection->kept[i]->pool.name, collection->kept[j]->pool.name) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_UNIQUE_VIOLATION),
-						 errmsg("pool \"%s\" is declared twice", collection->kept[i]->pool.name)));
-		}
+		const char *name = collection->kept[i]->pool.name;
+
+		if (pm_name_index_find(&index, name) >= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("pool \"%s\" is declared twice", name)));
+		pm_name_index_add(&index, name, i);
 	}
 }
 

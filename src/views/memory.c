@@ -16,6 +16,7 @@
 #include "base/procstatus.h"
 #include "base/result.h"
 #include "base/shmem.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "sessions/scan.h"
 #include "sessions/tally.h"
@@ -87,15 +88,28 @@ typedef struct Owned
 	int			pool;			/* -1: none */
 	Sum			idle;
 	Sum			busy;
-	struct Owned *next;
+	struct Owned *next;			/* of all */
+	struct Owned *next_alike;	/* in its chain */
 } Owned;
+
+#define CHAINS	1024
 
 typedef struct Look
 {
 	PmTally		tally;
 	PmViewer	viewer;
 	Owned	   *first;
+	Owned	   *chains[CHAINS]; /* by chain_of() */
 } Look;
+
+/* Those that belong together are in one. */
+static Owned **
+chain_of(Look *look, const PmClass *class)
+{
+	uint64		of = class->pool >= 0 ? (uint64) class->pool : class->key.name_hash ^ class->key.datid ^ class->key.userid;
+
+	return &look->chains[murmurhash32((uint32) (of ^ (of >> 32))) % CHAINS];
+}
 
 static bool
 belongs(const Owned *owned, const PmClass *class)
@@ -112,9 +126,12 @@ belongs(const Owned *owned, const PmClass *class)
 static Owned *
 owned_by(Look *look, PmClass *class)
 {
-	Owned	   *owned = class->extra;
+	Owned	  **chain = chain_of(look, class);
+	Owned	   *owned;
 
-	for (owned = owned != NULL ? owned : look->first; owned != NULL; owned = owned->next)
+	if (class->extra != NULL)
+		return class->extra;
+	for (owned = *chain; owned != NULL; owned = owned->next_alike)
 	{
 		if (belongs(owned, class))
 			break;
@@ -125,7 +142,8 @@ owned_by(Look *look, PmClass *class)
 		owned->class = class;
 		owned->pool = class->pool;
 		owned->next = look->first;
-		look->first = owned;
+		owned->next_alike = *chain;
+		look->first = *chain = owned;
 	}
 	class->extra = owned;
 	return owned;
