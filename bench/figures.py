@@ -48,8 +48,8 @@ def number(value):
 def amount(value, unit):
     if unit == "bytes" and value >= 2**19:
         return f"{number(value / 2**20)} MB"
-    if unit == "bytes" and value >= 1000:
-        return f"{number(value / 1000)} kB"
+    if unit == "bytes" and value >= 2**10:
+        return f"{number(value / 2**10)} kB"
     return f"{number(value)} {unit}"
 
 

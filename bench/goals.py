@@ -5,8 +5,8 @@ CONNECT = 0.15  # % of instructions more
 REPORTED = 20  # us, of a client_report()
 WORKER = 0.06  # % of a core, at one look a second
 AT_START = 3 * 2**20  # bytes resident at start, 5 pools
-A_POOL = 60e3  # bytes of it, each pool
-A_SLOT = 1e3  # bytes
+A_POOL = 60 * 2**10  # bytes of it, each pool
+A_SLOT = 2**10  # bytes
 REPORTS = {(10, "day", "html"): 200, (64, "month", "html"): 5000}  # ms
 
 # times as fast as SQL: view, sessions, max_connections
