@@ -25,13 +25,26 @@
  * evens out. Of a short time there is room for them.
  */
 static int
-replications_of(const PmSimulation *declared, double load)
+replications_of(const PmSimulation *simulation)
 {
 	double		arrivals = 1;
 
-	for (int i = 0; i < declared->nstretches; i++)
-		arrivals += declared->stretches[i].seconds * declared->stretches[i].rate * load;
+	for (int i = 0; i < simulation->nstretches; i++)
+		arrivals += simulation->stretches[i].seconds * simulation->stretches[i].rate;
 	return (int) Max(Min(ENOUGH / arrivals, MOST), REPLICATIONS);
+}
+
+/* Fewer, where it is more load: shapes go by their number, so each keeps its share. */
+static void
+replicate(PmSimulation *asked, const PmSimulation *declared)
+{
+	PmBurstShape *shapes = palloc(sizeof(PmBurstShape) * declared->replications);
+
+	asked->replications = Min(replications_of(asked), declared->replications);
+	asked->shapes = shapes;
+	asked->nshapes = asked->replications;
+	for (int i = 0; i < asked->nshapes; i++)
+		shapes[i] = declared->shapes[(int64) i * declared->nshapes / asked->nshapes];
 }
 
 /* The same, with what is asked for. */
@@ -52,6 +65,7 @@ as_asked(const PmSimulation *declared, const PmReplay *replay, const PmQuestion 
 	asked.pool_size = question->pool_size;
 	asked.max_overflow = question->max_overflow;
 	asked.pool_timeout = question->pool_timeout / 1000000.0;
+	replicate(&asked, declared);
 	return asked;
 }
 
@@ -127,7 +141,7 @@ put_answer(PmRow *row, const PmQuestion *question, const PmReplay *replay)
 	PmSimulated simulated;
 
 	declared.seed = question->seed;
-	declared.replications = replications_of(&declared, question->load);
+	declared.replications = replications_of(&declared);
 	declared.budget = ARRIVALS;
 	pm_calibrate(&declared, &replay->measured, &as_it_was);
 	asked = as_asked(&declared, replay, question);

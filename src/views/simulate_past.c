@@ -16,6 +16,7 @@
 
 #define AROUND			5		/* minutes before and after, for the
 								 * dispersion */
+#define ALIKE			3		/* dispersions that differ by no more */
 #define BEFORE_REPORTS	INT64CONST(15000000)	/* us, for which a process is
 												 * there before its first
 												 * report, about */
@@ -42,52 +43,90 @@ dispersion_of(const PmRingCopy *minutes, int i)
 	return around;
 }
 
-/* The rate of these, together; chance: how their counts vary, by how chance alone makes them. */
+/* The minutes around that have bursts of about the size of this one's; as many as there are. */
+static int
+alike_around(const PmStretch *stretches, int n, int i, PmStretch *alike)
+{
+	double		mine = Max(stretches[i].dispersion, 1);
+	int			nalike = 0;
+
+	for (int j = Max(i - AROUND, 0); j < Min(i + AROUND + 1, n); j++)
+	{
+		double		other = Max(stretches[j].dispersion, 1);
+
+		if (other <= ALIKE * mine && mine <= ALIKE * other)
+			alike[nalike++] = stretches[j];
+	}
+	return nalike;
+}
+
+/* Checkouts, and seconds in which they came. */
 static double
-rate_of(const PmStretch *stretches, int n, double dispersion, double *chance)
+count_of(const PmStretch *stretches, int n, double *seconds)
 {
 	double		count = 0;
-	double		seconds = 0;
-	double		squares = 0;
 
+	*seconds = 0;
 	for (int i = 0; i < n; i++)
 	{
 		count += stretches[i].rate * stretches[i].seconds;
-		seconds += stretches[i].seconds;
+		*seconds += stretches[i].seconds;
 	}
-	for (int i = 0; i < n; i++)
-	{
-		double		apart = stretches[i].rate - count / seconds;
+	return count;
+}
 
-		squares += apart * apart * stretches[i].seconds;
-	}
-	*chance = count > 0 && n > 1 ? squares / (n - 1) / (dispersion * count / seconds) : 0;
-	return count / seconds;
+/* How far the rates of these differ, as a variance, by how far chance makes them. */
+static double
+beside_chance(const PmStretch *stretches, int n, double rate, double dispersion)
+{
+	double		squares = 0;
+
+	for (int i = 0; i < n; i++)
+		squares += (stretches[i].rate - rate) * (stretches[i].rate - rate) * stretches[i].seconds;
+	return rate > 0 ? squares / (n - 1) / (dispersion * rate) : 0;
 }
 
 /*
  * What a minute has by chance is not its rate, and the replay has chance of its own: taken
  * for one it would count twice, and waits, which grow faster than the load, with it. So each
- * goes as far towards the rate of the minutes around as chance makes them differ: all the
- * way, where they differ by no more than that (the estimate of W. James and C. Stein, 1961,
- * and of G. Casella, "An Introduction to Empirical Bayes Data Analysis", 1985).
+ * goes towards the rate of the minutes around by the share of their differences that is
+ * chance's (W. James and C. Stein, "Estimation with Quadratic Loss", 1961, towards the mean of
+ * the n: B. Efron and C. Morris, "Data Analysis Using Stein's Estimator", 1975). Of fewer than
+ * four nothing can be said.
  */
+static double
+rate_without_chance(const PmStretch *stretches, int n, int i)
+{
+	PmStretch	alike[2 * AROUND + 1];
+	int			nalike = alike_around(stretches, n, i, alike);
+	double		share = (nalike - 3.0) / Max(nalike - 1, 1);
+	double		seconds;
+	double		rate;
+	double		apart;
+
+	if (nalike < 4)
+		return stretches[i].rate;
+	rate = count_of(alike, nalike, &seconds) / seconds;
+	apart = beside_chance(alike, nalike, rate, Max(stretches[i].dispersion, 1));
+	return rate + (apart > share ? 1 - share / apart : 0) * (stretches[i].rate - rate);
+}
+
+/* None gets lost: they are as many as they were. */
 static void
 take_chance_out(PmStretch *stretches, int n)
 {
 	double	   *rates = palloc(sizeof(double) * Max(n, 1));
+	double		seconds;
+	double		before = count_of(stretches, n, &seconds);
+	double		after;
 
 	for (int i = 0; i < n; i++)
-	{
-		int			first = Max(i - AROUND, 0);
-		int			end = Min(i + AROUND + 1, n);
-		double		chance;
-		double		around = rate_of(&stretches[first], end - first, Max(stretches[i].dispersion, 1), &chance);
-
-		rates[i] = chance > 1 ? around + (1 - 1 / chance) * (stretches[i].rate - around) : around;
-	}
+		rates[i] = rate_without_chance(stretches, n, i);
 	for (int i = 0; i < n; i++)
 		stretches[i].rate = rates[i];
+	after = count_of(stretches, n, &seconds);
+	for (int i = 0; i < n && after > 0; i++)
+		stretches[i].rate *= before / after;
 	pfree(rates);
 }
 

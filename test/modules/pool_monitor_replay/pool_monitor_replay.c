@@ -273,7 +273,6 @@ pm_replay_stretch(PG_FUNCTION_ARGS)
 	bucket.overflow = rint(PG_GETARG_FLOAT8(13) * 1000);
 	bucket.exhausted = rint(PG_GETARG_FLOAT8(14) * 1000);
 	bucket.over = rint(PG_GETARG_FLOAT8(15) * 1000);
-
 	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
 	place = find_bucket(history, pool, PG_GETARG_INTERVAL_P(1)->time, PG_GETARG_TIMESTAMPTZ(2));
 	if (place != NULL)
@@ -291,7 +290,8 @@ pm_replay_stretch(PG_FUNCTION_ARGS)
 
 /*
  * replay_arrivals(pool text, ticks int, squares bigint, checkouts int, waits int, waited float8,
- * timeouts int): in each minute that the pool has had; the last four as its clients report.
+ * timeouts int [, bucket_start timestamptz]): in each minute that the pool has had, or in that
+ * one; the last four numbers as its clients report.
  */
 Datum
 pm_replay_arrivals(PG_FUNCTION_ARGS)
@@ -305,8 +305,11 @@ pm_replay_arrivals(PG_FUNCTION_ARGS)
 	series = find_series(history, pool);
 	for (int i = 0; i < ring->count && series >= 0; i++)
 	{
-		PmBucket   *bucket = &ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length];
+		int			place = (ring->head - i + ring->length) % ring->length;
+		PmBucket   *bucket = &ring->buckets[(Size) series * ring->length + place];
 
+		if (PG_NARGS() > 7 && ring->starts[place] != PG_GETARG_TIMESTAMPTZ(7))
+			continue;
 		bucket->ticks = PG_GETARG_INT32(1);
 		bucket->squares = PG_GETARG_INT64(2);
 		bucket->checkouts = PG_GETARG_INT32(3);
