@@ -49,8 +49,8 @@ typedef struct SeenRole
 #include "lib/simplehash.h"
 
 /*
- * The walk up from a role through all that it is a member of. It is at rest
- * between two steps: one that an error ended is taken again.
+ * The walk up from a role through all that it is a member of. One that an error ends goes
+ * with what is under way: seen may be half grown then.
  */
 typedef struct Walk
 {
@@ -187,40 +187,45 @@ keep_walk(Walk *walk)
 {
 	int64		now = pm_monotonic_ms();
 
-	if (walk != kept_walk && kept_walk != NULL && kept_walk->generation == pm_roles_generation() &&
-		now - kept_walk->kept_at < KEPT_FOR)
+	if (kept_walk != NULL && kept_walk->generation == pm_roles_generation() && now - kept_walk->kept_at < KEPT_FOR)
 	{
 		MemoryContextDelete(walk->context);
 		return;
 	}
-	if (walk != kept_walk)
-	{
-		pm_walk_forget();
-		MemoryContextSetParent(walk->context, TopMemoryContext);
-		kept_walk = walk;
-	}
+	pm_walk_forget();
+	MemoryContextSetParent(walk->context, TopMemoryContext);
 	walk->kept_at = now;
+	kept_walk = walk;
+}
+
+/* Like one that has just begun: under the current memory context. */
+static Walk *
+take_kept(void)
+{
+	Walk	   *walk = kept_walk;
+
+	kept_walk = NULL;
+	MemoryContextSetParent(walk->context, CurrentMemoryContext);
+	return walk;
 }
 
 PmWalkEnd
 pm_walk(Oid role, uint64 *generation, bool *is_protected)
 {
-	bool		goes_on = kept_walk != NULL && kept_walk->role == role &&
-	kept_walk->generation == pm_roles_generation();
 	Walk	   *walk;
 
 	if (!criticalSharedRelcachesBuilt && !pm_memberships_ready())
 		return PM_WALK_NOT_BEGUN;
-	walk = goes_on ? kept_walk : new_walk(role, *generation);
+	if (kept_walk != NULL && kept_walk->role == role && kept_walk->generation == pm_roles_generation())
+		walk = take_kept();
+	else
+		walk = new_walk(role, *generation);
 	*generation = walk->generation;
 	if (!walk_on(walk, is_protected))
 	{
 		keep_walk(walk);
 		return PM_WALK_CUT_OFF;
 	}
-	if (goes_on)
-		pm_walk_forget();
-	else
-		MemoryContextDelete(walk->context);
+	MemoryContextDelete(walk->context);
 	return PM_WALK_OVER;
 }
