@@ -25,11 +25,12 @@
 
 /* ---- the shared part ---- */
 
+/* seen: how it was when it was full. */
 static bool
-take_shared(void)
+take_shared(uint64 *seen)
 {
-	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
 	int			looks = 0;
+	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
 
 	for (;;)
 	{
@@ -39,6 +40,7 @@ take_shared(void)
 				return true;
 			continue;
 		}
+		*seen = word;
 		if (PM_SHARED_DECIDING(word) == 0 || ++looks > MOST_LOOKS + MOST_NAPS)
 			return false;
 		if (looks <= MOST_LOOKS)
@@ -132,8 +134,7 @@ static uint64 my_pace = 0;
 typedef struct Attempt
 {
 	PmSeat	   *seat;
-	uint64		word;			/* last seen */
-	uint64		pace;
+	PmSeatSeen *seen;			/* last of all */
 	bool		above_terms;	/* only the others' reserves count */
 	bool		has_token;
 	bool		has_shared;
@@ -147,15 +148,15 @@ prepare(Attempt *attempt, uint64 word)
 
 	if (is_guarded && PM_SEAT_HELD(word) >= PM_SEAT_LIMIT(word))
 		return PM_SEAT_POOL_FULL;
-	if (is_guarded && !attempt->has_token && needs_token(attempt->pace, word))
+	if (is_guarded && !attempt->has_token && needs_token(attempt->seen->pace, word))
 	{
-		attempt->has_token = take_token(attempt->seat, attempt->pace);
+		attempt->has_token = take_token(attempt->seat, attempt->seen->pace);
 		if (!attempt->has_token)
 			return PM_SEAT_TOO_FAST;
 	}
 	if (!attempt->has_shared && PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word))
 	{
-		attempt->has_shared = take_shared();
+		attempt->has_shared = take_shared(&attempt->seen->shared);
 		if (!attempt->has_shared)
 			return PM_SEAT_SHARED_FULL;
 	}
@@ -170,50 +171,49 @@ conclude(const Attempt *attempt, uint64 word, bool taken)
 
 	if (attempt->has_shared)
 		decide_shared(needs_shared);
-	if (attempt->has_token && !(taken && needs_token(attempt->pace, word)))
-		put_token_back(attempt->seat, attempt->pace);
+	if (attempt->has_token && !(taken && needs_token(attempt->seen->pace, word)))
+		put_token_back(attempt->seat, attempt->seen->pace);
 }
 
-/* The word by which it was decided is left in attempt->word. */
+/* What it was decided by is left in what was seen. */
 static PmSeatVerdict
 try_to_enter(Attempt *attempt)
 {
+	PmSeatSeen *seen = attempt->seen;
 	PmSeatVerdict verdict;
 
-	attempt->word = pg_atomic_read_u64(&attempt->seat->word);
-	while ((verdict = prepare(attempt, attempt->word)) == PM_SEAT_FITS)
+	seen->pace = attempt->above_terms ? 0 : pg_atomic_read_u64(&attempt->seat->pace);
+	seen->word = pg_atomic_read_u64(&attempt->seat->word);
+	while ((verdict = prepare(attempt, seen->word)) == PM_SEAT_FITS)
 	{
-		if (pg_atomic_compare_exchange_u64(&attempt->seat->word, &attempt->word, attempt->word + 1))
+		if (pg_atomic_compare_exchange_u64(&attempt->seat->word, &seen->word, seen->word + 1))
 			break;
 	}
-	conclude(attempt, attempt->word, verdict == PM_SEAT_FITS);
-	if (verdict == PM_SEAT_FITS && attempt->has_token && needs_token(attempt->pace, attempt->word))
-		my_pace = attempt->pace;
+	conclude(attempt, seen->word, verdict == PM_SEAT_FITS);
+	if (verdict == PM_SEAT_FITS && attempt->has_token && needs_token(seen->pace, seen->word))
+		my_pace = seen->pace;
 	if (verdict == PM_SEAT_FITS)
-		pm_seat_note_peak(attempt->seat, PM_SEAT_HELD(attempt->word) + 1);
+		pm_seat_note_peak(attempt->seat, PM_SEAT_HELD(seen->word) + 1);
 	return verdict;
 }
 
 /*
- * Takes a seat if there is one by the pool's terms; word: the one by which it was decided.
- * PM_SEAT_SHARED_FULL is the others' reserves, in force whatever the mode.
+ * Takes a seat if there is one by the pool's terms. PM_SEAT_SHARED_FULL is the others'
+ * reserves, in force whatever the mode.
  */
 PmSeatVerdict
-pm_seat_enter(int which, uint64 *word)
+pm_seat_enter(int which, PmSeatSeen * seen)
 {
-	PmSeat	   *seat = &pm_seats->all[which];
-	Attempt		attempt = {.seat = seat,.pace = pg_atomic_read_u64(&seat->pace)};
-	PmSeatVerdict verdict = try_to_enter(&attempt);
+	Attempt		attempt = {.seat = &pm_seats->all[which],.seen = seen};
 
-	*word = attempt.word;
-	return verdict;
+	return try_to_enter(&attempt);
 }
 
 /* Likewise, whatever the pool's own terms are: false when all is taken that others have not reserved. */
 bool
-pm_seat_enter_above(int which)
+pm_seat_enter_above(int which, PmSeatSeen * seen)
 {
-	Attempt		attempt = {.seat = &pm_seats->all[which],.above_terms = true};
+	Attempt		attempt = {.seat = &pm_seats->all[which],.seen = seen,.above_terms = true};
 
 	return try_to_enter(&attempt) == PM_SEAT_FITS;
 }

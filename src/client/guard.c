@@ -102,9 +102,8 @@ say_pool_full(Refusal *say, int seat, uint64 word)
 }
 
 static void
-say_shared_full(Refusal *say, int seat)
+say_shared_full(Refusal *say, int seat, uint64 shared)
 {
-	uint64		shared = pg_atomic_read_u64(&pm_seats->shared);
 	int			total = PM_SHARED_TOTAL(shared);
 
 	/* who is exempt may stand above */
@@ -118,10 +117,8 @@ say_shared_full(Refusal *say, int seat)
 }
 
 static void
-say_too_fast(Refusal *say, int seat)
+say_too_fast(Refusal *say, int seat, uint64 pace)
 {
-	uint64		pace = pg_atomic_read_u64(&pm_seats->all[seat].pace);
-
 	snprintf(say->message, sizeof(say->message), "too many logins at a time for %s", name_of(seat, "pool "));
 	snprintf(say->detail, sizeof(say->detail), "%d a second %s admitted, and %d at once.",
 			 (int) (pace & 0xFFFFF), are((int) (pace & 0xFFFFF)), (int) ((pace >> 20) & 0xFFFFF));
@@ -150,20 +147,20 @@ count_why(PmSeatVerdict verdict)
 		pm_login_count(PM_GUARDED_BY_RATE);
 }
 
-/* word: what the pool had when it was decided. */
+/* In the words of what it was decided by, which may be another by now. */
 static pg_noinline void
-refuse(int seat, PmSeatVerdict verdict, uint64 word)
+refuse(int seat, PmSeatVerdict verdict, const PmSeatSeen * seen)
 {
 	PmSeat	   *of = &pm_seats->all[seat];
 	uint32		unlogged;
 	Refusal		say = {""};
 
 	if (verdict == PM_SEAT_POOL_FULL)
-		say_pool_full(&say, seat, word);
+		say_pool_full(&say, seat, seen->word);
 	else if (verdict == PM_SEAT_SHARED_FULL)
-		say_shared_full(&say, seat);
+		say_shared_full(&say, seat, seen->shared);
 	else
-		say_too_fast(&say, seat);
+		say_too_fast(&say, seat, seen->pace);
 	pm_login_failed(PM_GUARDED);
 	count_why(verdict);
 	pg_atomic_write_u64(&of->guarded_at, GetCurrentTimestamp());
@@ -202,11 +199,11 @@ count_would_be(int seat, PmSeatVerdict verdict)
  * above what he only reports is held to them, too.
  */
 static pg_noinline void
-weigh(int seat, PmSeatVerdict verdict, uint64 word)
+weigh(int seat, PmSeatVerdict verdict, PmSeatSeen * seen)
 {
-	if (PM_SEAT_MODE(word) != PM_GUARD_ENFORCE && verdict != PM_SEAT_SHARED_FULL)
+	if (PM_SEAT_MODE(seen->word) != PM_GUARD_ENFORCE && verdict != PM_SEAT_SHARED_FULL)
 	{
-		if (pm_seat_enter_above(seat))
+		if (pm_seat_enter_above(seat, seen))
 		{
 			note_seat(seat);
 			if (!is_exempt(seat))
@@ -218,7 +215,7 @@ weigh(int seat, PmSeatVerdict verdict, uint64 word)
 
 	/* last of all: it must hold for whatever was seen until here */
 	if (!is_exempt(seat))
-		refuse(seat, verdict, word);
+		refuse(seat, verdict, seen);
 	pm_seat_enter_anyway(seat);
 	note_seat(seat);
 }
@@ -229,16 +226,16 @@ pm_guard_login(void)
 	char		names[3][NAMEDATALEN];
 	PmIdentity	who;
 	PmSeatVerdict verdict;
-	uint64		word;
+	PmSeatSeen	seen;
 	int			seat;
 
 	settled = pm_seats_settled();
 	pm_login_identity(&who, names);
 	seat = pm_seat_of(pm_pool_account_of(&who));
-	verdict = pm_seat_enter(seat, &word);
+	verdict = pm_seat_enter(seat, &seen);
 	if (verdict != PM_SEAT_FITS)
 	{
-		weigh(seat, verdict, word);
+		weigh(seat, verdict, &seen);
 		return;
 	}
 	note_seat(seat);

@@ -11,9 +11,10 @@
  * fro. Two of the pools have limits, one a reserve; together they want more than there is.
  *
  * What must hold: no pool is ever above its limit (each child that has got a place counts
- * itself in, apart from the code under test); who finds it full learns by what; alone, exactly as many fit as there are places;
- * nobody is refused for want of the place that others have twice for a moment, because they
- * move; and in the end, when all have left, every count is 0.
+ * itself in, apart from the code under test); who finds it full learns by what; alone,
+ * exactly as many fit as there are places; nobody is refused for want of the place that
+ * others have twice for a moment, because they move; and in the end, when all have left,
+ * every count is 0.
  * Ends with a line of what happened, and with 0 if all that held.
  */
 #include "postgres.h"
@@ -124,19 +125,19 @@ static void
 visit(int pool)
 {
 	uint64		changes = pg_atomic_read_u64(&common->changes);
-	uint64		word;
-	PmSeatVerdict verdict = pm_seat_enter(pool, &word);
+	PmSeatSeen	seen;
+	PmSeatVerdict verdict = pm_seat_enter(pool, &seen);
 
 	if (verdict != PM_SEAT_FITS)
 	{
 		pg_atomic_fetch_add_u64(&common->refused[verdict], 1);
-		if (verdict == PM_SEAT_POOL_FULL && PM_SEAT_HELD(word) < PM_SEAT_LIMIT(word))
+		if (verdict == PM_SEAT_POOL_FULL && PM_SEAT_HELD(seen.word) < PM_SEAT_LIMIT(seen.word))
 			pg_atomic_fetch_add_u64(&common->mistold, 1);
 		return;
 	}
 	come_in(pool);
 	pg_atomic_fetch_add_u64(&common->taken, 1);
-	judge(pool, PM_SEAT_MODE(word), changes);
+	judge(pool, PM_SEAT_MODE(seen.word), changes);
 	for (int i = random() % 50; i > 0; i--)
 		pg_spin_delay();
 	if (random() % 16 == 0 && pool == 0)
@@ -163,10 +164,10 @@ child(int number)
 static int
 fill(int pool)
 {
-	uint64		word;
+	PmSeatSeen	seen;
 	int			n = 0;
 
-	while (n < 100 && pm_seat_enter(pool, &word) == PM_SEAT_FITS)
+	while (n < 100 && pm_seat_enter(pool, &seen) == PM_SEAT_FITS)
 		n++;
 	return n;
 }
@@ -225,7 +226,7 @@ static int
 check_rate(void)
 {
 	PmSeatTerms terms;
-	uint64		word;
+	PmSeatSeen	seen;
 	int			n = 0;
 	int			wrong;
 
@@ -236,12 +237,12 @@ check_rate(void)
 	terms.rate = 1;
 	terms.burst = 3;
 	pm_seat_set_terms(1, &terms);
-	while (n < 100 && pm_seat_enter(1, &word) == PM_SEAT_FITS)
+	while (n < 100 && pm_seat_enter(1, &seen) == PM_SEAT_FITS)
 		n++;
-	wrong = n != 4 || pm_seat_enter(1, &word) != PM_SEAT_TOO_FAST;
+	wrong = n != 4 || pm_seat_enter(1, &seen) != PM_SEAT_TOO_FAST;
 	empty(1, n);
 	/* below base none is asked for, and none is used up */
-	wrong |= pm_seat_enter(1, &word) != PM_SEAT_FITS || pm_seat_enter(1, &word) != PM_SEAT_TOO_FAST;
+	wrong |= pm_seat_enter(1, &seen) != PM_SEAT_FITS || pm_seat_enter(1, &seen) != PM_SEAT_TOO_FAST;
 	empty(1, 1);
 	pg_atomic_write_u64(&pm_seats->all[1].due, 0);
 	/* what finds no place gives its token back */
@@ -249,9 +250,9 @@ check_rate(void)
 	terms.burst = 1;
 	pm_seat_set_terms(1, &terms);
 	pm_seats_set_shared(1, -1);
-	wrong |= pm_seat_enter(1, &word) != PM_SEAT_FITS || pm_seat_enter(1, &word) != PM_SEAT_SHARED_FULL;
+	wrong |= pm_seat_enter(1, &seen) != PM_SEAT_FITS || pm_seat_enter(1, &seen) != PM_SEAT_SHARED_FULL;
 	pm_seats_set_shared(-1, -1);
-	wrong |= pm_seat_enter(1, &word) != PM_SEAT_FITS;
+	wrong |= pm_seat_enter(1, &seen) != PM_SEAT_FITS;
 	empty(1, 2);
 	pg_atomic_write_u64(&pm_seats->all[1].due, 0);
 	if (wrong)
@@ -330,7 +331,7 @@ check_moves(double seconds)
 {
 	pid_t		movers[MOVERS];
 	PmSeatTerms terms;
-	uint64		word;
+	PmSeatSeen	seen;
 	int64		end = pm_monotonic_us() + (int64) (seconds * 1000000);
 	int			tried = 0;
 	int			refused = 0;
@@ -348,7 +349,7 @@ check_moves(double seconds)
 	}
 	for (; pm_monotonic_us() < end; tried++)
 	{
-		if (pm_seat_enter(1, &word) == PM_SEAT_FITS)
+		if (pm_seat_enter(1, &seen) == PM_SEAT_FITS)
 			pm_seat_leave(1);
 		else
 			refused++;
@@ -365,7 +366,7 @@ static int
 check_too_low(void)
 {
 	PmSeatTerms terms;
-	uint64		word;
+	PmSeatSeen	seen;
 	int			wrong = fill(1) == 0;
 
 	memset(&terms, 0, sizeof(terms));
@@ -376,7 +377,7 @@ check_too_low(void)
 	wrong |= PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) != 0 ||
 		PM_SHARED_DECIDING(pg_atomic_read_u64(&pm_seats->shared)) != 0 ||
 		PM_SHARED_TOTAL(pg_atomic_read_u64(&pm_seats->shared)) != MOVERS + 1 ||
-		pm_seat_enter(0, &word) != PM_SEAT_FITS;
+		pm_seat_enter(0, &seen) != PM_SEAT_FITS;
 	empty(0, 1);
 	empty(1, PM_SEAT_HELD(pg_atomic_read_u64(&pm_seats->all[1].word)));
 	if (wrong)
