@@ -26,8 +26,8 @@ pm_monotonic_us(void)
 }
 
 /*
- * The same, at the last tick of the kernel's, 1 to 10 ms ago: a quarter of the price, or less. For
- * who asks at each transaction.
+ * The same, at the last tick of the kernel's, up to 10 ms ago, or as long as the machine stood
+ * still: a quarter of the price, or less. For who asks at each transaction.
  */
 static inline int64
 pm_monotonic_coarse_us(void)

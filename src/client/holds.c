@@ -75,6 +75,9 @@ static union
 	}			is;
 	uint64		any;			/* 0: statements by themselves */
 }			xact = {.any = 0};
+
+StaticAssertDecl(sizeof(xact.is) <= sizeof(xact.any), "any is all of them");
+
 static bool chained = false;	/* what ends it says AND CHAIN, in a block */
 static bool rolls_back = false; /* that one is a ROLLBACK */
 static int64 failed_hold = 0;	/* us, until it failed */

@@ -11,7 +11,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
 
-use constant TICK => 0.01;    # s, of the kernel's; it is not known better when the clock was set
+# s, of the kernel's, and more on a busy machine: it is not known better when the clock was set
+use constant TICK => 0.05;
 
 plan skip_all => 'libfaketime is not installed' unless PoolMonitorClock::library();
 
@@ -176,7 +177,7 @@ sub holds
 	{
 		($n, $max, $busy, $took) = account($code{$what});
 		is($n, 1, "$when, $what: one transaction");
-		cmp_ok($max, '>=',             0.99,         "$when, $what: its hold is as long as it was");
+		cmp_ok($max, '>=',             1 - TICK,     "$when, $what: its hold is as long as it was");
 		cmp_ok($max, '<=',             $took + TICK, "$when, $what: and no longer");
 		cmp_ok(abs($busy - $max), '<', 0.01, "$when, $what: so is the time in transactions");
 		$web->do('sql 0 SELECT 1');
