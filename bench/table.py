@@ -154,7 +154,8 @@ SUBJECTS = {
 def when(run):
     return (
         f"- `{run['command']}`: {run['begun'].replace('T', ' ').replace('Z', ' UTC')}, {run['seconds']} s,"
-        f" load {run['load_before']} and {run['load_after']}, nice {run['nice']}, source {run['state']}\n"
+        f" load {run['load_before']} and {run['load_after']}, nice {run['nice']}, of {run['state']},"
+        f" {run['processors'].split(' ')[2].removesuffix('(R)')}\n"
     )
 
 
