@@ -19,7 +19,8 @@
  * file belongs to the pair of both.
  *
  * Writing: to a file beside, fsync, rename. When that fails (the disk is full)
- * the former file stays, and the server log says so, once until it works again.
+ * the former file stays, and the server log says so, once until it works again. Only
+ * its header is changed then, once in each start: see pm_statfile_mark().
  *
  * Nothing here raises an error: in the postmaster there is nobody to catch it,
  * and in the worker it would begin a circle of restarts.
@@ -242,6 +243,8 @@ pm_statfile_load(void)
 		pm_statfile_read(&state->loaded);
 	if (state->saved_at == 0)
 		save(false);
+	if (state->saved_at == 0)
+		pm_statfile_mark(pg_atomic_read_u64(&pm_event_ring->last_seq));
 	RESUME_INTERRUPTS();
 }
 

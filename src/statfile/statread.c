@@ -168,6 +168,33 @@ tell_of_left_out(void)
 			 pm_json_escape(escaped, text));
 }
 
+/*
+ * What was used, but could not be replaced, says from now on that the server is running: in
+ * place, which needs no room. So a crash is noticed, and no number of an event comes again,
+ * not after several of them either. (On a disk that takes no write at all they do.)
+ */
+void
+pm_statfile_mark(uint64 last_event)
+{
+	int			fd = OpenTransientFile(PM_STATFILE, O_RDWR | O_NONBLOCK | PG_BINARY);
+	PmFileHeader header;
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= (off_t) sizeof(header) &&
+		read_bytes(fd, (char *) &header, sizeof(header)) &&
+		wrong_header(&header, st.st_size - sizeof(header)) == NULL)
+	{
+		header.complete = 0;
+		header.last_event = Max(header.last_event, last_event);
+		header.crc = pm_crc_of(&header, offsetof(PmFileHeader, crc));
+		if (pg_pwrite(fd, &header, sizeof(header), 0) == sizeof(header))
+			(void) pg_fsync(fd);
+	}
+	(void) CloseTransientFile(fd);
+}
+
 static void
 use(const PmFileHeader *header, const char *body)
 {

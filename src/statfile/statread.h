@@ -11,4 +11,7 @@
  */
 extern void pm_statfile_read(bool *read);
 
+/* Where that could not be replaced; and the newest event of now. */
+extern void pm_statfile_mark(uint64 last_event);
+
 #endif							/* PM_STATREAD_H */
