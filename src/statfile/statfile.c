@@ -59,6 +59,7 @@ typedef struct State
 	TimestampTz saved_at;		/* 0: not yet, since the start */
 	int			error;			/* errno of the last attempt; 0: it went well */
 	bool		loaded;			/* the file was read, or set aside */
+	bool		ours;			/* what was saved is in memory too */
 	int64		next_save;		/* ms, monotonic; 0: not set yet */
 } State;
 
@@ -132,6 +133,20 @@ create_file(void)
 	return AllocateFile(PM_STATFILE_NEW, PG_BINARY_W);
 }
 
+/*
+ * What is there, but could not be read at the start, because its folder was closed to us or
+ * not mounted yet, may be all that there is of months: kept aside, if that can be.
+ */
+static bool
+replace_file(void)
+{
+	if (!state->ours && pm_move_file(PM_STATFILE, PM_STATFILE_BAD))
+		ereport(LOG,
+				(errmsg("pool_monitor found a file of statistics that was not to be read when it started"),
+				 errdetail("It is kept as \"%s\".", PM_STATFILE_BAD)));
+	return pm_move_file(PM_STATFILE_NEW, PM_STATFILE);
+}
+
 /* Of this process: the newest event in the file, and when it last tried to write it. */
 static uint64 saved_event = 0;
 static int64 tried_at = 0;
@@ -155,12 +170,13 @@ save(bool complete)
 		error = errno != 0 ? errno : ENOSPC;
 	if (FreeFile(file) != 0 && error == 0)
 		error = errno;
-	if (error == 0 && !pm_move_file(PM_STATFILE_NEW, PM_STATFILE))
+	if (error == 0 && !replace_file())
 		error = errno;
 	if (error != 0)
 		(void) unlink(PM_STATFILE_NEW);
 	else
 	{
+		state->ours = true;
 		saved_event = last_event;
 		state->saved_at = GetCurrentTimestamp();
 	}
@@ -240,7 +256,7 @@ pm_statfile_load(void)
 {
 	HOLD_INTERRUPTS();
 	if (!state->loaded)
-		pm_statfile_read(&state->loaded);
+		pm_statfile_read(&state->loaded, &state->ours);
 	if (state->saved_at == 0)
 		save(false);
 	if (state->saved_at == 0)

@@ -72,7 +72,7 @@ set_aside(const char *why)
 	else
 		ereport(WARNING,
 				(errmsg("pool_monitor does not use its file of statistics \"%s\": %s", PM_STATFILE, why),
-				 errdetail("Counters, peaks, history and events begin anew. The file could not be renamed to \"%s\" (%m) and will be overwritten.", PM_STATFILE_BAD)));
+				 errdetail("Counters, peaks, history and events begin anew. The file could not be renamed to \"%s\" (%m), which is tried once more before it is overwritten.", PM_STATFILE_BAD)));
 	pm_event(PM_EVENT_STATISTICS_LOST, NULL, 0, "{\"reason\": \"%s\"}", why);
 }
 
@@ -213,7 +213,7 @@ tell_of_start(void)
 }
 
 void
-pm_statfile_read(bool *read)
+pm_statfile_read(bool *read, bool *used)
 {
 	PmFileHeader header;
 	const char *why;
@@ -228,6 +228,7 @@ pm_statfile_read(bool *read)
 		set_aside(why);
 	if (body == NULL)
 		return;
+	*used = true;
 	use(&header, body);
 	pfree(body);
 }
