@@ -179,7 +179,7 @@ pm_errands_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(errand.database, InvalidOid, 0);
 	failure = run_errand(&errand);
 	if (errand.kind == PM_ERRAND_NOTIFY)
-		pm_notify_done(failure != NULL ? failure->message : NULL);
+		pm_notify_done(failure);
 	else if (failure != NULL)
 		pm_load_failed(errand.ticket, failure);
 	proc_exit(1);

@@ -143,19 +143,20 @@ pm_notify(void)
 }
 
 /*
- * After it: with the message of its error, or NULL. Logged once for each cause: it
- * is tried again and again, and may last for days.
+ * After it: with its error, or NULL. Logged once for each cause: it is tried again and
+ * again, and may last for days. That a disk is full is in the error's detail alone.
  */
 void
-pm_notify_done(const char *failure)
+pm_notify_done(const ErrorData *failure)
 {
 	char		cut[PM_LOAD_MESSAGE_LEN];
+	const char *detail = failure && failure->detail ? failure->detail : "";
 
-	strlcpy(cut, failure ? failure : "", sizeof(cut));
+	strlcpy(cut, failure ? failure->message : "", sizeof(cut));
 	if (strcmp(pm_errands->notify_message, cut) != 0 && failure != NULL)
 		ereport(LOG,
-				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", failure),
-				 errdetail("It tries again every %d seconds. The events are in the view pool_monitor.events.",
-						   RETRY_INTERVAL / 1000)));
+				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", failure->message),
+				 errdetail("%s%sIt tries again every %d seconds. The events are in the view pool_monitor.events.",
+						   detail, *detail ? " " : "", RETRY_INTERVAL / 1000)));
 	strlcpy(pm_errands->notify_message, cut, sizeof(pm_errands->notify_message));
 }

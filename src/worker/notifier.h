@@ -10,6 +10,6 @@ extern void pm_notifier_tick(void);
 
 /* For the process that has a database; see errands.c. */
 extern void pm_notify(void);
-extern void pm_notify_done(const char *failure);
+extern void pm_notify_done(const ErrorData *failure);
 
 #endif							/* PM_NOTIFIER_H */
