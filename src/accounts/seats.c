@@ -29,8 +29,8 @@
 static bool
 take_shared(uint64 *seen)
 {
-	int			looks = 0;
 	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
+	int			looks = 0;
 
 	for (;;)
 	{
@@ -202,7 +202,7 @@ try_to_enter(Attempt *attempt)
  * reserves, in force whatever the mode.
  */
 PmSeatVerdict
-pm_seat_enter(int which, PmSeatSeen * seen)
+pm_seat_enter(int which, PmSeatSeen *seen)
 {
 	Attempt		attempt = {.seat = &pm_seats->all[which],.seen = seen};
 
@@ -211,7 +211,7 @@ pm_seat_enter(int which, PmSeatSeen * seen)
 
 /* Likewise, whatever the pool's own terms are: false when all is taken that others have not reserved. */
 bool
-pm_seat_enter_above(int which, PmSeatSeen * seen)
+pm_seat_enter_above(int which, PmSeatSeen *seen)
 {
 	Attempt		attempt = {.seat = &pm_seats->all[which],.seen = seen,.above_terms = true};
 

@@ -80,7 +80,7 @@ typedef struct PmSeatSeen
 	uint64		word;
 	uint64		pace;
 	uint64		shared;
-}			PmSeatSeen;
+} PmSeatSeen;
 
 /* Of one pool, or of all that is undeclared. A cache line. */
 typedef struct PmSeat
@@ -137,8 +137,8 @@ extern int	pm_undeclared_seat(void);
 extern int	pm_seat_of(int account);
 
 /* Of a login, or of a session. */
-extern PmSeatVerdict pm_seat_enter(int seat, PmSeatSeen * seen);
-extern bool pm_seat_enter_above(int seat, PmSeatSeen * seen);
+extern PmSeatVerdict pm_seat_enter(int seat, PmSeatSeen *seen);
+extern bool pm_seat_enter_above(int seat, PmSeatSeen *seen);
 extern void pm_seat_enter_anyway(int seat);
 extern void pm_seat_leave(int seat);
 extern void pm_seat_give_up(int seat);

@@ -149,7 +149,7 @@ count_why(PmSeatVerdict verdict)
 
 /* In the words of what it was decided by, which may be another by now. */
 static pg_noinline void
-refuse(int seat, PmSeatVerdict verdict, const PmSeatSeen * seen)
+refuse(int seat, PmSeatVerdict verdict, const PmSeatSeen *seen)
 {
 	PmSeat	   *of = &pm_seats->all[seat];
 	uint32		unlogged;
@@ -199,7 +199,7 @@ count_would_be(int seat, PmSeatVerdict verdict)
  * above what he only reports is held to them, too.
  */
 static pg_noinline void
-weigh(int seat, PmSeatVerdict verdict, PmSeatSeen * seen)
+weigh(int seat, PmSeatVerdict verdict, PmSeatSeen *seen)
 {
 	if (PM_SEAT_MODE(seen->word) != PM_GUARD_ENFORCE && verdict != PM_SEAT_SHARED_FULL)
 	{

@@ -259,7 +259,7 @@ pm_statfile_load(void)
 		pm_statfile_read(&state->loaded, &state->ours);
 	if (state->saved_at == 0)
 		save(false);
-	if (state->saved_at == 0)
+	if (state->saved_at == 0 && state->ours)
 		pm_statfile_mark(pg_atomic_read_u64(&pm_event_ring->last_seq));
 	RESUME_INTERRUPTS();
 }
