@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "accounts/account.h"
 #include "accounts/seats.h"
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/memnodes.h"
+#include "postmaster/bgworker.h"
 #include "retire/pace.h"
 #include "sessions/slot.h"
 #include "storage/latch.h"
@@ -27,6 +29,8 @@
 #include "utils/wait_event.h"
 
 PG_MODULE_MAGIC;
+
+extern void _PG_init(void);
 
 PG_FUNCTION_INFO_V1(pm_forge_hour_paused);
 PG_FUNCTION_INFO_V1(pm_forge_slot);
@@ -183,31 +187,69 @@ pm_forge_guards_age(PG_FUNCTION_ARGS)
 static MemoryContextMethods forged_methods;
 static const MemoryContextMethods *real_methods = NULL;
 static Size most_bytes = 0;
+static MemoryContext failed = NULL; /* in a worker: where there was none */
 
 static void
-check_bytes(Size size)
+check_bytes(MemoryContext context, Size size)
 {
-	if (most_bytes != 0 && size > most_bytes)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("there is no memory: forged")));
+	if (most_bytes == 0 || size <= most_bytes)
+		return;
+	if (MyBgworkerEntry != NULL)
+	{
+		ereport(LOG, (errmsg("forged: no memory in a worker")));
+		failed = context;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("there is no memory: forged")));
 }
 
 #if PG_VERSION_NUM >= 170000
 static void *
 forged_alloc(MemoryContext context, Size size, int flags)
 {
-	check_bytes(size);
+	check_bytes(context, size);
 	return real_methods->alloc(context, size, flags);
 }
 #else
 static void *
 forged_alloc(MemoryContext context, Size size)
 {
-	check_bytes(size);
+	check_bytes(context, size);
 	return real_methods->alloc(context, size);
 }
 #endif
+
+static void
+forged_delete(MemoryContext context)
+{
+	if (context == failed)
+	{
+		ereport(LOG, (errmsg("forged: what had no memory is gone")));
+		failed = NULL;
+	}
+	real_methods->delete_context(context);
+}
+
+static bool
+forge_context(const char *name)
+{
+	MemoryContext context = TopMemoryContext->firstchild;
+
+	while (context != NULL && strcmp(context->name, name) != 0)
+		context = context->nextchild;
+	if (context == NULL)
+		return false;
+	if (context->methods != &forged_methods)
+	{
+		real_methods = context->methods;
+		forged_methods = *real_methods;
+		forged_methods.alloc = forged_alloc;
+		forged_methods.delete_context = forged_delete;
+		context->methods = &forged_methods;
+	}
+	return true;
+}
 
 /*
  * forge_no_memory(context text, bytes int): in the memory context of this name, below the
@@ -216,20 +258,36 @@ forged_alloc(MemoryContext context, Size size)
 Datum
 pm_forge_no_memory(PG_FUNCTION_ARGS)
 {
-	const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	MemoryContext context = TopMemoryContext->firstchild;
-
-	while (context != NULL && strcmp(context->name, name) != 0)
-		context = context->nextchild;
-	if (context == NULL)
+	if (!forge_context(text_to_cstring(PG_GETARG_TEXT_PP(0))))
 		PG_RETURN_BOOL(false);
-	if (context->methods != &forged_methods)
-	{
-		real_methods = context->methods;
-		forged_methods = *real_methods;
-		forged_methods.alloc = forged_alloc;
-		context->methods = &forged_methods;
-	}
 	most_bytes = PG_GETARG_INT32(1);
 	PG_RETURN_BOOL(true);
+}
+
+/* ---- the same in a worker, which nobody can ask: where the library is preloaded ---- */
+
+static char *worker_context;
+static int	worker_bytes;
+
+/* At the end of each transaction: a context that is made in one may be there in the next. */
+static void
+forge_in_worker(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_PRE_COMMIT || MyBgworkerEntry == NULL)
+		return;
+	if (worker_bytes != 0)
+		forge_context(worker_context);
+	most_bytes = worker_bytes;
+}
+
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	DefineCustomStringVariable("pool_monitor_forge.context", "A memory context of workers.", NULL, &worker_context, "",
+							   PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pool_monitor_forge.bytes", "The most in one piece; 0: any.", NULL, &worker_bytes, 0, 0,
+							INT_MAX, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	RegisterXactCallback(forge_in_worker, NULL);
 }
