@@ -143,8 +143,9 @@ pm_notify(void)
 }
 
 /*
- * After it: with its error, or NULL. Logged once for each cause: it is tried again and
- * again, and may last for days. That a disk is full is in the error's detail alone.
+ * After it: with its error, or NULL. Logged once for each cause, and at DEBUG1 each time: it
+ * is tried again and again, and may last for days. That a disk is full is in the error's
+ * detail alone.
  */
 void
 pm_notify_done(const ErrorData *failure)
@@ -153,8 +154,8 @@ pm_notify_done(const ErrorData *failure)
 	const char *detail = failure && failure->detail ? failure->detail : "";
 
 	strlcpy(cut, failure ? failure->message : "", sizeof(cut));
-	if (strcmp(pm_errands->notify_message, cut) != 0 && failure != NULL)
-		ereport(LOG,
+	if (failure != NULL)
+		ereport(strcmp(pm_errands->notify_message, cut) != 0 ? LOG : DEBUG1,
 				(errmsg("pool_monitor could not tell those who LISTEN of events: %s", failure->message),
 				 errdetail("%s%sIt tries again every %d seconds. The events are in the view pool_monitor.events.",
 						   detail, *detail ? " " : "", RETRY_INTERVAL / 1000)));
