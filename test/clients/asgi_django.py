@@ -1,6 +1,8 @@
 """A real process of Django under ASGI that reports: uvicorn with a view that is a function and
-one that is a coroutine. Says "unavailable WHY" when it cannot, else "ready". Answers each line
-of stdin with one, until stdin ends:
+one that is a coroutine. Its connections are kept by their thread (threads), opened for each
+request (requests), or of Django's pool (pool). Says "unavailable WHY" when it cannot, else
+"ready", or "ready alone" where each request has a thread of its own. Answers each line of
+stdin with one, until stdin ends:
 
   sync N       so many requests to the one view, one after the other: their statuses
   async N      likewise to the other
@@ -8,7 +10,7 @@ of stdin with one, until stdin ends:
   hold         a request, which has used its connection and goes on: "holding"
   let          it ends, when a report is due: its status
 
-usage: asgi_django.py DSN NAME INTERVAL
+usage: asgi_django.py DSN NAME INTERVAL threads|requests|pool
 """
 
 import concurrent.futures
@@ -20,7 +22,8 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients" / "django"))
+CLIENTS = pathlib.Path(__file__).resolve().parents[2] / "clients"
+sys.path[:0] = [str(CLIENTS / "django"), str(CLIENTS / "psycopg_pool")]
 try:
     import django
     import uvicorn
@@ -30,11 +33,18 @@ try:
     from django.core.signals import request_finished
     from django.http import HttpResponse
     from django.urls import path
+
+    ALONE = django.VERSION >= (4,)
+    if sys.argv[4] == "threads" and ALONE:
+        raise ImportError(f"Django {django.__version__} has a thread for each request")
+    if sys.argv[4] == "pool":
+        import psycopg  # noqa: F401, which Django prefers where it is
+        import psycopg_pool  # noqa: F401
+
+        if django.VERSION < (5, 1):
+            raise ImportError(f"Django {django.__version__} has no pool")
 except ImportError as error:
     print(f"unavailable {error}", flush=True)
-    sys.exit()
-if django.VERSION >= (4,):
-    print(f"unavailable Django {django.__version__} keeps a connection for each request under ASGI", flush=True)
     sys.exit()
 
 held, going = threading.Event(), threading.Event()
@@ -63,7 +73,10 @@ async def coroutine(request):
 urlpatterns = [path("sync", plain), path("async", coroutine)]
 
 
-def configure(dsn, name, interval):
+def configure(dsn, name, interval, kind):
+    options = {"application_name": name}
+    if kind == "pool":
+        options["pool"] = {"min_size": 1, "max_size": 4}
     words = dict(word.split("=", 1) for word in dsn.split())
     settings.configure(
         DATABASES={
@@ -73,8 +86,8 @@ def configure(dsn, name, interval):
                 "USER": words["user"],
                 "HOST": words["host"],
                 "PORT": words["port"],
-                "CONN_MAX_AGE": None,
-                "OPTIONS": {"application_name": name},
+                "CONN_MAX_AGE": None if kind == "threads" else 0,
+                "OPTIONS": options,
                 "POOL_MONITOR": {"threads": 1, "interval": interval},
             }
         },
@@ -151,7 +164,7 @@ class Server:
 
 
 def main():
-    configure(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    configure(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4])
     server = Server(float(sys.argv[3]))
     commands = {
         "sync": server.sync,
@@ -160,7 +173,7 @@ def main():
         "hold": server.hold,
         "let": server.let,
     }
-    print("ready", flush=True)
+    print("ready alone" if ALONE else "ready", flush=True)
     for line in sys.stdin:
         command, *numbers = line.split()
         said = commands[command](*map(int, numbers))

@@ -1,5 +1,6 @@
 """A real process of Django that reports: a WSGI application with three threads, of which
-each has a connection. Says "unavailable WHY" when it cannot, else "ready". Answers each line
+each has a connection (threads), opens one for each request (requests), or takes one of
+Django's pool (pool). Says "unavailable WHY" when it cannot, else "ready". Answers each line
 of stdin with one, until stdin ends:
 
   hold N       a request in this thread, which has used its connection and goes on: "holding"
@@ -9,7 +10,7 @@ of stdin with one, until stdin ends:
   fork         a child has one request after another: its process ID
   reap         ends it: "reaped"
 
-usage: reporting_django.py DSN NAME INTERVAL threads|pool
+usage: reporting_django.py DSN NAME INTERVAL threads|requests|pool
 """
 
 import concurrent.futures
@@ -73,7 +74,7 @@ def configure(dsn, name, interval, kind):
                 "USER": words["user"],
                 "HOST": words["host"],
                 "PORT": words["port"],
-                "CONN_MAX_AGE": 0 if kind == "pool" else None,
+                "CONN_MAX_AGE": None if kind == "threads" else 0,
                 "OPTIONS": options,
                 "POOL_MONITOR": {"threads": THREADS, "interval": interval},
             }

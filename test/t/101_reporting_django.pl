@@ -1,6 +1,7 @@
 # A real process of Django that reports, with clients/django: its figures, and that it
-# disturbs neither its application nor the books. With a connection for each thread, and
-# with the pool that Django has from 5.1 on. Needs the library itself, in Python.
+# disturbs neither its application nor the books. With a connection for each thread, with
+# one for each request, which is Django's default, and with the pool that Django has from
+# 5.1 on. Needs the library itself, in Python.
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor qw(:DEFAULT query insert_pool client);
@@ -8,9 +9,11 @@ use PoolMonitorReporting;
 use Test::More;
 
 my $node = reporting_server('reporting_django');
+query($node, q{ALTER ROLE app SET timezone = 'UTC'});    # as Django does, in a transaction
 declare($node,
 		insert_pool('threads', pool_size => 3, max_overflow => 0)
-	  . insert_pool('pool', pool_size => 1, max_overflow => 1));
+	  . insert_pool('requests', pool_size => 3, max_overflow => 0)
+	  . insert_pool('pool',     pool_size => 1, max_overflow => 1));
 my ($application) =
   python_client('Django', 'reporting_django.py', dsn($node), 'threads', 0.05, 'threads');
 
@@ -101,6 +104,36 @@ subtest 'a child reports of its own connection' => sub {
 };
 
 $application->close;
+
+subtest 'a connection that is closed with its request reports before' => sub {
+	$application = client('reporting_django.py', dsn($node), 'requests', 0.05, 'requests');
+	is($application->answer,           'ready',  'Django is there');
+	is($application->do("request $_"), '200 OK', "request $_") for 0 .. 2;
+	is_shown($node, 'requests', 'open, checked_out, checkouts, creations',
+		'1|0|3|3', 'each has opened its own, and said so');
+	$application->do("hold $_") for 0, 1;
+	is($application->do('request 2'), '200 OK', 'a third one beside two that go on');
+	is_shown($node, 'requests', 'open, checked_out, checkouts, creations',
+		'3|2|6|6', 'which it knows of');
+	is($application->do("let $_"), '200 OK', "request $_ ends") for 0, 1;
+	is(counted($node, 'requests', 'checkouts, transactions'),
+		'6|6', 'and so say the sums of the pool, in which reports are no transactions');
+	wait_for(
+		$node,
+		q{SELECT connections FROM pool_monitor.budgets WHERE pool = 'requests'},
+		'no connection is kept for it', 0
+	);
+
+	my $from = -s $node->logfile;
+	refuse_reports($node);
+	is($application->do('request 0'), '200 OK', 'a request while reports fail');
+	wait_for_refused($node, 'a report fails', $from);
+	take_reports($node);
+	is($application->do('request 0'), '200 OK', 'a request when they can again');
+	is_shown($node, 'requests', 'open, checkouts, creations',
+		'1|8|8', 'what was to be told is told');
+	$application->close;
+};
 
 # It is psycopg_pool which waits and gives up.
 subtest "a process with Django's pool says what was" => sub {

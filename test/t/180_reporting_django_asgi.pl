@@ -7,21 +7,20 @@ use PoolMonitorReporting;
 use Test::More;
 
 my $node = reporting_server('reporting_django_asgi');
-declare($node, insert_pool('asgi', pool_size => 100, max_overflow => 0));
-my ($application) =
-  python_client('Django under ASGI', 'asgi_django.py', dsn($node), 'asgi', 0.05);
+query($node, q{ALTER ROLE app SET timezone = 'UTC'});    # as Django does, in a transaction
+declare($node, join '',
+	map { insert_pool($_, pool_size => 30, max_overflow => 0) } qw(threads requests pool));
+
+my ($kind, $application, $alone, $least, $most);
 
 # Requests that do not overlap are one use of a connection each. Where Django has one thread for
 # all (before 4.0), those that do overlap are one together.
-my $least = 0;
-my $most  = 0;
-
 sub requested
 {
 	my ($command, $times, $overlap) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is($application->do($command), '200', "$command: all are answered");
-	$least += $overlap ? 1 : $times;
+	$least += $overlap && !$alone ? 1 : $times;
 	$most  += $times;
 	return;
 }
@@ -31,13 +30,13 @@ sub says
 {
 	my ($what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $reports = q{FROM pool_monitor.client_reports() WHERE pool = 'asgi'};
+	my $reports = "FROM pool_monitor.client_reports() WHERE pool = '$kind'";
 	wait_for($node, "SELECT checkouts BETWEEN $least AND $most $reports", $what);
 	is(query($node, "SELECT count(*) $reports"), 1, 'by one process');
 	is(
 		query(
 			$node,
-			"SELECT (SELECT checkouts FROM pool_monitor.pool_stats WHERE pool = 'asgi') = (SELECT checkouts $reports)"
+			"SELECT (SELECT checkouts FROM pool_monitor.pool_stats WHERE pool = '$kind') = (SELECT checkouts $reports)"
 		),
 		't',
 		'and so say the sums of the pool'
@@ -45,7 +44,8 @@ sub says
 	return;
 }
 
-subtest 'each request is counted once' => sub {
+sub counts_each
+{
 	requested('sync 5', 5);
 	says('in functions');
 	requested('async 5', 5);
@@ -53,26 +53,31 @@ subtest 'each request is counted once' => sub {
 	requested('together 50', 100, 1);
 	requested('sync 1', 1);
 	says('and side by side');
-	my $before = counted($node, 'asgi', 'transactions');
+	my $before = counted($node, $kind, 'transactions');
 	requested('sync 5',  5);
 	requested('async 5', 5);
-	is(counted($node, 'asgi', 'transactions'), $before + 10, 'reports are no transactions');
-	none_in_transaction($node, 'asgi');
-};
+	is(counted($node, $kind, 'transactions'), $before + 10, 'reports are no transactions');
+	none_in_transaction($node, $kind);
+	return;
+}
 
-subtest 'an answer does not wait for the report' => sub {
+# It is a thread of the pool that reports, and a session at rest it reports on.
+sub answers_before_it_reports
+{
 	is($application->do('hold'), 'holding', 'a request has used its connection');
 	my @pids = split /\n/,
-	  query($node, q{SELECT pid FROM pg_stat_activity WHERE application_name = 'asgi'});
+	  query($node, "SELECT pid FROM pg_stat_activity WHERE application_name = '$kind'");
 	kill 'STOP', @pids;
 	is($application->do('let'), '200', 'it is answered while its session stands still');
 	kill 'CONT', @pids;
 	$least++;
 	$most++;
 	says('and is told later');
-};
+	return;
+}
 
-subtest "what goes wrong is not the application's concern" => sub {
+sub fails_alone
+{
 	my $from = -s $node->logfile;
 	refuse_reports($node);
 	requested('sync 1', 1);
@@ -81,20 +86,46 @@ subtest "what goes wrong is not the application's concern" => sub {
 	take_reports($node);
 	requested('async 1', 1);
 	says('what was to be told is told');
-};
+	return;
+}
 
-subtest 'sessions that are lost are replaced' => sub {
+sub replaces_what_is_lost
+{
 	query($node,
-		q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'asgi'}
+		"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = '$kind'"
 	);
 	$application->do('sync 1');    # finds out
 	my $known =
-	  query($node, q{SELECT checkouts FROM pool_monitor.client_reports() WHERE pool = 'asgi'});
+	  query($node, "SELECT checkouts FROM pool_monitor.client_reports() WHERE pool = '$kind'");
 	is($application->do('sync 2'), '200', 'requests after that are answered');
 	wait_for($node,
-		"SELECT checkouts > $known FROM pool_monitor.client_reports() WHERE pool = 'asgi'",
+		"SELECT checkouts > $known FROM pool_monitor.client_reports() WHERE pool = '$kind'",
 		'and reported');
-};
+	return;
+}
+
+foreach (qw(threads requests pool))
+{
+	$kind  = $_;
+	$least = $most = 0;
+	subtest "connections of $kind" => sub {
+		$application = client('asgi_django.py', dsn($node), $kind, 0.05, $kind);
+		my $greeting = $application->answer;
+		plan(skip_all => "Django under ASGI: $greeting") if $greeting !~ /^ready/;
+		$alone = $greeting eq 'ready alone';
+		subtest 'each request is counted once'                     => \&counts_each;
+		subtest 'an answer does not wait for the report'           => \&answers_before_it_reports;
+		subtest "what goes wrong is not the application's concern" => \&fails_alone;
+		subtest 'sessions that are lost are replaced' => \&replaces_what_is_lost
+		  if $kind ne 'requests';
+		wait_for(
+			$node,
+			"SELECT connections FROM pool_monitor.budgets WHERE pool = 'requests'",
+			'no connection is kept for it', 0
+		) if $kind eq 'requests';
+		$application->close;
+	};
+}
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();

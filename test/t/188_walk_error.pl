@@ -26,23 +26,39 @@ EOS
 my $worker = worker_pid($node);
 my $offset = -s $node->logfile;
 my $holder = holder($node, 'deep', user => 'r0', sessions => 1);
-declare($node,
-	insert_pool('deep', pool_size => 1, pool_recycle => "'1 s'", recycle_grace => "'0'", recycle_mode => "'terminate'"));
+declare(
+	$node,
+	insert_pool(
+		'deep',
+		pool_size     => 1,
+		pool_recycle  => "'1 s'",
+		recycle_grace => "'0'",
+		recycle_mode  => "'terminate'"
+	)
+);
 
 my $forged = qr/forged: no memory in a worker/;
-wait_for_log($node, qr/$forged.*$forged/s, 'a walk has no memory, and the next one neither', $offset);
+wait_for_log($node, qr/$forged.*$forged/s, 'a walk has no memory, and the next one neither',
+	$offset);
 my ($between) = PoolMonitor::log_text($node, $offset) =~ /$forged(.*?)$forged/s;
 like($between, qr/puts off looking whom to retire.*there is no memory: forged/, 'which is logged');
-like($between, qr/forged: what had no memory is gone/, 'nothing of a walk is left that had an error');
+like(
+	$between,
+	qr/forged: what had no memory is gone/,
+	'nothing of a walk is left that had an error'
+);
 is(worker_pid($node), $worker, 'the worker is the one that it was');
 is(query($node, q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'deep'}),
 	1, 'nobody is retired whose memberships are not known');
 
 append_to_file($node->data_dir . '/postgresql.conf', "pool_monitor_forge.bytes = 0\n");
 $node->reload;
-wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'deep'},
-	'with memory the walk comes to its end', 0);
-is(worker_pid($node), $worker, 'in the same worker');
-is(log_count($node, 'PANIC|TRAP|terminated by signal'), 0, 'nothing broke');
+wait_for(
+	$node,
+	q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'deep'},
+	'with memory the walk comes to its end', 0
+);
+is(worker_pid($node),                                   $worker, 'in the same worker');
+is(log_count($node, 'PANIC|TRAP|terminated by signal'), 0,       'nothing broke');
 $holder->close;
 done_testing();

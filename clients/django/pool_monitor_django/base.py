@@ -17,9 +17,10 @@ connection here, but for a thread, of which Django does not know: there are no w
 time-outs, nor does Django count what it throws away as broken.
 
 A report goes out at the end of a request, on the connection that it has used, when interval
-seconds ("POOL_MONITOR": {"interval": 15}) have passed since the one before. A process
-without requests says nothing, and is shown no more after five minutes; who works otherwise
-can call finished() after a piece of work. No connection is opened for it. Whatever goes
+seconds ("POOL_MONITOR": {"interval": 15}) have passed since the one before; where Django
+closes that connection then (CONN_MAX_AGE 0), just before it does. A process without requests
+says nothing, and is shown no more after five minutes; who works otherwise can call Django's
+close_old_connections(), or finished(), after a piece of work. No connection is opened for it. Whatever goes
 wrong is logged at level debug and otherwise ignored, and the next try waits twice as long,
 up to an hour. The extension must be in the database that the application logs in to.
 
@@ -27,9 +28,9 @@ With OPTIONS["pool"] (Django 5.1) it is that pool which reports, by pool_monitor
 which has to be there, too. Where the engine is another one already, let its DatabaseWrapper
 inherit from Reporting first.
 
-For Django 3.2 to 5.2, with psycopg2 or psycopg; 3.2, 4.2 and 5.2 have been run under WSGI, 3.2
-under ASGI, where all requests of a process share one thread, and those that overlap are one
-checkout.
+For Django 3.2 to 5.2, with psycopg2 or psycopg; 3.2, 4.2 and 5.2 have been run under WSGI and
+under ASGI. There each request has a thread of its own from 4.0 on, and so CONN_MAX_AGE must be
+0; before, all share one, and those that overlap are one checkout.
 """
 
 import logging
@@ -161,6 +162,12 @@ class Reporting:
                 self._books.checkouts += 1
         return super().create_cursor(*args, **kwargs)
 
+    def close_if_unusable_or_obsolete(self):
+        """Django's, at the end of a request: what it closes can report no more."""
+        if self._in_use:
+            _report(self)
+        super().close_if_unusable_or_obsolete()
+
     def _finished(self):
         self._in_use = False
         books = self._books
@@ -194,14 +201,18 @@ class DatabaseWrapper(Reporting, postgresql.DatabaseWrapper):
     """Django's own, which reports."""
 
 
+def _report(connection):
+    try:
+        connection._finished()
+    except Exception as problem:
+        log.debug("pool_monitor: no report: %s", problem)
+
+
 def finished(**_):
     """What this thread has used is idle now."""
     for connection in connections.all():
         if isinstance(connection, Reporting):
-            try:
-                connection._finished()
-            except Exception as problem:
-                log.debug("pool_monitor: no report: %s", problem)
+            _report(connection)
 
 
 request_finished.connect(finished)
