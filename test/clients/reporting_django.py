@@ -6,6 +6,8 @@ of stdin with one, until stdin ends:
   hold N       a request in this thread, which has used its connection and goes on: "holding"
   let N        it ends, when a report is due: its status
   request N    a request in this thread, when a report is due: its status
+  work N       a transaction in this thread, after which old connections are closed, when a report
+               is due: "done"
   hurry N      so many in each thread, side by side: "done"
   fork         a child has one request after another: its process ID
   reap         ends it: "reaped"
@@ -136,6 +138,21 @@ class Application:
     def request(self, number):
         self.wait_until_due()
         return self.threads[number].submit(self.get, number).result()
+
+    def work(self, number):
+        self.wait_until_due()
+        return self.threads[number].submit(self.transaction).result()
+
+    @staticmethod
+    def transaction():
+        from django.db import close_old_connections, connection, transaction
+
+        with transaction.atomic():
+            for _ in range(2):
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+        close_old_connections()
+        return "done"
 
     def hurry(self, times):
         done = [thread.submit(self.get, n) for _ in range(times) for n, thread in enumerate(self.threads)]

@@ -132,6 +132,10 @@ subtest 'a connection that is closed with its request reports before' => sub {
 	is($application->do('request 0'), '200 OK', 'a request when they can again');
 	is_shown($node, 'requests', 'open, checkouts, creations',
 		'1|8|8', 'what was to be told is told');
+
+	is($application->do('work 0'), 'done', 'work that is no request');
+	is_shown($node, 'requests', 'open, checked_out, checkouts, creations',
+		'1|0|9|9', 'is told once, as what old connections did');
 	$application->close;
 };
 

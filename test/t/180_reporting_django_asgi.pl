@@ -94,7 +94,7 @@ sub replaces_what_is_lost
 	query($node,
 		"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = '$kind'"
 	);
-	$application->do('sync 1');    # finds out
+	$application->do('sync 5');    # find out, each of its own connection
 	my $known =
 	  query($node, "SELECT checkouts FROM pool_monitor.client_reports() WHERE pool = '$kind'");
 	is($application->do('sync 2'), '200', 'requests after that are answered');
