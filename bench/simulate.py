@@ -131,9 +131,9 @@ class Pool:
         blocks = collections.defaultdict(list)
         for begun, wait in self.waits:
             blocks[int(begun // 30)].append(wait)
-        draw = random.Random(0)
+        blocks, draw = list(blocks.values()), random.Random(0)
         drawn = sorted(
-            quantile(sum(draw.choices(list(blocks.values()), k=len(blocks)), [])) for _ in range(400)
+            quantile([wait for block in draw.choices(blocks, k=len(blocks)) for wait in block]) for _ in range(400)
         )
         return drawn[9], drawn[-10]
 
@@ -153,6 +153,15 @@ def drive(pools, found):
 
 def run_load(dsn, load, seconds, start, end):
     """(lines to print, for each comparison whether it is good). start, end: where all loads meet."""
+    try:
+        return measure(dsn, load, seconds, start, end)
+    except BaseException:
+        start.abort()  # nobody is to wait for this one
+        end.abort()
+        raise
+
+
+def measure(dsn, load, seconds, start, end):
     names = [f"{load} {size}+{overflow}" for size, overflow in SIZES]
     admin = psycopg2.connect(dsn)
     admin.autocommit = True
@@ -180,42 +189,55 @@ def run_load(dsn, load, seconds, start, end):
     lines = [f"{load}: {len(pools[0].waits)} checkouts in {seconds} s, the driver was late by {late:.3f} s at most"]
     for pool, busy, share in cursor.fetchall():
         lines.append(f"  {pool}: {busy:.2f} busy on average, at the ceiling {100 * share:.1f} % of the time")
+    simulated = [[simulate(cursor, pool, past, since) for past in names] for pool in pools]
     for besides in (0.0, 0.01):
         each = ", ".join(f"{exact(found, size + more, since - begun, besides):.3f}" for size, more in SIZES)
         lines.append(f"  p95 in an exact queue, with {besides:.2f} s besides the hold: {each}")
-    lines.append("  measured with  p95, s  (chance of it)    from the past of  p95, s  (of the simulation)    off by")
-    compared = [compare(cursor, pool, past, since) for pool in pools for past in names]
+    lines.append("  measured with  p95, s  (about its chance)  from the past of  p95, s  (of the simulation)    off by")
+    compared = [each for pool, rows in zip(pools, simulated, strict=True) for each in compare(pool, names, rows)]
     for pool in pools:
         for engine in pool.engines:
             engine.dispose()
     return lines + [line for line, _ in compared], [good for _, good in compared]
 
 
-def compare(cursor, pool, past, since):
-    """(a line to print, whether it is good)"""
+def simulate(cursor, pool, past, since):
     cursor.execute(
         "SELECT wait_p95, wait_p95_low, wait_p95_high, dispersion, calibration"
         " FROM pool_monitor.simulate(%s, pool_size => %s, max_overflow => %s, span => now() - to_timestamp(%s))",
         (past, pool.size, pool.overflow, since),
     )
-    p95, low, high, dispersion, calibration = cursor.fetchone()
+    return cursor.fetchone()
+
+
+def compare(pool, pasts, rows):
+    """For each past (a line to print, whether it is good)."""
     measured, (least, most) = pool.p95(), pool.chance()
-    off = p95 - measured
-    good = abs(off) <= max(0.2 * measured, 0.005)
-    return (
-        f"  {pool.size}+{pool.overflow:<11} {measured:7.3f}  ({least:.3f} to {most:.3f})"
-        f"  {past.split()[1]:16} {p95:7.3f}  ({low:.3f} to {high:.3f})"
-        f"  {off:+8.3f} {100 * off / max(measured, 0.001):+5.0f} % {'' if good else '!'}  {dispersion:.1f}; {calibration}"
-    ), good
+    found = []
+    for past, (p95, low, high, dispersion, calibration) in zip(pasts, rows, strict=True):
+        off = p95 - measured
+        good = abs(off) <= max(0.2 * measured, 0.005)
+        found.append((
+            f"  {pool.size}+{pool.overflow:<11} {measured:7.3f}  ({least:.3f} to {most:.3f})"
+            f"  {past.split()[1]:16} {p95:7.3f}  ({low:.3f} to {high:.3f})"
+            f"  {off:+8.3f} {100 * off / max(measured, 0.001):+5.0f} % {'' if good else '!'}"
+            f"  {dispersion:.1f}; {calibration}",
+            good,
+        ))  # fmt: skip
+    return found
 
 
 def run_loads(dsn, loads, seconds):
     """Of each comparison, whether it is good. All at the same time."""
-    good = []
     with multiprocessing.Manager() as manager, concurrent.futures.ProcessPoolExecutor(len(loads)) as processes:
-        start, end = manager.Barrier(len(loads)), manager.Barrier(len(loads))
+        start, end = (manager.Barrier(len(loads), timeout=seconds + 600) for _ in range(2))
         running = [processes.submit(run_load, dsn, load, seconds, start, end) for load in loads]
-        for lines, some in map(concurrent.futures.Future.result, running):
+        concurrent.futures.wait(running)
+        for problem in (one.exception() for one in running):
+            if problem is not None and not isinstance(problem, threading.BrokenBarrierError):
+                raise problem
+        good = []
+        for lines, some in (one.result() for one in running):
             print("\n".join(lines), flush=True)
             good += some
     return good
@@ -225,6 +247,8 @@ def main():
     bindir, scratch = sys.argv[1], sys.argv[2]
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 1200
     loads = sys.argv[4:] or ["steady", "bursty", "uneven", "curve"]
+    if len(set(loads)) < len(loads):
+        raise SystemExit("simulate.py: each load once: its pools have its name")
     server = servers.Server(bindir, scratch, "simulate", "pool_monitor", "max_connections = 400")
     server.start()
     try:
