@@ -151,6 +151,7 @@ class Server:
         return [one.result() for one in asked]
 
     def hold(self):
+        self.wait_until_due()  # no report before is under way
         held.clear()
         going.clear()
         self.holding = self.threads.submit(self.get, "/sync?hold=1")

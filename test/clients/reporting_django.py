@@ -8,6 +8,7 @@ of stdin with one, until stdin ends:
   request N    a request in this thread, when a report is due: its status
   work N       a transaction in this thread, after which old connections are closed, when a report
                is due: "done"
+  leave N      a query in this thread, which no request is: the PID of its session
   hurry N      so many in each thread, side by side: "done"
   fork         a child has one request after another: its process ID
   reap         ends it: "reaped"
@@ -153,6 +154,17 @@ class Application:
                     cursor.execute("SELECT 1")
         close_old_connections()
         return "done"
+
+    def leave(self, number):
+        return self.threads[number].submit(self.query).result()
+
+    @staticmethod
+    def query():
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return cursor.fetchone()[0]
 
     def hurry(self, times):
         done = [thread.submit(self.get, n) for _ in range(times) for n, thread in enumerate(self.threads)]

@@ -177,13 +177,10 @@ sub none_in_transaction
 {
 	my ($node, $pool) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return is(
-		query(
-			$node,
-			"SELECT count(*) FROM pool_monitor.sessions WHERE pool = '$pool' AND state <> 'idle'"
-		),
-		0,
-		'no session is left in a transaction'
+	return wait_for(
+		$node,
+		"SELECT count(*) FROM pool_monitor.sessions WHERE pool = '$pool' AND state <> 'idle'",
+		'no session is left in a transaction', 0
 	);
 }
 

@@ -33,14 +33,6 @@ sub says
 	my $reports = "FROM pool_monitor.client_reports() WHERE pool = '$kind'";
 	wait_for($node, "SELECT checkouts BETWEEN $least AND $most $reports", $what);
 	is(query($node, "SELECT count(*) $reports"), 1, 'by one process');
-	is(
-		query(
-			$node,
-			"SELECT (SELECT checkouts FROM pool_monitor.pool_stats WHERE pool = '$kind') = (SELECT checkouts $reports)"
-		),
-		't',
-		'and so say the sums of the pool'
-	);
 	return;
 }
 
@@ -61,7 +53,6 @@ sub counts_each
 	return;
 }
 
-# It is a thread of the pool that reports, and a session at rest it reports on.
 sub answers_before_it_reports
 {
 	is($application->do('hold'), 'holding', 'a request has used its connection');
@@ -111,7 +102,8 @@ foreach (qw(threads requests pool))
 	subtest "connections of $kind" => sub {
 		$application = client('asgi_django.py', dsn($node), $kind, 0.05, $kind);
 		my $greeting = $application->answer;
-		plan(skip_all => "Django under ASGI: $greeting") if $greeting !~ /^ready/;
+		plan(skip_all => "Django under ASGI: $greeting") if $greeting =~ /^unavailable/;
+		like($greeting, qr/^ready/, 'Django is there');
 		$alone = $greeting eq 'ready alone';
 		subtest 'each request is counted once'                     => \&counts_each;
 		subtest 'an answer does not wait for the report'           => \&answers_before_it_reports;

@@ -13,24 +13,26 @@ each thread, and keeps it from request to request where CONN_MAX_AGE is not 0. W
 of it: open, the connections of all threads; checked_out, those used by a request that has
 not ended yet; checkouts, requests that have used theirs; creations; and as size the threads
 that may be, if the setting says so (otherwise it is not known). Nobody waits for a
-connection here, but for a thread, of which Django does not know: there are no waits and no
-time-outs, nor does Django count what it throws away as broken.
+connection here, but for a thread, of which Django does not know: waits and time-outs are not
+known, nor what is thrown away as broken.
 
 A report goes out at the end of a request, on the connection that it has used, when interval
 seconds ("POOL_MONITOR": {"interval": 15}) have passed since the one before; where Django
 closes that connection then (CONN_MAX_AGE 0), just before it does. A process without requests
 says nothing, and is shown no more after five minutes; who works otherwise can call Django's
-close_old_connections(), or finished(), after a piece of work. No connection is opened for it. Whatever goes
-wrong is logged at level debug and otherwise ignored, and the next try waits twice as long,
-up to an hour. The extension must be in the database that the application logs in to.
+close_old_connections(), or finished(), after a piece of work. No connection is opened for it.
+Whatever goes wrong is logged at level debug and otherwise ignored, and the next try waits
+twice as long, up to an hour. The extension must be in the database that the application logs
+in to.
 
 With OPTIONS["pool"] (Django 5.1) it is that pool which reports, by pool_monitor_psycopg_pool,
 which has to be there, too. Where the engine is another one already, let its DatabaseWrapper
 inherit from Reporting first.
 
 For Django 3.2 to 5.2, with psycopg2 or psycopg; 3.2, 4.2 and 5.2 have been run under WSGI and
-under ASGI. There each request has a thread of its own from 4.0 on, and so CONN_MAX_AGE must be
-0; before, all share one, and those that overlap are one checkout.
+under ASGI. There each request has a thread of its own from 4.0 on: CONN_MAX_AGE must be 0, and
+the setting threads left out. Before, all share one, and requests that overlap may be counted as
+one checkout.
 """
 
 import logging
@@ -41,8 +43,8 @@ import time
 import uuid
 import weakref
 
-from django.core.signals import request_finished
-from django.db import connections
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections
 from django.db.backends.postgresql import base as postgresql
 
 try:
@@ -56,12 +58,13 @@ log = logging.getLogger("pool_monitor")
 
 REPORT = (
     "SELECT pool_monitor.client_report(%s::text, %s::int, %s::int, %s::int, %s::int, checkouts => %s::bigint,"
-    " creations => %s::bigint, reports_before => %s::bigint)"
+    " waits => NULL, creations => %s::bigint, reports_before => %s::bigint)"
 )
 LONGEST_PAUSE = 3600.0  # s, between tries that fail
 
 _all = {}  # the books of this process, by alias
 _lock = threading.Lock()
+_starting = threading.local()  # a request, in this thread
 
 
 class Books:
@@ -145,6 +148,7 @@ class Reporting:
 
     def connect(self):
         super().connect()
+        self._in_use = False
         if self.settings_dict["OPTIONS"].get("pool"):
             return
         with _lock:
@@ -163,10 +167,16 @@ class Reporting:
         return super().create_cursor(*args, **kwargs)
 
     def close_if_unusable_or_obsolete(self):
-        """Django's, at the end of a request: what it closes can report no more."""
-        if self._in_use:
-            _report(self)
-        super().close_if_unusable_or_obsolete()
+        """Django's, at both ends of a request: what it closes can report no more.
+
+        At the beginning no report is in its way. What was in use then is so outside of requests, and
+        may have been idle for so long that its other end is gone.
+        """
+        try:
+            if self._in_use and not getattr(_starting, "now", False):
+                _report(self)
+        finally:
+            super().close_if_unusable_or_obsolete()
 
     def _finished(self):
         self._in_use = False
@@ -210,9 +220,27 @@ def _report(connection):
 
 def finished(**_):
     """What this thread has used is idle now."""
-    for connection in connections.all():
+    for connection in _of_this_thread():
         if isinstance(connection, Reporting):
             _report(connection)
 
 
+def _of_this_thread():
+    try:
+        return connections.all(initialized_only=True)
+    except TypeError:  # Django before 4.1, which makes those that are not there
+        return connections.all()
+
+
+def _starts(**_):
+    _starting.now = True
+
+
+def _has_started(**_):
+    _starting.now = False
+
+
+request_started.disconnect(close_old_connections)
+for _receiver in (_starts, close_old_connections, _has_started):
+    request_started.connect(_receiver)
 request_finished.connect(finished)
