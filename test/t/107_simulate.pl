@@ -175,8 +175,8 @@ subtest 'pools that open and close' => sub {
 		't|t',
 		'but connections come and go'
 	);
-	is(simulated('connections, opened_per_hour', "'mmc'") =~ s/9\.9999\d+/10/r,
-		'10|0', 'which those of a base do not');
+	is(simulated('round(connections::numeric, 6) = 10, opened_per_hour', "'mmc'"),
+		't|0', 'which those of a base do not');
 	is(simulated('longest_wait, opened_per_hour > 0', "'mmc', max_overflow => -1"),
 		'0|t', 'without a bound nobody waits');
 	my $size = 'longest_wait, opened_per_hour < 100, connections > 10';
@@ -300,8 +300,8 @@ subtest 'bursts' => sub {
 	arrivals('mmc', 60, 4294967295);
 	is(simulated('dispersion IS NULL', "'mmc'"), 't', 'more than there is room for is not known');
 	arrivals('mmc', 60, 960**2 / 60);
-	is(simulated('dispersion, ' . within($chance, 'waiting'), "'mmc'"),
-		'0|t', 'what is more regular than chance is taken for chance');
+	is(simulated('dispersion < 0.5, ' . within($chance, 'waiting'), "'mmc'"),
+		't|t', 'what is more regular than chance is taken for chance');
 };
 
 # The same dispersion, and other traces that the bursts have left.

@@ -7,21 +7,24 @@ use PoolMonitor qw(:DEFAULT query insert_pool holder worker_pid);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $roles  = 4000;    # in a row, each a member of the next
+my $roles  = 1000;    # in a row, each a member of the next
 my $module = "$FindBin::RealBin/../modules/pool_monitor_forge/pool_monitor_forge";
 my $node   = new_server('walk_error', <<"EOC");
 shared_preload_libraries = 'pool_monitor,$module'
 pool_monitor.recycle_interval = 100ms
 pool_monitor.protected_roles = 'guards'
 pool_monitor_forge.context = 'pool_monitor memberships'
-pool_monitor_forge.bytes = 20000
+pool_monitor_forge.bytes = 10000
 EOC
 
-# The last first: who reads all memberships in order finds one more each time.
+# The last first: who reads all memberships in order finds one more each time. And thousands
+# of others, among which that takes its time.
 query($node, <<"EOS");
 CREATE ROLE guards;
 CREATE ROLE r$roles;
 SELECT format('CREATE ROLE r%s LOGIN IN ROLE r%s', i - 1, i) FROM generate_series($roles, 1, -1) AS i \\gexec
+SELECT format('CREATE ROLE g%s; CREATE ROLE m%s', i, i) FROM generate_series(1, 70) AS i \\gexec
+SELECT format('GRANT %s TO %s', string_agg('g' || i, ', '), string_agg('m' || i, ', ')) FROM generate_series(1, 70) AS i \\gexec
 EOS
 my $worker = worker_pid($node);
 my $offset = -s $node->logfile;
