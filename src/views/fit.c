@@ -192,8 +192,9 @@ compare_busy(const void *a, const void *b)
 }
 
 /*
- * Where Erlang's formulas are wrong: how many wait, by size. False: they are not. Allocates
- * in the current memory context.
+ * Where Erlang's formulas are wrong: how many wait, by size. False: they are not. Where that
+ * is wrong, too, nothing is known that would speak for fewer than it has. Allocates in the
+ * current memory context.
  */
 static bool
 simulate_pool(Fitted *fitted, int account, int64 budget)
@@ -205,6 +206,8 @@ simulate_pool(Fitted *fitted, int account, int64 budget)
 	if (!pm_brief_begin(brief, fitted->pool, account, day))
 		return false;
 	fitted->brief = brief;
+	if (brief->is_off)
+		fit->least = Max(fit->least, fitted->each);
 	fit->waiting = pm_brief_curve(brief, fit->least, (int) (budget / fit->processes), PM_FIT_WORTH, &fit->nwaiting);
 	return true;
 }
@@ -302,13 +305,13 @@ put_simulated(PmRow *row, const Fitted *fitted, int size)
 	pm_put(row, Float8GetDatum(answer.timeouts));
 }
 
-/* What the model says of one size of each process; -1: unbounded, or not known. */
+/* What the model says of one size of each process; -1: unbounded, or not known. Nothing where it is off. */
 static void
 put_model(PmRow *row, const Fitted *fitted, int size)
 {
 	const PmFitPool *fit = &fitted->fit;
 
-	if (size < 0)
+	if (size < 0 || (fitted->brief && fitted->brief->is_off))
 	{
 		pm_put_null(row);
 		pm_put_null(row);

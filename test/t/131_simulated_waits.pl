@@ -131,11 +131,30 @@ subtest 'as clients report' => sub {
 	);
 	past(1, $chance, 600, 300, 150, 0);
 	is(fitted('model'), 'simulated, off', 'what the simulation cannot explain either');
+	is(
+		fitted(
+			'proposed_ceiling >= ceiling, waiting, timeouts, proposed_waiting, proposed_timeouts'),
+		't||||',
+		'for which no size is known to be better than the one it has'
+	);
 	like(
 		advice($node, 'evidence', 'exhausted of web'),
 		qr/ 0 timed out besides$/,
 		'of which the advice makes nothing'
 	);
+};
+
+subtest 'a pool that is larger than its load seems to need' => sub {
+	pools($node, row('web', pool_size => 20, max_overflow => 0));
+	past(1, 0, 600, 1, 0, 0);
+	cmp_ok(fitted('proposed_ceiling'), '<', 20, 'gives some back');
+	past(1, 0, 600, 300, 150, 0);
+	is(
+		fitted('model, proposed_ceiling'),
+		'simulated, off|20',
+		'but not where nobody knows why its clients wait'
+	);
+	pools($node, row('web', pool_size => 10, max_overflow => 0));
 };
 
 subtest 'by the time at the ceiling' => sub {

@@ -31,8 +31,9 @@ COMMENT ON FUNCTION pool_monitor.fit(int) IS
 'analysis: Fox 1966). waiting: checkouts that wait, on average, of all its processes; timeouts: the share of checkouts that '
 'waits longer than pool_timeout; both with the sizes of now and as proposed, NULL where these are unbounded. model: Erlang, or '
 'simulated, briefly, where measured bursts, reported waits or the time at the ceiling show Erlang''s formulas to be wrong by '
-'a factor of 3: then timeouts are those that give up. simulated, off: that is wrong by as much, too, and nearer. A pool without '
-'enough data keeps what it has. Room is kept for the largest single surge, and for what an explicit budget has above its '
-'ceiling; proposed_budget is such a budget with the proposed sizes, NULL where none is declared. When what the least of all '
-'comes to is more than the connection_budget, so are the proposed ceilings. See docs/sizing.md. Needs '
+'a factor of 3: then timeouts are those that give up. simulated, off: that is wrong by as much, too; then waiting and timeouts '
+'are NULL, and the pool keeps what it has, at least. A pool without enough data keeps what it has. Room is kept for the largest '
+'single surge, and for what an explicit budget has above its ceiling; proposed_budget is such a budget with the proposed sizes, '
+'NULL where none is declared. When what the least of all comes to is more than the connection_budget, so are the proposed '
+'ceilings. See docs/sizing.md. Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
