@@ -36,6 +36,7 @@ typedef struct PmReport
 	int			open;
 	int			checked_out;
 	int			waiting;
+	bool		knows_waits;	/* and time-outs; else they are 0 */
 	int64		longest_wait;	/* us, since the report before */
 	PmPoolSums	sums;
 	int64		number;			/* how many came before it, as the client

@@ -205,6 +205,8 @@ beside_reports(const PmMeasured *measured, const PmSimulated *simulated)
 	const char *waits = measured->mean_wait < 0 ? "no checkout that got a connection" :
 	psprintf("waits of %.4f s on average", measured->mean_wait);
 
+	if (measured->timeouts < 0)
+		return psprintf("%s: clients report %s, simulated are %.4f s", near ? "good" : "off", waits, of[PM_SIM_MEAN_WAIT].mean);
 	return psprintf("%s: clients report %s and %.2f %% time-outs, simulated are %.4f s and %.2f %%",
 					near ? "good" : "off", waits, 100 * measured->timeouts,
 					of[PM_SIM_MEAN_WAIT].mean, 100 * of[PM_SIM_TIMEOUT_SHARE].mean);
@@ -217,7 +219,7 @@ pm_calibration(const PmMeasured *measured, const PmSimulated *simulated)
 	const PmEstimate *of = simulated->of;
 	bool		near;
 
-	if (measured->waiting >= 0)
+	if (measured->mean_wait >= 0 || measured->timeouts >= 0)
 		return beside_reports(measured, simulated);
 	if (measured->exhausted >= NEAR_SHARE)
 		return psprintf("lower bound: the pool was at its ceiling %.1f %% of the time and nobody reports",

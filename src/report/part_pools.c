@@ -99,6 +99,28 @@ put_capacity(PmPage *page, PmDoc pool)
 	pm_html(page, "</dd>");
 }
 
+/* PgBouncer tells for how long its clients have waited, and not how many. */
+static bool
+waits_are_counted(PmDoc span)
+{
+	return pm_doc_count(span, "checkout_waits") + pm_doc_count(span, "checkout_timeouts") > 0 ||
+		!(pm_doc_number(span, "waited_seconds") > 0);
+}
+
+static void
+put_reported(PmPage *page, PmDoc span)
+{
+	double		waited = pm_doc_number(span, "waited_seconds");
+
+	begin_fact(page, "clients say");
+	pm_htmlf(page, "%s checkouts, ", pm_number_words(pm_doc_number(span, "checkouts")));
+	if (!waits_are_counted(span))
+		pm_htmlf(page, "of which some waited, %s in all</dd>", pm_seconds_words(waited));
+	else
+		pm_htmlf(page, "%s of them waited, %s in all; %s gave up</dd>", pm_number_words(pm_doc_number(span, "checkout_waits")),
+				 pm_seconds_words(waited), pm_number_words(pm_doc_number(span, "checkout_timeouts")));
+}
+
 static void
 put_churn(PmPage *page, const PmReport *report, PmDoc span)
 {
@@ -117,12 +139,7 @@ put_churn(PmPage *page, const PmReport *report, PmDoc span)
 	pm_htmlf(page, "%s rejected, %s not authenticated</dd>", pm_number_words(pm_doc_number(span, "rejected")),
 			 pm_number_words(pm_doc_number(span, "auth_failures")));
 	if (pm_doc_count(span, "checkouts") + pm_doc_count(span, "checkout_timeouts") > 0)
-	{
-		begin_fact(page, "clients say");
-		pm_htmlf(page, "%s checkouts, %s of them waited, %s in all; %s gave up</dd>", pm_number_words(pm_doc_number(span, "checkouts")),
-				 pm_number_words(pm_doc_number(span, "checkout_waits")), pm_seconds_words(pm_doc_number(span, "waited_seconds")),
-				 pm_number_words(pm_doc_number(span, "checkout_timeouts")));
-	}
+		put_reported(page, span);
 }
 
 static void
@@ -246,6 +263,20 @@ share_of_wait(double wait, double timeout)
 	return Max(log(wait / LEAST_WAIT) / log(timeout / LEAST_WAIT), 0.02);
 }
 
+/* What the formulas are about, as it was. */
+static char *
+measured_beside(PmDoc span)
+{
+	double		tried = pm_doc_count(span, "checkouts") + pm_doc_count(span, "checkout_timeouts");
+
+	if (tried == 0 || !waits_are_counted(span))
+		return "";
+	return psprintf(" As its clients report, %s waited and %s gave up: where that is far more, they do not come at random, see "
+					"<code>simulate()</code>.",
+					pm_share_words(pm_doc_count(span, "checkout_waits") / tried),
+					pm_share_words(pm_doc_count(span, "checkout_timeouts") / tried));
+}
+
 static void
 put_waits(PmPage *page, PmDoc pool)
 {
@@ -275,8 +306,9 @@ put_waits(PmPage *page, PmDoc pool)
 	}
 	pm_html(page, "<figure><h4>Waits by number of connections, at this load</h4>");
 	pm_bars(page, "Waits by number of connections", bars, n);
-	pm_htmlf(page, "<figcaption>As sized now, %s. Bars: the wait that 95 %% do not exceed, by its logarithm, from 1 ms to %s.</figcaption>"
-			 "</figure>\n", today, pm_seconds_words(timeout));
+	pm_htmlf(page, "<figcaption>As sized now, %s, if they come at random.%s Bars: the wait that 95 %% do not exceed, by its "
+			 "logarithm, from 1 ms to %s.</figcaption></figure>\n",
+			 today, measured_beside(pm_doc_at(pool, "span")), pm_seconds_words(timeout));
 }
 
 /* ---- one of them ---- */

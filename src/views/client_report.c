@@ -67,6 +67,19 @@ get_seconds(FunctionCallInfo fcinfo, int arg, const char *name)
 	return (int64) rint(value * 1000000);
 }
 
+/* A client that does not know who waits says nothing of how long, and of who gave up. */
+static void
+get_waits(FunctionCallInfo fcinfo, PmReport *report)
+{
+	report->knows_waits = !PG_ARGISNULL(7);
+	if (!report->knows_waits)
+		return;
+	report->sums.waits = get_times(fcinfo, 7, "waits");
+	report->sums.waited = get_seconds(fcinfo, 8, "waited_seconds");
+	report->sums.timeouts = get_times(fcinfo, 9, "timeouts");
+	report->longest_wait = get_seconds(fcinfo, 12, "longest_wait");
+}
+
 static void
 get_process(FunctionCallInfo fcinfo, int arg, char *process)
 {
@@ -137,12 +150,9 @@ pm_client_report(PG_FUNCTION_ARGS)
 	report->checked_out = get_number(fcinfo, 4, "checked_out", 0);
 	report->waiting = get_number(fcinfo, 5, "waiting", 0);
 	report->sums.checkouts = get_times(fcinfo, 6, "checkouts");
-	report->sums.waits = get_times(fcinfo, 7, "waits");
-	report->sums.waited = get_seconds(fcinfo, 8, "waited_seconds");
-	report->sums.timeouts = get_times(fcinfo, 9, "timeouts");
+	get_waits(fcinfo, report);
 	report->sums.creations = get_times(fcinfo, 10, "creations");
 	report->sums.invalidations = get_times(fcinfo, 11, "invalidations");
-	report->longest_wait = get_seconds(fcinfo, 12, "longest_wait");
 	report->number = PG_ARGISNULL(13) ? PM_NOT_SAID : get_times(fcinfo, 13, "reports_before");
 	process.role = GetAuthenticatedUserId();
 	process.pid = MyProcPid;
@@ -152,7 +162,9 @@ pm_client_report(PG_FUNCTION_ARGS)
 	if (!pm_session_owner(&process.owner) || !pm_hold_reports(fcinfo->flinfo->fn_oid) ||
 		!pm_report_take(&process, &news, &cut))
 		PG_RETURN_BOOL(false);
-	pm_session_count(&news);
+	/* of a pool, waits are of its checkouts: both or neither */
+	if (report->knows_waits)
+		pm_session_count(&news);
 	if (cut)
 		tell_of_cut();
 	PG_RETURN_BOOL(true);
@@ -165,6 +177,15 @@ put_known(PmRow *row, int value)
 		pm_put_null(row);
 	else
 		pm_put_int(row, value);
+}
+
+static void
+put_of_waits(PmRow *row, const PmReport *report, Datum value)
+{
+	if (report->knows_waits)
+		pm_put(row, value);
+	else
+		pm_put_null(row);
 }
 
 static void
@@ -189,12 +210,12 @@ put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *vie
 	put_known(&row, report->checked_out);
 	put_known(&row, report->waiting);
 	pm_put_bound(&row, report->sums.checkouts);
-	pm_put_bound(&row, report->sums.waits);
-	pm_put(&row, Float8GetDatum(report->sums.waited / 1000000.0));
-	pm_put_bound(&row, report->sums.timeouts);
+	put_of_waits(&row, report, Int64GetDatum(report->sums.waits));
+	put_of_waits(&row, report, Float8GetDatum(report->sums.waited / 1000000.0));
+	put_of_waits(&row, report, Int64GetDatum(report->sums.timeouts));
 	pm_put_bound(&row, report->sums.creations);
 	pm_put_bound(&row, report->sums.invalidations);
-	pm_put(&row, Float8GetDatum(report->longest_wait / 1000000.0));
+	put_of_waits(&row, report, Float8GetDatum(report->longest_wait / 1000000.0));
 	pm_put_time(&row, process->timed_out_at);
 	pm_put_row(result, &row);
 }

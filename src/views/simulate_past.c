@@ -163,7 +163,7 @@ take_stretches(PmReplay *replay, const PmRingCopy *minutes)
 
 /* ---- what the simulation is to be compared with ---- */
 
-/* What the clients have said in this time. */
+/* What the clients have said in this time. PgBouncer tells for how long they waited, and not how many. */
 static void
 take_reports(PmMeasured *measured, const PmWorkload *work)
 {
@@ -172,9 +172,11 @@ take_reports(PmMeasured *measured, const PmWorkload *work)
 	measured->waiting = measured->mean_wait = measured->timeouts = PM_NOT_MEASURED;
 	if (tried == 0)
 		return;
-	measured->waiting = work->checkout_waits / tried;
 	if (work->checkouts > 0)
 		measured->mean_wait = work->waited / 1000000.0 / work->checkouts;
+	if (work->checkout_waits + work->checkout_timeouts == 0 && work->waited > 0)
+		return;
+	measured->waiting = work->checkout_waits / tried;
 	measured->timeouts = work->checkout_timeouts / tried;
 }
 

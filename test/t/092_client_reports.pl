@@ -275,6 +275,13 @@ subtest 'declared, observed, reported' => sub {
 		"full, while others of its processes have 3 free\n",
 		'one that is full while others are not'
 	);
+	$web->do("sql 0 $report('a', 2, 1, 3, 2, 2)");
+	is(
+		reported($findings),
+		"full, while others of its processes have 3 free\n",
+		'also when the connection that it reports on has just been given back to who waits'
+	);
+	$web->do("sql 0 $report('a', 2, 1, 3, 3, 2)");
 	$web->do("sql 0 $report('c', 5, 10, 1, 0, 0, timeouts => 4, reports_before => 0)");
 	is(
 		reported("process, $findings"),
@@ -300,6 +307,32 @@ subtest 'declared, observed, reported' => sub {
 		1,
 		'for an hour'
 	);
+};
+
+subtest 'time-outs of a pool that was made anew' => sub {
+	my $timed_out =
+	  q{SELECT count(*) FROM pool_monitor.client_pools WHERE process = 'd' AND findings::text ~ 'timed out'};
+	$web->do("sql 0 $report('d', 2, 1, timeouts => 3, reports_before => 0)");
+	is(query($node, $timed_out), 1, 'of the old one they are told');
+	$web->do("sql 0 $report('d', 2, 1, reports_before => 0)");
+	is(query($node, $timed_out), 0, 'the new one has none');
+};
+
+subtest 'who does not know who waits' => sub {
+	my $before = counted('checkouts, checkout_waits, waited_seconds, checkout_timeouts');
+	$web->do(
+		"sql 0 $report('d', 2, 1, 3, checkouts => 50, waits => NULL, waited_seconds => 1, timeouts => 2, longest_wait => 1, reports_before => 0)"
+	);
+	is(
+		query(
+			$node,
+			q{SELECT checkouts, waits, timeouts, mean_wait, longest_wait FROM pool_monitor.client_pools WHERE process = 'd'}
+		),
+		'50||||',
+		'says nothing of waits'
+	);
+	is(counted('checkouts, checkout_waits, waited_seconds, checkout_timeouts'),
+		$before, 'and is not in the sums, of which waits are a part');
 };
 
 subtest 'the advice names five findings of a pool' => sub {

@@ -86,6 +86,8 @@ my $checkouts =
   "SELECT checkouts FROM pool_monitor.history WHERE pool = 'web' AND resolution = '1 minute' ORDER BY bucket_start DESC LIMIT 1";
 
 subtest 'nobody waited' => sub {
+	my $other = q{sql 0 SELECT pool_monitor.client_report('b', reports_before => 0, waits =>};
+	$web->do("$other 0)");
 	report(0, 0, 0, 0);
 	query($node,
 		"SELECT replay_rings(ARRAY[date_trunc('minute', now())], ARRAY[date_trunc('hour', now())])"
@@ -114,7 +116,7 @@ subtest 'nobody waited' => sub {
 
 	wait_for(
 		$node,
-		"SELECT first_reported_at < now() - interval '3 s' FROM pool_monitor.client_reports()",
+		"SELECT bool_and(first_reported_at < now() - interval '3 s') FROM pool_monitor.client_reports()",
 		'it has reported for longer than what comes'
 	);
 	query($node, <<'EOS');
@@ -128,13 +130,22 @@ EOS
 		'info|all connections were busy, but no checkout waited, as its clients report',
 		'of all of it says that nothing is to be done'
 	);
-	report(901, 1, 0.1, 0);
-	wait_for($node, $checkouts, 'one that waited', 401);
+	my $unknown = qr/: the next checkout waited/;
+	$web->do("$other NULL)");
+	like(advice($node, 'finding', $exhausted), $unknown, 'where all of them know');
+	$web->do("$other 0)");
+	unlike(advice($node, 'finding', $exhausted), $unknown, 'and they do again');
+	report(901, 0, 0.1, 0);
+	wait_for($node, $checkouts, 'some that waited, and it is not known how many', 401);
+	like(advice($node, 'finding', $exhausted), $unknown, 'also until they have waited');
 	like(
-		advice($node, 'finding', $exhausted),
-		qr/: the next checkout waited/,
-		'until one has to wait'
+		advice($node, 'evidence', $exhausted),
+		qr/ report: of \d+ checkouts some waited, 0\.100 s in all/,
+		'for how long is said'
 	);
+	report(902, 1, 0.1, 0);
+	wait_for($node, $checkouts, 'one that waited', 402);
+	like(advice($node, 'finding', $exhausted), $unknown, 'until one has to wait');
 };
 
 $web->close;

@@ -284,6 +284,11 @@ subtest 'a day of ten pools' => sub {
 	  /Waits by number of connections, at this load(.*?As sized now, )(\d+) \(7 a process\)/s;
 	is($today, 21, 'waits at the sizes of today');
 	has($waits, qr/class="x strong"[^>]*>21</, 'which are marked');
+	has(
+		$page,
+		qr/\(7 a process\)[^.]*, if they come at random\./,
+		'by formulas for random arrivals'
+	);
 };
 
 subtest 'both formats have the same' => sub {

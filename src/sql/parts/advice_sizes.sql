@@ -15,9 +15,9 @@
 				AS most_minutes) AS n
 	),
 
-	-- how many processes say what their pool does, and since when all of them do
+	-- how many processes say who waits in their pool, since when all of them do, and whether all know
 	reporting AS MATERIALIZED (
-		SELECT r.pool, count(*)::int AS processes, max(r.first_reported_at) AS since
+		SELECT r.pool, count(r.waits)::int AS processes, max(r.first_reported_at) AS since, count(r.waits) = count(*) AS all_know
 		FROM pool_monitor.client_reports() AS r
 		WHERE r.pool IS NOT NULL AND r.reported_at > pg_catalog.clock_timestamp() - pool_monitor.report_counts_for()
 		GROUP BY r.pool
@@ -30,8 +30,8 @@
 			w.overflow_share, w.exhausted_share, w.hold_time, w.effective_samples, w.quality,
 			w.checkouts, w.checkout_waits, w.waited_seconds, w.checkout_timeouts, coalesce(g.processes, 0) AS reporting,
 			CASE WHEN d.has_budget AND d.max_overflow = 0 THEN greatest(d.budget - d.ceiling, 0) ELSE 0 END AS reserve,
-			coalesce(g.processes >= d.processes AND g.since <= pg_catalog.now() - w.seen AND w.checkouts > 0
-				AND w.checkout_waits + w.checkout_timeouts = 0, false) AS nobody_waited,
+			coalesce(g.processes >= d.processes AND g.all_know AND g.since <= pg_catalog.now() - w.seen AND w.checkouts > 0
+				AND w.checkout_waits + w.checkout_timeouts = 0 AND w.waited_seconds = 0, false) AS nobody_waited,
 			w.exhausted_share < 0.01 AS is_brief,
 			max(w.exhausted_share) OVER (PARTITION BY d.pool) AS worst_share,
 			max(w.exhausted_share * extract(epoch FROM w.seen)) OVER (PARTITION BY d.pool) AS exhausted_seconds,
@@ -104,11 +104,15 @@
 				CASE WHEN s.is_brief THEN ', the last at ' || t.last END,
 				round(s.avg_busy::numeric, 2), s.max_busy,
 				CASE WHEN s.checkouts + s.checkout_timeouts > 0
-					THEN format('measured, as %s of %s processes report: of %s checkouts %s waited%s, and %s timed out besides',
-						s.reporting, s.processes, s.checkouts, pool_monitor.percent(s.checkout_waits / nullif(s.checkouts, 0)::float8),
-						CASE WHEN s.checkout_waits > 0
-							THEN format(', for %s s on average', round((s.waited_seconds / s.checkout_waits)::numeric, 3)) END,
-						s.checkout_timeouts) || coalesce('; ' || CASE WHEN s.waiting_simulated IS NOT NULL THEN s.simulated END, '')
+					THEN format('measured, as %s of %s processes report: of %s checkouts ', s.reporting, s.processes, s.checkouts)
+						-- PgBouncer tells for how long, and not how many
+						|| CASE WHEN s.checkout_waits + s.checkout_timeouts = 0 AND s.waited_seconds > 0
+							THEN format('some waited, %s s in all', round(s.waited_seconds::numeric, 3))
+							ELSE format('%s waited%s, and %s timed out besides',
+								pool_monitor.percent(s.checkout_waits / nullif(s.checkouts, 0)::float8),
+								', for ' || round((s.waited_seconds / nullif(s.checkout_waits, 0))::numeric, 3) || ' s on average',
+								s.checkout_timeouts) END
+						|| coalesce('; ' || CASE WHEN s.waiting_simulated IS NOT NULL THEN s.simulated END, '')
 				WHEN s.waiting_simulated IS NOT NULL THEN 'Erlang''s model disagrees with what was seen; ' || s.simulated
 				WHEN s.model_is_off THEN 'Erlang''s model is withheld: it disagrees with what was seen'
 					ELSE format('Erlang C says %s (one queue) to %s (one for each process) of the checkouts wait, '

@@ -16,7 +16,8 @@ COMMENT ON FUNCTION pool_monitor.client_report(
 'this alone, the first of its transaction. Of the pool or application that the session is in. process: a name that none of '
 'its other processes has, as host and process number; size, max_overflow: as configured (NULL: not known; max_overflow -1: '
 'unbounded); open, checked_out, '
-'waiting: now (NULL: not known); the others are sums since this pool was made in this process, but longest_wait (seconds, since '
+'waiting: now (NULL: not known); the others are sums since this pool was made in this process (waits NULL: it does not know who '
+'waits, or times out; its sums are not counted in those of its pool then), but longest_wait (seconds, since '
 'the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that nothing is counted '
 'twice. What is more than a process can have done is not counted; a NOTICE says so. False: nothing was noted, because the '
 'session is not counted, there is no room for one more process, a later report has come already, or it was not a SELECT of '
@@ -51,7 +52,8 @@ CREATE VIEW pool_monitor.client_pools AS
 		SELECT r.pool, r.application_name, r.datname, r.usename, count(*)::int AS processes,
 			-- not known where one of them does not know
 			CASE WHEN count(r.open) = count(*) THEN sum(r.open) END AS open,
-			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out) AS free, min(r.reported_at) AS oldest
+			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out AND coalesce(r.waiting, 0) = 0) AS free,
+			min(r.reported_at) AS oldest
 		FROM reports AS r
 		WHERE r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
 		GROUP BY r.pool, r.application_name, r.datname, r.usename
@@ -77,8 +79,10 @@ CREATE VIEW pool_monitor.client_pools AS
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
 				THEN format('size %s + %s, declared %s + %s', r.size, r.max_overflow, d.pool_size, d.max_overflow) END,
-			CASE WHEN r.timed_out_at > clock_timestamp() - interval '1 hour' THEN format('%s checkouts timed out', r.timeouts) END,
-			CASE WHEN r.checked_out >= r.ceiling AND t.free > 0
+			CASE WHEN r.timed_out_at > clock_timestamp() - interval '1 hour' AND r.timeouts > 0
+				THEN format('%s checkouts timed out', r.timeouts) END,
+			-- where somebody waits it is, though the connection that its report came on had just been given back
+			CASE WHEN (r.checked_out >= r.ceiling OR r.waiting > 0) AND t.free > 0
 				THEN format('full, while others of its processes have %s free', t.free) END
 		], NULL) AS findings
 	FROM reports AS r
@@ -105,10 +109,10 @@ COMMENT ON COLUMN pool_monitor.client_pools.open IS 'reported: connections that 
 COMMENT ON COLUMN pool_monitor.client_pools.checked_out IS 'reported: of these, handed out now; NULL: not known';
 COMMENT ON COLUMN pool_monitor.client_pools.waiting IS 'reported: who wait for one now; NULL: not known';
 COMMENT ON COLUMN pool_monitor.client_pools.checkouts IS 'reported: connections handed out since the pool was made in this process';
-COMMENT ON COLUMN pool_monitor.client_pools.waits IS 'reported: of these, those that had to wait';
-COMMENT ON COLUMN pool_monitor.client_pools.timeouts IS 'reported: who gave up waiting, since then';
-COMMENT ON COLUMN pool_monitor.client_pools.mean_wait IS 'reported: seconds, of waits; NULL: none had to wait';
-COMMENT ON COLUMN pool_monitor.client_pools.longest_wait IS 'reported: seconds, since its report before';
+COMMENT ON COLUMN pool_monitor.client_pools.waits IS 'reported: of these, those that had to wait; NULL: not known';
+COMMENT ON COLUMN pool_monitor.client_pools.timeouts IS 'reported: who gave up waiting, since then; NULL: not known';
+COMMENT ON COLUMN pool_monitor.client_pools.mean_wait IS 'reported: seconds, of waits; NULL: none had to wait, or not known';
+COMMENT ON COLUMN pool_monitor.client_pools.longest_wait IS 'reported: seconds, since its report before; NULL: not known';
 COMMENT ON COLUMN pool_monitor.client_pools.creations IS 'reported: connections opened since the pool was made';
 COMMENT ON COLUMN pool_monitor.client_pools.invalidations IS 'reported: connections thrown away as broken since then';
 COMMENT ON COLUMN pool_monitor.client_pools.processes_declared IS 'declared: servers * workers; NULL: in no declared pool';
