@@ -108,7 +108,17 @@ student(int freedom)
 		(3 * pow(z, 7) + 19 * pow(z, 5) + 17 * z * z * z - 15 * z) / (384.0 * freedom * freedom * freedom);
 }
 
-/* Mean of n replications and its interval, by Student's t. None of the outcomes can be negative. */
+static bool
+is_share(int which)
+{
+	return which == PM_SIM_WAITING || which == PM_SIM_TIMEOUT_SHARE || which == PM_SIM_FULL ||
+		which == PM_SIM_ALL_FULL || which == PM_SIM_OVERFLOW;
+}
+
+/*
+ * Mean of n replications and its interval, by Student's t. None of the outcomes can be
+ * negative, and no share above 1.
+ */
 PmEstimate
 pm_estimate(const double (*outcomes)[PM_NUM_OUTCOMES], int n, int which)
 {
@@ -126,6 +136,6 @@ pm_estimate(const double (*outcomes)[PM_NUM_OUTCOMES], int n, int which)
 	half = n > 1 ? student(n - 1) * sd / sqrt(n) : 0;
 	return (PmEstimate)
 	{
-		.mean = mean,.low = Max(mean - half, 0),.high = mean + half,.sd = sd
+		.mean = mean,.low = Max(mean - half, 0),.high = is_share(which) ? Min(mean + half, 1) : mean + half,.sd = sd
 	};
 }

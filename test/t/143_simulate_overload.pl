@@ -98,6 +98,15 @@ subtest 'an overload that comes and goes' => sub {
 	  foreach 0.8, 1, 1.4;
 };
 
+subtest 'nearly always full' => sub {
+	past('slow', 1);
+	foreach my $share (simulated('slow', 'load => 1.05', 'full_share', 'exhausted_share'))
+	{
+		cmp_ok($share->[0], '>',  0.9, 'a share of nearly 1');
+		cmp_ok($share->[2], '<=', 1,   'and nothing in its interval is above');
+	}
+};
+
 # Two processes, as they report: three quarters of the checkouts come to one of them.
 subtest 'an overload of one process, not of the other' => sub {
 	declare($node, 'UPDATE pool_monitor.pools SET workers = 2, pool_size = 5');
