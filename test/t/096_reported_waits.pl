@@ -2,12 +2,13 @@
 # where it goes before the model. Needs a past, and a session that reports.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor;
+use PoolMonitor qw(:DEFAULT holder);
 use PoolMonitorAdvice;
 use Test::More;
 
 my $node = advice_server('reported_waits');
 pools($node, row('web', pool_size => 10, max_overflow => 0));
+query($node, 'CREATE ROLE stranger LOGIN');
 my $web = app_holder($node, 'web', 1);
 
 my $sent = 0;
@@ -135,6 +136,13 @@ EOS
 	like(advice($node, 'finding', $exhausted), $unknown, 'where all of them know');
 	$web->do("$other 0)");
 	unlike(advice($node, 'finding', $exhausted), $unknown, 'and they do again');
+	my $stranger = holder($node, 'web', user => 'stranger');
+	like(advice($node, 'finding', $exhausted),
+		$unknown, 'while nobody says it of another role that has sessions there');
+	$stranger->close;
+	wait_for($node, "SELECT count(*) FROM pool_monitor.sessions WHERE usename = 'stranger'",
+		'it has gone', 0);
+	unlike(advice($node, 'finding', $exhausted), $unknown, 'and it has none any more');
 	report(901, 0, 0.1, 0);
 	wait_for($node, $checkouts, 'some that waited, and it is not known how many', 401);
 	like(advice($node, 'finding', $exhausted), $unknown, 'also until they have waited');
