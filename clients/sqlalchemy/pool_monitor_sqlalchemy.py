@@ -139,12 +139,8 @@ class ReportingQueuePool(QueuePool):
         super().__init__(*args, **kwargs)
         self._depth = threading.local()
         self._begin_books()
-        # weak, because a pool that takes this one's place has its listeners too
         mine = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: mine() and mine()._begin_books())
-        event.listen(self, "connect", lambda dbapi, record: mine() and mine()._connected(record))
-        event.listen(self, "checkout", lambda *_: mine() and mine()._books.count("checkouts"))
-        event.listen(self, "invalidate", lambda *_: mine() and mine()._books.count("invalidations"))
 
     def _begin_books(self):
         """Also in a process that was forked, where what was counted is the parent's."""
@@ -219,6 +215,35 @@ class ReportingQueuePool(QueuePool):
             max(self.checkedout() - 1, 0), values["waiting"], values["checkouts"], values["waits"], values["waited"],
             values["timeouts"], values["creations"], values["invalidations"], values["longest"], values["number"],
         )  # fmt: skip
+
+
+# Of the class: a pool that takes another one's place would get its listeners, too, each time.
+@event.listens_for(ReportingQueuePool, "connect")
+def _connected(_dbapi, record):
+    pool = _pool_of(record)
+    if pool is not None:
+        pool._connected(record)
+
+
+@event.listens_for(ReportingQueuePool, "checkout")
+def _checked_out(_dbapi, record, _proxy):
+    _count(record, "checkouts")
+
+
+@event.listens_for(ReportingQueuePool, "invalidate")
+def _invalidated(_dbapi, record, _problem):
+    _count(record, "invalidations")
+
+
+def _count(record, what):
+    pool = _pool_of(record)
+    if pool is not None:
+        pool._books.count(what)
+
+
+def _pool_of(record):
+    """No event tells it."""
+    return getattr(record, "_ConnectionRecord__pool", None)
 
 
 def _is_idle(connection):

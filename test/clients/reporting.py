@@ -4,6 +4,8 @@ up. Answers each line of stdin with one, until stdin ends:
   return    gives all connections back: "idle"
   fork      a child that inherits the pool and lives for some reports: its process ID
   hurry     checkouts in several threads at once: how many connections are out afterwards
+  anew      disposes of the pool while one connection is out, which comes back after some checkouts
+            of the new one: how many listen to a checkout
 
 usage: reporting.py DSN NAME INTERVAL
 """
@@ -21,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients" /
 from pool_monitor_sqlalchemy import reporting  # noqa: E402, after the path
 
 HELD = 0.5  # s, for which the one that waits has to
+replaced = []  # pools, which stay
 
 
 def give_back(held):
@@ -56,6 +59,17 @@ def hurry(engine):
     return engine.pool.checkedout()
 
 
+def anew(engine):
+    old = engine.pool
+    with engine.connect():
+        engine.dispose()
+        for _ in range(5):
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+    replaced.append(old)
+    return len(list(engine.pool.dispatch.checkout))
+
+
 def main():
     dsn, name, interval = sys.argv[1], sys.argv[2], float(sys.argv[3])
     engine = sqlalchemy.create_engine(
@@ -77,6 +91,7 @@ def main():
         "return": lambda: give_back(held),
         "fork": lambda: fork(5 * interval),
         "hurry": lambda: hurry(engine),
+        "anew": lambda: anew(engine),
     }
     for line in sys.stdin:
         print(commands[line.strip()](), flush=True)

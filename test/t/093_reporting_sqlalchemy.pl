@@ -55,6 +55,17 @@ subtest 'no place of the pool gets lost by reports between checkouts' => sub {
 		'1604|0|t', 'every checkout is counted');
 };
 
+subtest 'a pool in the place of another one' => sub {
+	is($pool->do('anew'), 1, 'has no more listeners than that');
+	wait_for(
+		$node,
+		"SELECT string_agg(checkouts::text, ' ' ORDER BY checkouts) FROM pool_monitor.client_pools WHERE pool = 'ems'",
+		'each has its own checkouts',
+		'5 1605'
+	);
+	is(counted($node, 'ems', 'checkouts'), 1610, 'which are counted once');
+};
+
 subtest "what goes wrong is not the application's concern" => sub {
 	my $from = -s $node->logfile;
 	refuse_reports($node);
