@@ -190,8 +190,8 @@ is_anew(const PmReport *before, const PmReport *now)
 {
 	if (now->number != PM_NOT_SAID)
 		return now->number == 0;
-	return now->sums.checkouts < before->sums.checkouts || now->sums.waits < before->sums.waits ||
-		now->sums.timeouts < before->sums.timeouts;
+	return now->sums.checkouts < before->sums.checkouts ||
+		(now->knows_waits && (now->sums.waits < before->sums.waits || now->sums.timeouts < before->sums.timeouts));
 }
 
 /* Does it come after a later one? */
@@ -226,15 +226,21 @@ bound_news(PmPoolSums *news, PmPoolSums *drawn, int64 elapsed)
 	return memcmp(news, &came, sizeof(came)) != 0;
 }
 
-/* What has come since the report before; place is that of the process, if it is known. */
+/*
+ * What has come since the report before; place is that of the process, if it is known. Of
+ * the checkouts the waits are a part: nothing comes of a report that does not know them, nor
+ * since such a one.
+ */
 static PmPoolSums
 news_of(const PmClientProcess *place, bool known, const PmReport *report)
 {
 	PmPoolSums	nothing = {0};
 
+	if (!report->knows_waits)
+		return nothing;
 	if (known ? is_anew(&place->report, report) : report->number == 0)
 		return report->sums;
-	return known ? came_since(&place->report.sums, &report->sums) : nothing;
+	return known && place->report.knows_waits ? came_since(&place->report.sums, &report->sums) : nothing;
 }
 
 /*

@@ -162,9 +162,7 @@ pm_client_report(PG_FUNCTION_ARGS)
 	if (!pm_session_owner(&process.owner) || !pm_hold_reports(fcinfo->flinfo->fn_oid) ||
 		!pm_report_take(&process, &news, &cut))
 		PG_RETURN_BOOL(false);
-	/* of a pool, waits are of its checkouts: both or neither */
-	if (report->knows_waits)
-		pm_session_count(&news);
+	pm_session_count(&news);
 	if (cut)
 		tell_of_cut();
 	PG_RETURN_BOOL(true);

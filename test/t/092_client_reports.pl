@@ -335,6 +335,28 @@ subtest 'who does not know who waits' => sub {
 		$before, 'and is not in the sums, of which waits are a part');
 };
 
+# With a number of its reports, and without.
+subtest 'who knows it now and then' => sub {
+	my $all   = 'checkouts, checkout_waits, waited_seconds, checkout_timeouts';
+	my $known = 'waits => %d, waited_seconds => 9, timeouts => 9';
+	for my $numbered (0, 1)
+	{
+		my $number = 0;
+		my $told   = sub {
+			my ($checkouts, $waits) = @_;
+			$web->do("sql 0 $report('e$numbered', 2, 1, checkouts => $checkouts, $waits"
+				  . ($numbered ? ', reports_before => ' . $number++ : '')
+				  . ')');
+			return counted($all);
+		};
+		$told->(0, sprintf $known, 0);
+		my $before = $told->(50, sprintf $known, 5);
+		$told->(60, 'waits => NULL');
+		is($told->(70, sprintf $known, 8), $before, 'what came meanwhile is not counted');
+		isnt($told->(71, sprintf $known, 8), $before, 'what comes then is');
+	}
+};
+
 subtest 'the advice names five findings of a pool' => sub {
 	my $plain = app_holder($node, 'plain', 1);
 	my $said =
