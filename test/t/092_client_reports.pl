@@ -281,6 +281,8 @@ subtest 'declared, observed, reported' => sub {
 		"full, while others of its processes have 3 free\n",
 		'also when the connection that it reports on has just been given back to who waits'
 	);
+	$web->do("sql 0 $report('a', 2, 1, 2, 2, 2)");
+	is(reported($findings), "\n", 'but not when one waits for a connection that is being opened');
 	$web->do("sql 0 $report('a', 2, 1, 3, 3, 2)");
 	$web->do("sql 0 $report('c', 5, 10, 1, 0, 0, timeouts => 4, reports_before => 0)");
 	is(

@@ -51,15 +51,27 @@ subtest 'back again' => sub {
 	silent('a', 300);
 };
 
+subtest 'full, as he said' => sub {
+	my $full = "SELECT count(*) FROM pool_monitor.client_pools WHERE findings::text ~ 'full'";
+	report('b', ', size => 2, max_overflow => 1, open => 0, checked_out => 0, waiting => 0');
+	report('a',
+		', size => 2, max_overflow => 1, open => 3, checked_out => 3, checkouts => 13, reports_before => 2'
+	);
+	is(query($node, $full), 1, 'so it is while he reports');
+	silent('a', 100);
+	is(query($node, $full), 0, 'and not when he has gone silent');
+	silent('a', 200);
+};
+
 subtest 'his place' => sub {
 	is(scalar(grep { report("p$_", '') eq 'True' } 1 .. 14), 14, 'all that are free are taken');
 	is(report('p15', ''), 'True',  'and then the one of him who is silent');
 	is(report('p16', ''), 'False', 'but of nobody else');
 	is(report('a',   ''), 'False', 'nor is there one for him');
 	silent('b', 300);
-	is(report('a', ', checkouts => 20, reports_before => 2'), 'True', 'until another is silent');
+	is(report('a', ', checkouts => 20, reports_before => 3'), 'True', 'until another is silent');
 	is(query($node, $checkouts), 18, 'what he did before may have been counted already');
-	is(report('a', ', checkouts => 21, reports_before => 3'), 'True', 'he goes on');
+	is(report('a', ', checkouts => 21, reports_before => 4'), 'True', 'he goes on');
 	is(query($node, $checkouts),                              19,     'and is counted from there');
 };
 

@@ -81,8 +81,10 @@ CREATE VIEW pool_monitor.client_pools AS
 				THEN format('size %s + %s, declared %s + %s', r.size, r.max_overflow, d.pool_size, d.max_overflow) END,
 			CASE WHEN r.timed_out_at > clock_timestamp() - interval '1 hour' AND r.timeouts > 0
 				THEN format('%s checkouts timed out', r.timeouts) END,
-			-- where somebody waits it is, though the connection that its report came on had just been given back
-			CASE WHEN (r.checked_out >= r.ceiling OR r.waiting > 0) AND t.free > 0
+			-- where somebody waits it is, though the connection that its report came on had just been given back; but not
+			-- where he waits for one to be opened
+			CASE WHEN (r.checked_out >= r.ceiling OR r.waiting > 0 AND coalesce(r.open >= r.ceiling, true)) AND t.free > 0
+				AND r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
 				THEN format('full, while others of its processes have %s free', t.free) END
 		], NULL) AS findings
 	FROM reports AS r

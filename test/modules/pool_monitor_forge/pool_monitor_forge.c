@@ -130,6 +130,7 @@ pm_forge_silence(PG_FUNCTION_ARGS)
 		if (reports->all[i].reported_at == 0 || strcmp(reports->all[i].process, process) != 0)
 			continue;
 		reports->all[i].reported_at -= PG_GETARG_INT64(1);
+		reports->all[i].at -= PG_GETARG_INT64(1) * 1000;
 		n++;
 	}
 	LWLockRelease(&reports->lock);
