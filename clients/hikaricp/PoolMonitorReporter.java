@@ -75,10 +75,17 @@ public final class PoolMonitorReporter implements MetricsTrackerFactory {
 
     /** The interval is in milliseconds. */
     public static HikariDataSource open(HikariConfig config, String name, long interval) {
-        PoolMonitorReporter reporter = new PoolMonitorReporter(config.getMetricsTrackerFactory(), interval);
+        MetricsTrackerFactory before = config.getMetricsTrackerFactory();
+        PoolMonitorReporter reporter = new PoolMonitorReporter(before, interval);
         config.addDataSourceProperty("ApplicationName", name);
         config.setMetricsTrackerFactory(reporter);
-        HikariDataSource source = new HikariDataSource(config);
+        HikariDataSource source;
+        try {
+            source = new HikariDataSource(config);
+        } finally {
+            // of another pool with this config we would be told, too
+            config.setMetricsTrackerFactory(before);
+        }
         Thread thread = new Thread(() -> reporter.run(source), "pool_monitor");
         thread.setDaemon(true);
         thread.start();

@@ -31,6 +31,7 @@ final class HikariPoolClient {
     private final String name;
     private final long interval;
     private final HikariDataSource pool;
+    private final HikariConfig config = new HikariConfig(); // of both
 
     private HikariPoolClient(String url, String name, long interval) {
         this.url = url;
@@ -40,7 +41,6 @@ final class HikariPoolClient {
     }
 
     private HikariDataSource open(String application, int size, boolean autoCommit) {
-        HikariConfig config = new HikariConfig();
         config.setJdbcUrl(url);
         config.setMaximumPoolSize(size);
         config.setConnectionTimeout(1000);

@@ -85,6 +85,7 @@ subtest 'no place of the pool gets lost by reports between checkouts' => sub {
 };
 
 subtest 'without autocommit a report is no transaction either' => sub {
+	my $creations = query($node, shown('ems', 'creations'));
 	is($pool->do('second'), 'opened', 'a pool without autocommit');
 	my $transactions =
 	  q{SELECT transactions FROM pool_monitor.pool_stats WHERE application_name = 'ems2'};
@@ -97,6 +98,8 @@ subtest 'without autocommit a report is no transaction either' => sub {
 	my $before = query($node, $transactions);
 	wait_for_reports($node, 'ems', 1, 'and again');
 	is(query($node, $transactions), $before, 'likewise');
+	is_shown($node, 'ems', 'creations', $creations,
+		'and the first, of the same config, says nothing of it');
 };
 
 subtest "what goes wrong is not the application's concern" => sub {
