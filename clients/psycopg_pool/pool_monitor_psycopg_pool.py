@@ -36,7 +36,7 @@ import weakref
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout, TooManyRequests
 
 __all__ = ["ReportingAsyncConnectionPool", "ReportingConnectionPool"]
 
@@ -121,7 +121,7 @@ class Checkout:
         with books.lock:
             if kind is None:
                 books.sums["checkouts"] += 1
-            elif issubclass(kind, PoolTimeout) or (self.begun is not None and issubclass(kind, asyncio.CancelledError)):
+            elif issubclass(kind, (PoolTimeout, TooManyRequests)) or (self.begun is not None and issubclass(kind, asyncio.CancelledError)):
                 books.sums["timeouts"] += 1
             if self.begun is None:
                 return

@@ -9,6 +9,7 @@ line of stdin with one, until stdin ends:
   stop      no more reports: "stopped"
   once      only one more: "once"
   full      the same, in a pool that has none idle when a report is due: "full"
+  refuse    one checkout too many for a pool in which one may wait, then a report: "refused"
   fork      a child opens a pool that was made before, and reports: its process ID
   reap      ends it: "reaped"
 
@@ -27,7 +28,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients" / "psycopg_pool"))
 try:
-    from psycopg_pool import PoolTimeout
+    from psycopg_pool import PoolTimeout, TooManyRequests
 
     from pool_monitor_psycopg_pool import ReportingAsyncConnectionPool, ReportingConnectionPool
 except ImportError as error:
@@ -157,6 +158,24 @@ class Application:
         self.wait_for_one()
         self.give_back()
         return "full"
+
+    def refuse(self):
+        self.held = [self.made.get() for _ in range(MOST)]
+        self.made.pool.max_waiting = 1
+        waiting = threading.Thread(target=lambda: self.held.append(self.made.get()))
+        waiting.start()
+        while not self.made.pool._books.now_waiting:
+            time.sleep(0.01)
+        try:
+            self.made.get()
+            said = "was not full"
+        except TooManyRequests:
+            said = "refused"
+        self.made.put(self.held.pop(0))
+        waiting.join()
+        self.give_back()
+        self.made.pool._books.due = time.monotonic()
+        return said
 
     def fork(self):
         self.child = os.fork()

@@ -73,6 +73,10 @@ foreach my $name ('sync', 'async')
 		is_shown($node, $name, 'open, checked_out, waiting, checkouts',
 			'3|2|0|418', 'it comes with the next that nobody waits for');
 	};
+	subtest "$name: who may not even wait has given up" => sub {
+		is($pool->do('refuse'), 'refused', 'one may wait, and no more');
+		wait_for_shown($node, $name, 'checkouts, timeouts', '422|2', 'both are told');
+	};
 	subtest "$name: a child that opens its own pool reports under a name of its own" => sub {
 		my $child = $pool->do('fork');
 		wait_for(
