@@ -9,6 +9,7 @@ of stdin with one, until stdin ends:
   work N       a transaction in this thread, after which old connections are closed, when a report
                is due: "done"
   leave N      a query in this thread, which no request is: the PID of its session
+  stumble N    a request in this thread, of which the beginning fails: "failed"
   hurry N      so many in each thread, side by side: "done"
   fork         a child has one request after another: its process ID
   reap         ends it: "reaped"
@@ -32,6 +33,7 @@ try:
     import django
     from django.conf import settings
     from django.core.wsgi import get_wsgi_application
+    from django.db.backends.signals import connection_created
     from django.http import HttpResponse
     from django.urls import path
 
@@ -87,8 +89,15 @@ def configure(dsn, name, interval, kind):
         ALLOWED_HOSTS=["*"],
         USE_TZ=True,
     )
+    connection_created.connect(prepare)
     logging.getLogger("django").setLevel(logging.CRITICAL)
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
+
+
+def prepare(connection, **_):
+    """What an application has done with each new connection."""
+    with connection.cursor():
+        pass
 
 
 class Application:
@@ -165,6 +174,20 @@ class Application:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
             return cursor.fetchone()[0]
+
+    def stumble(self, number):
+        return self.threads[number].submit(self.fail, number).result()
+
+    def fail(self, number):
+        from django.db import connection
+
+        connection.close_if_unusable_or_obsolete = lambda: 1 / 0
+        try:
+            return self.get(number)
+        except ZeroDivisionError:
+            return "failed"
+        finally:
+            del connection.close_if_unusable_or_obsolete
 
     def hurry(self, times):
         done = [thread.submit(self.get, n) for _ in range(times) for n, thread in enumerate(self.threads)]

@@ -132,6 +132,10 @@ subtest 'a connection that is closed with its request reports before' => sub {
 	kill 'CONT', $pid;
 	is_shown($node, 'requests', 'open, checkouts, creations',
 		'1|11|11', 'which is told of with the request');
+
+	is($application->do('stumble 0'), 'failed', 'a request whose beginning fails');
+	is($application->do('work 0'),    'done',   'and work after it');
+	is_shown($node, 'requests', 'open, checkouts, creations', '1|12|12', 'is told of all the same');
 	$application->close;
 };
 

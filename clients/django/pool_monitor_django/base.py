@@ -147,8 +147,11 @@ class Reporting:
         return pool
 
     def connect(self):
-        super().connect()
-        self._in_use = False
+        self._in_use = True  # what is done with a new one, as by connection_created, is no use of it
+        try:
+            super().connect()
+        finally:
+            self._in_use = False
         if self.settings_dict["OPTIONS"].get("pool"):
             return
         with _lock:
@@ -160,6 +163,7 @@ class Reporting:
             self._books.wrappers.add(self)
 
     def create_cursor(self, *args, **kwargs):
+        _starting.now = False  # nor is it when its beginning ended in an error
         if not self._in_use and self._books is not None:
             with self._books.lock:
                 self._in_use = True
