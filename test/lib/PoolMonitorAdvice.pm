@@ -56,6 +56,9 @@ sub replay
 		my $before = $node->safe_psql('postgres', $minute);
 		$node->safe_psql('postgres', $sql);
 		return if $before eq $node->safe_psql('postgres', $minute);
+
+		# or its first minute would be one too many
+		$node->safe_psql('postgres', "SELECT replay_forget('$_->[0]')") foreach @calls;
 	}
 	die "a replay takes longer than a minute\n";
 }

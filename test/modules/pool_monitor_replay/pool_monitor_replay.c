@@ -28,6 +28,7 @@
 PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(pm_replay_history);
+PG_FUNCTION_INFO_V1(pm_replay_forget);
 PG_FUNCTION_INFO_V1(pm_replay_rings);
 PG_FUNCTION_INFO_V1(pm_replay_stretch);
 PG_FUNCTION_INFO_V1(pm_replay_arrivals);
@@ -177,6 +178,22 @@ pm_replay_history(PG_FUNCTION_ARGS)
 	bucket.exhausted = PG_GETARG_FLOAT8(11) * 60000;
 	fill_when_there(history, pool, &bucket, n);
 	had_these_sizes(pool);
+	PG_RETURN_VOID();
+}
+
+/* replay_forget(pool text): it has no minutes any more. */
+Datum
+pm_replay_forget(PG_FUNCTION_ARGS)
+{
+	PmHistory  *history = history_memory();
+	PmRing	   *ring = &history->rings[0];
+	int			series;
+
+	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
+	series = find_series(history, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	if (series >= 0)
+		memset(&ring->buckets[(Size) series * ring->length], 0, ring->length * sizeof(PmBucket));
+	LWLockRelease(&history->lock);
 	PG_RETURN_VOID();
 }
 
