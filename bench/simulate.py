@@ -35,7 +35,7 @@ SIZES = [(3, 2), (4, 2), (6, 2)]
 TIMEOUT = 10.0
 HOLD = 0.5  # s, on average; exponential. What a client does besides takes milliseconds
 RATE = 24.0  # checkouts a second
-BATCH = 8
+BATCHES = {"bursty": 8, "together": 6}  # of the latter, each comes to one process
 SHARES = {"uneven": [0.5, 0.3, 0.2]}
 
 
@@ -43,15 +43,15 @@ def arrivals(load, seconds):
     """(moment, process, hold), in order."""
     chance = random.Random(load)
     shares = SHARES.get(load, [1 / PROCESSES] * PROCESSES)
-    rate = {"bursty": 0.7, "uneven": 0.7}.get(load, 1.0) * RATE
+    rate = {"bursty": 0.7, "together": 0.7, "uneven": 0.7}.get(load, 1.0) * RATE
+    batch = BATCHES.get(load, 1)
     moment, found = 0.0, []
     while moment < seconds:
-        batch = BATCH if load == "bursty" else 1
         moment += chance.expovariate(rate / batch)
         if load == "curve" and chance.random() > (0.4 + 0.6 * moment / seconds):
             continue
-        for _ in range(batch):
-            process = chance.choices(range(PROCESSES), shares)[0]
+        processes = chance.choices(range(PROCESSES), shares, k=1 if load == "together" else batch)
+        for process in processes * (batch // len(processes)):
             found.append((moment, process, chance.expovariate(1 / HOLD)))
     return found
 
@@ -246,7 +246,7 @@ def run_loads(dsn, loads, seconds):
 def main():
     bindir, scratch = sys.argv[1], sys.argv[2]
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 1200
-    loads = sys.argv[4:] or ["steady", "bursty", "uneven", "curve"]
+    loads = sys.argv[4:] or ["steady", "bursty", "together", "uneven", "curve"]
     if len(set(loads)) < len(loads):
         raise SystemExit("simulate.py: each load once: its pools have its name")
     server = servers.Server(bindir, scratch, "simulate", "pool_monitor", "max_connections = 400")

@@ -8,11 +8,13 @@
 #include <math.h>
 
 #define PM_ARRIVAL	(-1)		/* as a process: that is found out then */
+#define PM_ARRIVAL_AT(process) (-2 - (process)) /* or is known; the same the
+												 * other way round */
 
 typedef struct PmDue
 {
 	double		at;
-	int			process;		/* gives a connection back, or PM_ARRIVAL */
+	int			process;		/* gives a connection back, or an arrival */
 } PmDue;
 
 /* A heap. */

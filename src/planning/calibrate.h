@@ -9,6 +9,6 @@
 #include "planning/likely.h"
 
 extern void pm_calibrate(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *simulated);
-extern char *pm_calibration(const PmMeasured *measured, const PmSimulated *simulated);
+extern char *pm_calibration(const PmMeasured *measured, const PmSimulation *simulation, const PmSimulated *simulated);
 
 #endif							/* PM_CALIBRATE_H */

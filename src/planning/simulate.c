@@ -3,8 +3,8 @@
  *		A pool's processes as queues, event after event.
  *
  * Checkouts come in bursts (stream.c), each checkout of one somewhere in its spread, evenly.
- * Which process a checkout comes to is a matter of chance, by the share of each and without a
- * memory. What becomes of it there is queues.c's.
+ * Which process a checkout comes to, or a burst that stays together, is a matter of chance, by
+ * the share of each and without a memory. What becomes of it there is queues.c's.
  *
  * Each replication has random numbers of its own, for arrivals, holds and set-ups apart, and
  * draws them when a checkout comes. So the same seed gives other sizes the same checkouts, and
@@ -41,14 +41,21 @@ typedef struct Run
 
 /* ---- events ---- */
 
-static void
-arrive(Run *run)
+static int
+some_process(Run *run)
 {
 	const PmSimulation *what = run->what;
-	int			process = what->shares->n > 0 ? pm_choose(what->shares, &run->arriving) :
-	(int) (pg_prng_double(&run->arriving) * what->processes);
 
-	pm_queues_arrive(&run->queues, process, pm_duration(what->holds, &run->holding));
+	return what->shares->n > 0 ? pm_choose(what->shares, &run->arriving) :
+		(int) (pg_prng_double(&run->arriving) * what->processes);
+}
+
+static void
+arrive(Run *run, int arrival)
+{
+	int			process = arrival == PM_ARRIVAL ? some_process(run) : PM_ARRIVAL_AT(arrival);
+
+	pm_queues_arrive(&run->queues, process, pm_duration(run->what->holds, &run->holding));
 }
 
 static void
@@ -57,14 +64,15 @@ burst(Run *run)
 	const PmSimulation *what = run->what;
 	int			n = pm_stream_draw(&run->stream);
 	double		spread = n > 1 ? run->stream.shape.spread * what->tick : 0;
+	int			arrival = n > 1 && run->stream.shape.together ? PM_ARRIVAL_AT(some_process(run)) : PM_ARRIVAL;
 
 	pm_queues_go_on(&run->queues, run->stream.next);
 	for (int i = 0; i < n; i++)
 	{
 		if (spread > 0)
-			pm_agenda_add(&run->agenda, run->stream.next + spread * pg_prng_double(&run->arriving), PM_ARRIVAL);
+			pm_agenda_add(&run->agenda, run->stream.next + spread * pg_prng_double(&run->arriving), arrival);
 		else
-			arrive(run);
+			arrive(run, arrival);
 	}
 	pm_stream_go_on(&run->stream);
 }
@@ -80,10 +88,10 @@ due(Run *run)
 		elog(ERROR, "in the simulation, checkouts wait for connections of which none is busy");
 	event = pm_agenda_take(&run->agenda);
 	pm_queues_go_on(&run->queues, event.at);
-	if (event.process != PM_ARRIVAL)
+	if (event.process >= 0)
 		pm_queues_give_back(&run->queues, event.process);
 	else if (event.at < run->queues.until)
-		arrive(run);
+		arrive(run, event.process);
 }
 
 /* ---- who waits where a part begins ---- */

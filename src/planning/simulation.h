@@ -21,6 +21,8 @@ typedef struct PmStretch
 typedef struct PmBurstShape
 {
 	bool		alike;			/* all of one size; else geometric */
+	bool		together;		/* each comes to one process; else its
+								 * checkouts to any */
 	double		size;			/* dispersion above 1, as a share of what was
 								 * measured */
 	double		spread;			/* of a burst, in ticks */

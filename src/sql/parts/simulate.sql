@@ -34,8 +34,8 @@ COMMENT ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interva
 'Each minute has its measured rate of transactions, taken for checkouts, but for what of it is chance by those around; and its '
 'measured dispersion: bursts at random '
 '(Cox and Isham, Point Processes, 1980), as large and as long as makes the dispersion as the worker would see it, the '
-'time above base and at the ceiling, and waits that clients report, like what was measured; what that leaves open is in '
-'the intervals. Holds are from the pool''s histogram of '
+'time above base and at the ceiling, and waits that clients report, like what was measured, each checkout of a burst to any '
+'process or, where clients report, all to one; what that leaves open is in the intervals. Holds are from the pool''s histogram of '
 'hold times since its reset, stretched to the mean of the span; each process is a queue of its own, first come first '
 'served, with a pool as SQLAlchemy''s QueuePool, and gets its checkouts by chance: all alike, or as those that report have '
 'got theirs, where these differ by more than chance. '
@@ -54,8 +54,9 @@ COMMENT ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interva
 'clients report; NULL: none does. These, and measured_exhausted_share, are of the span since the sizes are declared as '
 'they are. Checkouts that are reported to have timed out are added to the load. calibration: the sizes that are declared, '
 'simulated, beside that: '
-'good (within 20 %, or 5 ms, or 1 % of the time), off, unknown, or lower bound: at the ceiling the server does not see '
-'what waits. quality: good, or not enough data: fewer than 30 effective samples, as in workload. '
+'good (within 20 %, or 5 ms, or 1 % of the time), off, unknown, or lower bound: no client reports, and the pool was at its '
+'ceiling, where the server does not see what waits, or has bursts, of which it does not see whether each comes to one process. '
+'quality: good, or not enough data: fewer than 30 effective samples, as in workload. '
 'NULL in all columns but the sizes where nothing was measured at all: calibration says what is missing. Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
 
