@@ -9,6 +9,7 @@ use Test::More;
 my $node = new_server('client_reports',
 	"pool_monitor.max_client_processes = 16\npool_monitor.recycle_interval = 1h\npool_monitor.recycle_margin = 0\n"
 );
+create_forge($node);
 query($node, 'CREATE ROLE app LOGIN; CREATE ROLE crowd LOGIN; CREATE ROLE other LOGIN');
 declare(
 	$node,
@@ -264,9 +265,19 @@ subtest 'a restart' => sub {
 
 subtest 'declared, observed, reported' => sub {
 	my $findings = "array_to_string(findings, '; ')";
-	$web->do("sql 0 $report('$_', 2, 1, 0, 0, 0)") foreach 'a', 'b';
-	my $owned = 'its processes say 0, the server has 1 of it: 1 sessions nobody owns';
-	is(reported($findings), "$owned\n$owned", 'a session that nobody owns');
+	$web->do("sql 0 $report('a', 2, 1, 0, 0, 0)");
+	is(reported($findings), '', 'a young session may be of a process that is yet to report');
+	$web->do('sql 0 SELECT forge_age(91000000)');
+	my $say = 'its processes say 0, the server has 1 of it for longer than 90 s:';
+	is(reported($findings), "$say 1 of 2 declared processes report", 'or of one that does not');
+	$web->do("sql 0 $report('b', 2, 1, 0, 0, 0)");
+	is(
+		reported($findings),
+		"$say at least 1 nobody owns\n$say at least 1 nobody owns",
+		'a session that nobody owns'
+	);
+	$web->do("sql 0 $report('a', 2, 1, 1, 0, 0)");
+	is(reported($findings), "\n", 'and one that is owned');
 	$web->do("sql 0 $report('a', 2, 1, 3, 3, 2)");
 	is(query($node, "SELECT waiting FROM pool_monitor.budgets WHERE pool = 'web'"),
 		2, 'of all processes together');
@@ -289,7 +300,7 @@ subtest 'declared, observed, reported' => sub {
 		reported("process, $findings"),
 		"a|3 processes report, 2 are declared; full, while others of its processes have 18 free\n"
 		  . "b|3 processes report, 2 are declared\n"
-		  . "c|3 processes report, 2 are declared; size 5 + 10, declared 2 + 1; 4 checkouts timed out",
+		  . "c|3 processes report, 2 are declared; size 5 + 10, declared 2 + 1; 4 of 4 checkouts timed out",
 		'more processes, other sizes, time-outs'
 	);
 	is(
@@ -297,14 +308,14 @@ subtest 'declared, observed, reported' => sub {
 			$node,
 			"SELECT severity, evidence, quality FROM pool_monitor.advice WHERE topic = 'clients' AND pool = 'web'"
 		),
-		'warning|3 processes report, 2 are declared; 4 checkouts timed out; full, while others of its processes have 18 free; size 5 + 10, declared 2 + 1|reported',
+		'warning|3 processes report, 2 are declared; 4 of 4 checkouts timed out ("c"); full, while others of its processes have 18 free ("a"); size 5 + 10, declared 2 + 1 ("c")|reported',
 		'and so says the advice'
 	);
 	$web->do("sql 0 $report('c', 2, 1, 1, 0, 0, timeouts => 4, reports_before => 1)");
 	is(
 		query(
 			$node,
-			"SELECT count(*) FROM pool_monitor.client_pools WHERE findings @> '{4 checkouts timed out}'"
+			"SELECT count(*) FROM pool_monitor.client_pools WHERE findings @> '{4 of 4 checkouts timed out}'"
 		),
 		1,
 		'for an hour'
@@ -363,7 +374,7 @@ subtest 'the advice names five findings of a pool' => sub {
 	my $plain = app_holder($node, 'plain', 1);
 	my $said =
 	  "SELECT evidence FROM pool_monitor.advice WHERE topic = 'clients' AND pool = 'plain'";
-	my @sizes = map { "size $_ + 0, declared 5 + 0" } 1 .. 4, 6, 7;
+	my @sizes = map { qq{size $_ + 0, declared 5 + 0 ("p$_")} } 1 .. 4, 6, 7;
 	$plain->do("sql 0 $report('p$_', $_, 0)") foreach 1 .. 4;
 	is(
 		query($node, $said),

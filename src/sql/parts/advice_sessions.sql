@@ -170,15 +170,23 @@
 	),
 	-- what their own pools say
 	clients AS MATERIALIZED (
-		SELECT CASE WHEN bool_or(f.finding LIKE '% timed out') THEN 'warning' ELSE 'info' END, c.pool, 'clients',
+		SELECT CASE WHEN bool_or(f.finding LIKE '% timed out') THEN 'warning' ELSE 'info' END, f.pool, 'clients',
 			'what its clients report does not fit what is declared or observed',
-			array_to_string((array_agg(DISTINCT f.finding ORDER BY f.finding))[:5], '; ')
-				|| CASE WHEN count(DISTINCT f.finding) > 5 THEN format('; and %s more', count(DISTINCT f.finding) - 5) ELSE '' END,
+			array_to_string((array_agg(f.told ORDER BY f.told))[:5], '; ')
+				|| CASE WHEN count(*) > 5 THEN format('; and %s more', count(*) - 5) ELSE '' END,
 			'See client_pools, and docs/clients.md for what each can be.',
 			NULL::text, NULL::int, NULL::int, NULL::interval, NULL::float8, 'reported'
-		FROM pool_monitor.client_pools AS c, unnest(c.findings) AS f(finding)
-		WHERE c.pool <> '(other)'
-		GROUP BY c.pool
+		FROM (
+			-- what is not of all of them, with those that it is of
+			SELECT c.pool, f.finding, f.finding || CASE WHEN count(*) < c.processes
+				THEN format(' (%s%s)', min(pool_monitor.quoted(c.process)), CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) END)
+				ELSE '' END AS told
+			FROM (SELECT p.*, count(*) OVER (PARTITION BY p.pool) AS processes FROM pool_monitor.client_pools AS p) AS c,
+				unnest(c.findings) AS f(finding)
+			WHERE c.pool <> '(other)'
+			GROUP BY c.pool, c.processes, f.finding
+		) AS f
+		GROUP BY f.pool
 		UNION ALL
 		-- one row, whatever names clients make up
 		SELECT 'info', NULL, 'clients', 'checkouts timed out in applications that are in no declared pool',

@@ -52,16 +52,15 @@ CREATE VIEW pool_monitor.client_pools AS
 		SELECT r.pool, r.application_name, r.datname, r.usename, count(*)::int AS processes,
 			-- not known where one of them does not know
 			CASE WHEN count(r.open) = count(*) THEN sum(r.open) END AS open,
-			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out AND coalesce(r.waiting, 0) = 0) AS free,
-			min(r.reported_at) AS oldest
+			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out AND coalesce(r.waiting, 0) = 0) AS free
 		FROM reports AS r
 		WHERE r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
 		GROUP BY r.pool, r.application_name, r.datname, r.usename
 	),
-	-- what had begun before the oldest of these reports, each of its owners has in his own
+	-- what is older than a report counts, its owner has reported since it began: it is in what he says, unless he is silent
 	observed AS (
 		SELECT t.pool, t.application_name, t.datname, t.usename, count(s.pid) AS connections,
-			count(s.pid) FILTER (WHERE s.backend_start < t.oldest) AS older
+			count(s.pid) FILTER (WHERE s.age > pool_monitor.report_counts_for()) AS older
 		FROM together AS t LEFT JOIN pool_monitor.sessions() AS s ON CASE WHEN t.pool IS NOT NULL THEN s.pool = t.pool
 			ELSE s.pool IS NULL AND (s.application_name, s.datname::text, s.usename::text) = (t.application_name, t.datname, t.usename) END
 		GROUP BY t.pool, t.application_name, t.datname, t.usename
@@ -72,15 +71,18 @@ CREATE VIEW pool_monitor.client_pools AS
 		pool_monitor.rounded(r.longest_wait) AS longest_wait, r.creations, r.invalidations,
 		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting, o.connections, t.open AS connections_reported,
 		array_remove(ARRAY[
-			CASE WHEN t.processes >= d.servers * d.workers AND o.older > t.open
-				THEN format('its processes say %s, the server has %s of it: %s sessions nobody owns', t.open, o.connections,
-					o.older - t.open) END,
+			CASE WHEN o.older > t.open AND t.processes >= d.servers * d.workers
+				THEN format('its processes say %s, the server has %s of it for longer than %s s: at least %s nobody owns', t.open, o.older,
+					extract(epoch FROM pool_monitor.report_counts_for())::int, o.older - t.open)
+				WHEN o.older > t.open AND d.pool IS NOT NULL
+				THEN format('its processes say %s, the server has %s of it for longer than %s s: %s of %s declared processes report', t.open,
+					o.older, extract(epoch FROM pool_monitor.report_counts_for())::int, t.processes, d.servers * d.workers) END,
 			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
 				THEN format('size %s + %s, declared %s + %s', r.size, r.max_overflow, d.pool_size, d.max_overflow) END,
 			CASE WHEN r.timed_out_at > clock_timestamp() - interval '1 hour' AND r.timeouts > 0
-				THEN format('%s checkouts timed out', r.timeouts) END,
+				THEN format('%s of %s checkouts timed out', r.timeouts, r.timeouts + r.checkouts) END,
 			-- where somebody waits it is, though the connection that its report came on had just been given back; but not
 			-- where he waits for one to be opened
 			CASE WHEN (r.checked_out >= r.ceiling OR r.waiting > 0 AND coalesce(r.open >= r.ceiling, true)) AND t.free > 0
@@ -124,6 +126,7 @@ COMMENT ON COLUMN pool_monitor.client_pools.connections IS
 'observed: sessions of this pool or application; NULL: none of its processes has reported so lately';
 COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: open, of processes_reporting together';
 COMMENT ON COLUMN pool_monitor.client_pools.findings IS
-'where they differ: sessions older than the last report of each of its processes that none of them owns (once as many report '
-'as are declared), more processes than declared (with its surge), other sizes, time-outs in the last hour (with all since the '
+'where they differ: sessions that none of its processes owns (of those older than 90 seconds, so that each owner has reported since, '
+'more than all say that are open; at least, as some of what they say is younger; where fewer report than are declared, they can be '
+'the others''), more processes than declared (with its surge), other sizes, time-outs in the last hour (with all since the '
 'pool was made), a process that is full while others are not; {} when all is well';

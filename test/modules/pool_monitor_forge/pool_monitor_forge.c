@@ -22,6 +22,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -35,6 +36,7 @@ extern void _PG_init(void);
 PG_FUNCTION_INFO_V1(pm_forge_hour_paused);
 PG_FUNCTION_INFO_V1(pm_forge_slot);
 PG_FUNCTION_INFO_V1(pm_forge_slot_asked);
+PG_FUNCTION_INFO_V1(pm_forge_age);
 PG_FUNCTION_INFO_V1(pm_forge_silence);
 PG_FUNCTION_INFO_V1(pm_forge_places);
 PG_FUNCTION_INFO_V1(pm_forge_guards_opened);
@@ -113,6 +115,27 @@ pm_forge_slot_asked(PG_FUNCTION_ARGS)
 	}
 	LWLockRelease(lock);
 	PG_RETURN_BOOL(forged);
+}
+
+/* forge_age(us bigint): the session that asks began so much earlier. */
+Datum
+pm_forge_age(PG_FUNCTION_ARGS)
+{
+	PmSlots    *slots = memory_of("pm_slots_memory");
+
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		PmSlot	   *slot = &slots->all[i];
+
+		if (pg_atomic_read_u32(&slot->pid) != (uint32) MyProcPid)
+			continue;
+		PGSTAT_BEGIN_WRITE_ACTIVITY(MyBEEntry);
+		MyBEEntry->st_proc_start_timestamp -= PG_GETARG_INT64(0);
+		slot->backend_start = MyBEEntry->st_proc_start_timestamp;
+		slot->begun_at -= PG_GETARG_INT64(0);
+		PGSTAT_END_WRITE_ACTIVITY(MyBEEntry);
+	}
+	PG_RETURN_VOID();
 }
 
 /* forge_silence(process text, ms bigint): how many processes of this name reported so much earlier. */
