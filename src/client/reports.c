@@ -245,9 +245,9 @@ news_of(const PmClientProcess *place, bool known, const PmReport *report)
 
 /*
  * Notes the report of a process, and what came since the one before, of which what cannot be
- * is cut. False: there is no room for it, or it is late. Takes the lock; no error.
+ * is cut: both only when it is taken. Takes the lock; no error.
  */
-bool
+PmTaken
 pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut)
 {
 	const PmReport *report = &process->report;
@@ -261,7 +261,7 @@ pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut)
 	if (place == NULL || (known && is_known(place, process->reported_at) && is_late(&place->report, report)))
 	{
 		LWLockRelease(&reports->lock);
-		return false;
+		return known ? PM_TAKEN_LATE : PM_TAKEN_NO_ROOM;
 	}
 	*news = news_of(place, known, report);
 	new.drawn = place->drawn;
@@ -276,7 +276,7 @@ pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut)
 		new.timed_out_at = process->at;
 	*place = new;
 	LWLockRelease(&reports->lock);
-	return true;
+	return PM_TAKEN;
 }
 
 /* Those that are known, into room for max_client_processes. Takes the lock. */

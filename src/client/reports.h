@@ -76,7 +76,15 @@ extern PGDLLEXPORT PmReports *pm_reports_memory(void);
 									 * too */
 #define PM_MOST_WAITERS		1000	/* at once */
 
-extern bool pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut);
+/* What became of a report. */
+typedef enum PmTaken
+{
+	PM_TAKEN,
+	PM_TAKEN_LATE,				/* a later one has come already */
+	PM_TAKEN_NO_ROOM
+}			PmTaken;
+
+extern PmTaken pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut);
 extern int	pm_reports_copy(PmClientProcess *processes);
 
 #endif							/* PM_REPORTS_H */

@@ -120,6 +120,27 @@ begin_item(Standing *standing, bool is_bad)
 	return items;
 }
 
+/* A document that lacks what trouble would be told by is no sign that there was none. */
+static void
+add_missing(Standing *standing, const PmReport *report)
+{
+	static const char *const needed[] = {"health", "server", "pools", "advice"};
+	PmPage	   *items = NULL;
+
+	for (int i = 0; i < (int) lengthof(needed); i++)
+	{
+		if (pm_doc_at(report->all, needed[i]) != NULL)
+			continue;
+		if (items == NULL && (items = begin_item(standing, true)) != NULL)
+			pm_html(items, "This is not a whole document of report_data(). Nothing is known of what it lacks: ");
+		else
+			pm_html(items, ", ");
+		pm_html(items, needed[i]);
+	}
+	if (items != NULL)
+		pm_html(items, ".</li>");
+}
+
 static void
 add_health(Standing *standing, const PmReport *report)
 {
@@ -245,6 +266,7 @@ put_standing(PmPage *page, const PmReport *report)
 
 	initStringInfo(&standing.bad.out);
 	initStringInfo(&standing.others.out);
+	add_missing(&standing, report);
 	add_health(&standing, report);
 	add_refusals(&standing, report);
 	pm_scratch_begin(&scratch);

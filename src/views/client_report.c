@@ -127,6 +127,29 @@ tell_of_cut(void)
 					   PM_MOST_CHECKOUTS, PM_MOST_WAITERS)));
 }
 
+/* Counts it; why it is not noted, NULL if it is. */
+static const char *
+note(PmClientProcess *process, Oid function, bool *cut)
+{
+	PmPoolSums	news;
+
+	if (!pm_session_owner(&process->owner))
+		return "this session is not counted";
+	if (!pm_hold_reports(function))
+		return "it must be a SELECT of client_report() alone, sent by the client, the first statement of its transaction";
+	switch (pm_report_take(process, &news, cut))
+	{
+		case PM_TAKEN_LATE:
+			return "one with more reports_before has come already";
+		case PM_TAKEN_NO_ROOM:
+			return "pool_monitor.max_client_processes of other processes report";
+		case PM_TAKEN:
+			break;
+	}
+	pm_session_count(&news);
+	return NULL;
+}
+
 PG_FUNCTION_INFO_V1(pm_client_report);
 
 /*
@@ -139,7 +162,7 @@ pm_client_report(PG_FUNCTION_ARGS)
 {
 	PmClientProcess process = {0};
 	PmReport   *report = &process.report;
-	PmPoolSums	news;
+	const char *why_not;
 	bool		cut;
 
 	pm_require_preload();
@@ -159,10 +182,13 @@ pm_client_report(PG_FUNCTION_ARGS)
 	process.reported_at = pm_monotonic_ms();
 	process.at = process.first_at = GetCurrentTimestamp();
 	follow_name();
-	if (!pm_session_owner(&process.owner) || !pm_hold_reports(fcinfo->flinfo->fn_oid) ||
-		!pm_report_take(&process, &news, &cut))
+	why_not = note(&process, fcinfo->flinfo->fn_oid, &cut);
+	if (why_not)
+	{
+		ereport(NOTICE,
+				(errmsg("the report was not noted: %s", why_not)));
 		PG_RETURN_BOOL(false);
-	pm_session_count(&news);
+	}
 	if (cut)
 		tell_of_cut();
 	PG_RETURN_BOOL(true);

@@ -164,7 +164,8 @@ check_span(PmSpan span)
 		span.since < span.until - MOST_SPAN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the span must be longer than nothing, and not longer than 732 days")));
+				 errmsg("the span must be longer than nothing, and not longer than 732 days"),
+				 errdetail("It is from %s to %s.", pstrdup(timestamptz_to_str(span.since)), timestamptz_to_str(span.until))));
 }
 
 /* When somebody was watching. */

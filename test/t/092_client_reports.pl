@@ -191,6 +191,15 @@ EOS
 		'True', 'then they go on');
 	is(counted('checkouts'), $before + 1, 'with what came since');
 	$one->close;
+	my (undef, $out, $err) = $node->psql('postgres',
+		"$report('told', reports_before => 3); $report('told', reports_before => 2); $report('told'), 1"
+	);
+	is($out, "t\nf\nf|1", 'it is false');
+	like(
+		$err,
+		qr/NOTICE: .* one with more reports_before .*NOTICE: .* must be a SELECT of client_report\(\) alone/s,
+		'and told why'
+	);
 };
 
 subtest 'of another role under the same names' => sub {
@@ -236,7 +245,10 @@ subtest 'places' => sub {
 	my @noted    = map { $crowd->do("sql 0 $report('p$_')") } 1 .. 20;
 	is(scalar(grep { $_ eq 'True' } @noted), 16 - $taken, 'one role may have all that are free');
 	is($noted[19],                           'False',     'and pushes nobody out');
-	is(reported("$of_crowd, count(*)"),      (16 - $taken) . '|16', 'they are taken');
+	my (undef, undef, $told) =
+	  $node->psql('postgres', "$report('p21')", extra_params => ['-U', 'crowd']);
+	like($told, qr/NOTICE: .*max_client_processes of other processes report$/, 'as is told');
+	is(reported("$of_crowd, count(*)"), (16 - $taken) . '|16', 'they are taken');
 	my $other = holder($node, 'own', user => 'other');
 	is($other->do("sql 0 $report('one more')"), 'True', 'another role gets some of them');
 	is(reported("count(*) FILTER (WHERE process = 'one more'), count(*)"),

@@ -51,10 +51,12 @@ subtest 'who may' => sub {
 	}
 	my ($rc, $out, $err) = $node->psql(
 		'postgres',
-		q{SELECT length(pool_monitor.report_page('{}')) > 0},
+		q{SELECT pool_monitor.report_page('{}'), pool_monitor.report_page('[1]')},
 		extra_params => ['-U', 'nobody']
 	);
-	is($out, 't', 'but a document that one has, everybody may look at');
+	my $lacks = qr/lacks: health, server, pools, advice\./;
+	like($out, qr/$lacks.*$lacks/s, 'but a document that one has, everybody may look at');
+	unlike(page_of($node, example()), qr/lacks: /, 'which says what it lacks');
 };
 
 # Each of 63 bytes at most, as PostgreSQL cuts names; names of applications it has in ASCII

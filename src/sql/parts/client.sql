@@ -19,8 +19,8 @@ COMMENT ON FUNCTION pool_monitor.client_report(
 'waiting: now (NULL: not known); the others are sums since this pool was made in this process (waits NULL: it does not know who '
 'waits, or times out; its sums are not counted in those of its pool then), but longest_wait (seconds, since '
 'the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that nothing is counted '
-'twice. What is more than a process can have done is not counted; a NOTICE says so. False: nothing was noted, because the '
-'session is not counted, there is no room for one more process, a later report has come already, or it was not a SELECT of '
+'twice. What is more than a process can have done is not counted; a NOTICE says so. False: nothing was noted; a NOTICE says '
+'why: the session is not counted, there is no room for one more process, a later report has come already, or it was not a SELECT of '
 'this alone. A transaction of this alone is no transaction in our books, and no use '
 'of its session. Error: a value that cannot be. Needs shared_preload_libraries.';
 

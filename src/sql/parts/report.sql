@@ -190,7 +190,8 @@ CREATE FUNCTION pool_monitor.report_page(data jsonb, format text DEFAULT 'html')
 	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_report_page';
 COMMENT ON FUNCTION pool_monitor.report_page(jsonb, text) IS
 'A document of report_data(), of this server or another, as one page of HTML, with times of the session''s TimeZone. The page '
-'is ASCII, has no script, and asks for nothing from elsewhere; every value in it is escaped. format json: the document as text. '
+'is ASCII, has no script, and asks for nothing from elsewhere; every value in it is escaped. Of a document that lacks a part it says so. '
+'format json: the document as text. '
 'An error for another one.';
 
 CREATE FUNCTION pool_monitor.report(since interval DEFAULT '1 day', until timestamptz DEFAULT now(), format text DEFAULT 'html')
