@@ -128,7 +128,8 @@ sub agree
 	my ($node, $pool, $connections, $findings) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is_shown(
-		$node, $pool,
+		$node,
+		$pool,
 		q{connections, connections_reported, regexp_replace(array_to_string(findings, '; '), ' of \d+ checkouts', ' checkouts')},
 		"$connections|$connections|$findings",
 		'declared, observed and reported agree'

@@ -280,6 +280,15 @@ subtest 'what the declaration alone says' => sub {
 		"never|pool_recycle||1800\nold|pool_recycle|1860|1800",
 		'pool_recycle above 30 minutes, or none'
 	);
+	my $item = 'SELECT status, evidence FROM pool_monitor.checklist WHERE item = 2';
+	like(query($node, $item), qr/^warn\|2 of 3 pools/, 'and in the checklist');
+	app_holder($node, 'never', 1)->close foreach 1 .. 20;
+	wait_for(
+		$node,
+		q{SELECT string_agg(pool, ' ') FROM pool_monitor.advice WHERE topic = 'pool_recycle'},
+		'not where connections live for a moment', 'old'
+	);
+	like(query($node, $item), qr/^warn\|1 of 3 pools/, 'nor in the checklist');
 	is(
 		$node->safe_psql(
 			'postgres', "SELECT pool FROM pool_monitor.advice WHERE topic = 'pre_ping'"

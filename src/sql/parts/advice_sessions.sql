@@ -118,8 +118,9 @@
 			'Firewalls, proxies and failovers leave old connections dead; memory of a session grows with its age. '
 				'30 minutes or less is usual, 15 for managed databases.',
 			'pool_recycle'::text, extract(epoch FROM d.pool_recycle)::int, 1800, NULL::interval, NULL::float8, 'exact'
-		FROM declared AS d
-		WHERE d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes'
+		FROM declared AS d LEFT JOIN stats AS t ON t.pool = d.pool
+			LEFT JOIN (SELECT s.pool, max(s.age) AS age FROM sessions AS s GROUP BY s.pool) AS o ON o.pool = d.pool
+		WHERE pool_monitor.grows_old(d.pool_recycle, t.disconnects, t.lifetime_max, o.age)
 	),
 	no_ping AS MATERIALIZED (
 		SELECT 'warning', d.pool, 'pre_ping',

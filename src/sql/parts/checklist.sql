@@ -9,6 +9,12 @@ CREATE VIEW pool_monitor.checklist AS
 	declared AS (
 		SELECT * FROM pool_monitor.declared()
 	),
+	stats AS MATERIALIZED (
+		SELECT * FROM pool_monitor.pool_stats()
+	),
+	sessions AS MATERIALIZED (
+		SELECT * FROM pool_monitor.sessions()
+	),
 	day AS MATERIALIZED (
 		SELECT * FROM pool_monitor.workload(since => pg_catalog.now() - interval '1 day', as_sized => true)
 	),
@@ -23,9 +29,11 @@ CREATE VIEW pool_monitor.checklist AS
 			w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling OR d.ceiling IS NOT NULL AND pool_monitor.above_ceiling(
 				w.max_connections, greatest(d.surge_ceiling, d.budget), d.servers * d.workers, d.budget, w.over_share, w.seen) AS too_small,
 			k.max_connections >= 0.8 * coalesce(d.ceiling, d.budget) AS tested,
-			d.pool_recycle IS NULL OR d.pool_recycle > interval '30 minutes' AS long_recycle,
+			pool_monitor.grows_old(d.pool_recycle, t.disconnects, t.lifetime_max, o.age) AS long_recycle,
 			d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr AS by_name
 		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool LEFT JOIN week AS k ON k.pool = d.pool
+			LEFT JOIN stats AS t ON t.pool = d.pool
+			LEFT JOIN (SELECT s.pool, max(s.age) AS age FROM sessions AS s GROUP BY s.pool) AS o ON o.pool = d.pool
 	),
 	pools AS (
 		SELECT count(*) AS declared,
@@ -53,7 +61,7 @@ CREATE VIEW pool_monitor.checklist AS
 	superusers AS (
 		SELECT count(*) AS applications, count(a.pool) AS pools, pool_monitor.names_of(array_agg(a.name ORDER BY a.name)) AS names
 		FROM (SELECT s.pool, format('%s (%s)', coalesce(s.pool, format('%L', min(s.application_name))), s.usename) AS name
-			FROM pool_monitor.sessions() AS s JOIN pg_catalog.pg_roles AS r ON r.rolname = s.usename AND r.rolsuper
+			FROM sessions AS s JOIN pg_catalog.pg_roles AS r ON r.rolname = s.usename AND r.rolsuper
 			GROUP BY s.pool, CASE WHEN s.pool IS NULL THEN s.application_name END, s.usename
 			HAVING s.pool IS NOT NULL OR count(*) > 1) AS a
 	),
@@ -95,7 +103,7 @@ CREATE VIEW pool_monitor.checklist AS
 	),
 	named AS (
 		SELECT s.application_name, s.datname, s.usename, s.peak_connections
-		FROM pool_monitor.pool_stats() AS s, back_within AS b
+		FROM stats AS s, back_within AS b
 		WHERE s.application_name IS NOT NULL AND s.peak_connections >= 2
 			AND (s.connections > 0 OR s.given_over = 0 AND s.last_used > b.since AND NOT EXISTS (
 				SELECT FROM pool_monitor.which_pool(s.application_name, s.datname, s.usename) AS w WHERE w.pool IS NOT NULL))
@@ -108,7 +116,7 @@ CREATE VIEW pool_monitor.checklist AS
 			SELECT format('%L', n.application_name) AS name, n.usename, n.datname, n.peak_connections AS connections FROM named AS n
 			UNION ALL
 			SELECT format('%s names', count(DISTINCT s.application_name)), s.usename, s.datname, count(*)
-			FROM pool_monitor.sessions() AS s
+			FROM sessions AS s
 			WHERE s.pool IS NULL AND NOT EXISTS (SELECT FROM named AS n
 				WHERE (n.application_name, n.datname, n.usename) = (s.application_name, s.datname::text, s.usename::text))
 			GROUP BY s.usename, s.datname
