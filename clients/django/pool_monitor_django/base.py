@@ -241,6 +241,7 @@ def _starts(**_):
 
 
 def _has_started(**_):
+    """Not called when what comes before it fails: then this thread is silent when it closes, until its next request."""
     _starting.now = False
 
 
