@@ -51,6 +51,17 @@ LONGEST_PAUSE = 3600.0  # s, between tries that fail
 _checkout = contextvars.ContextVar("pool_monitor_checkout", default=None)
 
 
+_pools = weakref.WeakSet()  # of this process
+
+
+def _forked():
+    for pool in list(_pools):
+        pool._begin_books()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class Books:
     """What one pool in one process has done, and when it is to be told next."""
 
@@ -139,8 +150,7 @@ class _Reporting:
         self._report_interval = interval
         self._popped = 0
         self._begin_books()
-        mine = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: mine() and mine()._begin_books())
+        _pools.add(self)
 
     def _begin_books(self):
         """Also in a process that was forked, where what was counted is the parent's."""

@@ -110,6 +110,17 @@ class Books:
             self.due = time.monotonic() + max(min(pause, LONGEST_PAUSE), self.interval)
 
 
+_pools = weakref.WeakSet()  # of this process
+
+
+def _forked():
+    for pool in list(_pools):
+        pool._begin_books()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class _Waiting:
     def __init__(self, books):
         self.books = books
@@ -139,8 +150,7 @@ class ReportingQueuePool(QueuePool):
         super().__init__(*args, **kwargs)
         self._depth = threading.local()
         self._begin_books()
-        mine = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: mine() and mine()._begin_books())
+        _pools.add(self)
 
     def _begin_books(self):
         """Also in a process that was forked, where what was counted is the parent's."""

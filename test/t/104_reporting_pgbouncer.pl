@@ -173,14 +173,14 @@ subtest 'nor are reports whose connection is lost' => sub {
 	refuse_reports($node);
 	query($node, <<'EOS');
 CREATE FUNCTION pool_monitor.client_report(text, size int, max_overflow int, open int,
-	checked_out int, waiting int, checkouts int, waited_seconds float8, longest_wait float8,
+	checked_out int, waiting int, checkouts int, waits int, waited_seconds float8, longest_wait float8,
 	reports_before int) RETURNS bool
 	LANGUAGE sql VOLATILE AS 'SELECT pg_terminate_backend(pg_backend_pid())'
 EOS
 	wait_for_log($node, qr/FATAL: .*terminating connection/, 'one is lost', $offset);
 	wait_until(sub { $reporter->pump_nb; $said =~ /connection to server was lost/ }, 'it is told');
 	query($node,
-		'DROP FUNCTION pool_monitor.client_report(text, int, int, int, int, int, int, float8, float8, int)'
+		'DROP FUNCTION pool_monitor.client_report(text, int, int, int, int, int, int, int, float8, float8, int)'
 	);
 	take_reports($node);
 	$application->do('sql 0 SELECT 1');

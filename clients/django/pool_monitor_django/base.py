@@ -107,6 +107,8 @@ class Books:
 def _forget():
     """In a process that was forked: what was counted, and what is connected, is the parent's."""
     global _all, _lock
+    for books in _all.values():
+        books.lock = threading.RLock()  # another thread may have had it
     _all, _lock = {}, threading.Lock()
 
 
