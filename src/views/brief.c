@@ -20,7 +20,6 @@
 
 #define WRONG			3.0		/* by this factor */
 #define SOME			0.01	/* a share that counts */
-#define SOME_CHECKOUTS	100		/* reported: below, it is chance */
 #define REPLICATIONS	4
 #define ARRIVALS		10000	/* of each */
 
@@ -50,7 +49,7 @@ erlang_is_wrong(const PmReplay *replay, const PmPool *pool)
 		return false;
 	isolated = pm_erlang_c(pool->ceiling / processes, load / processes);
 	all = Min(pm_erlang_c(pool->ceiling, load), pow(isolated, processes));
-	if (replay->work.checkouts >= SOME_CHECKOUTS && replay->measured.waiting >= 0)
+	if (replay->measured.waiting >= 0)
 		return differ(replay->measured.waiting + replay->measured.timeouts, isolated, isolated);
 	return replay->measured.exhausted >= 0 && differ(replay->measured.exhausted, all, isolated);
 }

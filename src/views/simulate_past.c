@@ -20,6 +20,8 @@
 #define BEFORE_REPORTS	INT64CONST(15000000)	/* us, for which a process is
 												 * there before its first
 												 * report, about */
+#define SOME_REPORTED	100		/* checkouts, or half of all: fewer say
+								 * nothing of the pool */
 #define MINUTE			INT64CONST(60000000)	/* us */
 
 /* ---- minutes ---- */
@@ -170,7 +172,7 @@ take_reports(PmMeasured *measured, const PmWorkload *work)
 	double		tried = (double) work->checkouts + work->checkout_timeouts;
 
 	measured->waiting = measured->mean_wait = measured->timeouts = PM_NOT_MEASURED;
-	if (tried == 0)
+	if (tried == 0 || tried < Min(SOME_REPORTED, work->transactions / 2.0))
 		return;
 	if (work->checkouts > 0)
 		measured->mean_wait = work->waited / 1000000.0 / work->checkouts;

@@ -88,6 +88,14 @@ subtest 'in bursts: simulated' => sub {
 		qr/; Erlang's model disagrees with what was seen; simulated from what was measured, \S+ % of the checkouts wait and \S+ % time out, with what is proposed \S+ % and \S+ %$/,
 		'and the advice says what is to be had'
 	);
+	my $minute =
+	  "(SELECT max(bucket_start) - interval '2 min' FROM pool_monitor.history('web', '1 minute'))";
+	my $squares = 10 * 600 + 20 * 10 * 59;
+	query($node, "SELECT replay_arrivals('web', 60, $squares, 60, 0, 0, 0, $minute)");
+	is(fitted('model'), 'simulated', 'whatever a few of the 864,000 checkouts are reported to do');
+	query($node, "SELECT replay_arrivals('web', 60, $squares, 600, 0, 0, 0)");
+	is(fitted('model'), 'simulated, off', 'but not what all are');
+	past(20, 0.3);
 };
 
 sub refused
