@@ -229,6 +229,33 @@ beside_reports(const PmMeasured *measured, const PmSimulated *simulated)
 					of[PM_SIM_MEAN_WAIT].mean, 100 * of[PM_SIM_TIMEOUT_SHARE].mean);
 }
 
+/*
+ * That bursts come to one process shows nowhere but in waits, which nobody reports. Would these be
+ * others, if they did?
+ */
+static bool
+may_wait_longer(const PmSimulation *simulation, const PmMeasured *measured, const PmSimulated *simulated)
+{
+	PmSimulation check = *simulation;
+	PmBurstShape *shapes_together;
+	PmSimulated together;
+
+	if (check.processes == 1 || !has_bursts(simulation, measured->ticks))
+		return false;
+	shapes_together = palloc(sizeof(PmBurstShape) * check.nshapes);
+	for (int i = 0; i < check.nshapes; i++)
+	{
+		shapes_together[i] = check.shapes[i];
+		shapes_together[i].together = true;
+	}
+	check.shapes = shapes_together;
+	check.budget = Min(CHECK_BUDGET, simulation->budget);
+	pm_simulate(&check, &together);
+	pfree(shapes_together);
+	return !is_near(together.of[PM_SIM_MEAN_WAIT], simulated->of[PM_SIM_MEAN_WAIT].mean, NEAR_WAIT) ||
+		!is_near(together.of[PM_SIM_WAIT_P95], simulated->of[PM_SIM_WAIT_P95].mean, NEAR_WAIT);
+}
+
 /* In words. simulation: as it was calibrated. */
 char *
 pm_calibration(const PmMeasured *measured, const PmSimulation *simulation, const PmSimulated *simulated)
@@ -246,7 +273,7 @@ pm_calibration(const PmMeasured *measured, const PmSimulation *simulation, const
 		return pstrdup("unknown: no client reports, and no time at a ceiling was measured with these sizes");
 	if (!is_near(of[PM_SIM_ALL_FULL], measured->exhausted, NEAR_SHARE))
 		verdict = "off";
-	else if (simulation->processes > 1 && has_bursts(simulation, measured->ticks))
+	else if (may_wait_longer(simulation, measured, simulated))
 	{
 		verdict = "lower bound";
 		reports = "bursts that come to one process would wait longer, and no client reports";

@@ -7,30 +7,34 @@ use warnings FATAL => 'all';
 use List::Util        qw(max min sum);
 use POSIX             qw(floor);
 use PoolMonitor       qw(:DEFAULT query insert_pool);
-use PoolMonitorAdvice qw(pools replay);
+use PoolMonitorAdvice qw(pools replay forget);
 use Test::More;
 
 my $minutes   = 20;
 my $processes = 3;
 my $overflow  = 2;
 my @sizes     = (3, 4, 6);
+my $ample     = 30;
 
 my $node = new_server('simulate_bursts', "pool_monitor.history_minutes = 1500\n");
 create_replay($node);
-pools($node,
+pools(
+	$node,
 	map { insert_pool("of $_", workers => $processes, pool_size => $_, max_overflow => $overflow) }
-	  @sizes);
+	  @sizes,
+	$ample
+);
 wait_for(
 	$node,
 	"SELECT count(DISTINCT pool) FROM pool_monitor.history WHERE pool NOT LIKE '(%'",
 	'each pool has a history',
-	scalar @sizes
+	@sizes + 1
 );
 $node->append_conf('postgresql.conf', "pool_monitor.sample_interval = 60s\n");
 $node->reload;
 query($node,
 	"SELECT count(replay_holds('of $_', (-200000 * ln((i - 0.5) / 20000))::bigint, 1)) FROM generate_series(1, 20000) AS i"
-) foreach @sizes;
+) foreach @sizes, $ample;
 
 # Bursts of so many at once, each to one process if together, 42 checkouts a second: [when,
 # process, hold], the first 10 s of which do not count.
@@ -112,7 +116,7 @@ sub seen
 sub lay
 {
 	my ($size, $waits, %seen) = @_;
-	query($node, "SELECT replay_forget('of $size')");
+	forget($node, "of $size");
 	replay(
 		$node,
 		[
@@ -205,6 +209,17 @@ subtest 'to one process' => sub {
 			}
 		}
 	);
+};
+
+subtest 'to a pool that is large enough for either' => sub {
+	my (undef, $ends) = play(bursts(60 * $minutes, 8, 0), $ample);
+	lay($ample, [], seen($ample, $ends));
+	my ($dispersion, $calibration) = split /\|/,
+	  query($node,
+		"SELECT dispersion > 5, calibration FROM pool_monitor.simulate('of $ample', span => '1 hour')"
+	  );
+	is($dispersion, 't', 'there are bursts');
+	like($calibration, qr/^good: .*; no client reports its waits$/, 'nobody would wait');
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
