@@ -5,10 +5,10 @@
 use strict;
 use warnings FATAL => 'all';
 use JSON::PP;
-use PoolMonitor qw(:DEFAULT);
+use PoolMonitor qw(:DEFAULT query);
 use Test::More;
 
-use constant POOLS => 150;
+use constant {POOLS => 150, SESSIONS => 60};
 
 # The most rows that one part of the plan has looked at, and which one it is.
 sub most
@@ -28,7 +28,7 @@ sub most
 	return @most;
 }
 
-my $node = new_server('growth', 'pool_monitor.max_pools = ' . POOLS);
+my $node = new_server('growth', 'pool_monitor.max_pools = ' . POOLS . "\nmax_connections = 100\n");
 declare($node,
 		"INSERT INTO pool_monitor.pools (name, application_name, workers, pool_size, guard)"
 	  . " SELECT 'pool ' || i, 'application ' || i, 1, 1, 'report' FROM generate_series(1, "
@@ -40,8 +40,21 @@ wait_for(
 	'each pool has a past'
 );
 
+# Each has a process that reports, and one of them many sessions.
+my $holder =
+  PoolMonitor::Holder->new($node, application_name => 'application 1', sessions => SESSIONS);
+query(
+	$node,
+	join ';',
+	map { "SET application_name = 'application $_'; SELECT pool_monitor.client_report('p')" }
+	  1 .. POOLS
+);
+is(query($node, 'SELECT count(DISTINCT pool) FROM pool_monitor.client_pools'),
+	POOLS, 'all pools report');
+
 my $dear = $node->safe_psql('postgres', 'SHOW jit_above_cost');
-foreach my $view (qw(advice checklist overview budgets workload guards pool_stats server))
+foreach
+  my $view (qw(advice checklist client_pools overview budgets workload guards pool_stats server))
 {
 	my $plan = decode_json(
 		$node->safe_psql(

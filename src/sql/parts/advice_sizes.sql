@@ -17,13 +17,16 @@
 
 	-- How many processes say who waits in their pool, since when all of them do, and whether all know. For a role that
 	-- has sessions of it, and of which none reports, no other one can say that it did not wait.
-	reporting AS MATERIALIZED (
-		SELECT r.pool, count(r.waits)::int AS processes, max(r.first_reported_at) AS since, count(r.waits) = count(*)
-			AND NOT EXISTS (SELECT FROM sessions AS c WHERE c.pool = r.pool AND c.usename <> ALL (array_agg(DISTINCT r.reported_by)))
-			AS all_know
-		FROM pool_monitor.client_reports() AS r
+	reports AS MATERIALIZED (
+		SELECT * FROM pool_monitor.client_reports() AS r
 		WHERE r.pool IS NOT NULL AND r.reported_at > pg_catalog.clock_timestamp() - pool_monitor.report_counts_for()
-		GROUP BY r.pool
+	),
+	reporting AS MATERIALIZED (
+		SELECT r.pool, r.processes, r.since, r.all_know AND s.pool IS NULL AS all_know
+		FROM (SELECT r.pool, count(r.waits)::int AS processes, max(r.first_reported_at) AS since, count(r.waits) = count(*) AS all_know
+				FROM reports AS r GROUP BY r.pool) AS r
+			LEFT JOIN (SELECT DISTINCT o.pool FROM (SELECT c.pool, c.usename FROM sessions AS c
+				EXCEPT SELECT r.pool, r.reported_by FROM reports AS r) AS o) AS s ON s.pool = r.pool
 	),
 
 	-- The last hour, or the day where the pool was exhausted for a notably larger share of that. A minute of the day

@@ -44,39 +44,40 @@ COMMENT ON FUNCTION pool_monitor.report_counts_for() IS
 'for how long a report says what is the case now: 90 s; who has not reported for longer is not counted among those that do';
 
 CREATE VIEW pool_monitor.client_pools AS
+	-- of_whom: of which pool, or application
 	WITH reports AS MATERIALIZED (
-		SELECT r.*, r.size + nullif(r.max_overflow, -1) AS ceiling FROM pool_monitor.client_reports() AS r
+		SELECT r.*, ARRAY[r.pool, r.application_name, r.datname, r.usename] AS of_whom, r.size + nullif(r.max_overflow, -1) AS ceiling
+		FROM pool_monitor.client_reports() AS r
 	),
-	-- of one pool or application, all processes that have reported just now: who has ended does so no more
-	together AS (
-		SELECT r.pool, r.application_name, r.datname, r.usename, count(*)::int AS processes,
+	-- all of its processes that have reported just now: who has ended does so no more
+	together AS MATERIALIZED (
+		SELECT r.of_whom, count(*)::int AS processes,
 			-- not known where one of them does not know
 			CASE WHEN count(r.open) = count(*) THEN sum(r.open) END AS open,
 			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out AND coalesce(r.waiting, 0) = 0) AS free
 		FROM reports AS r
 		WHERE r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
-		GROUP BY r.pool, r.application_name, r.datname, r.usename
+		GROUP BY r.of_whom
 	),
 	-- what is older than a report counts, its owner has reported since it began: it is in what he says, unless he is silent
-	observed AS (
-		SELECT t.pool, t.application_name, t.datname, t.usename, count(s.pid) AS connections,
-			count(s.pid) FILTER (WHERE s.age > pool_monitor.report_counts_for()) AS older
-		FROM together AS t LEFT JOIN pool_monitor.sessions() AS s ON CASE WHEN t.pool IS NOT NULL THEN s.pool = t.pool
-			ELSE s.pool IS NULL AND (s.application_name, s.datname::text, s.usename::text) = (t.application_name, t.datname, t.usename) END
-		GROUP BY t.pool, t.application_name, t.datname, t.usename
+	observed AS MATERIALIZED (
+		SELECT s.of_whom, count(*) AS connections, count(*) FILTER (WHERE s.age > pool_monitor.report_counts_for()) AS older
+		FROM (SELECT s.age, CASE WHEN s.pool IS NOT NULL THEN ARRAY[s.pool, NULL, NULL, NULL]
+					ELSE ARRAY[NULL, s.application_name, s.datname::text, s.usename::text] END AS of_whom
+				FROM pool_monitor.sessions() AS s) AS s
+		GROUP BY s.of_whom
 	)
 	SELECT r.pool, r.application_name, r.datname, r.usename, r.process,
 		pool_monitor.rounded(clock_timestamp() - r.reported_at) AS reported_ago, r.size, r.max_overflow, r.open, r.checked_out,
 		r.waiting, r.checkouts, r.waits, r.timeouts, pool_monitor.rounded(r.waited_seconds / nullif(r.waits, 0)) AS mean_wait,
 		pool_monitor.rounded(r.longest_wait) AS longest_wait, r.creations, r.invalidations,
-		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting, o.connections, t.open AS connections_reported,
+		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting,
+		CASE WHEN t.processes > 0 THEN coalesce(o.connections, 0) END AS connections, t.open AS connections_reported,
 		array_remove(ARRAY[
-			CASE WHEN o.older > t.open AND t.processes >= d.servers * d.workers
-				THEN format('its processes say %s, the server has %s of it for longer than %s s: at least %s nobody owns', t.open, o.older,
-					extract(epoch FROM pool_monitor.report_counts_for())::int, o.older - t.open)
-				WHEN o.older > t.open AND d.pool IS NOT NULL
-				THEN format('its processes say %s, the server has %s of it for longer than %s s: %s of %s declared processes report', t.open,
-					o.older, extract(epoch FROM pool_monitor.report_counts_for())::int, t.processes, d.servers * d.workers) END,
+			CASE WHEN o.older > t.open + s.others
+				THEN format('its processes say %s, the server has %s of it for longer than %s s: at least %s nobody owns%s', t.open, o.older,
+					extract(epoch FROM pool_monitor.report_counts_for())::int, o.older - t.open - s.others,
+					CASE WHEN s.others > 0 THEN format(', beside %s that declared processes can have which do not report', s.others) END) END,
 			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
@@ -85,16 +86,17 @@ CREATE VIEW pool_monitor.client_pools AS
 				THEN format('%s of %s checkouts timed out', r.timeouts, r.timeouts + r.checkouts) END,
 			-- where somebody waits it is, though the connection that its report came on had just been given back; but not
 			-- where he waits for one to be opened
-			CASE WHEN (r.checked_out >= r.ceiling OR r.waiting > 0 AND coalesce(r.open >= r.ceiling, true)) AND t.free > 0
+			CASE WHEN (r.checked_out >= r.ceiling OR r.waiting > 0 AND coalesce(r.open >= r.ceiling, r.max_overflow IS DISTINCT FROM -1)) AND t.free > 0
 				AND r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
 				THEN format('full, while others of its processes have %s free', t.free) END
 		], NULL) AS findings
 	FROM reports AS r
-		LEFT JOIN together AS t ON (t.pool, t.application_name, t.datname, t.usename)
-			IS NOT DISTINCT FROM (r.pool, r.application_name, r.datname, r.usename)
-		LEFT JOIN observed AS o ON (o.pool, o.application_name, o.datname, o.usename)
-			IS NOT DISTINCT FROM (r.pool, r.application_name, r.datname, r.usename)
+		LEFT JOIN together AS t ON t.of_whom = r.of_whom
+		LEFT JOIN observed AS o ON o.of_whom = r.of_whom
 		LEFT JOIN pool_monitor.declared() AS d ON d.pool = r.pool
+		-- what those may have that are declared and silent, as who is idle may be
+		CROSS JOIN LATERAL (SELECT CASE WHEN d.servers * d.workers <= t.processes THEN 0
+			ELSE (d.servers * d.workers - t.processes) * (d.pool_size + nullif(d.max_overflow, -1)) END AS others) AS s
 	ORDER BY r.pool, r.application_name, r.datname, r.usename, r.process;
 
 COMMENT ON VIEW pool_monitor.client_pools IS
@@ -127,6 +129,6 @@ COMMENT ON COLUMN pool_monitor.client_pools.connections IS
 COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: open, of processes_reporting together';
 COMMENT ON COLUMN pool_monitor.client_pools.findings IS
 'where they differ: sessions that none of its processes owns (of those older than 90 seconds, so that each owner has reported since, '
-'more than all say that are open; at least, as some of what they say is younger; where fewer report than are declared, they can be '
-'the others''), more processes than declared (with its surge), other sizes, time-outs in the last hour (with all since the '
+'more than all say that are open, and declared processes that do not report can have; at least, as some of what they say is '
+'younger), more processes than declared (with its surge), other sizes, time-outs in the last hour (with all since the '
 'pool was made), a process that is full while others are not; {} when all is well';
