@@ -246,7 +246,7 @@ def run_loads(dsn, loads, seconds):
 def main():
     bindir, scratch = sys.argv[1], sys.argv[2]
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 1200
-    loads = sys.argv[4:] or ["steady", "bursty", "together", "uneven", "curve"]
+    loads = sys.argv[4:] or ["steady", "bursty", "uneven", "curve"]
     if len(set(loads)) < len(loads):
         raise SystemExit("simulate.py: each load once: its pools have its name")
     server = servers.Server(bindir, scratch, "simulate", "pool_monitor", "max_connections = 400")

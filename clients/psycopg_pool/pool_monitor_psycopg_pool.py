@@ -47,10 +47,9 @@ REPORT = (
     " %s::float8, %s::bigint, %s::bigint, %s::bigint, %s::float8, %s::bigint)"
 )
 LONGEST_PAUSE = 3600.0  # s, between tries that fail
+GAVE_UP = (PoolTimeout, TooManyRequests)
 
 _checkout = contextvars.ContextVar("pool_monitor_checkout", default=None)
-
-
 _pools = weakref.WeakSet()  # of this process
 
 
@@ -132,7 +131,7 @@ class Checkout:
         with books.lock:
             if kind is None:
                 books.sums["checkouts"] += 1
-            elif issubclass(kind, (PoolTimeout, TooManyRequests)) or (self.begun is not None and issubclass(kind, asyncio.CancelledError)):
+            elif issubclass(kind, GAVE_UP) or (self.begun is not None and issubclass(kind, asyncio.CancelledError)):
                 books.sums["timeouts"] += 1
             if self.begun is None:
                 return

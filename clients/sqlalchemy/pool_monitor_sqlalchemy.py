@@ -253,7 +253,10 @@ def _count(record, what):
 
 def _pool_of(record):
     """No event tells it."""
-    return getattr(record, "_ConnectionRecord__pool", None)
+    pool = getattr(record, "_ConnectionRecord__pool", None)
+    if pool is None:
+        log.debug("pool_monitor: of which pool a connection is cannot be told with this SQLAlchemy: nothing is counted")
+    return pool
 
 
 def _is_idle(connection):

@@ -191,7 +191,7 @@ is_anew(const PmReport *before, const PmReport *now)
 	if (now->number != PM_NOT_SAID)
 		return now->number == 0;
 	return now->sums.checkouts < before->sums.checkouts ||
-		(now->knows_waits && (now->sums.waits < before->sums.waits || now->sums.timeouts < before->sums.timeouts));
+		now->sums.waits < before->sums.waits || now->sums.timeouts < before->sums.timeouts;
 }
 
 /* Does it come after a later one? */

@@ -82,7 +82,7 @@ typedef enum PmTaken
 	PM_TAKEN,
 	PM_TAKEN_LATE,				/* a later one has come already */
 	PM_TAKEN_NO_ROOM
-}			PmTaken;
+} PmTaken;
 
 extern PmTaken pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut);
 extern int	pm_reports_copy(PmClientProcess *processes);

@@ -133,9 +133,10 @@ add_missing(Standing *standing, const PmReport *report)
 			continue;
 		if (items == NULL && (items = begin_item(standing, true)) != NULL)
 			pm_html(items, "This is not a whole document of report_data(). Nothing is known of what it lacks: ");
-		else
+		else if (items != NULL)
 			pm_html(items, ", ");
-		pm_html(items, needed[i]);
+		if (items != NULL)
+			pm_html(items, needed[i]);
 	}
 	if (items != NULL)
 		pm_html(items, ".</li>");

@@ -20,10 +20,17 @@
 
 #define WRONG			3.0		/* by this factor */
 #define SOME			0.01	/* a share that counts */
+#define SOME_CHECKOUTS	100		/* reported: below, it is chance */
 #define REPLICATIONS	4
 #define ARRIVALS		10000	/* of each */
 
 /* ---- is it wrong? ---- */
+
+static bool
+reports_count(const PmReplay *replay)
+{
+	return replay->measured.waiting >= 0 && (uint64) replay->work.checkouts + replay->work.checkout_timeouts >= SOME_CHECKOUTS;
+}
 
 static bool
 differ(double measured, double low, double high)
@@ -49,19 +56,20 @@ erlang_is_wrong(const PmReplay *replay, const PmPool *pool)
 		return false;
 	isolated = pm_erlang_c(pool->ceiling / processes, load / processes);
 	all = Min(pm_erlang_c(pool->ceiling, load), pow(isolated, processes));
-	if (replay->measured.waiting >= 0)
+	if (reports_count(replay))
 		return differ(replay->measured.waiting + replay->measured.timeouts, isolated, isolated);
 	return replay->measured.exhausted >= 0 && differ(replay->measured.exhausted, all, isolated);
 }
 
 /* Is the simulation, too? What clients report is what it is about. */
 static bool
-simulation_is_wrong(const PmMeasured *measured, const PmSimulated *simulated)
+simulation_is_wrong(const PmReplay *replay, const PmSimulated *simulated)
 {
+	const PmMeasured *measured = &replay->measured;
 	const PmEstimate *of = simulated->of;
 	double		waiting = of[PM_SIM_WAITING].mean + of[PM_SIM_TIMEOUT_SHARE].mean;
 
-	if (measured->waiting >= 0)
+	if (reports_count(replay))
 		return differ(measured->waiting + measured->timeouts, waiting, waiting);
 	return measured->exhausted >= 0 && differ(measured->exhausted, of[PM_SIM_ALL_FULL].mean, of[PM_SIM_ALL_FULL].mean);
 }
@@ -107,7 +115,7 @@ pm_brief_begin(PmBrief *brief, const PmPool *pool, int account, PmSpan span)
 	brief->declared.replications = REPLICATIONS;
 	brief->declared.budget = ARRIVALS;
 	pm_calibrate(&brief->declared, &brief->replay.measured, &as_it_was);
-	brief->is_off = simulation_is_wrong(&brief->replay.measured, &as_it_was);
+	brief->is_off = simulation_is_wrong(&brief->replay, &as_it_was);
 	return true;
 }
 

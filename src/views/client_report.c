@@ -134,15 +134,15 @@ note(PmClientProcess *process, Oid function, bool *cut)
 	PmPoolSums	news;
 
 	if (!pm_session_owner(&process->owner))
-		return "this session is not counted";
+		return "This session is not counted.";
 	if (!pm_hold_reports(function))
-		return "it must be a SELECT of client_report() alone, sent by the client, the first statement of its transaction";
+		return "It must be a SELECT of client_report() alone, sent by the client, the first statement of its transaction.";
 	switch (pm_report_take(process, &news, cut))
 	{
 		case PM_TAKEN_LATE:
-			return "one with more reports_before has come already";
+			return "One with as many reports_before, or more, has come already.";
 		case PM_TAKEN_NO_ROOM:
-			return "pool_monitor.max_client_processes of other processes report";
+			return "As many other processes report as pool_monitor.max_client_processes allows.";
 		case PM_TAKEN:
 			break;
 	}
@@ -186,7 +186,8 @@ pm_client_report(PG_FUNCTION_ARGS)
 	if (why_not)
 	{
 		ereport(NOTICE,
-				(errmsg("the report was not noted: %s", why_not)));
+				(errmsg("the report was not noted"),
+				 errdetail_internal("%s", why_not)));
 		PG_RETURN_BOOL(false);
 	}
 	if (cut)

@@ -124,7 +124,6 @@ sub create_replay
 CREATE FUNCTION replay_history(pool text, minutes int, connections float8, max_connections int, busy float8, max_busy int,
 	connects int, disconnects int, refused int, transactions int, overflow float8, exhausted float8) RETURNS void
 	LANGUAGE c STRICT AS '$library', 'pm_replay_history';
-CREATE FUNCTION replay_forget(pool text) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_forget';
 CREATE FUNCTION replay_rings(minutes timestamptz[], hours timestamptz[]) RETURNS void
 	LANGUAGE c STRICT AS '$library', 'pm_replay_rings';
 CREATE FUNCTION replay_stretch(pool text, resolution interval, bucket_start timestamptz, seen float8,

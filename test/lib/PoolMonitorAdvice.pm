@@ -8,7 +8,7 @@ use Exporter 'import';
 use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(query advice_server row pools replay advice app_holder);
+our @EXPORT = qw(query advice_server row pools replay forget advice app_holder);
 
 # It has 79 slots for ordinary roles, and a budget of 65.
 sub advice_server
@@ -58,9 +58,18 @@ sub replay
 		return if $before eq $node->safe_psql('postgres', $minute);
 
 		# or its first minute would be one too many
-		$node->safe_psql('postgres', "SELECT replay_forget('$_->[0]')") foreach @calls;
+		forget($node, map { $_->[0] } @calls);
 	}
 	die "a replay takes longer than a minute\n";
+}
+
+# They have no past any more.
+sub forget
+{
+	my ($node, @pools) = @_;
+	$node->safe_psql('postgres', "SELECT replay_history('$_', 0" . ', 0' x @past . ')')
+	  foreach @pools;
+	return;
 }
 
 sub advice

@@ -120,7 +120,7 @@
 			'pool_recycle'::text, extract(epoch FROM d.pool_recycle)::int, 1800, NULL::interval, NULL::float8, 'exact'
 		FROM declared AS d LEFT JOIN stats AS t ON t.pool = d.pool
 			LEFT JOIN (SELECT s.pool, max(s.age) AS age FROM sessions AS s GROUP BY s.pool) AS o ON o.pool = d.pool
-		WHERE pool_monitor.grows_old(d.pool_recycle, t.disconnects, t.lifetime_max, o.age)
+		WHERE pool_monitor.grows_old(d.pool_recycle, t.disconnects - t.given_over, t.lifetime_max, o.age)
 	),
 	no_ping AS MATERIALIZED (
 		SELECT 'warning', d.pool, 'pre_ping',
@@ -180,7 +180,8 @@
 		FROM (
 			-- what is not of all of them, with those that it is of
 			SELECT c.pool, f.finding, f.finding || CASE WHEN count(*) < c.processes
-				THEN format(' (%s%s)', min(pool_monitor.quoted(c.process)), CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) END)
+				THEN format(' (%s%s)', min(pool_monitor.quoted(c.process)),
+					CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) END)
 				ELSE '' END AS told
 			FROM (SELECT p.*, count(*) OVER (PARTITION BY p.pool) AS processes FROM pool_monitor.client_pools AS p) AS c,
 				unnest(c.findings) AS f(finding)

@@ -28,7 +28,6 @@
 PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(pm_replay_history);
-PG_FUNCTION_INFO_V1(pm_replay_forget);
 PG_FUNCTION_INFO_V1(pm_replay_rings);
 PG_FUNCTION_INFO_V1(pm_replay_stretch);
 PG_FUNCTION_INFO_V1(pm_replay_arrivals);
@@ -115,7 +114,9 @@ fill(PmHistory *history, const char *pool, const PmBucket *bucket, int n)
 
 	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
 	series = find_series(history, pool);
-	if (series >= 0 && (ring->count < n || ring->starts[ring->head] != last))
+	if (series >= 0 && n == 0)
+		memset(&ring->buckets[(Size) series * ring->length], 0, ring->length * sizeof(PmBucket));
+	else if (series >= 0 && (ring->count < n || ring->starts[ring->head] != last))
 		lay_out(history, ring, last, n);
 	for (int i = 0; i < n && series >= 0; i++)
 		ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length] = *bucket;
@@ -150,7 +151,7 @@ fill_when_there(PmHistory *history, const char *pool, const PmBucket *bucket, in
  * busy float8, max_busy int, connects int, disconnects int, refused int,
  * transactions int, overflow float8, exhausted float8): so many minutes, up to the
  * present one, each with the same averages, maxima and counts, and these shares of
- * its time above base and at the ceiling.
+ * its time above base and at the ceiling. 0 minutes: it has none any more.
  */
 Datum
 pm_replay_history(PG_FUNCTION_ARGS)
@@ -160,10 +161,10 @@ pm_replay_history(PG_FUNCTION_ARGS)
 	int			n = PG_GETARG_INT32(1);
 	PmBucket	bucket = {0};
 
-	if (n < 1 || n > history->rings[0].length)
+	if (n < 0 || n > history->rings[0].length)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("minutes must be between 1 and %d", history->rings[0].length)));
+				 errmsg("minutes must be between 0 and %d", history->rings[0].length)));
 	bucket.seen = 60000;
 	bucket.connections = PG_GETARG_FLOAT8(2) * 60000000;
 	bucket.max_connections = PG_GETARG_INT32(3);
@@ -178,22 +179,6 @@ pm_replay_history(PG_FUNCTION_ARGS)
 	bucket.exhausted = PG_GETARG_FLOAT8(11) * 60000;
 	fill_when_there(history, pool, &bucket, n);
 	had_these_sizes(pool);
-	PG_RETURN_VOID();
-}
-
-/* replay_forget(pool text): it has no minutes any more. */
-Datum
-pm_replay_forget(PG_FUNCTION_ARGS)
-{
-	PmHistory  *history = history_memory();
-	PmRing	   *ring = &history->rings[0];
-	int			series;
-
-	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
-	series = find_series(history, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	if (series >= 0)
-		memset(&ring->buckets[(Size) series * ring->length], 0, ring->length * sizeof(PmBucket));
-	LWLockRelease(&history->lock);
 	PG_RETURN_VOID();
 }
 
