@@ -75,9 +75,10 @@ CREATE VIEW pool_monitor.client_pools AS
 		CASE WHEN t.processes > 0 THEN coalesce(o.connections, 0) END AS connections, t.open AS connections_reported,
 		array_remove(ARRAY[
 			CASE WHEN o.older > t.open + s.others
-				THEN format('its processes say %s, the server has %s of it for longer than %s s: at least %s nobody owns%s', t.open, o.older,
-					extract(epoch FROM pool_monitor.report_counts_for())::int, o.older - t.open - s.others,
-					CASE WHEN s.others > 0 THEN format(', beside %s that declared processes can have which do not report', s.others) END) END,
+				THEN format('its processes say %s, the server has %s of it for longer than %s s: at least %s nobody owns%s',
+					t.open, o.older, extract(epoch FROM pool_monitor.report_counts_for())::int, o.older - t.open - s.others,
+					CASE WHEN s.others > 0
+						THEN format(', beside %s that declared processes can have which do not report', s.others) END) END,
 			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
@@ -86,7 +87,8 @@ CREATE VIEW pool_monitor.client_pools AS
 				THEN format('%s of %s checkouts timed out', r.timeouts, r.timeouts + r.checkouts) END,
 			-- where somebody waits it is, though the connection that its report came on had just been given back; but not
 			-- where he waits for one to be opened
-			CASE WHEN (r.checked_out >= r.ceiling OR r.waiting > 0 AND coalesce(r.open >= r.ceiling, r.max_overflow IS DISTINCT FROM -1)) AND t.free > 0
+			CASE WHEN t.free > 0 AND (r.checked_out >= r.ceiling
+					OR r.waiting > 0 AND coalesce(r.open >= r.ceiling, r.max_overflow IS DISTINCT FROM -1))
 				AND r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
 				THEN format('full, while others of its processes have %s free', t.free) END
 		], NULL) AS findings
