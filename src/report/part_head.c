@@ -202,7 +202,7 @@ add_pool(Standing *standing, PmDoc pool, int place)
 		const char *said;
 	}			conditions[] = {
 		{"starved_share", "was starved (logins refused below its budget) for"}, {"over_share", "was over its budget for"},
-		{"exhausted_share", "had all busy, so checkouts waited, for"}
+		{"exhausted_share", "had all busy for"}
 	};
 	PmDoc		span = pm_doc_at(pool, "span");
 	double		timeouts = pm_doc_count(span, "checkout_timeouts");

@@ -115,7 +115,7 @@ pm_brief_begin(PmBrief *brief, const PmPool *pool, int account, PmSpan span)
 	brief->declared.replications = REPLICATIONS;
 	brief->declared.budget = ARRIVALS;
 	pm_calibrate(&brief->declared, &brief->replay.measured, &as_it_was);
-	brief->is_off = simulation_is_wrong(&brief->replay, &as_it_was);
+	brief->is_off = brief->replay.other_sizes != NULL || simulation_is_wrong(&brief->replay, &as_it_was);
 	return true;
 }
 

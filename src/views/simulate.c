@@ -149,7 +149,8 @@ put_answer(PmRow *row, const PmQuestion *question, const PmReplay *replay)
 	put_load(row, replay);
 	put_outcomes(row, &simulated);
 	put_measured(row, replay);
-	pm_put_text(row, pm_calibration(&replay->measured, &declared, &as_it_was));
+	pm_put_text(row, replay->other_sizes ? psprintf("off: clients report sizes %s, which are not declared", replay->other_sizes) :
+				pm_calibration(&replay->measured, &declared, &as_it_was));
 	pm_put_text(row, pm_workload_is_good(&replay->work) ? "good" : "not enough data");
 }
 

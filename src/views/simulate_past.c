@@ -208,9 +208,18 @@ take_measured(PmReplay *replay, const PmQuestion *question, const PmPast *rings)
 
 /* ---- who had the checkouts ---- */
 
+static void
+take_sizes(PmReplay *replay, const PmReport *report, const PmPool *declared)
+{
+	if (report->size == PM_NOT_SAID || report->max_overflow == PM_NOT_SAID || replay->other_sizes != NULL)
+		return;
+	if (report->size != declared->pool_size || report->max_overflow != declared->max_overflow)
+		replay->other_sizes = psprintf("%d + %d", report->size, report->max_overflow);
+}
+
 /* How many checkouts each process has, as those say that report. */
 static void
-take_rates(PmReplay *replay, const char *pool)
+take_rates(PmReplay *replay, const PmQuestion *question)
 {
 	PmClientProcess *processes = palloc(sizeof(PmClientProcess) * pm_max_client_processes);
 	int			nprocesses = pm_reports_copy(processes);
@@ -222,8 +231,9 @@ take_rates(PmReplay *replay, const char *pool)
 	{
 		const PmClientProcess *process = &processes[i];
 
-		if (process->owner.discovered || strcmp(process->owner.name, pool) != 0)
+		if (process->owner.discovered || strcmp(process->owner.name, question->name) != 0)
 			continue;
+		take_sizes(replay, &process->report, question->pool);
 		checkouts[n] = process->report.sums.checkouts + process->report.sums.timeouts;
 		times[n++] = Max(process->at - process->first_at, 0) + BEFORE_REPORTS;
 	}
@@ -265,7 +275,7 @@ pm_replay_take(PmReplay *replay, const PmQuestion *question)
 		return "hold times since its statistics were reset";
 	take_stretches(replay, &rings.rings[PM_MINUTES]);
 	take_measured(replay, question, &rings);
-	take_rates(replay, question->name);
+	take_rates(replay, question);
 	return NULL;
 }
 

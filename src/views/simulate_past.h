@@ -21,6 +21,8 @@ typedef struct PmReplay
 	PmDurations setups;
 	PmMeasured	measured;		/* since the sizes are what they are */
 	PmRates		rates;			/* as the processes report */
+	char	   *other_sizes;	/* as one reports it, which are not declared;
+								 * NULL: none does */
 } PmReplay;
 
 extern const char *pm_replay_take(PmReplay *replay, const PmQuestion *question);

@@ -285,9 +285,15 @@ subtest 'what the declaration alone says' => sub {
 	app_holder($node, 'never', 1)->close foreach 1 .. 20;
 	wait_for(
 		$node,
-		q{SELECT string_agg(pool, ' ') FROM pool_monitor.advice WHERE topic = 'pool_recycle'},
-		'not where connections live for a moment', 'old'
+		q{SELECT disconnects FROM pool_monitor.pool_stats WHERE pool = 'never'},
+		'connections come and go', 20
 	);
+	my $told =
+	  q{SELECT string_agg(pool, ' ' ORDER BY pool) FROM pool_monitor.advice WHERE topic = 'pool_recycle'};
+	is(query($node, $told), 'never old', 'of which in some minutes none can get old');
+	create_forge($node);
+	query($node, q{SELECT forge_reset('never', 3601 * 1000000::bigint)});
+	is(query($node, $told), 'old', 'not where in an hour none does');
 	like(query($node, $item), qr/^warn\|1 of 3 pools/, 'nor in the checklist');
 	is(
 		$node->safe_psql(

@@ -293,6 +293,13 @@ subtest 'declared, observed, reported' => sub {
 	$web->do("sql 0 $report('$_', 2, 1, 0, 0, 0)") foreach 'a', 'b';
 	is(reported($findings), "$say 6 nobody owns\n$say 6 nobody owns", 'sessions that nobody owns');
 	$more->close;
+	$web->do("sql 0 $report('$_', 2, 1, 3, 0, 0)") foreach 'a', 'b';
+	my $young = app_holder($node, 'web', 8);
+	my $count = q{SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'web'};
+	wait_for($node, $count, 'young ones come', 9);
+	my $can = 'its processes can have 6, the server has 9 of it: at least 3 nobody owns';
+	is(reported($findings), "$can\n$can", 'more than all can have');
+	$young->close;
 	wait_for($node, q{SELECT count(*) FROM pool_monitor.sessions WHERE pool = 'web'}, 'they end',
 		1);
 	$web->do("sql 0 $report('a', 2, 1, 1, 0, 0)");

@@ -25,22 +25,24 @@ query($node,
 	"SELECT count(replay_holds('$_', (-500000.0 / $fast{$_} * ln((i - 0.5) / 20000))::bigint, 1)) FROM generate_series(1, 20000) AS i"
 ) foreach keys %fast;
 
-# An hour of these loads in turn, for so many minutes each, as shares of what can be served.
+# An hour of these loads in turn, for so many minutes each, as shares of what can be served; of
+# all pools at once, as a new minute would take those away that were laid before.
 sub past
 {
-	my ($pool, @loads) = @_;
+	my (@loads) = @_;
 	my @calls;
 	foreach my $minute (reverse 1 .. 60)
 	{
 		my $load = $loads[$minute % @loads];
 		push @calls,
 		  [
-			$pool, $minute,
+			$_, $minute,
 			busy         => 10 * $load,
 			max_busy     => 10,
 			connections  => 10,
-			transactions => 1200 * $load * $fast{$pool}
-		  ];
+			transactions => 1200 * $load * $fast{$_}
+		  ]
+		  foreach sort keys %fast;
 	}
 	replay($node, @calls);
 	return;
@@ -86,20 +88,20 @@ sub agree
 }
 
 subtest 'an overload that lasts' => sub {
-	past($_, 1) foreach sort keys %fast;
+	past(1);
 	agree(0.05, "load => $_", 'timeout_share', 'wait_p50', 'full_share')
 	  foreach 1.1, 1.65, 1.8, 2, 4;
 	agree(0.05, "load => 2, pool_timeout => '1 s'", 'timeout_share', 'wait_p50');
 };
 
 subtest 'an overload that comes and goes' => sub {
-	past($_, 0.5, 2, 2, 2, 0.5, 0.5, 0.5) foreach sort keys %fast;
+	past(0.5, 2, 2, 2, 0.5, 0.5, 0.5);
 	agree(0.1, "load => $_", 'timeout_share', 'wait_p50', 'wait_p95', 'full_share')
 	  foreach 0.8, 1, 1.4;
 };
 
 subtest 'nearly always full' => sub {
-	past('slow', 1);
+	past(1);
 	foreach my $share (simulated('slow', 'load => 1.05', 'full_share', 'exhausted_share'))
 	{
 		cmp_ok($share->[0], '>',  0.9, 'a share of nearly 1');
@@ -124,8 +126,8 @@ subtest 'an overload of one process, not of the other' => sub {
 				"$pool: $process reports $checkouts checkouts"
 			);
 		}
-		past($pool, 1);
 	}
+	past(1);
 	agree(0.05, 'load => 0.9', 'timeout_share', 'full_share');
 };
 

@@ -113,14 +113,14 @@
 			AND NOT EXISTS (SELECT FROM aged AS a WHERE a.pool = d.pool)
 	),
 	long_recycle AS MATERIALIZED (
-		SELECT 'info', d.pool, 'pool_recycle', 'connections live for longer than 30 minutes',
+		SELECT 'info', d.pool, 'pool_recycle', 'connections may live for longer than 30 minutes',
 			format('pool_recycle %s', coalesce(d.pool_recycle::text, 'not set')),
 			'Firewalls, proxies and failovers leave old connections dead; memory of a session grows with its age. '
 				'30 minutes or less is usual, 15 for managed databases.',
 			'pool_recycle'::text, extract(epoch FROM d.pool_recycle)::int, 1800, NULL::interval, NULL::float8, 'exact'
 		FROM declared AS d LEFT JOIN stats AS t ON t.pool = d.pool
 			LEFT JOIN (SELECT s.pool, max(s.age) AS age FROM sessions AS s GROUP BY s.pool) AS o ON o.pool = d.pool
-		WHERE pool_monitor.grows_old(d.pool_recycle, t.disconnects - t.given_over, t.lifetime_max, o.age)
+		WHERE pool_monitor.grows_old(d.pool_recycle, t.disconnects - t.given_over, clock_timestamp() - t.stats_reset, t.lifetime_max, o.age)
 	),
 	no_ping AS MATERIALIZED (
 		SELECT 'warning', d.pool, 'pre_ping',

@@ -38,6 +38,7 @@
 			CASE WHEN d.has_budget AND d.max_overflow = 0 THEN greatest(d.budget - d.ceiling, 0) ELSE 0 END AS reserve,
 			coalesce(g.processes >= d.processes AND g.all_know AND g.since <= pg_catalog.now() - w.seen AND w.checkouts > 0
 				AND w.checkout_waits + w.checkout_timeouts = 0 AND w.waited_seconds = 0, false) AS nobody_waited,
+			pool_monitor.gave_up(w.checkouts, w.checkout_timeouts) AS gave_up,
 			w.exhausted_share < 0.01 AS is_brief,
 			max(w.exhausted_share) OVER (PARTITION BY d.pool) AS worst_share,
 			max(w.exhausted_share * extract(epoch FROM w.seen)) OVER (PARTITION BY d.pool) AS exhausted_seconds,
@@ -51,6 +52,27 @@
 		WHERE d.ceiling > 0 AND w.max_busy >= d.ceiling
 			AND (w.exhausted_share >= 0.01 OR w.span = 'day' AND w.exhausted_share * extract(epoch FROM w.seen) >= 60)
 		ORDER BY d.pool, w.quality = 'good' DESC, w.exhausted_share * CASE w.span WHEN 'hour' THEN 1.1 ELSE 1 END DESC
+	),
+	-- What waited though not all of its processes were full at once, or not for long, only their clients know.
+	waited AS MATERIALIZED (
+		SELECT DISTINCT ON (d.pool) CASE WHEN w.span = 'hour' AND pool_monitor.gave_up(w.checkouts, w.checkout_timeouts)
+				THEN 'critical' ELSE 'warning' END AS severity, d.pool, 'exhausted' AS topic,
+			'checkouts waited, though not all connections of the pool were busy at once' AS finding,
+			format('measured, as %s of %s processes report, in %s: of %s checkouts %s waited, for %s s on average, and %s timed out '
+				'besides; at the ceiling of %s for %s of it', coalesce(g.processes, 0), d.processes,
+				pool_monitor.watched(w.seen, w.span), w.checkouts,
+				pool_monitor.percent(w.checkout_waits / nullif(w.checkouts, 0)::float8),
+				coalesce(round((w.waited_seconds / nullif(w.checkout_waits, 0))::numeric, 3)::text, '-'), w.checkout_timeouts,
+				coalesce(d.ceiling::text, 'any size'), coalesce(pool_monitor.percent(w.exhausted_share), '0 %')) AS evidence,
+			format('One process is full while others are not: see client_pools, and spread the load. What more for each would do: '
+				'SELECT wait_p95, timeouts, calibration FROM pool_monitor.simulate(%L, max_overflow => %s).',
+				d.pool, d.max_overflow + greatest(d.each / 2, 1)) AS recommendation,
+			NULL::text AS setting, NULL::int AS current, NULL::int AS proposed, w.seen, w.effective_samples, 'reported' AS quality
+		FROM declared AS d JOIN workload AS w ON w.pool = d.pool LEFT JOIN reporting AS g ON g.pool = d.pool
+			LEFT JOIN saturation AS s ON s.pool = d.pool
+		WHERE s.pool IS NULL AND d.each > 0 AND (pool_monitor.gave_up(w.checkouts, w.checkout_timeouts)
+			OR w.checkouts >= 100 AND w.checkout_waits >= 0.1 * w.checkouts AND w.waited_seconds >= 0.01 * w.checkouts)
+		ORDER BY d.pool, w.span = 'hour' DESC
 	),
 	-- One step: a fifth more, half more from a fifth of the time on. What more a pool that is full would have
 	-- taken, nobody has seen: so it is a step, and then another look.
@@ -99,7 +121,8 @@
 	),
 	exhausted AS MATERIALIZED (
 		-- what was measured was measured; only a number needs more than a moment of it
-		SELECT CASE WHEN s.exhausted_seconds < CASE WHEN s.is_brief THEN 300 ELSE 36 END OR s.nobody_waited THEN 'info'
+		SELECT CASE WHEN s.gave_up THEN 'critical'
+				WHEN s.exhausted_seconds < CASE WHEN s.is_brief THEN 300 ELSE 36 END OR s.nobody_waited THEN 'info'
 				WHEN s.worst_share >= 0.2 AND s.exhausted_seconds >= 60 THEN 'critical' ELSE 'warning' END AS severity,
 			s.pool, 'exhausted' AS topic,
 			CASE WHEN s.nobody_waited THEN 'all connections were busy, but no checkout waited, as its clients report'
@@ -198,6 +221,7 @@
 			room AS r, server AS v
 		WHERE w.quality = 'good' AND w.seen >= interval '20 hours' AND d.pool_size - n.ample >= greatest(0.2 * n.ample, 1)
 			AND NOT EXISTS (SELECT FROM saturation AS x WHERE x.pool = d.pool)
+			AND NOT EXISTS (SELECT FROM waited AS x WHERE x.pool = d.pool)
 			AND NOT EXISTS (SELECT FROM churn AS x WHERE x.pool = d.pool)
 	),
 	idle AS MATERIALIZED (

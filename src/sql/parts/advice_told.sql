@@ -2,7 +2,7 @@
 -- In the view advice: all findings, as they are told
 --
 	findings AS MATERIALIZED (
-		SELECT * FROM exhausted UNION ALL SELECT * FROM overflow UNION ALL SELECT * FROM idle
+		SELECT * FROM exhausted UNION ALL SELECT * FROM waited UNION ALL SELECT * FROM overflow UNION ALL SELECT * FROM idle
 		UNION ALL SELECT * FROM idle_together UNION ALL SELECT * FROM unloaded UNION ALL SELECT * FROM lint
 		UNION ALL SELECT * FROM declaration UNION ALL SELECT * FROM more_hosts UNION ALL SELECT * FROM unbounded
 		UNION ALL SELECT * FROM undeclared UNION ALL SELECT * FROM scattered UNION ALL SELECT * FROM over

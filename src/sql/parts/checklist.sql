@@ -29,7 +29,8 @@ CREATE VIEW pool_monitor.checklist AS
 			w.exhausted_share >= 0.01 AND w.max_busy >= d.ceiling OR d.ceiling IS NOT NULL AND pool_monitor.above_ceiling(
 				w.max_connections, greatest(d.surge_ceiling, d.budget), d.servers * d.workers, d.budget, w.over_share, w.seen) AS too_small,
 			k.max_connections >= 0.8 * coalesce(d.ceiling, d.budget) AS tested,
-			pool_monitor.grows_old(d.pool_recycle, t.disconnects - t.given_over, t.lifetime_max, o.age) AS long_recycle,
+			pool_monitor.grows_old(d.pool_recycle, t.disconnects - t.given_over, clock_timestamp() - t.stats_reset, t.lifetime_max, o.age)
+				AS long_recycle,
 			d.recycle_mode = 'terminate' AND NOT d.by_usename AND NOT d.by_client_addr AS by_name
 		FROM declared AS d LEFT JOIN day AS w ON w.pool = d.pool LEFT JOIN week AS k ON k.pool = d.pool
 			LEFT JOIN stats AS t ON t.pool = d.pool

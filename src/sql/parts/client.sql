@@ -54,6 +54,7 @@ CREATE VIEW pool_monitor.client_pools AS
 		SELECT r.of_whom, count(*)::int AS processes,
 			-- not known where one of them does not know
 			CASE WHEN count(r.open) = count(*) THEN sum(r.open) END AS open,
+			CASE WHEN count(r.ceiling) = count(*) THEN sum(r.ceiling) END AS ceiling,
 			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out AND coalesce(r.waiting, 0) = 0) AS free
 		FROM reports AS r
 		WHERE r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
@@ -77,6 +78,12 @@ CREATE VIEW pool_monitor.client_pools AS
 			CASE WHEN o.older > t.open + s.others
 				THEN format('its processes say %s, the server has %s of it for longer than %s s: at least %s nobody owns%s',
 					t.open, o.older, extract(epoch FROM pool_monitor.report_counts_for())::int, o.older - t.open - s.others,
+					CASE WHEN s.others > 0
+						THEN format(', beside %s that declared processes can have which do not report', s.others) END) END,
+			-- where they come and go, most are young; but for one of each that the server is about to end, no more can be theirs
+			CASE WHEN o.connections > t.ceiling + t.processes + s.others
+				THEN format('its processes can have %s, the server has %s of it: at least %s nobody owns%s', t.ceiling, o.connections,
+					o.connections - t.ceiling - s.others,
 					CASE WHEN s.others > 0
 						THEN format(', beside %s that declared processes can have which do not report', s.others) END) END,
 			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
@@ -132,5 +139,5 @@ COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: o
 COMMENT ON COLUMN pool_monitor.client_pools.findings IS
 'where they differ: sessions that none of its processes owns (of those older than 90 seconds, so that each owner has reported since, '
 'more than all say that are open, and declared processes that do not report can have; at least, as some of what they say is '
-'younger), more processes than declared (with its surge), other sizes, time-outs in the last hour (with all since the '
-'pool was made), a process that is full while others are not; {} when all is well';
+'younger; or more than all processes can have), more processes than declared (with its surge), other sizes, time-outs in the last '
+'hour (with all since the pool was made), a process that is full while others are not; {} when all is well';

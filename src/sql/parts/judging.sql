@@ -53,14 +53,23 @@ COMMENT ON FUNCTION pool_monitor.retired_today() IS
 'and how many of them had been used past their age. No row: none. Behind advice and can_retire(). Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
 
-CREATE FUNCTION pool_monitor.grows_old(pool_recycle interval, ended bigint, lifetime_max interval, oldest interval) RETURNS bool
+CREATE FUNCTION pool_monitor.grows_old(
+	pool_recycle interval, ended bigint, counted_for interval, lifetime_max interval, oldest interval
+) RETURNS bool
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN (pool_recycle IS NULL OR pool_recycle > interval '30 minutes')
-		AND (coalesce(ended, 0) < 20 OR greatest(lifetime_max, oldest) > interval '30 minutes');
-COMMENT ON FUNCTION pool_monitor.grows_old(interval, bigint, interval, interval) IS
-'May connections of a pool live for longer than 30 minutes? By what it declares; but not where 20 have ended since its statistics '
-'were reset, and none of these (lifetime_max), nor of those that are there (oldest), has lived so long: its client does not keep '
-'them, as Django with CONN_MAX_AGE 0, or they are not so old yet.';
+		AND (coalesce(ended, 0) < 20 OR counted_for < interval '1 hour' OR greatest(lifetime_max, oldest) > interval '30 minutes');
+COMMENT ON FUNCTION pool_monitor.grows_old(interval, bigint, interval, interval, interval) IS
+'May connections of a pool live for longer than 30 minutes? By what it declares; but not where 20 have ended since its '
+'statistics were reset, an hour ago or longer (counted_for), and none of these (lifetime_max), nor of those that are there '
+'(oldest), has lived so long: its client does not keep '
+'them, as Django with CONN_MAX_AGE 0.';
+
+CREATE FUNCTION pool_monitor.gave_up(checkouts bigint, timeouts bigint) RETURNS bool
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN coalesce(timeouts >= 10 AND timeouts >= 0.01 * (checkouts + timeouts), false);
+COMMENT ON FUNCTION pool_monitor.gave_up(bigint, bigint) IS
+'Did so many checkouts time out that it counts: ten, and 1 % of all? As clients report both.';
 
 CREATE FUNCTION pool_monitor.names_of(names text[]) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE

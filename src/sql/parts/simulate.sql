@@ -55,9 +55,10 @@ COMMENT ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interva
 'measured_exhausted_share, are of the span since the sizes are declared as they are. Checkouts that are reported to have timed '
 'out are added to the load. calibration: the sizes that are declared, '
 'simulated, beside that: '
-'good (within 20 %, or 5 ms, or 1 % of the time), off, unknown, or lower bound: no client reports, and the pool was at its '
-'ceiling, where the server does not see what waits, or has bursts, of which it does not see whether each comes to one process. '
-'quality: good, or not enough data: fewer than 30 effective samples, as in workload. '
+'good (within 20 %, or 5 ms, or 1 % of the time), off (also where clients report other sizes than are declared), unknown, or '
+'lower bound: no client reports, and the pool was at its ceiling, where the server does not see what waits, or has bursts that '
+'would wait longer if each came to one process, which it does not see. quality: good, or not enough data: fewer than 30 '
+'effective samples, as in workload. '
 'NULL in all columns but the sizes where nothing was measured at all: calibration says what is missing. Needs '
 'shared_preload_libraries, and pg_read_all_stats.';
 

@@ -37,6 +37,7 @@ PG_FUNCTION_INFO_V1(pm_forge_hour_paused);
 PG_FUNCTION_INFO_V1(pm_forge_slot);
 PG_FUNCTION_INFO_V1(pm_forge_slot_asked);
 PG_FUNCTION_INFO_V1(pm_forge_age);
+PG_FUNCTION_INFO_V1(pm_forge_reset);
 PG_FUNCTION_INFO_V1(pm_forge_silence);
 PG_FUNCTION_INFO_V1(pm_forge_places);
 PG_FUNCTION_INFO_V1(pm_forge_guards_opened);
@@ -134,6 +135,22 @@ pm_forge_age(PG_FUNCTION_ARGS)
 		slot->backend_start = MyBEEntry->st_proc_start_timestamp;
 		slot->begun_at -= PG_GETARG_INT64(0);
 		PGSTAT_END_WRITE_ACTIVITY(MyBEEntry);
+	}
+	PG_RETURN_VOID();
+}
+
+/* forge_reset(pool text, us bigint): its statistics were reset so much earlier. */
+Datum
+pm_forge_reset(PG_FUNCTION_ARGS)
+{
+	PmAccounts *accounts = memory_of("pm_accounts_memory");
+	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int			npools = 2 * atoi(GetConfigOption("pool_monitor.max_pools", false, false));
+
+	for (int i = 0; i < npools; i++)
+	{
+		if (strcmp(accounts->all[i].owner.name, pool) == 0)
+			accounts->all[i].stats_reset -= PG_GETARG_INT64(1);
 	}
 	PG_RETURN_VOID();
 }

@@ -1,0 +1,89 @@
+# Checkouts that wait though the server never sees all connections busy: advice by what clients
+# report, and what they say of their sizes. Needs a past.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor       qw(:DEFAULT app_holder);
+use PoolMonitorAdvice qw(advice_server query row pools replay advice);
+use Test::More;
+
+my $node = advice_server('waits_unseen');
+my $of   = 'exhausted of web';
+
+pools($node,
+	row('web', workers => 3, pool_size => 20, max_overflow => 0, pool_recycle => "'20 min'"));
+wait_for(
+	$node,
+	"SELECT count(*) > 0 FROM pool_monitor.history WHERE pool = 'web'",
+	'it has a history'
+);
+query($node, "SELECT replay_holds('web', 200000, 1000)");
+
+# A day of five checkouts a second, and what clients report of each minute.
+sub past
+{
+	my (@reported) = @_;
+	replay(
+		$node,
+		[
+			'web', 1300,
+			connections     => 60,
+			max_connections => 60,
+			busy            => 2,
+			max_busy        => 5,
+			transactions    => 300
+		]
+	);
+	query($node, "SELECT replay_arrivals('web', 60, 1500, " . join(', ', @reported) . ')');
+	return;
+}
+
+subtest 'few wait' => sub {
+	past(300, 20, 10, 0);
+	is(advice($node, 'severity', $of), '', 'nothing is said');
+	like(query($node, "SELECT string_agg(topic, ' ') FROM pool_monitor.advice WHERE pool = 'web'"),
+		qr/idle/, 'but that it has more than it needs');
+	past(300, 150, 0.3, 0);
+	is(advice($node, 'severity', $of), '', 'nor of waits of 2 ms');
+};
+
+subtest 'half of them wait' => sub {
+	past(300, 150, 45, 0);
+	is(advice($node, 'severity, quality', $of), 'warning|reported', 'it is told');
+	like(
+		advice($node, 'evidence', $of),
+		qr/^measured, as 0 of 3 processes report, in the last hour: of \d+ checkouts 50 % waited, for 0\.300 s on average, and 0 timed out besides; at the ceiling of 60 for 0 % of it$/,
+		'with what was measured'
+	);
+	my ($ask) = advice($node, 'recommendation', $of) =~ /(SELECT .*)\.$/;
+	like(query($node, $ask), qr/\|/, 'and what to ask can be asked');
+	is(
+		query(
+			$node, "SELECT count(*) FROM pool_monitor.advice WHERE pool = 'web' AND topic = 'idle'"
+		),
+		0,
+		'none of them is to be taken away'
+	);
+};
+
+subtest 'some give up' => sub {
+	past(300, 0, 0, 2);
+	is(advice($node, 'severity', $of), '', 'few');
+	past(300, 0, 0, 4);
+	is(advice($node, 'severity', $of), 'critical', 'and more than one of a hundred');
+	declare($node, "UPDATE pool_monitor.pools SET max_overflow = 4 WHERE name = 'web'");
+	is(advice($node, 'severity', $of), '', 'which were of other sizes');
+};
+
+subtest 'clients of other sizes' => sub {
+	my $web    = app_holder($node, 'web', 1);
+	my $report = "sql 0 SELECT pool_monitor.client_report('a', 20,";
+	my $says   = "SELECT calibration FROM pool_monitor.simulate('web')";
+	$web->do("$report 4)");
+	unlike(query($node, $says), qr/clients report sizes/, 'as declared');
+	$web->do("$report 1)");
+	is(query($node, $says), 'off: clients report sizes 20 + 1, which are not declared', 'or not');
+	$web->close;
+};
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
