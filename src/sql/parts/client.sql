@@ -75,17 +75,14 @@ CREATE VIEW pool_monitor.client_pools AS
 		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting,
 		CASE WHEN t.processes > 0 THEN coalesce(o.connections, 0) END AS connections, t.open AS connections_reported,
 		array_remove(ARRAY[
-			CASE WHEN o.older > t.open + s.others
+			-- where they come and go, most are young; but for one of each that the server is about to end, no more can be theirs
+			CASE WHEN o.connections > t.ceiling + t.processes + s.others AND (o.connections - t.ceiling > o.older - t.open) IS NOT FALSE
+				THEN format('its processes can have %s, the server has %s of it: at least %s nobody owns%s', t.ceiling, o.connections,
+					o.connections - t.ceiling - s.others, s.beside)
+				WHEN o.older > t.open + s.others
 				THEN format('its processes say %s, the server has %s of it for longer than %s s: at least %s nobody owns%s',
 					t.open, o.older, extract(epoch FROM pool_monitor.report_counts_for())::int, o.older - t.open - s.others,
-					CASE WHEN s.others > 0
-						THEN format(', beside %s that declared processes can have which do not report', s.others) END) END,
-			-- where they come and go, most are young; but for one of each that the server is about to end, no more can be theirs
-			CASE WHEN o.connections > t.ceiling + t.processes + s.others
-				THEN format('its processes can have %s, the server has %s of it: at least %s nobody owns%s', t.ceiling, o.connections,
-					o.connections - t.ceiling - s.others,
-					CASE WHEN s.others > 0
-						THEN format(', beside %s that declared processes can have which do not report', s.others) END) END,
+					s.beside) END,
 			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
@@ -105,7 +102,9 @@ CREATE VIEW pool_monitor.client_pools AS
 		LEFT JOIN pool_monitor.declared() AS d ON d.pool = r.pool
 		-- what those may have that are declared and silent, as who is idle may be
 		CROSS JOIN LATERAL (SELECT CASE WHEN d.servers * d.workers <= t.processes THEN 0
-			ELSE (d.servers * d.workers - t.processes) * (d.pool_size + nullif(d.max_overflow, -1)) END AS others) AS s
+			ELSE (d.servers * d.workers - t.processes) * (d.pool_size + nullif(d.max_overflow, -1)) END AS others) AS e
+		CROSS JOIN LATERAL (SELECT e.others, CASE WHEN e.others > 0
+			THEN format(', beside %s that declared processes can have which do not report', e.others) END AS beside) AS s
 	ORDER BY r.pool, r.application_name, r.datname, r.usename, r.process;
 
 COMMENT ON VIEW pool_monitor.client_pools IS
