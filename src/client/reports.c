@@ -190,8 +190,8 @@ is_anew(const PmReport *before, const PmReport *now)
 {
 	if (now->number != PM_NOT_SAID)
 		return now->number == 0;
-	return now->sums.checkouts < before->sums.checkouts ||
-		now->sums.waits < before->sums.waits || now->sums.timeouts < before->sums.timeouts;
+	return now->sums.checkouts < before->sums.checkouts || now->sums.waits < before->sums.waits ||
+		now->sums.timeouts < before->sums.timeouts;
 }
 
 /* Does it come after a later one? */

@@ -55,6 +55,7 @@ arrive(Run *run, int arrival)
 {
 	int			process = arrival == PM_ARRIVAL ? some_process(run) : PM_ARRIVAL_AT(arrival);
 
+	Assert(process >= 0 && process < run->what->processes);
 	pm_queues_arrive(&run->queues, process, pm_duration(run->what->holds, &run->holding));
 }
 

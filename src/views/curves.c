@@ -160,15 +160,17 @@ curve_json(const PmCurve *curve, const PmCurve *server)
 static void
 check_span(PmSpan span)
 {
-	char	   *since = pstrdup(timestamptz_to_str(span.since));	/* whose buffer the next
-																	 * one gets */
-
 	if (TIMESTAMP_NOT_FINITE(span.since) || TIMESTAMP_NOT_FINITE(span.until) || span.until <= span.since ||
 		span.since < span.until - MOST_SPAN)
+	{
+		char	   *since = pstrdup(timestamptz_to_str(span.since));	/* whose buffer the next
+																		 * one gets */
+
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the span must be longer than nothing, and not longer than 732 days"),
 				 errdetail("It is from %s to %s.", since, timestamptz_to_str(span.until))));
+	}
 }
 
 /* When somebody was watching. */

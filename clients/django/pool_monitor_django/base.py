@@ -243,7 +243,7 @@ def _starts(**_):
 
 
 def _has_started(**_):
-    """Not called when what comes before it fails: then this thread is silent when it closes, until its next request."""
+    """Not called when what comes before it fails; then the next use of a connection says so."""
     _starting.now = False
 
 

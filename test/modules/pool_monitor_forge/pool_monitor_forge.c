@@ -147,11 +147,13 @@ pm_forge_reset(PG_FUNCTION_ARGS)
 	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int			npools = 2 * atoi(GetConfigOption("pool_monitor.max_pools", false, false));
 
+	LWLockAcquire(&accounts->lock.lock, LW_EXCLUSIVE);
 	for (int i = 0; i < npools; i++)
 	{
 		if (strcmp(accounts->all[i].owner.name, pool) == 0)
 			accounts->all[i].stats_reset -= PG_GETARG_INT64(1);
 	}
+	LWLockRelease(&accounts->lock.lock);
 	PG_RETURN_VOID();
 }
 
