@@ -63,10 +63,17 @@ pm_kept(const uint64 *counters, PmKept which)
 	return sum;
 }
 
+/* Is it a time, in us, as clients' pools say it? */
+bool
+pm_is_reported_time(PmKept which)
+{
+	return which == PM_KEPT_WAITED_US || which == PM_KEPT_CHECKED_OUT_US || which == PM_KEPT_REPORTED_OPEN_US;
+}
+
 /* Is it what clients' pools say of themselves, which nobody can check? */
 bool
 pm_is_reported(PmKept which)
 {
-	return which == PM_KEPT_CHECKOUTS || which == PM_KEPT_CHECKOUT_WAITS ||
-		which == PM_KEPT_WAITED_US || which == PM_KEPT_CHECKOUT_TIMEOUTS;
+	return which == PM_KEPT_CHECKOUTS || which == PM_KEPT_CHECKOUT_WAITS || which == PM_KEPT_CHECKOUT_TIMEOUTS ||
+		pm_is_reported_time(which);
 }

@@ -44,6 +44,7 @@ extern const PmCounterInfo pm_counters[PM_NUM_COUNTERS];
 extern uint64 pm_ended(const uint64 *counters);
 extern int64 pm_still_there(const uint64 *counters);
 extern void pm_kept_all(const uint64 *counters, uint64 *kept);
+extern bool pm_is_reported_time(PmKept which);
 extern bool pm_is_reported(PmKept which);
 extern uint64 pm_kept(const uint64 *counters, PmKept which);
 

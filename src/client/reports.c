@@ -38,6 +38,7 @@
 /* for each ms */
 #define CHECKOUTS		(PM_MOST_CHECKOUTS / 1000)
 #define WAITED			(PM_MOST_WAITERS * INT64CONST(1000))	/* us */
+#define OPEN			(PM_MOST_OPEN * INT64CONST(1000))	/* us */
 
 static PmReports *reports = NULL;
 
@@ -181,6 +182,7 @@ came_since(const PmPoolSums *before, const PmPoolSums *now)
 			.timeouts = Max(now->timeouts - before->timeouts, 0),
 			.creations = Max(now->creations - before->creations, 0),
 			.invalidations = Max(now->invalidations - before->invalidations, 0),
+			.checked_out = Max(now->checked_out - before->checked_out, 0),
 	};
 }
 
@@ -223,7 +225,36 @@ bound_news(PmPoolSums *news, PmPoolSums *drawn, int64 elapsed)
 	bound(&news->waits, &drawn->waits, CHECKOUTS, elapsed);
 	bound(&news->waited, &drawn->waited, WAITED, elapsed);
 	bound(&news->timeouts, &drawn->timeouts, CHECKOUTS, elapsed);
+	bound(&news->checked_out, &drawn->checked_out, OPEN, elapsed);
+	bound(&news->open, &drawn->open, OPEN, elapsed);
 	return memcmp(news, &came, sizeof(came)) != 0;
+}
+
+/* What comes once, with the report that tells it first. */
+static PmPoolSums
+first_news(const PmClientProcess *process)
+{
+	PmPoolSums	news = process->report.sums;
+
+	/* it has been there for as long as its session, at least, and mostly not much longer */
+	if (process->report.knows_use)
+		news.open = Max(process->report.open, 0) * Min(process->session_age, SILENT_AFTER) * 1000;
+	return news;
+}
+
+/* Since the report before, on average of both as many as they say were open. */
+static PmPoolSums
+further_news(const PmClientProcess *place, const PmClientProcess *process)
+{
+	PmPoolSums	news = came_since(&place->report.sums, &process->report.sums);
+	int64		elapsed = Max(process->reported_at - place->reported_at, 0);
+
+	if (place->report.knows_use && process->report.knows_use)
+		news.open = ((int64) Max(place->report.open, 0) + Max(process->report.open, 0)) *
+			Min(elapsed, SILENT_AFTER) * 1000 / 2;
+	else
+		news.checked_out = 0;
+	return news;
 }
 
 /*
@@ -232,15 +263,16 @@ bound_news(PmPoolSums *news, PmPoolSums *drawn, int64 elapsed)
  * since such a one.
  */
 static PmPoolSums
-news_of(const PmClientProcess *place, bool known, const PmReport *report)
+news_of(const PmClientProcess *place, bool known, const PmClientProcess *process)
 {
+	const PmReport *report = &process->report;
 	PmPoolSums	nothing = {0};
 
 	if (!report->knows_waits)
 		return nothing;
 	if (known ? is_anew(&place->report, report) : report->number == 0)
-		return report->sums;
-	return known && place->report.knows_waits ? came_since(&place->report.sums, &report->sums) : nothing;
+		return first_news(process);
+	return known && place->report.knows_waits ? further_news(place, process) : nothing;
 }
 
 /*
@@ -263,7 +295,7 @@ pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut)
 		LWLockRelease(&reports->lock);
 		return known ? PM_TAKEN_LATE : PM_TAKEN_NO_ROOM;
 	}
-	*news = news_of(place, known, report);
+	*news = news_of(place, known, process);
 	new.drawn = place->drawn;
 	new.reported_at = Max(process->reported_at, place->reported_at);	/* the lock came between */
 	*cut = bound_news(news, &new.drawn, new.reported_at - place->reported_at);

@@ -24,6 +24,9 @@ typedef struct PmPoolSums
 	int64		timeouts;		/* checkouts that gave up */
 	int64		creations;		/* connections opened */
 	int64		invalidations;	/* connections thrown away as broken */
+	int64		checked_out;	/* us that they were handed out, in sum */
+	int64		open;			/* us that they were open, in sum; follows
+								 * from its reports */
 } PmPoolSums;
 
 #define PM_NOT_SAID	(-2)
@@ -37,6 +40,7 @@ typedef struct PmReport
 	int			checked_out;
 	int			waiting;
 	bool		knows_waits;	/* and time-outs; else they are 0 */
+	bool		knows_use;		/* for how long they were handed out; else 0 */
 	int64		longest_wait;	/* us, since the report before */
 	PmPoolSums	sums;
 	int64		number;			/* how many came before it, as the client
@@ -50,6 +54,7 @@ typedef struct PmClientProcess
 	char		process[PM_PROCESS_LEN];	/* as it calls itself */
 	Oid			role;			/* that logged in, and reported */
 	int			pid;			/* of the session by which it did */
+	int64		session_age;	/* ms */
 	int64		reported_at;	/* ms, monotonic; 0: the place is free */
 	TimestampTz at;				/* the same moment */
 	TimestampTz first_at;		/* of its first report that is known */
@@ -75,6 +80,7 @@ extern PGDLLEXPORT PmReports *pm_reports_memory(void);
 #define PM_MOST_CHECKOUTS	100000	/* a second; of waits and time-outs each,
 									 * too */
 #define PM_MOST_WAITERS		1000	/* at once */
+#define PM_MOST_OPEN		10000	/* connections, at once */
 
 /* What became of a report. */
 typedef enum PmTaken

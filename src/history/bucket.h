@@ -23,6 +23,8 @@ typedef struct PmBucket
 	double		connections;	/* us that connections were open, in sum */
 	double		busy;			/* us in transactions, in sum */
 	double		waited;			/* us that checkouts waited, as reported */
+	double		checked_out;	/* us that clients had connections, in sum */
+	double		reported_open;	/* and that they say these were open */
 	uint32		seen;			/* ms in which the worker was watching */
 	int32		max_connections;
 	int32		max_busy;

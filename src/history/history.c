@@ -77,7 +77,7 @@ take_new(int account, uint64 *new)
 	pm_account_kept(account, now);
 	for (int i = 0; i < PM_NUM_KEPT; i++)
 	{
-		int64		most = i == PM_KEPT_WAITED_US ? INT64CONST(1) << 53 : PG_UINT32_MAX;
+		int64		most = pm_is_reported_time(i) ? INT64CONST(1) << 53 : PG_UINT32_MAX;
 
 		new[i] = Min(Max((int64) (now[i] - last[i]), 0), most);
 		/* not by adding: reset() may just have put it to now */
@@ -165,6 +165,8 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.checkout_waits = new[PM_KEPT_CHECKOUT_WAITS];
 	news.waited = new[PM_KEPT_WAITED_US];
 	news.checkout_timeouts = new[PM_KEPT_CHECKOUT_TIMEOUTS];
+	news.checked_out = new[PM_KEPT_CHECKED_OUT_US];
+	news.reported_open = new[PM_KEPT_REPORTED_OPEN_US];
 	pm_account_take_tick_peak(series->account, &news.max_connections);
 	news.max_busy = seen->busy;
 	news.connections = take_open_time(series, tick);

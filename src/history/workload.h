@@ -37,6 +37,8 @@ typedef struct PmWorkload
 	uint64		checkout_waits;
 	uint64		checkout_timeouts;
 	double		waited;			/* us */
+	double		checked_out;
+	double		reported_open;
 } PmWorkload;
 
 /* A minute or an hour of a copy. */

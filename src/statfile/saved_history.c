@@ -81,6 +81,8 @@ static const PmField bucket_fields[] = {
 	PM_ROW_FIELD(PmBucket, UINT, "checkouts", checkouts),
 	PM_ROW_FIELD(PmBucket, UINT, "checkout waits", checkout_waits),
 	PM_ROW_FIELD(PmBucket, REAL, "waited", waited),
+	PM_ROW_FIELD(PmBucket, REAL, "checked out", checked_out),
+	PM_ROW_FIELD(PmBucket, REAL, "reported open", reported_open),
 	PM_ROW_FIELD(PmBucket, UINT, "checkout timeouts", checkout_timeouts),
 	PM_ROW_FIELD(PmBucket, UINT, "ticks", ticks),
 	PM_ROW_FIELD(PmBucket, UINT, "squares", squares),
@@ -252,7 +254,7 @@ is_sum_of_times(double us)
 
 /* The same of what clients say, which has no bound but that of a bucket's many additions. */
 static bool
-is_sum_of_waits(double us)
+is_reported_time(double us)
 {
 	return us >= 0 && us <= 1e30;
 }
@@ -272,7 +274,8 @@ buckets_make_sense(const PmRows *rows)
 
 		if (!pm_read_row(rows, n, &bucket) ||
 			!is_sum_of_times(bucket.connections) || !is_sum_of_times(bucket.busy) ||
-			!is_sum_of_waits(bucket.waited) ||
+			!is_reported_time(bucket.waited) || !is_reported_time(bucket.checked_out) ||
+			!is_reported_time(bucket.reported_open) ||
 			!is_count(bucket.max_connections) || !is_count(bucket.max_busy))
 			return false;
 	}

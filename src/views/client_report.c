@@ -24,7 +24,7 @@
 
 #define MOST_CONNECTIONS	1000000
 #define MOST_TIMES			INT64CONST(1000000000000)
-#define MOST_SECONDS		1e9
+#define MOST_SECONDS		1e12
 
 /* What the client wrote must be what it could mean: the sums go into the accounts. */
 static void
@@ -63,8 +63,16 @@ get_seconds(FunctionCallInfo fcinfo, int arg, const char *name)
 	double		value = PG_ARGISNULL(arg) ? 0 : PG_GETARG_FLOAT8(arg);
 
 	if (!(value >= 0 && value <= MOST_SECONDS))
-		refuse(name, "between 0 and 1000000000");
+		refuse(name, "between 0 and 1000000000000");
 	return (int64) rint(value * 1000000);
+}
+
+/* NULL: the client does not know it. */
+static void
+get_use(FunctionCallInfo fcinfo, PmReport *report)
+{
+	report->knows_use = !PG_ARGISNULL(14);
+	report->sums.checked_out = get_seconds(fcinfo, 14, "checked_out_seconds");
 }
 
 /* A client that does not know who waits says nothing of how long, and of who gave up. */
@@ -123,8 +131,9 @@ tell_of_cut(void)
 {
 	ereport(NOTICE,
 			(errmsg("the report says more than a process can have done since its last one: the rest is not counted"),
-			 errdetail("At most %d checkouts, waits and time-outs a second are counted, and waits of %d callers at once.",
-					   PM_MOST_CHECKOUTS, PM_MOST_WAITERS)));
+			 errdetail("At most %d checkouts, waits and time-outs a second are counted, waits of %d callers at once, "
+					   "and %d connections.",
+					   PM_MOST_CHECKOUTS, PM_MOST_WAITERS, PM_MOST_OPEN)));
 }
 
 /* Counts it; why it is not noted, NULL if it is. */
@@ -155,7 +164,8 @@ PG_FUNCTION_INFO_V1(pm_client_report);
 /*
  * client_report(process text, size int, max_overflow int, open int, checked_out int,
  * waiting int, checkouts bigint, waits bigint, waited_seconds float8, timeouts bigint,
- * creations bigint, invalidations bigint, longest_wait float8, reports_before bigint)
+ * creations bigint, invalidations bigint, longest_wait float8, reports_before bigint,
+ * checked_out_seconds float8)
  */
 Datum
 pm_client_report(PG_FUNCTION_ARGS)
@@ -177,10 +187,12 @@ pm_client_report(PG_FUNCTION_ARGS)
 	report->sums.creations = get_times(fcinfo, 10, "creations");
 	report->sums.invalidations = get_times(fcinfo, 11, "invalidations");
 	report->number = PG_ARGISNULL(13) ? PM_NOT_SAID : get_times(fcinfo, 13, "reports_before");
+	get_use(fcinfo, report);
 	process.role = GetAuthenticatedUserId();
 	process.pid = MyProcPid;
 	process.reported_at = pm_monotonic_ms();
 	process.at = process.first_at = GetCurrentTimestamp();
+	process.session_age = Max((process.at - MyStartTimestamp) / 1000, 0);
 	follow_name();
 	why_not = note(&process, fcinfo->flinfo->fn_oid, &cut);
 	if (why_not)
@@ -241,6 +253,10 @@ put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *vie
 	pm_put_bound(&row, report->sums.creations);
 	pm_put_bound(&row, report->sums.invalidations);
 	put_of_waits(&row, report, Float8GetDatum(report->longest_wait / 1000000.0));
+	if (report->knows_use)
+		pm_put(&row, Float8GetDatum(report->sums.checked_out / 1000000.0));
+	else
+		pm_put_null(&row);
 	pm_put_time(&row, process->timed_out_at);
 	pm_put_row(result, &row);
 }

@@ -66,6 +66,8 @@ put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
 	pm_put_bound(&row, work->checkout_waits);
 	pm_put(&row, Float8GetDatum(work->waited / 1000000.0));
 	pm_put_bound(&row, work->checkout_timeouts);
+	pm_put(&row, Float8GetDatum(work->checked_out / 1000000.0));
+	pm_put(&row, Float8GetDatum(work->reported_open / 1000000.0));
 	pm_put(&row, Float8GetDatum(pm_workload_samples(work)));
 	pm_put_text(&row, pm_workload_is_good(work) ? "good" : "not enough data");
 	pm_put_row(result, &row);

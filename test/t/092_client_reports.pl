@@ -224,8 +224,8 @@ subtest 'what it can not be' => sub {
 		"'a', 1, -2"           => 'max_overflow must be between -1 \(unbounded\) and 1000000',
 		"'a', open => 1000001" => 'open must be between 0 and 1000000',
 		"'a', checkouts => -1" => 'checkouts must be between 0 and 1000000000000',
-		"'a', waited_seconds => 'NaN'" => 'waited_seconds must be between 0 and 1000000000',
-		"'a', longest_wait => -0.1"    => 'longest_wait must be between 0 and 1000000000',
+		"'a', waited_seconds => 'NaN'" => 'waited_seconds must be between 0 and 1000000000000',
+		"'a', longest_wait => -0.1"    => 'longest_wait must be between 0 and 1000000000000',
 		"'a', reports_before => -1"    => 'reports_before must be between 0'
 	);
 	foreach my $values (sort keys %wrong)

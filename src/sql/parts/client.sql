@@ -6,12 +6,12 @@ CREATE FUNCTION pool_monitor.client_report(
 	process text, size int DEFAULT NULL, max_overflow int DEFAULT NULL, open int DEFAULT NULL, checked_out int DEFAULT NULL,
 	waiting int DEFAULT NULL, checkouts bigint DEFAULT 0, waits bigint DEFAULT 0, waited_seconds float8 DEFAULT 0,
 	timeouts bigint DEFAULT 0, creations bigint DEFAULT 0, invalidations bigint DEFAULT 0, longest_wait float8 DEFAULT 0,
-	reports_before bigint DEFAULT NULL
+	reports_before bigint DEFAULT NULL, checked_out_seconds float8 DEFAULT NULL
 ) RETURNS bool
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pm_client_report';
 COMMENT ON FUNCTION pool_monitor.client_report(
-	text, int, int, int, int, int, bigint, bigint, float8, bigint, bigint, bigint, float8, bigint) IS
+	text, int, int, int, int, int, bigint, bigint, float8, bigint, bigint, bigint, float8, bigint, float8) IS
 'For a client: tells what its own pool says of itself, every 10 to 60 seconds, on any of its connections, in a SELECT of '
 'this alone, the first of its transaction. Of the pool or application that the session is in. process: a name that none of '
 'its other processes has, as host and process number; size, max_overflow: as configured (NULL: not known; max_overflow -1: '
@@ -19,7 +19,8 @@ COMMENT ON FUNCTION pool_monitor.client_report(
 'waiting: now (NULL: not known); the others are sums since this pool was made in this process (waits NULL: it does not know who '
 'waits, or times out; its sums are not counted in those of its pool then), but longest_wait (seconds, since '
 'the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that nothing is counted '
-'twice. What is more than a process can have done is not counted; a NOTICE says so. False: nothing was noted; a NOTICE says '
+'twice. checked_out_seconds: for how long its connections were handed out, in sum, each from when who asked for it had it '
+'until it was given back, those that are out now up to now if it can tell (NULL: not known). What is more than a process can have done is not counted; a NOTICE says so. False: nothing was noted; a NOTICE says '
 'why: the session is not counted, there is no room for one more process, a later report has come already, or it was not a SELECT of '
 'this alone. A transaction of this alone is no transaction in our books, and no use '
 'of its session. Error: a value that cannot be. Needs shared_preload_libraries.';
@@ -28,7 +29,8 @@ CREATE FUNCTION pool_monitor.client_reports(
 	OUT pool text, OUT application_name text, OUT datname text, OUT usename text, OUT process text, OUT reported_by name, OUT pid int,
 	OUT reported_at timestamptz, OUT first_reported_at timestamptz, OUT size int, OUT max_overflow int, OUT open int,
 	OUT checked_out int, OUT waiting int, OUT checkouts bigint, OUT waits bigint, OUT waited_seconds float8, OUT timeouts bigint,
-	OUT creations bigint, OUT invalidations bigint, OUT longest_wait float8, OUT timed_out_at timestamptz
+	OUT creations bigint, OUT invalidations bigint, OUT longest_wait float8, OUT checked_out_seconds float8,
+	OUT timed_out_at timestamptz
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_client_reports';
@@ -71,7 +73,8 @@ CREATE VIEW pool_monitor.client_pools AS
 	SELECT r.pool, r.application_name, r.datname, r.usename, r.process,
 		pool_monitor.rounded(clock_timestamp() - r.reported_at) AS reported_ago, r.size, r.max_overflow, r.open, r.checked_out,
 		r.waiting, r.checkouts, r.waits, r.timeouts, pool_monitor.rounded(r.waited_seconds / nullif(r.waits, 0)) AS mean_wait,
-		pool_monitor.rounded(r.longest_wait) AS longest_wait, r.creations, r.invalidations,
+		pool_monitor.rounded(r.longest_wait) AS longest_wait,
+		pool_monitor.rounded(r.checked_out_seconds / nullif(r.checkouts, 0)) AS mean_use, r.creations, r.invalidations,
 		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting,
 		CASE WHEN t.processes > 0 THEN coalesce(o.connections, 0) END AS connections, t.open AS connections_reported,
 		array_remove(ARRAY[
@@ -127,6 +130,9 @@ COMMENT ON COLUMN pool_monitor.client_pools.waits IS 'reported: of these, those 
 COMMENT ON COLUMN pool_monitor.client_pools.timeouts IS 'reported: who gave up waiting, since then; NULL: not known';
 COMMENT ON COLUMN pool_monitor.client_pools.mean_wait IS 'reported: seconds, of waits; NULL: none had to wait, or not known';
 COMMENT ON COLUMN pool_monitor.client_pools.longest_wait IS 'reported: seconds, since its report before; NULL: not known';
+COMMENT ON COLUMN pool_monitor.client_pools.mean_use IS
+'reported: seconds for which a checkout has its connection, on average, with what it does between and beside its transactions; NULL: none '
+'was, or not known';
 COMMENT ON COLUMN pool_monitor.client_pools.creations IS 'reported: connections opened since the pool was made';
 COMMENT ON COLUMN pool_monitor.client_pools.invalidations IS 'reported: connections thrown away as broken since then';
 COMMENT ON COLUMN pool_monitor.client_pools.processes_declared IS 'declared: servers * workers; NULL: in no declared pool';
