@@ -33,7 +33,7 @@ log = logging.getLogger("pool_monitor")
 
 REPORT = (
     "SELECT pool_monitor.client_report(%s::text, %s::int, %s::int, %s::int, %s::int, %s::int, %s::bigint, %s::bigint,"
-    " %s::float8, %s::bigint, %s::bigint, %s::bigint, %s::float8, %s::bigint)"
+    " %s::float8, %s::bigint, %s::bigint, %s::bigint, %s::float8, %s::bigint, %s::float8)"
 )
 LONGEST_PAUSE = 3600.0  # s, between tries that fail
 
@@ -75,6 +75,10 @@ class Books:
         self.sums = dict.fromkeys(("checkouts", "waits", "timeouts", "creations", "invalidations"), 0)
         self.waited = self.longest = 0.0
         self.now_waiting = self.reports = self.failures = 0
+        self.aside = 0  # connections that are being opened, or by which it reports
+        self.checked_out = 0.0  # s, of all connections, until then, and since then of so many
+        self.then = time.monotonic()
+        self.since_then = 0
         self.due = time.monotonic() + interval
         self.busy = False
         self.watched = False
@@ -82,6 +86,16 @@ class Books:
     def count(self, what):
         with self.lock:
             self.sums[what] += 1
+
+    def use(self, now_in_use):
+        with self.lock:
+            now = time.monotonic()
+            self.checked_out += (now - self.then) * self.since_then
+            self.then, self.since_then = now, now_in_use
+
+    def put_aside(self, connections):
+        with self.lock:
+            self.aside += connections
 
     def waiting(self):
         return _Waiting(self)
@@ -94,7 +108,8 @@ class Books:
             self.busy = True
             longest, self.longest = self.longest, 0.0
             number, self.reports = self.reports, self.reports + 1
-            return dict(self.sums, waited=self.waited, waiting=self.now_waiting, longest=longest, number=number)
+            told = dict(self.sums, waited=self.waited, waiting=self.now_waiting, longest=longest, number=number)
+            return dict(told, checked_out=self.checked_out)
 
     def end_report(self, values, told, problem):
         with self.lock:
@@ -174,6 +189,26 @@ class ReportingQueuePool(QueuePool):
             raise
         finally:
             self._depth.of -= 1
+            if self._depth.of == 0:
+                self._count_use()
+
+    def _create_connection(self):
+        books = self._books
+        books.put_aside(1)
+        try:
+            return super()._create_connection()
+        finally:
+            books.put_aside(-1)
+
+    def _count_use(self):
+        """Each time that somebody got a connection, or gave one back.
+
+        Also in use is what has come back for somebody who waits, and is about to take it.
+        """
+        in_use = max(self.checkedout() - self._books.aside, 0)
+        if self._max_overflow >= 0 and in_use < self.size() + self._max_overflow:
+            in_use = min(in_use + self._books.now_waiting, self.size() + self._max_overflow)
+        self._books.use(in_use)
 
     def _do_return_conn(self, record):
         try:
@@ -181,17 +216,22 @@ class ReportingQueuePool(QueuePool):
                 self._report(record)
         finally:
             super()._do_return_conn(record)
+            self._count_use()
 
     def report_if_idle(self):
         """On a connection that is idle in the pool; none is opened, and none is waited for."""
+        books = self._books
         try:
             record = self._pool.get(False)
         except queue.Empty:
             return
+        books.put_aside(1)
         try:
             self._report(record)
         finally:
             super()._do_return_conn(record)
+            books.put_aside(-1)
+            self._count_use()
 
     def _report(self, record):
         """On this one, which counts as checked out meanwhile."""
@@ -200,6 +240,7 @@ class ReportingQueuePool(QueuePool):
         if connection is None or record.info.get("pool_monitor_pid") != os.getpid() or not _is_idle(connection):
             return
         books = self._books
+        self._count_use()
         values = books.begin_report()
         if values is None:
             return
@@ -224,6 +265,7 @@ class ReportingQueuePool(QueuePool):
             process, self.size(), self._max_overflow, max(self.checkedin() + self.checkedout(), 0),
             max(self.checkedout() - 1, 0), values["waiting"], values["checkouts"], values["waits"], values["waited"],
             values["timeouts"], values["creations"], values["invalidations"], values["longest"], values["number"],
+            values["checked_out"],
         )  # fmt: skip
 
 

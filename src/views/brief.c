@@ -46,7 +46,7 @@ static bool
 erlang_is_wrong(const PmReplay *replay, const PmPool *pool)
 {
 	int			processes = pool->servers * pool->workers;
-	double		load = replay->work.busy / (replay->work.seen * 1000.0);
+	double		load = replay->work.busy / (replay->work.seen * 1000.0) / replay->use.in_transaction;
 	double		isolated;
 	double		all;
 

@@ -100,7 +100,7 @@ static void
 put_load(PmRow *row, const PmReplay *replay)
 {
 	pm_put_duration(row, replay->work.seen * 1000);
-	pm_put(row, Float8GetDatum(replay->work.transactions / (replay->work.seen / 1000.0)));
+	pm_put(row, Float8GetDatum(replay->use.per_transaction * replay->work.transactions / (replay->work.seen / 1000.0)));
 	put_number(row, replay->holds.mean);
 	put_number(row, replay->dispersion);
 }
@@ -124,7 +124,7 @@ put_measured(PmRow *row, const PmReplay *replay)
 	const PmWorkload *work = &replay->work;
 	double		hours = work->seen / 3600000.0;
 
-	put_number(row, replay->measured.exhausted);
+	put_number(row, replay->all_busy);
 	pm_put(row, Float8GetDatum(work->connects / hours));
 	pm_put(row, Float8GetDatum(work->connections / (work->seen * 1000.0)));
 	put_number(row, replay->measured.waiting);

@@ -134,7 +134,7 @@ take_chance_out(PmStretch *stretches, int n)
 
 /*
  * Each minute of which something was seen, at its own rate. The server does not see who gave
- * up; that the client says.
+ * up, nor how many transactions a checkout has; that the client says.
  */
 static void
 take_stretches(PmReplay *replay, const PmRingCopy *minutes)
@@ -152,15 +152,15 @@ take_stretches(PmReplay *replay, const PmRingCopy *minutes)
 		replay->stretches[replay->n++] = (PmStretch)
 		{
 			.seconds = bucket->seen / 1000.0,
-				.rate = ((double) bucket->transactions + bucket->checkout_timeouts) / (bucket->seen / 1000.0),
-				.dispersion = dispersion_of(minutes, i)
+				.rate = (replay->use.per_transaction * bucket->transactions + bucket->checkout_timeouts) / (bucket->seen / 1000.0),
+				.dispersion = pm_use_dispersion(&replay->use, dispersion_of(minutes, i))
 		};
 		seen += bucket->ticks > 0 ? bucket->seen : 0;
 		ticks += bucket->ticks;
 	}
 	take_chance_out(replay->stretches, replay->n);
 	replay->tick = ticks > 0 ? seen / 1000.0 / ticks : 1;
-	replay->dispersion = pm_dispersion(minutes->buckets, minutes->count);
+	replay->dispersion = pm_use_dispersion(&replay->use, pm_dispersion(minutes->buckets, minutes->count));
 }
 
 /* ---- what the simulation is to be compared with ---- */
@@ -183,12 +183,13 @@ take_reports(PmMeasured *measured, const PmWorkload *work)
 }
 
 static void
-take_times_at_sizes(PmMeasured *measured, const PmWorkload *work, const PmPool *pool)
+take_times_at_sizes(PmReplay *replay, const PmWorkload *work, const PmPool *pool)
 {
 	bool		bounded = pool->ceiling >= 0 && work->seen > 0;
 
-	measured->exhausted = bounded ? (double) work->exhausted / work->seen : PM_NOT_MEASURED;
-	measured->overflow = bounded ? (double) work->overflow / work->seen : PM_NOT_MEASURED;
+	replay->all_busy = bounded ? (double) work->exhausted / work->seen : PM_NOT_MEASURED;
+	replay->measured.exhausted = pm_use_exhausted(&replay->use, replay->all_busy, pool->ceiling);
+	replay->measured.overflow = bounded ? (double) work->overflow / work->seen : PM_NOT_MEASURED;
 }
 
 /* Since the sizes are what they are. */
@@ -201,7 +202,7 @@ take_measured(PmReplay *replay, const PmQuestion *question, const PmPast *rings)
 	sized.since = Max(sized.since, pm_account_sized_since(question->account));
 	pm_workload_of(rings, sized, &work);
 	take_reports(&replay->measured, &work);
-	take_times_at_sizes(&replay->measured, &work, question->pool);
+	take_times_at_sizes(replay, &work, question->pool);
 	replay->measured.ticks = work.seen / 1000.0 / replay->tick;
 	replay->measured.dispersion = replay->dispersion;
 }
@@ -243,11 +244,14 @@ take_rates(PmReplay *replay, const PmQuestion *question)
 
 /* ---- all of it ---- */
 
-/* From these on each hold and each set-up is drawn; false: there are no holds. */
+/*
+ * From these on each hold and each set-up is drawn; false: there are no holds. How holds differ only
+ * transactions tell, how long they are on average, whoever reports it.
+ */
 static bool
 take_durations(PmReplay *replay, const PmFigures *figures)
 {
-	double		mean = replay->work.busy / 1000000.0 / replay->work.transactions;
+	double		mean = replay->use.known ? replay->use.mean : replay->work.busy / 1000000.0 / replay->work.transactions;
 
 	pm_durations_init(&replay->holds, figures->holds, figures->hold_max, mean);
 	if (replay->holds.ranges.n == 0)
@@ -271,6 +275,7 @@ pm_replay_take(PmReplay *replay, const PmQuestion *question)
 	pm_workload_of(&rings, question->span, &replay->work);
 	if (replay->work.seen == 0 || replay->work.transactions == 0)
 		return "transactions in this span";
+	pm_use_take(&replay->use, &rings.rings[PM_MINUTES]);
 	if (!take_durations(replay, figures))
 		return "hold times since its statistics were reset";
 	take_stretches(replay, &rings.rings[PM_MINUTES]);

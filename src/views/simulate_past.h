@@ -9,17 +9,21 @@
 #include "planning/calibrate.h"
 #include "planning/uneven.h"
 #include "views/simulate_question.h"
+#include "views/simulate_use.h"
 
 typedef struct PmReplay
 {
 	PmStretch  *stretches;		/* with a load of 1 */
 	int			n;
 	double		tick;			/* s, on average */
-	double		dispersion;
+	double		dispersion;		/* of checkouts */
+	PmUse		use;
 	PmWorkload	work;
 	PmDurations holds;
 	PmDurations setups;
 	PmMeasured	measured;		/* since the sizes are what they are */
+	double		all_busy;		/* likewise: share of time with all in a
+								 * transaction; PM_NOT_MEASURED */
 	PmRates		rates;			/* as the processes report */
 	char	   *other_sizes;	/* as one reports it, which are not declared;
 								 * NULL: none does */

@@ -2,6 +2,8 @@
 up. Answers each line of stdin with one, until stdin ends:
 
   return    gives all connections back: "idle"
+  out       for how many seconds they were out until then, in sum, all but the time that it took to
+            open them; and with that
   fork      a child that inherits the pool and lives for some reports: its process ID
   hurry     checkouts in several threads at once: how many connections are out afterwards
   anew      disposes of the pool while one connection is out, which comes back after some checkouts
@@ -29,7 +31,6 @@ replaced = []  # pools, which stay
 def give_back(held):
     for connection in held:
         connection.close()
-    return "idle"
 
 
 def fork(seconds):
@@ -75,7 +76,9 @@ def main():
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg2:///?" + dsn, pool_size=2, max_overflow=1, pool_timeout=1, **reporting(name, interval)
     )
+    begun = time.monotonic()
     held = [engine.connect() for _ in range(3)]
+    full = time.monotonic()
     for connection in held:
         connection.execute(text("SELECT 1"))
     threading.Timer(HELD, held[0].close).start()
@@ -87,8 +90,17 @@ def main():
     except exc.TimeoutError:
         print("gave up", flush=True)
     held[0] = waited
+    out = []
+
+    def give_all_back():
+        out.append(3 * (time.monotonic() - full))
+        give_back(held)
+        out.append(3 * (time.monotonic() - begun))
+        return "idle"
+
     commands = {
-        "return": lambda: give_back(held),
+        "return": give_all_back,
+        "out": lambda: "{:.3f} {:.3f}".format(*out),
         "fork": lambda: fork(5 * interval),
         "hurry": lambda: hurry(engine),
         "anew": lambda: anew(engine),

@@ -30,6 +30,11 @@ subtest 'its pool says what was, also when the first reports were refused' => su
 		'and so say the sums of the pool'
 	);
 	agree($node, 'ems', 2, '1 checkouts timed out');
+
+	# one of them was given back to who waited for it
+	my ($least, $most) = split / /, $pool->do('out');
+	my $out = counted($node, 'ems', 'checked_out_seconds');
+	ok($least <= $out && $out <= $most, "and for how long: $out s, which is $least to $most");
 };
 
 subtest 'reports are no transactions, and no use' => sub {

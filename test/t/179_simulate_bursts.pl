@@ -52,10 +52,11 @@ sub bursts
 	return \@checkouts;
 }
 
-# First come first served in each process: what waits, and the beginnings and ends of holds.
+# First come first served in each process: what waits, and when connections are taken (1) and
+# given back (-1), and transactions in between begin and end (after besides, and so long before).
 sub play
 {
-	my ($checkouts, $size) = @_;
+	my ($checkouts, $size, $besides) = @_;
 	my @free = map { [(-10) x ($size + $overflow)] } 1 .. $processes;
 	my (@waits, @ends);
 	foreach my $checkout (@$checkouts)
@@ -64,9 +65,12 @@ sub play
 		my $connections = $free[$process];
 		my ($next)      = sort { $connections->[$a] <=> $connections->[$b] } 0 .. $#$connections;
 		my $begins      = max($at, $connections->[$next]);
-		$connections->[$next] = $begins + $hold;
+		my $ends        = $begins + $hold + 2 * $besides;
+		$connections->[$next] = $ends;
 		push @waits, $begins - $at if $at >= 0;
-		push @ends, [$begins, 1, $process], [$begins + $hold, -1, $process];
+		push @ends, [$begins, 1, $process, 'out'], [$ends, -1, $process, 'out'];
+		push @ends, [$begins + $besides, 1, $process, 'busy'],
+		  [$ends - $besides, -1, $process, 'busy'];
 	}
 	@ends = sort { $a->[0] <=> $b->[0] || $a->[1] <=> $b->[1] } @ends;
 	return (\@waits, \@ends);
@@ -75,40 +79,43 @@ sub play
 # Of the second that ends there: is the pool at its ceiling, or above base?
 sub state_of
 {
-	my ($size, $busy, $idle) = @_;
-	return (
-		sum(@$busy) == $processes * ($size + $overflow),
-		sum(@$busy, @$idle) > $processes * $size
-	);
+	my ($size, $busy, $open) = @_;
+	return ($busy == $processes * ($size + $overflow), sum(@$open) > $processes * $size);
 }
 
 # What a worker sees that looks each second.
 sub seen
 {
 	my ($size, $ends) = @_;
-	my %seen = map { $_ => 0 } qw(squares exhausted overflow ended busy);
-	my @busy = (0) x $processes;
+	my %seen = map { $_ => 0 } qw(squares exhausted overflow ended busy out);
+	my %now  = (busy => 0, out => 0);
 	my @idle = ($size) x $processes;
+	my @out  = (0) x $processes;
 	my $i    = 0;
 	foreach my $second (0 .. 60 * $minutes)
 	{
 		my $begun = 0;
 		for (; $i < @$ends && $ends->[$i][0] <= $second ; $i++)
 		{
-			my ($at, $step, $process) = @{$ends->[$i]};
-			$busy[$process] += $step;
-			$idle[$process] = max(0, min($size, $idle[$process] - $step));
-			$seen{busy} -= $step * max($at, 0);
+			my ($at, $step, $process, $what) = @{$ends->[$i]};
+			$now{$what} += $step;
+			$seen{$what} -= $step * max($at, 0);
+			if ($what eq 'out')
+			{
+				$out[$process] += $step;
+				$idle[$process] = max(0, min($size, $idle[$process] - $step));
+				next;
+			}
 			$begun++       if $step > 0;
 			$seen{ended}++ if $step < 0 && $at >= 0;
 		}
 		next if $second == 0;
-		my ($exhausted, $above) = state_of($size, \@busy, \@idle);
+		my ($exhausted, $above) = state_of($size, $now{busy}, [@out, @idle]);
 		$seen{squares}   += $begun**2;
 		$seen{exhausted} += $exhausted;
 		$seen{overflow}  += $above;
 	}
-	$seen{busy} += sum(@busy) * 60 * $minutes;
+	$seen{$_} += $now{$_} * 60 * $minutes foreach 'busy', 'out';
 	return %seen;
 }
 
@@ -136,6 +143,9 @@ sub lay
 	);
 	push @arrivals, sum(0, @$waits) / $minutes, 0;
 	query($node, "SELECT replay_arrivals('of $size', 60, " . join(', ', @arrivals) . ')');
+	my $out = $seen{out} / (60 * $minutes);
+	query($node, "SELECT replay_use('of $size', $arrivals[1], $out, $processes * $size)")
+	  if @$waits;
 	return;
 }
 
@@ -157,11 +167,11 @@ sub compare
 
 sub compare_all
 {
-	my ($checkouts, $share, $unreported) = @_;
+	my ($checkouts, $share, $unreported, $besides) = @_;
 	my (%seen, %p95);
 	foreach my $size (@sizes)
 	{
-		my ($waits, $ends) = play($checkouts, $size);
+		my ($waits, $ends) = play($checkouts, $size, $besides // 0);
 		$p95{$size}  = (sort { $a <=> $b } @$waits)[floor(0.95 * @$waits)];
 		$seen{$size} = {seen($size, $ends)};
 		lay($size, $waits, %{$seen{$size}});
@@ -171,6 +181,7 @@ sub compare_all
 		like(compare($past, $past, $p95{$past}, $share), qr/^good/, 'calibrated');
 		compare($past, $_, $p95{$_}, $share) foreach grep { $_ != $past } @sizes;
 	}
+	return if !$unreported;
 	lay($_, [], %{$seen{$_}}) foreach @sizes;
 	subtest 'nobody reports' => sub { $unreported->(\%p95) };
 	return;
@@ -211,8 +222,13 @@ subtest 'to one process' => sub {
 	);
 };
 
+# Before a transaction, and after it, a client has its connection where the server does not see it.
+subtest 'to one process, by clients that have connections longer' => sub {
+	compare_all(bursts(60 * $minutes, 6, 1), 0.2, undef, 0.02);
+};
+
 subtest 'to a pool that is large enough for either' => sub {
-	my (undef, $ends) = play(bursts(60 * $minutes, 8, 0), $ample);
+	my (undef, $ends) = play(bursts(60 * $minutes, 8, 0), $ample, 0);
 	lay($ample, [], seen($ample, $ends));
 	my ($dispersion, $calibration) = split /\|/,
 	  query($node,

@@ -13,10 +13,9 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
-#include "accounts/account.h"
 #include "fmgr.h"
-#include "history/history.h"
 #include "miscadmin.h"
+#include "replay.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -30,15 +29,11 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(pm_replay_history);
 PG_FUNCTION_INFO_V1(pm_replay_rings);
 PG_FUNCTION_INFO_V1(pm_replay_stretch);
-PG_FUNCTION_INFO_V1(pm_replay_arrivals);
-PG_FUNCTION_INFO_V1(pm_replay_guarded);
-PG_FUNCTION_INFO_V1(pm_replay_holds);
-PG_FUNCTION_INFO_V1(pm_replay_long_holds);
 
 typedef PmHistory *(*HistoryMemory) (void);
 
-static PmHistory *
-history_memory(void)
+PmHistory *
+replay_history_memory(void)
 {
 	HistoryMemory function = (HistoryMemory) load_external_function("$libdir/pool_monitor", "pm_history_memory", true, NULL);
 	PmHistory  *history = function();
@@ -50,8 +45,8 @@ history_memory(void)
 	return history;
 }
 
-static PmAccounts *
-accounts_memory(void)
+PmAccounts *
+replay_accounts_memory(void)
 {
 	return ((PmAccounts *(*) (void)) load_external_function("$libdir/pool_monitor", "pm_accounts_memory", true, NULL)) ();
 }
@@ -60,7 +55,7 @@ accounts_memory(void)
 static void
 had_these_sizes(const char *pool)
 {
-	PmAccounts *accounts = accounts_memory();
+	PmAccounts *accounts = replay_accounts_memory();
 	int			npools = 2 * atoi(GetConfigOption("pool_monitor.max_pools", false, false));
 
 	LWLockAcquire(&accounts->lock.lock, LW_EXCLUSIVE);
@@ -75,8 +70,8 @@ had_these_sizes(const char *pool)
 }
 
 /* The place of the pool's series, -1 where there is none. Caller holds its lock. */
-static int
-find_series(const PmHistory *history, const char *pool)
+int
+replay_find_series(const PmHistory *history, const char *pool)
 {
 	for (int i = 0; i < history->nseries; i++)
 	{
@@ -113,7 +108,7 @@ fill(PmHistory *history, const char *pool, const PmBucket *bucket, int n)
 	int			series;
 
 	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
-	series = find_series(history, pool);
+	series = replay_find_series(history, pool);
 	if (series >= 0 && n == 0)
 		memset(&ring->buckets[(Size) series * ring->length], 0, ring->length * sizeof(PmBucket));
 	else if (series >= 0 && (ring->count < n || ring->starts[ring->head] != last))
@@ -156,7 +151,7 @@ fill_when_there(PmHistory *history, const char *pool, const PmBucket *bucket, in
 Datum
 pm_replay_history(PG_FUNCTION_ARGS)
 {
-	PmHistory  *history = history_memory();
+	PmHistory  *history = replay_history_memory();
 	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int			n = PG_GETARG_INT32(1);
 	PmBucket	bucket = {0};
@@ -204,7 +199,7 @@ begin_ring(PmHistory *history, PmRing *ring, const Datum *starts, int n)
 Datum
 pm_replay_rings(PG_FUNCTION_ARGS)
 {
-	PmHistory  *history = history_memory();
+	PmHistory  *history = replay_history_memory();
 	Datum	   *starts[PM_NUM_RINGS];
 	int			n[PM_NUM_RINGS];
 
@@ -228,7 +223,7 @@ pm_replay_rings(PG_FUNCTION_ARGS)
 static PmBucket *
 find_bucket(PmHistory *history, const char *pool, int64 resolution, TimestampTz start)
 {
-	int			series = find_series(history, pool);
+	int			series = replay_find_series(history, pool);
 
 	for (int r = 0; r < PM_NUM_RINGS && series >= 0; r++)
 	{
@@ -255,7 +250,7 @@ find_bucket(PmHistory *history, const char *pool, int64 resolution, TimestampTz 
 Datum
 pm_replay_stretch(PG_FUNCTION_ARGS)
 {
-	PmHistory  *history = history_memory();
+	PmHistory  *history = replay_history_memory();
 	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	double		seen = PG_GETARG_FLOAT8(3);
 	PmBucket	bucket = {0};
@@ -285,119 +280,5 @@ pm_replay_stretch(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("pool \"%s\" has no such stretch", pool)));
 	had_these_sizes(pool);
-	PG_RETURN_VOID();
-}
-
-/* ---- arrivals, holds, reports ---- */
-
-/*
- * replay_arrivals(pool text, ticks int, squares bigint, checkouts int, waits int, waited float8,
- * timeouts int [, bucket_start timestamptz]): in each minute that the pool has had, or in that
- * one; the last four numbers as its clients report.
- */
-Datum
-pm_replay_arrivals(PG_FUNCTION_ARGS)
-{
-	PmHistory  *history = history_memory();
-	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	PmRing	   *ring = &history->rings[0];
-	int			series;
-
-	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
-	series = find_series(history, pool);
-	for (int i = 0; i < ring->count && series >= 0; i++)
-	{
-		int			place = (ring->head - i + ring->length) % ring->length;
-		PmBucket   *bucket = &ring->buckets[(Size) series * ring->length + place];
-
-		if (PG_NARGS() > 7 && ring->starts[place] != PG_GETARG_TIMESTAMPTZ(7))
-			continue;
-		bucket->ticks = PG_GETARG_INT32(1);
-		bucket->squares = PG_GETARG_INT64(2);
-		bucket->checkouts = PG_GETARG_INT32(3);
-		bucket->checkout_waits = PG_GETARG_INT32(4);
-		bucket->waited = PG_GETARG_FLOAT8(5) * 1000000;
-		bucket->checkout_timeouts = PG_GETARG_INT32(6);
-	}
-	LWLockRelease(&history->lock);
-	PG_RETURN_VOID();
-}
-
-/*
- * replay_guarded(pool text, minutes int, guarded int, would_be_guarded int, max_connections int,
- * over float8, guarded_by_reserves int, guarded_by_rate int): likewise, in the last so many of
- * these minutes; over: the share of the time above budget.
- */
-Datum
-pm_replay_guarded(PG_FUNCTION_ARGS)
-{
-	PmHistory  *history = history_memory();
-	char	   *pool = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	PmRing	   *ring = &history->rings[0];
-	int			series;
-
-	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
-	series = find_series(history, pool);
-	for (int i = 0; i < Min(ring->count, PG_GETARG_INT32(1)) && series >= 0; i++)
-	{
-		PmBucket   *bucket = &ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length];
-
-		bucket->guarded = PG_GETARG_INT32(2);
-		bucket->would_be_guarded = PG_GETARG_INT32(3);
-		bucket->max_connections = PG_GETARG_INT32(4);
-		bucket->over = PG_GETARG_FLOAT8(5) * bucket->seen;
-		bucket->guarded_by_reserves = PG_GETARG_INT32(6);
-		bucket->guarded_by_rate = PG_GETARG_INT32(7);
-	}
-	LWLockRelease(&history->lock);
-	PG_RETURN_VOID();
-}
-
-/* The pool's account; an error when it has none. */
-static int
-find_account(const PmAccounts *accounts, const char *pool)
-{
-	int			npools = 2 * atoi(GetConfigOption("pool_monitor.max_pools", false, false));
-
-	for (int i = 0; i < npools; i++)
-	{
-		if (accounts->all[i].sizes.since != 0 && strcmp(accounts->all[i].owner.name, pool) == 0)
-			return i;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("pool \"%s\" has no account", pool)));
-}
-
-/* replay_holds(pool text, us bigint, n bigint): so many transactions more held for so long. */
-Datum
-pm_replay_holds(PG_FUNCTION_ARGS)
-{
-	PmAccounts *accounts = accounts_memory();
-	int			account = find_account(accounts, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	int64		us = PG_GETARG_INT64(1);
-	int			bucket = pm_bucket(us);
-	PmAccount  *a = &accounts->all[account];
-
-	pg_atomic_fetch_add_u64(&accounts->times[account * PM_NUM_TIMES + PM_HOLDS].counts[bucket], PG_GETARG_INT64(2));
-	pg_atomic_fetch_or_u64(&a->octaves[PM_HOLDS], UINT64CONST(1) << (bucket / PM_OCTAVE_BUCKETS));
-	if ((int64) pg_atomic_read_u64(&a->hold_max) < us)
-		pg_atomic_write_u64(&a->hold_max, us);
-	PG_RETURN_VOID();
-}
-
-/* replay_long_holds(pool text, n int): so many of the transactions in each minute that the pool has had. */
-Datum
-pm_replay_long_holds(PG_FUNCTION_ARGS)
-{
-	PmHistory  *history = history_memory();
-	PmRing	   *ring = &history->rings[0];
-	int			series;
-
-	LWLockAcquire(&history->lock, LW_EXCLUSIVE);
-	series = find_series(history, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	for (int i = 0; i < ring->count && series >= 0; i++)
-		ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length].long_holds = PG_GETARG_INT32(1);
-	LWLockRelease(&history->lock);
 	PG_RETURN_VOID();
 }

@@ -1,0 +1,82 @@
+# simulate() of clients that do several transactions with a connection, and have it between
+# these, as they report; against Erlang's formula. Needs a past, which regress has not.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor       qw(:DEFAULT query insert_pool);
+use PoolMonitorAdvice qw(advice_server pools replay);
+use Test::More;
+
+my $node = advice_server('simulate_use');
+pools($node, insert_pool('web', pool_size => 8, max_overflow => 0));
+wait_for(
+	$node,
+	"SELECT count(*) > 0 FROM pool_monitor.history WHERE pool = 'web'",
+	'the pool has a history'
+);
+$node->append_conf('postgresql.conf', "pool_monitor.sample_interval = 60s\n");
+$node->reload;
+
+# 40 transactions a second of 20 ms; in each tick ten times as many as come together.
+replay($node, ['web', 120, busy => 0.8, max_busy => 8, connections => 8, transactions => 2400]);
+query($node,
+	"SELECT count(replay_holds('web', (-20000 * ln((i - 0.5) / 20000))::bigint, 1)) FROM generate_series(1, 20000) AS i"
+);
+
+# So many checkouts a minute, of which as many wait as says Erlang for 4 a second and 1.25 s each.
+sub arrive
+{
+	my ($checkouts, $squares) = @_;
+	query($node,
+		"SELECT replay_arrivals('web', 60, $squares, $checkouts, ($checkouts * e.c)::int, $checkouts * e.c * 1.25 / 3, 0) FROM (SELECT pool_monitor.erlang_c(8, 5) AS c) AS e"
+	);
+	return;
+}
+
+sub simulated
+{
+	my ($columns) = @_;
+	return query($node,
+		"SELECT $columns FROM pool_monitor.simulate('web', span => '3 hours') AS s, (SELECT pool_monitor.erlang_c(8, 5) AS c) AS e"
+	);
+}
+
+my $load   = 'round(checkouts_per_second::numeric, 1), round(hold_time::numeric, 2)';
+my $waits  = 's.waiting BETWEEN 0.95 * e.c AND 1.05 * e.c';
+my $bursts = 'round(dispersion)';
+
+subtest 'all of them report' => sub {
+	arrive(240, 60 * 2000);
+	is(simulated("$load, $bursts"),
+		'40.0|0.02|10', 'who does not say for how long has a transaction with each checkout');
+	query($node, q{SELECT replay_use('web', 240, 5, 8)});
+	is(simulated("$load, $bursts, $waits"), '4.0|1.25|1|t', 'else it is what they say');
+	like(simulated('calibration'), qr/^good: clients report/, 'which is what they have waited');
+	is(
+		simulated('round(measured_exhausted_share::numeric, 2)'),
+		query($node, "SELECT round((exhausted_share)::numeric, 2) FROM pool_monitor.workload('web')"),
+		'beside what was measured'
+	);
+};
+
+subtest 'some of them report' => sub {
+	arrive(120, 60 * 2000);
+	query($node, q{SELECT replay_use('web', 120, 2.5, 4)});
+	is(simulated("$load, $bursts, $waits"), '4.0|1.25|1|t', 'half of them stand for all');
+	query($node, q{SELECT replay_use('web', 96, 2, 3.2)});
+	is(simulated($load), '40.0|0.02', 'fewer do not');
+};
+
+subtest 'what does not fit' => sub {
+	query($node, q{SELECT replay_use('web', 240, 0.7, 8)});
+	is(simulated($load), '40.0|0.02', 'connections in use for less time than in transactions');
+};
+
+subtest 'checkouts without a transaction' => sub {
+	arrive(4800, 60 * 1680);
+	query($node, q{SELECT replay_use('web', 4800, 2, 8)});
+	is(simulated("$load, $bursts"),
+		'80.0|0.03|3', 'are there, and bursts as much larger than the server sees them');
+};
+
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
