@@ -236,7 +236,10 @@ first_news(const PmClientProcess *process)
 {
 	PmPoolSums	news = process->report.sums;
 
-	/* it has been there for as long as its session, at least, and mostly not much longer */
+	/*
+	 * it has been there for as long as its session, at least, and mostly not
+	 * much longer
+	 */
 	if (process->report.knows_use)
 		news.open = Max(process->report.open, 0) * Min(process->session_age, SILENT_AFTER) * 1000;
 	return news;

@@ -47,7 +47,7 @@ reported(const PmRingCopy *minutes)
 }
 
 void
-pm_use_take(PmUse *use, const PmRingCopy *minutes)
+pm_use_take(PmUse * use, const PmRingCopy *minutes)
 {
 	PmBucket	sum = reported(minutes);
 	double		cover = sum.connections > 0 ? Min(sum.reported_open / sum.connections, 1) : 0;
@@ -71,7 +71,7 @@ pm_use_take(PmUse *use, const PmRingCopy *minutes)
  * any, what is above 1 gets less by as many as are left out.
  */
 double
-pm_use_dispersion(const PmUse *use, double of_transactions)
+pm_use_dispersion(const PmUse * use, double of_transactions)
 {
 	double		times = use->per_transaction;
 
@@ -88,7 +88,7 @@ pm_use_dispersion(const PmUse *use, double of_transactions)
  * seen may be: hardly ever are all of them.
  */
 double
-pm_use_exhausted(const PmUse *use, double seen, int ceiling)
+pm_use_exhausted(const PmUse * use, double seen, int ceiling)
 {
 	double		all = pow(use->in_transaction, Max(ceiling, 0));
 

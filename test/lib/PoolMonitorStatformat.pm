@@ -222,14 +222,16 @@ sub bucket
 {
 	my ($n) = @_;
 	my %bucket = (
-		connections => 60e6 * $n,
-		busy        => 30e6 * $n,
-		seen        => 60_000,
-		overflow    => 3000,
-		exhausted   => 2000,
-		over        => 1000,
-		starved     => 500,
-		waited      => 1e6 * $n
+		connections     => 60e6 * $n,
+		busy            => 30e6 * $n,
+		seen            => 60_000,
+		overflow        => 3000,
+		exhausted       => 2000,
+		over            => 1000,
+		starved         => 500,
+		waited          => 1e6 * $n,
+		'checked out'   => 2e6 * $n,
+		'reported open' => 4e6 * $n
 	);
 	@bucket{
 		qw(max_connections max_busy connects disconnects refused retired transactions rejected auth_failures checkouts),
@@ -244,7 +246,7 @@ sub bucket_row
 {
 	my ($n) = @_;
 	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60, 70, 80, 90), 3,
-	  2, 1, 0.5, $n + 100, $n + 110, $n, $n + 120;
+	  2, 1, 0.5, $n + 100, $n + 110, $n, $n + 120, 2 * $n, 4 * $n;
 }
 
 # A copy in which the ring of so many seconds has these starts, and each pool these stretches.

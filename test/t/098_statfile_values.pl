@@ -96,9 +96,10 @@ subtest 'starts that are not in order' => sub {
 };
 
 subtest 'numbers that nobody counts' => sub {
-	row('bucket', $_,       INFINITY, INFINITY - INFINITY, -1, 1e300) foreach 'connections', 'busy';
-	row('bucket', 'waited', INFINITY, INFINITY - INFINITY, -1);
-	row('bucket', $_,       -1,       MOST + 1) foreach 'max_connections', 'max_busy';
+	row('bucket', $_, INFINITY, INFINITY - INFINITY, -1, 1e300) foreach 'connections', 'busy';
+	row('bucket', $_, INFINITY, INFINITY - INFINITY, -1)
+	  foreach 'waited', 'checked out', 'reported open';
+	row('bucket', $_, -1, MOST + 1) foreach 'max_connections', 'max_busy';
 };
 
 subtest 'details that are no jsonb' => sub {

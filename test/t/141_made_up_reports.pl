@@ -17,13 +17,15 @@ my $report = 'SELECT pool_monitor.client_report';
 my $hours     = 2 * $places;
 my $most      = $hours * 3600 * 100_000;
 my $most_wait = $hours * 3600 * 1000;
-my $sums      = 'checkouts, checkout_waits, checkout_timeouts, waited_seconds';
+my $most_out  = 10 * $most_wait;
+my $sums      = 'checkouts, checkout_waits, checkout_timeouts, waited_seconds, checked_out_seconds';
 
 # The same of all sums.
 sub said
 {
 	my ($process, $sum, $number) = @_;
-	return "$report('$process', 5, 0, 5, 5, 0, $sum, $sum, $sum, $sum, reports_before => $number)";
+	return
+	  "$report('$process', 5, 0, 5, 5, 0, $sum, $sum, $sum, $sum, reports_before => $number, checked_out_seconds => $sum)";
 }
 
 # By psql, under a name; what the server says besides.
@@ -65,10 +67,10 @@ subtest 'who is honest' => sub {
 	$mark->do("sql 0 $report('a', reports_before => 0)");
 	is($own->do('sql 0 ' . said('a', 7000, 0)),
 		'True', 'says first what was since it started, before its session');
-	is(counted($sums, "application_name = 'own'"), '7000|7000|7000|7000', 'and it is counted');
+	is(counted($sums, "application_name = 'own'"), '7000|7000|7000|7000|7000', 'and it is counted');
 	is(run_as('web', said('b', 100_000, 0), said('b', 250_000, 1)),
 		'', 'of very much nothing is cut either');
-	is(counted($sums, "pool = 'web'"), '250000|250000|250000|250000', 'it is counted');
+	is(counted($sums, "pool = 'web'"), join('|', (250_000) x 5), 'it is counted');
 };
 
 # What another pool says then comes into the history with it, or later.
@@ -95,10 +97,10 @@ subtest 'what nobody can have done' => sub {
 	run_as('liar', map { said('p' . $_ % 40, 1_000_000_000, 0) } 1 .. 5000);
 	is(
 		counted(
-			"checkouts BETWEEN 1 AND $most, checkout_waits BETWEEN 1 AND $most, checkout_timeouts BETWEEN 1 AND $most, waited_seconds BETWEEN 1 AND $most_wait",
+			"checkouts BETWEEN 1 AND $most, checkout_waits BETWEEN 1 AND $most, checkout_timeouts BETWEEN 1 AND $most, waited_seconds BETWEEN 1 AND $most_wait, checked_out_seconds BETWEEN 1 AND $most_out, reported_open_seconds BETWEEN 1 AND $most_out",
 			"application_name = 'liar'"
 		),
-		't|t|t|t',
+		't|t|t|t|t|t',
 		'is cut to what its places can have done, under however many names'
 	);
 	own_goes_on(7001, 1);

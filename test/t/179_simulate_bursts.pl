@@ -98,7 +98,7 @@ sub seen
 		for (; $i < @$ends && $ends->[$i][0] <= $second ; $i++)
 		{
 			my ($at, $step, $process, $what) = @{$ends->[$i]};
-			$now{$what} += $step;
+			$now{$what}  += $step;
 			$seen{$what} -= $step * max($at, 0);
 			if ($what eq 'out')
 			{

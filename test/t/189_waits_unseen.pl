@@ -37,6 +37,13 @@ sub past
 	return;
 }
 
+sub taken_away
+{
+	return query($node,
+		"SELECT count(DISTINCT topic) FROM pool_monitor.advice WHERE pool = 'web' AND topic = 'idle'"
+	);
+}
+
 subtest 'few wait' => sub {
 	past(300, 20, 10, 0);
 	is(advice($node, 'severity', $of), '', 'nothing is said');
@@ -56,13 +63,30 @@ subtest 'half of them wait' => sub {
 	);
 	my ($ask) = advice($node, 'recommendation', $of) =~ /(SELECT .*)\.$/;
 	like(query($node, $ask), qr/\|/, 'and what to ask can be asked');
-	is(
-		query(
-			$node, "SELECT count(*) FROM pool_monitor.advice WHERE pool = 'web' AND topic = 'idle'"
-		),
-		0,
-		'none of them is to be taken away'
+	is(taken_away(), 0, 'none of them is to be taken away');
+	like(
+		advice($node, 'recommendation', $of),
+		qr/^One process is full while/,
+		'the others are said to be free'
 	);
+};
+
+# By clients that have 20 or 40 of 60 connections out at a time, 2 of which are in transactions.
+subtest 'connections that are in no transaction' => sub {
+	query($node, q{SELECT replay_use('web', 300, 20, 60)});
+	like(
+		advice($node, 'recommendation', $of),
+		qr/^Of the time for which checkouts have their connection, (10|9\.9\d) % is in transactions: give it back sooner/,
+		'are to be given back'
+	);
+	past(300, 20, 10, 0);
+	is(taken_away(), 1, 'who does not wait has more than it needs');
+	query($node, q{SELECT replay_use('web', 300, 2.2, 60)});
+	is(taken_away(), 1, 'as when they are in transactions');
+	query($node, q{SELECT replay_use('web', 300, 20, 60)});
+	is(taken_away(), 0, 'but not where its clients have them');
+	query($node, q{SELECT replay_use('web', 300, 20, 20)});
+	is(taken_away(), 1, 'if they say so of most of them');
 };
 
 subtest 'some give up' => sub {

@@ -53,7 +53,9 @@ subtest 'all of them report' => sub {
 	like(simulated('calibration'), qr/^good: clients report/, 'which is what they have waited');
 	is(
 		simulated('round(measured_exhausted_share::numeric, 2)'),
-		query($node, "SELECT round((exhausted_share)::numeric, 2) FROM pool_monitor.workload('web')"),
+		query(
+			$node, "SELECT round((exhausted_share)::numeric, 2) FROM pool_monitor.workload('web')"
+		),
 		'beside what was measured'
 	);
 };

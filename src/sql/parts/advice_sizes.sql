@@ -64,12 +64,16 @@
 				pool_monitor.percent(w.checkout_waits / nullif(w.checkouts, 0)::float8),
 				coalesce(round((w.waited_seconds / nullif(w.checkout_waits, 0))::numeric, 3)::text, '-'), w.checkout_timeouts,
 				coalesce(d.ceiling::text, 'any size'), coalesce(pool_monitor.percent(w.exhausted_share), '0 %')) AS evidence,
-			format('One process is full while others are not: see client_pools, and spread the load. What more for each would do: '
-				'SELECT wait_p95, timeouts, calibration FROM pool_monitor.simulate(%L, max_overflow => %s).',
-				d.pool, d.max_overflow + greatest(d.each / 2, 1)) AS recommendation,
+			concat(CASE WHEN u.share < 0.5 THEN format('Of the time for which checkouts have their connection, %s is in transactions: give '
+				'it back sooner, that comes first. ', pool_monitor.percent(u.share))
+				ELSE 'One process is full while others are not: see client_pools, and spread the load. ' END,
+				format('What more for each would do: SELECT wait_p95, timeouts, calibration FROM '
+					'pool_monitor.simulate(%L, max_overflow => %s).', d.pool, d.max_overflow + greatest(d.each / 2, 1))) AS recommendation,
 			NULL::text AS setting, NULL::int AS current, NULL::int AS proposed, w.seen, w.effective_samples, 'reported' AS quality
 		FROM declared AS d JOIN workload AS w ON w.pool = d.pool LEFT JOIN reporting AS g ON g.pool = d.pool
-			LEFT JOIN saturation AS s ON s.pool = d.pool
+			LEFT JOIN saturation AS s ON s.pool = d.pool,
+			LATERAL (SELECT pool_monitor.share_in_transactions(w.avg_busy, w.avg_connections, w.seen, w.checked_out_seconds,
+				w.reported_open_seconds) AS share) AS u
 		WHERE s.pool IS NULL AND d.each > 0 AND (pool_monitor.gave_up(w.checkouts, w.checkout_timeouts)
 			OR w.checkouts >= 100 AND w.checkout_waits >= 0.1 * w.checkouts AND w.waited_seconds >= 0.01 * w.checkouts)
 		ORDER BY d.pool, w.span = 'hour' DESC
@@ -223,6 +227,9 @@
 			AND NOT EXISTS (SELECT FROM saturation AS x WHERE x.pool = d.pool)
 			AND NOT EXISTS (SELECT FROM waited AS x WHERE x.pool = d.pool)
 			AND NOT EXISTS (SELECT FROM churn AS x WHERE x.pool = d.pool)
+			-- what is busy is what clients need, unless they say that they have it for longer
+			AND pool_monitor.share_in_transactions(w.avg_busy, w.avg_connections, w.seen, w.checked_out_seconds,
+				w.reported_open_seconds) < 0.8 IS NOT TRUE
 	),
 	idle AS MATERIALIZED (
 		SELECT 'info', s.pool, 'idle', 'more connections are kept open than the load needs',
