@@ -51,6 +51,12 @@ POOL = (
     Chart("checkouts", "Checkouts, as clients report", "checkouts/s", ("checkouts", "checkout_waits", "checkout_timeouts")),
     Chart("waited", "Waited for a connection, as clients report", "seconds/s", ("waited_seconds",)),
     Chart(
+        "checked_out",
+        "Connections that clients have open, and checked out, as they report",
+        "connections",
+        ("reported_open_seconds", "checked_out_seconds"),
+    ),
+    Chart(
         "at_limits",
         "Share of the time in each condition",
         "seconds/s",

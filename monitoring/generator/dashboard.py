@@ -322,6 +322,12 @@ WAITS = Section(
             "Callers that got an error instead of a connection.",
             "checkout_timeouts_total",
         ),
+        _line(
+            "Checked out, of what clients have open",
+            "At 100 % none of their connections is free. Far more than is busy in transactions: they are given back late.",
+            "percentunit",
+            Query(f"{_rate('checked_out_seconds_total')} / {_rate('reported_open_seconds_total')}", EACH),
+        ),
     ),
 )
 
