@@ -70,6 +70,12 @@ subtest 'more than declared in the day, full in the last hour' => sub {
 		qr/First correct the declaration/,
 		'in this order'
 	);
+	query($node,
+		q{INSERT INTO pool_monitor.muted (pool, topic, why) VALUES ('ems', 'declaration', 'a psql under its name')}
+	);
+	is(advice($node, 'severity, setting, proposed', 'exhausted of ems'),
+		'critical|max_overflow|15', 'who knows better, and says so, gets the number');
+	query($node, 'DELETE FROM pool_monitor.muted');
 };
 
 subtest 'above a budget, without a bound' => sub {

@@ -92,7 +92,12 @@ CREATE VIEW pool_monitor.advice AS
 		FROM declared AS d JOIN above_in AS a ON a.pool = d.pool LEFT JOIN hosts AS h ON h.pool = d.pool
 		WHERE a.span = 'day'
 	),
+	-- who mutes that knows what it was, as a session of his own
+	unsound AS MATERIALIZED (
+		SELECT a.pool, a.span FROM above_in AS a
+		WHERE NOT EXISTS (SELECT FROM muted AS m WHERE m.topic = 'declaration' AND (m.pool IS NULL OR m.pool = a.pool))
+	),
 	sound AS MATERIALIZED (
 		SELECT d.* FROM declared AS d
-		WHERE d.ceiling IS NOT NULL AND NOT EXISTS (SELECT FROM above AS a WHERE a.pool = d.pool)
+		WHERE d.ceiling IS NOT NULL AND NOT EXISTS (SELECT FROM unsound AS a WHERE a.pool = d.pool AND a.span = 'day')
 	),

@@ -42,13 +42,13 @@
 			w.exhausted_share < 0.01 AS is_brief,
 			max(w.exhausted_share) OVER (PARTITION BY d.pool) AS worst_share,
 			max(w.exhausted_share * extract(epoch FROM w.seen)) OVER (PARTITION BY d.pool) AS exhausted_seconds,
-			EXISTS (SELECT FROM above AS a WHERE a.pool = d.pool) AS is_unsound,
+			EXISTS (SELECT FROM unsound AS a WHERE a.pool = d.pool AND a.span = 'day') AS is_unsound,
 			pool_monitor.erlang_c(d.ceiling::int, w.avg_busy) AS shared_model,
 			pool_monitor.erlang_c(d.each, w.avg_busy / d.processes) AS isolated_model,
 			pool_monitor.timeout_probability(d.each, w.avg_busy / d.processes, w.hold_time, extract(epoch FROM d.pool_timeout))
 				AS timeouts
 		FROM declared AS d LEFT JOIN reporting AS g ON g.pool = d.pool JOIN workload AS w ON w.pool = d.pool
-			AND NOT EXISTS (SELECT FROM above_in AS a WHERE a.pool = d.pool AND a.span = w.span)
+			AND NOT EXISTS (SELECT FROM unsound AS a WHERE a.pool = d.pool AND a.span = w.span)
 		WHERE d.ceiling > 0 AND w.max_busy >= d.ceiling
 			AND (w.exhausted_share >= 0.01 OR w.span = 'day' AND w.exhausted_share * extract(epoch FROM w.seen) >= 60)
 		ORDER BY d.pool, w.quality = 'good' DESC, w.exhausted_share * CASE w.span WHEN 'hour' THEN 1.1 ELSE 1 END DESC
