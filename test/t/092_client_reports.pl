@@ -120,6 +120,11 @@ subtest 'for how long it has connections' => sub {
 		't',
 		'and in the workload'
 	);
+	like(
+		query($node, 'SELECT pool_monitor.report()'),
+		qr/; each had its connection for [\d.]+ m?s on average</,
+		'and in the report'
+	);
 	forge_silence($node, 'user', 600);
 };
 
