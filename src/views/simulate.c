@@ -4,12 +4,14 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "miscadmin.h"
 #include "planning/simulate.h"
 #include "sessions/settle.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 #include "views/simulate_past.h"
 #include "views/simulate_question.h"
 
@@ -163,6 +165,21 @@ put_no_answer(PmRow *row, const char *missing)
 	pm_put_text(row, "not enough data");
 }
 
+/*
+ * Of whole minutes, so that answers in the same minute are of the same past; but of one that goes
+ * on where there is no other. Returns what is missing, NULL: nothing.
+ */
+static const char *
+take_replay(PmReplay *replay, const PmQuestion *question)
+{
+	PmQuestion	whole = *question;
+	int64		begun = GetCurrentTransactionStartTimestamp() % USECS_PER_MINUTE;
+
+	whole.span.until = GetCurrentTransactionStartTimestamp() - begun;
+	whole.span.since -= begun;
+	return pm_replay_take(replay, &whole) == NULL ? NULL : pm_replay_take(replay, question);
+}
+
 PG_FUNCTION_INFO_V1(pm_simulate_sql);
 
 /*
@@ -186,7 +203,7 @@ pm_simulate_sql(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	pm_settle_all(&tally, &open);
 	pm_question_ask(fcinfo, &question, tally.rules);
-	missing = pm_replay_take(replay, &question);
+	missing = take_replay(replay, &question);
 	put_question(&row, &question);
 	if (missing)
 		put_no_answer(&row, missing);

@@ -3,7 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor       qw(:DEFAULT query insert_pool);
-use PoolMonitorAdvice qw(advice_server pools replay);
+use PoolMonitorAdvice qw(advice_server pools replay forget);
 use Test::More;
 
 my $node = advice_server('simulate_use');
@@ -78,6 +78,21 @@ subtest 'checkouts without a transaction' => sub {
 	query($node, q{SELECT replay_use('web', 4800, 2, 8)});
 	is(simulated("$load, $bursts"),
 		'80.0|0.03|3', 'are there, and bursts as much larger than the server sees them');
+};
+
+subtest 'of which minutes' => sub {
+	my @minute = (busy => 0.8, max_busy => 8, connections => 8);
+	replay(
+		$node,
+		['web', 2, @minute, transactions => 600],
+		['web', 1, @minute, transactions => 6000]
+	);
+	my $rate =
+	  q{SELECT round(checkouts_per_second) FROM pool_monitor.simulate('web', span => '1 minute')};
+	is(query($node, $rate), 10, 'of those that are over');
+	forget($node, 'web');
+	replay($node, ['web', 1, @minute, transactions => 6000]);
+	is(query($node, $rate), 100, 'or of the one that goes on, where there is no other');
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
