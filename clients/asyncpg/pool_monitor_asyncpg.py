@@ -12,14 +12,15 @@ back. No connection is opened for it. Whatever goes wrong is logged at level deb
 otherwise ignored, and the next try waits twice as long, up to an hour. The extension must
 be in the database that the application logs in to.
 
-Checkouts, waits, time-outs and new connections are counted here, and are exact. Who is
-cancelled while he waits (asyncio.wait_for() does that) has timed out, too. asyncpg does not
-say which connections it has lost: there are no invalidations.
+Checkouts, waits, time-outs, new connections and for how long they are out are counted here,
+and are exact. Who is cancelled while he waits (asyncio.wait_for() does that) has timed out,
+too. asyncpg does not say which connections it has lost: there are no invalidations.
 
 For asyncpg 0.25 to 0.31, of which 0.27, 0.30 and 0.31 have been run. Beside what is documented
 it uses the pool's _queue of connection holders, where nobody has to wait while it is not
 empty, and a holder's is_connected() and _con: acquire() would wait or connect, and
-release() would reset the connection, which is a use of it.
+release() would reset the connection, which is a use of it; and its _in_use, a future that is
+done when it is free again, also where the application has closed the connection.
 """
 
 import asyncio
@@ -59,8 +60,9 @@ class Books:
         # the end of a host's name tells it from others
         self.process = f"{socket.gethostname()[-36:]}:{self.pid}:{uuid.uuid4().hex[:8]}"
         self.sums = dict.fromkeys(("checkouts", "waits", "timeouts", "creations"), 0)
-        self.waited = self.longest = 0.0
-        self.now_waiting = self.reports = self.failures = 0
+        self.waited = self.longest = self.held = 0.0
+        self.held_until = time.monotonic()
+        self.now_waiting = self.out = self.reports = self.failures = 0
         self.due = time.monotonic() + interval
         self.busy = False
 
@@ -69,9 +71,11 @@ class Books:
 
     def begin_report(self):
         self.busy = True
+        self.hold(0)
         longest, self.longest = self.longest, 0.0
         number, self.reports = self.reports, self.reports + 1
-        return dict(self.sums, waited=self.waited, waiting=self.now_waiting, longest=longest, number=number)
+        waits = dict(waited=self.waited, waiting=self.now_waiting, longest=longest)
+        return dict(self.sums, **waits, held=self.held, number=number)
 
     def end_report(self, values, problem):
         self.busy = False
@@ -84,6 +88,22 @@ class Books:
         pause = self.interval * 2 ** min(self.failures, 20)
         self.due = time.monotonic() + max(min(pause, LONGEST_PAUSE), self.interval)
 
+    def hold(self, more):
+        """Counts for how long those that are out have been; from now on there are more, or less."""
+        now = time.monotonic()
+        if self.held is not None:
+            self.held += self.out * (now - self.held_until)
+        self.held_until = now
+        self.out += more
+
+    def got(self, connection):
+        try:
+            connection._holder._in_use.add_done_callback(lambda _: self.hold(-1))
+            self.hold(1)
+        except AttributeError as problem:
+            self.held = None  # not known with this asyncpg
+            log.debug("pool_monitor: how long connections are out cannot be told: %s", problem)
+
     async def checkout(self, work, waits):
         """Awaits it, which has to wait for a place of the pool or has not."""
         begun = time.monotonic()
@@ -95,6 +115,7 @@ class Books:
                 self.sums["timeouts"] += 1
             raise
         else:
+            self.got(got)
             self.sums["checkouts"] += 1
             self.sums["waits"] += waits
             self.waited += (time.monotonic() - begun) * waits
@@ -211,11 +232,12 @@ class ReportingPool(asyncpg.pool.Pool):
         """One message, without a statement in the connection's cache: a transaction of its own."""
         process = self._books.process.replace("'", "''")
         size, open_now = self.get_min_size(), self.get_size()
+        held = "NULL" if values["held"] is None else f"{values['held']:.6f}"
         return (
             f"SELECT pool_monitor.client_report('{process}', {size}, {self.get_max_size() - size}, {open_now},"
             f" {max(open_now - self.get_idle_size() - returning, 0)}, {values['waiting']}, {values['checkouts']},"
             f" {values['waits']}, {values['waited']:.6f}, {values['timeouts']}, {values['creations']}, 0,"
-            f" {values['longest']:.6f}, {values['number']})"
+            f" {values['longest']:.6f}, {values['number']}, {held})"
         )
 
     async def _stop(self):

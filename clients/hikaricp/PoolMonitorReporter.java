@@ -51,7 +51,7 @@ import org.slf4j.LoggerFactory;
 public final class PoolMonitorReporter implements MetricsTrackerFactory {
     private static final String REPORT =
         "SELECT pool_monitor.client_report(?::text, ?::int, ?::int, ?::int, ?::int, ?::int, ?::bigint, ?::bigint,"
-            + " ?::float8, ?::bigint, ?::bigint, ?::bigint, ?::float8, ?::bigint)";
+            + " ?::float8, ?::bigint, ?::bigint, ?::bigint, ?::float8, ?::bigint, ?::float8)";
     private static final long LONGEST_PAUSE = 3_600_000; // ms, between tries that fail
     private static final long LONGEST_LOOK = 200; // ms, for an idle connection when a report is due
     private static final int LONGEST_REPORT = 5_000; // ms
@@ -104,6 +104,8 @@ public final class PoolMonitorReporter implements MetricsTrackerFactory {
         private final LongAdder acquired = new LongAdder();
         private final LongAdder creations = new LongAdder();
         private final AtomicLong timeouts = new AtomicLong();
+        private final LongAdder held = new LongAdder(); // ns
+        private final ThreadLocal<Long> lastAcquired = new ThreadLocal<>();
         private final ThreadLocal<Long> lastWait = new ThreadLocal<>();
         private long waits;
         private long waited; // ns
@@ -113,10 +115,19 @@ public final class PoolMonitorReporter implements MetricsTrackerFactory {
 
         void acquired(long nanos) {
             acquired.increment();
+            lastAcquired.set(System.nanoTime());
             if (nanos >= A_WAIT) {
                 lastWait.set(nanos);
                 addWait(1, nanos);
             }
+        }
+
+        /** Whole milliseconds, of which most checkouts take few: better is known of the last of this thread. */
+        void released(long millis) {
+            Long since = lastAcquired.get();
+            long nanos = since == null ? -1 : System.nanoTime() - since;
+            long whole = millis * 1_000_000;
+            held.add(nanos >= whole && nanos < whole + 2_000_000 ? nanos : whole);
         }
 
         /** HikariCP has told of it as of a checkout, just before and in the same thread. */
@@ -140,6 +151,7 @@ public final class PoolMonitorReporter implements MetricsTrackerFactory {
             report.timeouts = timeouts.get();
             report.checkouts = Math.max(last.checkouts, acquired.sum() - report.timeouts);
             report.creations = creations.sum();
+            report.held = held.sum();
             report.waits = Math.max(last.waits, waits);
             report.waited = Math.max(last.waited, waited);
             report.longest = longest;
@@ -162,6 +174,7 @@ public final class PoolMonitorReporter implements MetricsTrackerFactory {
         long waited;
         long timeouts;
         long creations;
+        long held;
         long longest;
         long number;
     }
@@ -187,6 +200,7 @@ public final class PoolMonitorReporter implements MetricsTrackerFactory {
 
         @Override
         public void recordConnectionUsageMillis(long millis) {
+            books.released(millis);
             other.recordConnectionUsageMillis(millis);
         }
 
@@ -320,6 +334,7 @@ public final class PoolMonitorReporter implements MetricsTrackerFactory {
             statement.setLong(12, 0); // how many were broken it does not tell
             statement.setDouble(13, report.longest / 1e9);
             statement.setLong(14, report.number);
+            statement.setDouble(15, report.held / 1e9);
             statement.executeQuery().close();
         }
         if (!connection.getAutoCommit()) {

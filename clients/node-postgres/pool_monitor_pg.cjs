@@ -26,7 +26,8 @@ const { randomBytes } = require('crypto')
 
 const REPORT =
   'SELECT pool_monitor.client_report($1::text, $2::int, $3::int, $4::int, $5::int, $6::int, $7::bigint,' +
-  ' $8::bigint, $9::float8, $10::bigint, $11::bigint, $12::bigint, $13::float8, $14::bigint)'
+  ' $8::bigint, $9::float8, $10::bigint, $11::bigint, $12::bigint, $13::float8, $14::bigint,' +
+  ' $15::float8)'
 const LONGEST_PAUSE = 3600000 // ms, between tries that fail
 const LONGEST_LOOK = 200 // ms, for an idle client when a report is due
 const LONGEST_REPORT = 5000 // ms
@@ -48,7 +49,27 @@ class Books {
     // the end of a host's name tells it from others; worker threads share a process
     this.process = `${os.hostname().slice(-36)}:${process.pid}:${randomBytes(4).toString('hex')}`
     Object.assign(this, { checkouts: 0, waits: 0, waited: 0, timeouts: 0, creations: 0, invalidations: 0 })
-    Object.assign(this, { longest: 0, reports: 0, failures: 0 })
+    Object.assign(this, { longest: 0, held: 0, heldUntil: process.hrtime.bigint(), out: 0, reports: 0, failures: 0 })
+  }
+
+  /* Counts for how long those that are out have been; from now on there are more, or less. */
+  hold(more) {
+    const now = process.hrtime.bigint()
+    this.held += (this.out * Number(now - this.heldUntil)) / 1e9
+    this.heldUntil = now
+    this.out += more
+  }
+
+  /* Until it is given back; the pool gives each client a new release() each time. */
+  got(client) {
+    const { release } = client
+    this.hold(1)
+    let out = 1
+    client.release = (error) => {
+      this.hold(-out)
+      out = 0
+      return release(error)
+    }
   }
 
   endCheckout(begun, hadToWait, error) {
@@ -64,6 +85,7 @@ class Books {
   }
 
   beginReport() {
+    this.hold(0)
     const told = { ...this, number: this.reports }
     this.reports += 1
     this.longest = 0
@@ -117,12 +139,14 @@ class Reporter {
     if (typeof callback === 'function') {
       return this.connect.call(pool, (error, client, release) => {
         books.endCheckout(begun, hadToWait, error)
-        callback(error, client, release)
+        if (!error) books.got(client)
+        callback(error, client, error ? release : client.release)
       })
     }
     return this.connect.call(pool).then(
       (client) => {
         books.endCheckout(begun, hadToWait)
+        books.got(client)
         return client
       },
       (error) => {
@@ -177,6 +201,7 @@ class Reporter {
     return [
       told.process, pool.options.max, 0, pool.totalCount, Math.max(out, 0), pool.waitingCount, told.checkouts,
       told.waits, told.waited, told.timeouts, told.creations, told.invalidations, told.longest, told.number,
+      told.held,
     ] // prettier-ignore
   }
 

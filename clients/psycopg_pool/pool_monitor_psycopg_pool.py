@@ -12,9 +12,10 @@ Whatever goes wrong is logged at level debug and otherwise ignored, and the next
 twice as long, up to an hour. The extension must be in the database that the application
 logs in to.
 
-Checkouts, waits, time-outs and new connections are counted here, and are exact. Those that
-were thrown away as broken are returns_bad and connections_lost of get_stats(). Where
-autocommit is off, it is on for the one statement of a report.
+Checkouts, waits, time-outs, new connections and for how long they are out are counted here,
+and are exact: usage_ms of get_stats() is that of connection() alone, when it has ended, and in
+whole milliseconds. Those that were thrown away as broken are returns_bad and connections_lost.
+Where autocommit is off, it is on for the one statement of a report.
 
 For psycopg_pool 3.1 to 3.3, of which 3.1.7, 3.2.6 and 3.3.2 have been run. Beside what is
 documented it uses _get_ready_connection(), by which it is known who has to wait, and _pool,
@@ -44,7 +45,7 @@ log = logging.getLogger("pool_monitor")
 
 REPORT = (
     "SELECT pool_monitor.client_report(%s::text, %s::int, %s::int, %s::int, %s::int, %s::int, %s::bigint, %s::bigint,"
-    " %s::float8, %s::bigint, %s::bigint, %s::bigint, %s::float8, %s::bigint)"
+    " %s::float8, %s::bigint, %s::bigint, %s::bigint, %s::float8, %s::bigint, %s::float8)"
 )
 LONGEST_PAUSE = 3600.0  # s, between tries that fail
 GAVE_UP = (PoolTimeout, TooManyRequests)
@@ -71,14 +72,23 @@ class Books:
         # the end of a host's name tells it from others
         self.process = f"{socket.gethostname()[-36:]}:{self.pid}:{uuid.uuid4().hex[:8]}"
         self.sums = dict.fromkeys(("checkouts", "waits", "timeouts", "creations"), 0)
-        self.waited = self.longest = 0.0
+        self.waited = self.longest = self.held = 0.0
         self.now_waiting = self.reports = self.failures = 0
         self.due = time.monotonic() + interval
         self.busy = self.watched = False
         self.opened, self.out = weakref.WeakSet(), weakref.WeakSet()
+        self.free_since = weakref.WeakKeyDictionary()
+        self.held_until = time.monotonic()
 
     def is_due(self):
         return not self.busy and time.monotonic() >= self.due
+
+    def hold(self):
+        """Counts for how long those that are out have been, up to now; before there are more, or less."""
+        now = time.monotonic()
+        self.held += len(self.out) * (now - self.held_until)
+        self.held_until = now
+        return now
 
     def begin_report(self):
         """The values to be told, of who tells them alone; None when it is not time."""
@@ -86,9 +96,11 @@ class Books:
             if not self.is_due():
                 return None
             self.busy = True
+            self.hold()
             longest, self.longest = self.longest, 0.0
             number, self.reports = self.reports, self.reports + 1
-            return dict(self.sums, waited=self.waited, waiting=self.now_waiting, longest=longest, number=number)
+            waits = dict(waited=self.waited, waiting=self.now_waiting, longest=longest)
+            return dict(self.sums, **waits, held=self.held, number=number)
 
     def end_report(self, values, problem):
         with self.lock:
@@ -121,8 +133,13 @@ class Checkout:
                 self.books.now_waiting += 1
 
     def got(self, conn):
-        with self.books.lock:
-            self.books.out.add(conn)
+        """Who waits has had it since it was free, or there, though he knows only now: no other could have it."""
+        books = self.books
+        with books.lock:
+            now = books.hold()
+            books.out.add(conn)
+            if self.begun is not None:
+                books.held += now - max(self.begun, books.free_since.get(conn, now))
         return conn
 
     def __exit__(self, kind, *_):
@@ -161,6 +178,7 @@ class _Reporting:
         with books.lock:
             books.sums["creations"] += 1
             books.opened.add(conn)
+            books.free_since[conn] = time.monotonic()
             first, books.watched = not books.watched, True
         return first
 
@@ -181,9 +199,11 @@ class _Reporting:
         return not books.now_waiting or time.monotonic() >= books.due + books.interval
 
     def _returned(self, conn):
-        with self._books.lock:
-            if conn in self._books.out:
-                self._books.out.remove(conn)
+        books = self._books
+        with books.lock:
+            if conn in books.out:
+                books.free_since[conn] = books.hold()
+                books.out.remove(conn)
 
     def _values(self, conn, values):
         """On this connection, which is not counted as checked out."""
@@ -194,6 +214,7 @@ class _Reporting:
             books.process, stats["pool_min"], stats["pool_max"] - stats["pool_min"], stats["pool_available"] + out + 1,
             out, values["waiting"], values["checkouts"], values["waits"], values["waited"], values["timeouts"],
             values["creations"], self._popped + _lost(stats), values["longest"], values["number"],
+            values["held"],
         )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import poolmonitor.PoolMonitorReporter;
  *
  *   return    gives all connections back: "idle"
  *   hurry     checkouts in several threads at once: how many are out afterwards
+ *   keep      one connection is out until they are given back: "kept"
  *   wait      one more that has to wait: "idle"
  *   begin     gives all back in a transaction, and lets some reports be due: "begun"
  *   rollback  ends these: "idle"
@@ -25,6 +26,7 @@ import poolmonitor.PoolMonitorReporter;
 final class HikariPoolClient {
     private static final int SIZE = 3;
     private static final int HELD = 500; // ms, for which the one that waits has to
+
 
     private final List<Connection> held = new ArrayList<>();
     private final String url;
@@ -145,6 +147,9 @@ final class HikariPoolClient {
                 return giveBack();
             case "hurry":
                 return hurry();
+            case "keep":
+                held.add(pool.getConnection());
+                return "kept";
             case "wait":
                 waitForOne();
                 return giveBack();

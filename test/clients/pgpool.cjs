@@ -5,6 +5,8 @@
  *
  *   return    gives all clients back: "idle"
  *   hurry     checkouts by several at once: how many clients are out afterwards
+ *   keep      one client is out, got by a callback, until they are given back: "kept"
+ *   ways      one is out for half a second by a promise, and by a query each: "idle"
  *   wait      one more that has to wait: "idle"
  *   begin     gives all back in a transaction, and lets some reports be due: "begun"
  *   rollback  ends these: "idle"
@@ -64,6 +66,21 @@ const commands = {
   async hurry(pool) {
     await Promise.all([1, 2, 3, 4].map(() => work(pool)))
     return out(pool)
+  },
+  keep(pool) {
+    return new Promise((resolve) => {
+      pool.connect((error, client, release) => {
+        this.held.push({ release })
+        resolve('kept')
+      })
+    })
+  },
+  async ways(pool) {
+    const client = await pool.connect()
+    await client.query('SELECT pg_sleep(0.5)')
+    client.release()
+    await pool.query('SELECT pg_sleep(0.5)')
+    return 'idle'
   },
   async wait(pool) {
     const held = await Promise.all([1, 2, 3].map(() => pool.connect()))

@@ -5,6 +5,8 @@ waited. Answers each line of stdin with one, until stdin ends:
   return    gives all connections back: "idle"
   hurry     checkouts side by side: how many connections are out afterwards
   places    takes as many as the pool may have at a time: how many it got
+  keep      has one connection out until they are given back: "kept"
+  close     closes one that is out, which nobody gives back then: "closed"
   wait      has one checkout wait: "waited"
   full      the same, in a pool that has none idle when a report is due: "full"
   stop      no more reports: "stopped"
@@ -79,6 +81,15 @@ class Application:
         self.held = [await self.pool.acquire(timeout=ROOM) for _ in range(MOST)]
         await self.give_back()
         return MOST
+
+    async def keep(self):
+        self.held = [await self.pool.acquire()]
+        return "kept"
+
+    async def close(self):
+        connection = await self.pool.acquire()
+        await connection.close()
+        return "closed"
 
     async def wait(self):
         self.held = [await self.pool.acquire(timeout=ROOM) for _ in range(MOST)]

@@ -5,6 +5,9 @@ line of stdin with one, until stdin ends:
   return    gives all connections back: "idle"
   hurry     checkouts side by side: how many connections are out afterwards
   places    takes as many as the pool may have at a time: how many it got
+  keep      has one connection out until they are given back: "kept"
+  handed    has all out, of which one is returned to who waits by a reset that takes long: for how
+            long all of them were somebody's
   wait      has one checkout wait: "waited"
   stop      no more reports: "stopped"
   once      only one more: "once"
@@ -53,6 +56,10 @@ class Sync:
     def put(self, conn):
         self.pool.putconn(conn)
 
+    def put_slowly(self, conn):
+        self.pool._reset = lambda _: time.sleep(HELD)
+        self.put(conn)
+
     def use(self):
         with self.pool.connection() as conn:
             conn.execute("SELECT 1")
@@ -78,6 +85,10 @@ class Async:
 
     def put(self, conn):
         self.run(self.pool.putconn(conn))
+
+    def put_slowly(self, conn):
+        self.pool._reset = lambda _: asyncio.sleep(HELD)
+        self.put(conn)
 
     def use(self):
         async def work():
@@ -107,14 +118,15 @@ class Application:
             return f"gave up {waited}"
         return "was not full"
 
-    def wait_for_one(self):
+    def wait_for_one(self, put=None):
         first = self.held.pop(0)
+        put = put or self.made.put
 
         def give_back():
             while not self.made.pool._books.now_waiting:
                 time.sleep(0.01)
             time.sleep(HELD)
-            self.made.put(first)
+            put(first)
 
         giving = threading.Thread(target=give_back)
         giving.start()
@@ -136,6 +148,19 @@ class Application:
         self.held = [self.made.get() for _ in range(MOST)]
         self.give_back()
         return MOST
+
+    def keep(self):
+        self.held = [self.made.get()]
+        return "kept"
+
+    def handed(self):
+        self.held = [self.made.get() for _ in range(MOST)]
+        began = time.monotonic()
+        self.wait_for_one(self.made.put_slowly)
+        ended = time.monotonic()
+        self.made.pool._reset = None
+        self.give_back()
+        return ended - began
 
     def wait(self):
         self.held = [self.made.get() for _ in range(MOST)]

@@ -10,9 +10,10 @@ use FindBin;
 use PoolMonitor             qw(:DEFAULT query client_command);
 use PostgreSQL::Test::Utils ();
 use Test::More;
+use Time::HiRes ();
 
 our @EXPORT = qw(reporting_server dsn reporting_client python_client shown counted is_shown
-  wait_for_shown wait_for_counted agree wait_for_reports wait_for_idle undisturbed
+  wait_for_shown wait_for_counted agree held holds_are_told wait_for_reports wait_for_idle undisturbed
   none_in_transaction none_in_open_transaction refuse_reports take_reports wait_for_refused
   idle_while_refused told_once told_later installed assigns wait_until);
 
@@ -146,6 +147,43 @@ sub wait_for_reports
 		"SELECT max(reported_at) > '$now'::timestamptz + interval '$seconds s' FROM pool_monitor.client_reports() WHERE pool = '$pool'",
 		$what
 	);
+}
+
+# For how long its connections were checked out, as its clients said so many seconds from now
+# or later, and as is counted of that.
+sub held
+{
+	my ($node, $pool, $seconds) = @_;
+	wait_for_reports($node, $pool, $seconds // 0.1, 'what was is told');
+	return split /\|/,
+	  query($node,
+		"SELECT (SELECT sum(checked_out_seconds) FROM pool_monitor.client_reports() WHERE pool = '$pool'), checked_out_seconds FROM pool_monitor.pool_stats WHERE pool = '$pool'"
+	  );
+}
+
+# One connection is checked out for a while, of a client that has none out before: for so long
+# it is told, no longer, and once; of a client that knows it, also while it is out.
+sub holds_are_told
+{
+	my ($node, $pool, $client, $while_out) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @before = held($node, $pool);
+	my $began  = Time::HiRes::time();
+	is($client->do('keep'), 'kept', 'one connection is out');
+	my @meanwhile = held($node, $pool, 0.7);
+	is($client->do('return'), 'idle', 'it comes back');
+	my $most  = Time::HiRes::time() - $began;
+	my @after = held($node, $pool);
+
+	foreach my $which (0, 1)
+	{
+		my $how = ('told', 'counted')[$which];
+		my ($part, $all) = map { $_->[$which] - $before[$which] } \@meanwhile, \@after;
+		cmp_ok($part, '>=', 0.6,   "it is $how while it is out") if $while_out;
+		cmp_ok($all,  '>=', 0.7,   "for how long it was is $how");
+		cmp_ok($all,  '<=', $most, "no longer is $how");
+	}
+	return;
 }
 
 # Waits until none of its sessions has done anything for a second.

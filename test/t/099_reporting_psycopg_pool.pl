@@ -38,12 +38,23 @@ sub figures
 	return;
 }
 
+# All three are somebody's, also while one is reset for who waits.
+sub hands_over
+{
+	my ($name, $pool) = @_;
+	my ($before) = held($node, $name);
+	my $all      = $pool->do('handed');
+	my ($after)  = held($node, $name);
+	cmp_ok($after - $before, '>=', 3 * $all - 0.1, 'from hand to hand');
+	return;
+}
+
 sub places
 {
 	my ($name, $pool) = @_;
 
 	is($pool->do('hurry'), 0, 'in a hurry');
-	wait_for_shown($node, $name, 'checkouts, checked_out', '404|0', 'every checkout is counted');
+	wait_for_shown($node, $name, 'checkouts, checked_out', '409|0', 'every checkout is counted');
 	query($node,
 		"SELECT pg_terminate_backend(pid) FROM pool_monitor.client_reports() WHERE pool = '$name'");
 	wait_for_shown($node, $name, 'open, creations, invalidations',
@@ -57,7 +68,11 @@ foreach my $name ('sync', 'async')
 	my ($pool, $said) =
 	  python_client('psycopg_pool', 'reporting_psycopg_pool.py', dsn($node), $name, 0.2, $name);
 
-	subtest "$name: its pool says what was" => sub { figures($name, $pool, $said) };
+	subtest "$name: its pool says what was"           => sub { figures($name, $pool, $said) };
+	subtest "$name: for how long connections are out" => sub {
+		holds_are_told($node, $name, $pool, 1);
+		hands_over($name, $pool);
+	};
 	subtest "$name: reports are no transactions, and no use" => sub {
 		undisturbed($node, $name, 0.5, "idle_for > interval '0.5 s' AND state = 'idle'");
 	};
@@ -66,16 +81,16 @@ foreach my $name ('sync', 'async')
 	  sub { places($name, $pool) };
 	subtest "$name: what goes wrong is not the application's concern" => sub {
 		told_once($node, $name, $pool, 'checkouts, longest_wait >= 0.3',
-			'414|t', 'what was to be told then is told now');
+			'419|t', 'what was to be told then is told now');
 	};
 	subtest "$name: a report for which no connection is idle waits until one is" => sub {
 		is($pool->do('full'), 'full', 'none is idle when a report is due');
 		is_shown($node, $name, 'open, checked_out, waiting, checkouts',
-			'3|2|0|418', 'it comes with the next that nobody waits for');
+			'3|2|0|423', 'it comes with the next that nobody waits for');
 	};
 	subtest "$name: who may not even wait has given up" => sub {
 		is($pool->do('refuse'), 'refused', 'one may wait, and no more');
-		wait_for_shown($node, $name, 'checkouts, timeouts', '422|2', 'both are told');
+		wait_for_shown($node, $name, 'checkouts, timeouts', '427|2', 'both are told');
 	};
 	subtest "$name: a child that opens its own pool reports under a name of its own" => sub {
 		my $child = $pool->do('fork');

@@ -29,28 +29,40 @@ subtest 'its pool says what was' => sub {
 	agree($node, 'ems', 3, '2 checkouts timed out');
 };
 
+subtest 'for how long connections are out' => sub {
+	holds_are_told($node, 'ems', $pool, 1);
+};
+
 subtest 'reports are no transactions, and no use' => sub {
 	undisturbed($node, 'ems', 0.5, "idle_for > interval '0.5 s' AND state = 'idle'");
 };
 
 subtest 'no place gets lost by reports between checkouts, and with a lost connection' => sub {
 	is($pool->do('hurry'), 0, 'in a hurry');
-	wait_for_shown($node, 'ems', 'checkouts, checked_out', '404|0', 'every checkout is counted');
+	wait_for_shown($node, 'ems', 'checkouts, checked_out', '405|0', 'every checkout is counted');
 	query($node, 'SELECT pg_terminate_backend(pid) FROM pool_monitor.client_reports()');
 	wait_for_shown($node, 'ems', 'open, creations', '2|3', 'without a connection that is lost');
 	is($pool->do('places'), 3, 'the pool has all its places');
 	wait_for_shown($node, 'ems', 'open, creations', '3|4', 'and one more connection');
 };
 
+subtest 'a connection that the application closes is out no more' => sub {
+	is($pool->do('close'), 'closed', 'nobody gives it back');
+	my ($before) = held($node, 'ems');
+	wait_for_reports($node, 'ems', 0.5, 'it goes on');
+	my ($after) = held($node, 'ems');
+	is($after, $before, 'it is not counted');
+};
+
 subtest "what goes wrong is not the application's concern" => sub {
 	told_once($node, 'ems', $pool, 'checkouts, creations, longest_wait >= 0.3',
-		'414|4|t', 'what was to be told then is told now, on the same connections');
+		'416|5|t', 'what was to be told then is told now, on the same connections');
 };
 
 subtest 'a report for which no connection is idle waits until one is' => sub {
 	is($pool->do('full'), 'full', 'none is idle when a report is due');
 	is_shown($node, 'ems', 'open, checked_out, waiting, checkouts',
-		'3|2|0|418', 'it comes with the next that nobody waits for');
+		'3|2|0|420', 'it comes with the next that nobody waits for');
 };
 
 $pool->close;

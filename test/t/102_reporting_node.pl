@@ -44,6 +44,14 @@ subtest 'its pool says what was, also when the first report was refused' => sub 
 	agree($node, 'ems', 3, '1 checkouts timed out');
 };
 
+subtest 'for how long clients are out' => sub {
+	holds_are_told($node, 'ems', $pool, 1);
+	my ($before) = held($node, 'ems');
+	is($pool->do('ways'), 'idle', 'got in other ways');
+	my ($after) = held($node, 'ems');
+	cmp_ok($after - $before, '>=', 1, 'too');
+};
+
 subtest 'reports are no transactions, and no use' => sub {
 	undisturbed($node, 'ems', 1, "idle_for > interval '1 s'");
 };
@@ -56,7 +64,7 @@ subtest 'no place of the pool gets lost by reports between checkouts' => sub {
 	is($pool->do('hurry'), 0, 'in a hurry');
 	is($pool->do('hurry'), 0, 'once more');
 	wait_for_shown($node, 'ems', 'checkouts, checked_out, checkouts - waits > 0',
-		'1610|0|t', 'every checkout is counted');
+		'1613|0|t', 'every checkout is counted');
 };
 
 subtest 'sessions that end while they are idle are replaced' => sub {
@@ -66,7 +74,7 @@ subtest 'sessions that end while they are idle are replaced' => sub {
 	notices($ended);
 	is($pool->do('hurry'), 0, 'its process outlives the end of idle sessions');
 	wait_for_shown($node, 'ems', "checkouts, creations - 3 = $ended AND invalidations = $ended",
-		'2410|t', 'which are replaced');
+		'2413|t', 'which are replaced');
 };
 
 subtest "what goes wrong is not the application's concern" => sub {
@@ -80,7 +88,7 @@ subtest "what goes wrong is not the application's concern" => sub {
 	wait_for_refused($node, 'one more fails', $offset);
 	none_in_transaction($node, 'ems');
 	told_later($node);
-	wait_for_shown($node, 'ems', 'checkouts, checked_out', '2414|0', 'nothing is lost');
+	wait_for_shown($node, 'ems', 'checkouts, checked_out', '2417|0', 'nothing is lost');
 	is(query($node, $clients), $same, 'nor a connection');
 };
 
@@ -88,7 +96,7 @@ subtest 'its process outlives the end of the session that a report goes out on' 
 	my $offset = -s $node->logfile;
 	refuse_reports($node);
 	query($node, <<'EOS');
-CREATE FUNCTION pool_monitor.client_report(text, int, int, int, int, int, bigint, bigint, float8, bigint, bigint, bigint, float8, bigint)
+CREATE FUNCTION pool_monitor.client_report(text, int, int, int, int, int, bigint, bigint, float8, bigint, bigint, bigint, float8, bigint, float8)
 	RETURNS bool LANGUAGE sql SECURITY DEFINER AS 'SELECT pg_terminate_backend(pg_backend_pid())'
 EOS
 	wait_for_log(
