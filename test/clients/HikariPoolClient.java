@@ -7,6 +7,7 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import poolmonitor.PoolMonitorReporter;
 
 /**
@@ -16,6 +17,7 @@ import poolmonitor.PoolMonitorReporter;
  *   return    gives all connections back: "idle"
  *   hurry     checkouts in several threads at once: how many are out afterwards
  *   keep      one connection is out until they are given back: "kept"
+ *   short     checkouts that take about half a millisecond: how many seconds all of them
  *   wait      one more that has to wait: "idle"
  *   begin     gives all back in a transaction, and lets some reports be due: "begun"
  *   rollback  ends these: "idle"
@@ -131,6 +133,18 @@ final class HikariPoolClient {
         return out;
     }
 
+    private double shortly() throws SQLException {
+        long nanos = 0;
+        for (int i = 0; i < 100; i++) {
+            Connection connection = pool.getConnection();
+            long began = System.nanoTime();
+            LockSupport.parkNanos(500_000);
+            nanos += System.nanoTime() - began;
+            connection.close();
+        }
+        return nanos / 1e9;
+    }
+
     private void onAll(String sql) throws SQLException {
         takeAll();
         for (Connection connection : held) {
@@ -150,6 +164,8 @@ final class HikariPoolClient {
             case "keep":
                 held.add(pool.getConnection());
                 return "kept";
+            case "short":
+                return String.valueOf(shortly());
             case "wait":
                 waitForOne();
                 return giveBack();

@@ -6,6 +6,7 @@ waited. Answers each line of stdin with one, until stdin ends:
   hurry     checkouts side by side: how many connections are out afterwards
   places    takes as many as the pool may have at a time: how many it got
   keep      has one connection out until they are given back: "kept"
+  strange   as if asyncpg had nothing that tells when a connection is free again: "strange"
   close     closes one that is out, which nobody gives back then: "closed"
   wait      has one checkout wait: "waited"
   full      the same, in a pool that has none idle when a report is due: "full"
@@ -85,6 +86,11 @@ class Application:
     async def keep(self):
         self.held = [await self.pool.acquire()]
         return "kept"
+
+    async def strange(self):
+        self.pool._books.got(None)
+        self.pool._books.due = time.monotonic()
+        return "strange"
 
     async def close(self):
         connection = await self.pool.acquire()

@@ -65,5 +65,15 @@ subtest 'a report for which no connection is idle waits until one is' => sub {
 		'3|2|0|420', 'it comes with the next that nobody waits for');
 };
 
+subtest 'an asyncpg that does not tell when connections are free again' => sub {
+	is($pool->do('strange'), 'strange', 'of another version');
+	wait_for(
+		$node,
+		"SELECT checked_out_seconds IS NULL FROM pool_monitor.client_reports() WHERE pool = 'ems'",
+		'for how long they are out is not known'
+	);
+	is($pool->do('places'), 3, 'which is no concern of the application');
+};
+
 $pool->close;
 done_testing();
