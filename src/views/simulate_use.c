@@ -46,8 +46,9 @@ reported(const PmRingCopy *minutes)
 	return sum;
 }
 
+/* all_know: does each process say it that reports? */
 void
-pm_use_take(PmUse * use, const PmRingCopy *minutes)
+pm_use_take(PmUse *use, const PmRingCopy *minutes, bool all_know)
 {
 	PmBucket	sum = reported(minutes);
 	double		cover = sum.connections > 0 ? Min(sum.reported_open / sum.connections, 1) : 0;
@@ -56,7 +57,7 @@ pm_use_take(PmUse * use, const PmRingCopy *minutes)
 	{
 		.per_transaction = 1,.in_transaction = 1
 	};
-	if (sum.checkouts < SOME_CHECKOUTS || sum.transactions == 0 || cover < SOME_COVER ||
+	if (!all_know || sum.checkouts < SOME_CHECKOUTS || sum.transactions == 0 || cover < SOME_COVER ||
 		sum.checked_out <= 0 || sum.checked_out < SOME_BUSY * cover * sum.busy)
 		return;
 	use->known = true;
@@ -71,7 +72,7 @@ pm_use_take(PmUse * use, const PmRingCopy *minutes)
  * any, what is above 1 gets less by as many as are left out.
  */
 double
-pm_use_dispersion(const PmUse * use, double of_transactions)
+pm_use_dispersion(const PmUse *use, double of_transactions)
 {
 	double		times = use->per_transaction;
 
@@ -88,7 +89,7 @@ pm_use_dispersion(const PmUse * use, double of_transactions)
  * seen may be: hardly ever are all of them.
  */
 double
-pm_use_exhausted(const PmUse * use, double seen, int ceiling)
+pm_use_exhausted(const PmUse *use, double seen, int ceiling)
 {
 	double		all = pow(use->in_transaction, Max(ceiling, 0));
 

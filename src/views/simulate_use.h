@@ -15,10 +15,10 @@ typedef struct PmUse
 	double		per_transaction;	/* checkouts */
 	double		mean;			/* s, that a checkout has its connection */
 	double		in_transaction; /* share of this time */
-}			PmUse;
+} PmUse;
 
-extern void pm_use_take(PmUse * use, const PmRingCopy *minutes);
-extern double pm_use_dispersion(const PmUse * use, double of_transactions);
-extern double pm_use_exhausted(const PmUse * use, double seen, int ceiling);
+extern void pm_use_take(PmUse *use, const PmRingCopy *minutes, bool all_know);
+extern double pm_use_dispersion(const PmUse *use, double of_transactions);
+extern double pm_use_exhausted(const PmUse *use, double seen, int ceiling);
 
 #endif							/* PM_SIMULATE_USE_H */

@@ -3,7 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor       qw(:DEFAULT query insert_pool);
-use PoolMonitorAdvice qw(advice_server pools replay forget);
+use PoolMonitorAdvice qw(advice_server pools replay forget app_holder);
 use Test::More;
 
 my $node = advice_server('simulate_use');
@@ -66,6 +66,19 @@ subtest 'some of them report' => sub {
 	is(simulated("$load, $bursts, $waits"), '4.0|1.25|1|t', 'half of them stand for all');
 	query($node, q{SELECT replay_use('web', 96, 2, 3.2)});
 	is(simulated($load), '40.0|0.02', 'fewer do not');
+};
+
+subtest 'some of them do not know' => sub {
+	my $session = app_holder($node, 'web', 1);
+	arrive(240, 60 * 2000);
+	query($node, q{SELECT replay_use('web', 240, 5, 8)});
+	$session->do("sql 0 SELECT pool_monitor.client_report('knows', checked_out_seconds => 1)");
+	is(simulated($load), '4.0|1.25', 'all do');
+	$session->do("sql 0 SELECT pool_monitor.client_report('of others', waits => NULL)");
+	is(simulated($load), '4.0|1.25', 'and one whose checkouts are not counted');
+	$session->do("sql 0 SELECT pool_monitor.client_report('does not')");
+	is(simulated($load), '40.0|0.02', 'whose checkouts these are is not known');
+	$session->close;
 };
 
 subtest 'what does not fit' => sub {

@@ -12,18 +12,18 @@ CREATE FUNCTION pool_monitor.client_report(
 	AS 'MODULE_PATHNAME', 'pm_client_report';
 COMMENT ON FUNCTION pool_monitor.client_report(
 	text, int, int, int, int, int, bigint, bigint, float8, bigint, bigint, bigint, float8, bigint, float8) IS
-'For a client: tells what its own pool says of itself, every 10 to 60 seconds, on any of its connections, in a SELECT of '
-'this alone, the first of its transaction. Of the pool or application that the session is in. process: a name that none of '
-'its other processes has, as host and process number; size, max_overflow: as configured (NULL: not known; max_overflow -1: '
-'unbounded); open, checked_out, '
-'waiting: now (NULL: not known); the others are sums since this pool was made in this process (waits NULL: it does not know who '
-'waits, or times out; its sums are not counted in those of its pool then), but longest_wait (seconds, since '
-'the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that nothing is counted '
-'twice. checked_out_seconds: for how long its connections were handed out, in sum, each from when who asked for it had it '
-'until it was given back, those that are out now up to now if it can tell (NULL: not known). What is more than a process can have done is not counted; a NOTICE says so. False: nothing was noted; a NOTICE says '
-'why: the session is not counted, there is no room for one more process, a later report has come already, or it was not a SELECT of '
-'this alone. A transaction of this alone is no transaction in our books, and no use '
-'of its session. Error: a value that cannot be. Needs shared_preload_libraries.';
+'For a client: tells what its own pool says of itself, every 10 to 60 seconds, on any of its connections, in a SELECT of this '
+'alone, the first of its transaction. Of the pool or application that the session is in. process: a name that none of its '
+'other processes has, as host and process number; size, max_overflow: as configured (NULL: not known; max_overflow -1: '
+'unbounded); open, checked_out, waiting: now (NULL: not known); the others are sums since this pool was made in this process '
+'(waits NULL: it does not know who waits, or times out; its sums are not counted in those of its pool then), but longest_wait '
+'(seconds, since the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that '
+'nothing is counted twice. checked_out_seconds: for how long its connections were handed out, in sum, each from when who '
+'asked for it had it until it was given back, those that are out now up to now if it can tell (NULL: not known). What is more '
+'than a process can have done is not counted; a NOTICE says so. False: nothing was noted; a NOTICE says why: the session is '
+'not counted, there is no room for one more process, a later report has come already, or it was not a SELECT of this alone. A '
+'transaction of this alone is no transaction in our books, and no use of its session. Error: a value that cannot be. Needs '
+'shared_preload_libraries.';
 
 CREATE FUNCTION pool_monitor.client_reports(
 	OUT pool text, OUT application_name text, OUT datname text, OUT usename text, OUT process text, OUT reported_by name, OUT pid int,
