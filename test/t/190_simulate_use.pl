@@ -68,6 +68,18 @@ subtest 'some of them report' => sub {
 	is(simulated($load), '40.0|0.02', 'fewer do not');
 };
 
+subtest 'what does not fit' => sub {
+	query($node, q{SELECT replay_use('web', 240, 0.7, 8)});
+	is(simulated($load), '40.0|0.02', 'connections in use for less time than in transactions');
+};
+
+subtest 'checkouts without a transaction' => sub {
+	arrive(4800, 60 * 1680);
+	query($node, q{SELECT replay_use('web', 4800, 2, 8)});
+	is(simulated("$load, $bursts"),
+		'80.0|0.03|3', 'are there, and bursts as much larger than the server sees them');
+};
+
 subtest 'some of them do not know' => sub {
 	my $session = app_holder($node, 'web', 1);
 	arrive(240, 60 * 2000);
@@ -79,18 +91,6 @@ subtest 'some of them do not know' => sub {
 	$session->do("sql 0 SELECT pool_monitor.client_report('does not')");
 	is(simulated($load), '40.0|0.02', 'whose checkouts these are is not known');
 	$session->close;
-};
-
-subtest 'what does not fit' => sub {
-	query($node, q{SELECT replay_use('web', 240, 0.7, 8)});
-	is(simulated($load), '40.0|0.02', 'connections in use for less time than in transactions');
-};
-
-subtest 'checkouts without a transaction' => sub {
-	arrive(4800, 60 * 1680);
-	query($node, q{SELECT replay_use('web', 4800, 2, 8)});
-	is(simulated("$load, $bursts"),
-		'80.0|0.03|3', 'are there, and bursts as much larger than the server sees them');
 };
 
 subtest 'of which minutes' => sub {
