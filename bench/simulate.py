@@ -42,6 +42,7 @@ RATE = 24.0  # checkouts a second
 BATCHES = {"bursty": 8, "together": 6}  # of the latter, each comes to one process
 SHARES = {"uneven": [0.5, 0.3, 0.2]}
 DRAWS = 40
+BEFORE = 10.0  # s, from when on arrivals count
 BESIDES = 0.01  # s, for which a client has its connection beside its hold, about
 
 
@@ -87,7 +88,7 @@ def typical(load, seconds):
     waits = []
     for draw in range(draws):
         found = arrivals(load, seconds, draw)
-        waits.append([math.log(exact(found, size + more, 60.0, BESIDES) + 0.025) for size, more in SIZES])
+        waits.append([math.log(exact(found, size + more, BEFORE, BESIDES) + 0.025) for size, more in SIZES])
     middle = [statistics.median(of_size) for of_size in zip(*waits, strict=True)]
     apart = [sum((wait - mid) ** 2 for wait, mid in zip(each, middle, strict=True)) for each in waits]
     return arrivals(load, seconds, apart.index(min(apart)))
@@ -193,14 +194,13 @@ def measure(dsn, load, seconds, start, end):
     cursor.execute("SELECT pool_monitor.reload()")
     pools = [Pool(dsn, name, *size) for name, size in zip(names, SIZES, strict=True)]
     # the load is there when the first minute begins, and until the last one ends
-    found = typical(load, seconds + 70)
+    found = typical(load, seconds + BEFORE)
     start.wait()
-    time.sleep((50 - time.time()) % 60)
+    time.sleep((60 - BEFORE - time.time()) % 60)
     since = (time.time() // 60 + 1) * 60
     for pool in pools:
         pool.since = since
     begun = time.time()
-    found = [arrival for arrival in found if arrival[0] < since + seconds - begun]
     late = drive(pools, found)
     time.sleep(6)  # the last report, and a tick
     end.wait()  # what is simulated takes the processors that other loads want

@@ -15,6 +15,7 @@ application logs in to.
 For SQLAlchemy 1.4 and 2.0 with psycopg2 or psycopg; not for asyncio.
 """
 
+import itertools
 import logging
 import os
 import socket
@@ -79,6 +80,7 @@ class Books:
         self.checked_out = 0.0  # s, of all connections, until then, and since then of so many
         self.then = time.monotonic()
         self.since_then = 0
+        self.turns, self.turn = itertools.count(1), 0
         self.due = time.monotonic() + interval
         self.busy = False
         self.watched = False
@@ -87,8 +89,14 @@ class Books:
         with self.lock:
             self.sums[what] += 1
 
-    def use(self, now_in_use):
+    def use(self, in_use):
+        """What in_use() says is the case from now on; two may ask at once, and the later one counts."""
+        turn = next(self.turns)
+        now_in_use = in_use()
         with self.lock:
+            if turn < self.turn:
+                return
+            self.turn = turn
             now = time.monotonic()
             self.checked_out += (now - self.then) * self.since_then
             self.then, self.since_then = now, now_in_use
@@ -131,6 +139,8 @@ _pools = weakref.WeakSet()  # of this process
 def _forked():
     for pool in list(_pools):
         pool._begin_books()
+        # those that the parent has out: they are never given back here
+        pool._books.aside = max(pool.checkedout(), 0)
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -201,14 +211,16 @@ class ReportingQueuePool(QueuePool):
             books.put_aside(-1)
 
     def _count_use(self):
-        """Each time that somebody got a connection, or gave one back.
+        """Each time that somebody got a connection, or gave one back."""
+        self._books.use(self._in_use)
 
-        Also in use is what has come back for somebody who waits, and is about to take it.
-        """
-        in_use = max(self.checkedout() - self._books.aside, 0)
-        if self._max_overflow >= 0 and in_use < self.size() + self._max_overflow:
-            in_use = min(in_use + self._books.now_waiting, self.size() + self._max_overflow)
-        self._books.use(in_use)
+    def _in_use(self):
+        """Also what has come back for somebody who waits, and is about to take it."""
+        aside = self._books.aside
+        in_use = max(self.checkedout() - aside, 0)
+        if self._max_overflow < 0:
+            return in_use
+        return max(in_use, min(in_use + self._books.now_waiting, self.size() + self._max_overflow - aside))
 
     def _do_return_conn(self, record):
         try:
@@ -229,9 +241,11 @@ class ReportingQueuePool(QueuePool):
         try:
             self._report(record)
         finally:
-            super()._do_return_conn(record)
-            books.put_aside(-1)
-            self._count_use()
+            try:
+                super()._do_return_conn(record)
+            finally:
+                books.put_aside(-1)
+                self._count_use()
 
     def _report(self, record):
         """On this one, which counts as checked out meanwhile."""

@@ -50,8 +50,10 @@ PM_COUNTER(CHECKOUTS, "checkouts", NULL, PM_KEPT_CHECKOUTS, PM_ONE)
 PM_COUNTER(CHECKOUT_WAITS, "checkout_waits", NULL, PM_KEPT_CHECKOUT_WAITS, PM_ONE)
 PM_COUNTER(WAITED_US, "waited_us", NULL, PM_KEPT_WAITED_US, PM_US)
 PM_COUNTER(CHECKOUT_TIMEOUTS, "checkout_timeouts", NULL, PM_KEPT_CHECKOUT_TIMEOUTS, PM_ONE)
+/* of checkouts, those of which it is known for how long they had their connection; and for how long */
+PM_COUNTER(TIMED_CHECKOUTS, "timed_checkouts", NULL, PM_KEPT_TIMED_CHECKOUTS, PM_ONE)
 PM_COUNTER(CHECKED_OUT_US, "checked_out_us", NULL, PM_KEPT_CHECKED_OUT_US, PM_US)
-/* as they say how many they have */
+/* of the connections of these clients, as they say how many they have */
 PM_COUNTER(REPORTED_OPEN_US, "reported_open_us", NULL, PM_KEPT_REPORTED_OPEN_US, PM_US)
 /* of a declared pool, as sampled: each for itself, as the history has them */
 PM_COUNTER(OVERFLOW_MS, "overflow_ms", NULL, PM_KEPT_NOTHING, PM_MS)

@@ -75,5 +75,6 @@ bool
 pm_is_reported(PmKept which)
 {
 	return which == PM_KEPT_CHECKOUTS || which == PM_KEPT_CHECKOUT_WAITS || which == PM_KEPT_CHECKOUT_TIMEOUTS ||
+		which == PM_KEPT_TIMED_CHECKOUTS ||
 		pm_is_reported_time(which);
 }

@@ -32,6 +32,7 @@
 #include "utils/timestamp.h"
 
 #define SILENT_AFTER	INT64CONST(300000)	/* ms */
+#define USUAL_INTERVAL	INT64CONST(60000)	/* ms, between reports, at most */
 #define ALLOWANCE		INT64CONST(3600000) /* ms; clients that are refused
 											 * try again after an hour at most */
 
@@ -225,38 +226,52 @@ bound_news(PmPoolSums *news, PmPoolSums *drawn, int64 elapsed)
 	bound(&news->waits, &drawn->waits, CHECKOUTS, elapsed);
 	bound(&news->waited, &drawn->waited, WAITED, elapsed);
 	bound(&news->timeouts, &drawn->timeouts, CHECKOUTS, elapsed);
+	bound(&news->timed_checkouts, &drawn->timed_checkouts, CHECKOUTS, elapsed);
 	bound(&news->checked_out, &drawn->checked_out, OPEN, elapsed);
 	bound(&news->open, &drawn->open, OPEN, elapsed);
 	return memcmp(news, &came, sizeof(came)) != 0;
 }
 
-/* What comes once, with the report that tells it first. */
+/*
+ * Of what has come, the connections of those that know for how long these are handed out: so
+ * many were open, for so many ms. What was handed out was open, whatever it says.
+ */
+static void
+add_use(PmPoolSums *news, bool known, double open, int64 ms)
+{
+	if (!known)
+	{
+		news->checked_out = 0;
+		return;
+	}
+	news->timed_checkouts = news->checkouts;
+	news->open = Max((int64) (open * 1000) * ms, news->checked_out);
+}
+
+/*
+ * What comes once, with the report that tells it first. For how long its pool has been there it
+ * does not say: as its session, but that may be older, if a pooler has it.
+ */
 static PmPoolSums
 first_news(const PmClientProcess *process)
 {
-	PmPoolSums	news = process->report.sums;
+	const PmReport *report = &process->report;
+	PmPoolSums	news = report->sums;
 
-	/*
-	 * it has been there for as long as its session, at least, and mostly not
-	 * much longer
-	 */
-	if (process->report.knows_use)
-		news.open = Max(process->report.open, 0) * Min(process->session_age, SILENT_AFTER) * 1000;
+	add_use(&news, report->knows_use, report->open, Min(process->session_age, USUAL_INTERVAL));
 	return news;
 }
 
-/* Since the report before, on average of both as many as they say were open. */
+/* On average of both reports as many were open as they say. */
 static PmPoolSums
 further_news(const PmClientProcess *place, const PmClientProcess *process)
 {
-	PmPoolSums	news = came_since(&place->report.sums, &process->report.sums);
-	int64		elapsed = Max(process->reported_at - place->reported_at, 0);
+	const PmReport *before = &place->report;
+	const PmReport *report = &process->report;
+	PmPoolSums	news = came_since(&before->sums, &report->sums);
 
-	if (place->report.knows_use && process->report.knows_use)
-		news.open = ((int64) Max(place->report.open, 0) + Max(process->report.open, 0)) *
-			Min(elapsed, SILENT_AFTER) * 1000 / 2;
-	else
-		news.checked_out = 0;
+	add_use(&news, before->knows_use && report->knows_use, (before->open + report->open) / 2.0,
+			Min(Max(process->reported_at - place->reported_at, 0), ALLOWANCE));
 	return news;
 }
 

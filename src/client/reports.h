@@ -25,8 +25,10 @@ typedef struct PmPoolSums
 	int64		creations;		/* connections opened */
 	int64		invalidations;	/* connections thrown away as broken */
 	int64		checked_out;	/* us that they were handed out, in sum */
-	int64		open;			/* us that they were open, in sum; follows
-								 * from its reports */
+
+	/* what follows from reports, and none says */
+	int64		timed_checkouts;	/* of which checked_out is known */
+	int64		open;			/* us that they were open, in sum */
 } PmPoolSums;
 
 #define PM_NOT_SAID	(-2)
@@ -40,7 +42,8 @@ typedef struct PmReport
 	int			checked_out;
 	int			waiting;
 	bool		knows_waits;	/* and time-outs; else they are 0 */
-	bool		knows_use;		/* for how long they were handed out; else 0 */
+	bool		knows_use;		/* how many are open, and for how long they
+								 * were handed out; else that is 0 */
 	int64		longest_wait;	/* us, since the report before */
 	PmPoolSums	sums;
 	int64		number;			/* how many came before it, as the client

@@ -236,6 +236,7 @@ pm_session_count(const PmPoolSums *news)
 	pm_account_add_reported(sheet->account, PM_CHECKOUT_WAITS, news->waits);
 	pm_account_add_reported(sheet->account, PM_WAITED_US, news->waited);
 	pm_account_add_reported(sheet->account, PM_CHECKOUT_TIMEOUTS, news->timeouts);
+	pm_account_add_reported(sheet->account, PM_TIMED_CHECKOUTS, news->timed_checkouts);
 	pm_account_add_reported(sheet->account, PM_CHECKED_OUT_US, news->checked_out);
 	pm_account_add_reported(sheet->account, PM_REPORTED_OPEN_US, news->open);
 	LWLockRelease(pm_sheet_lock(sheet));

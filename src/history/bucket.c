@@ -43,6 +43,7 @@ pm_bucket_add(PmBucket *bucket, const PmBucket *news)
 	bucket->checkouts = add_within(bucket->checkouts, news->checkouts);
 	bucket->checkout_waits = add_within(bucket->checkout_waits, news->checkout_waits);
 	bucket->waited += news->waited;
+	bucket->timed_checkouts = add_within(bucket->timed_checkouts, news->timed_checkouts);
 	bucket->checked_out += news->checked_out;
 	bucket->reported_open += news->reported_open;
 	bucket->checkout_timeouts = add_within(bucket->checkout_timeouts, news->checkout_timeouts);

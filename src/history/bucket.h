@@ -48,6 +48,7 @@ typedef struct PmBucket
 	uint32		checkouts;		/* as clients' pools report them */
 	uint32		checkout_waits;
 	uint32		checkout_timeouts;
+	uint32		timed_checkouts;	/* whose connections checked_out is of */
 	uint32		ticks;			/* in which arrivals were counted */
 	uint32		squares;		/* of arrivals in a tick by its seconds, in
 								 * sum */

@@ -165,6 +165,7 @@ take_news(PmSeries *series, const Tick *tick, const PmSeen *seen)
 	news.checkout_waits = new[PM_KEPT_CHECKOUT_WAITS];
 	news.waited = new[PM_KEPT_WAITED_US];
 	news.checkout_timeouts = new[PM_KEPT_CHECKOUT_TIMEOUTS];
+	news.timed_checkouts = new[PM_KEPT_TIMED_CHECKOUTS];
 	news.checked_out = new[PM_KEPT_CHECKED_OUT_US];
 	news.reported_open = new[PM_KEPT_REPORTED_OPEN_US];
 	pm_account_take_tick_peak(series->account, &news.max_connections);

@@ -72,6 +72,7 @@ add(PmWorkload *work, const PmBucket *bucket)
 	work->checkout_waits += bucket->checkout_waits;
 	work->checkout_timeouts += bucket->checkout_timeouts;
 	work->waited += bucket->waited;
+	work->timed_checkouts += bucket->timed_checkouts;
 	work->checked_out += bucket->checked_out;
 	work->reported_open += bucket->reported_open;
 }

@@ -37,6 +37,7 @@ typedef struct PmWorkload
 	uint64		checkout_waits;
 	uint64		checkout_timeouts;
 	double		waited;			/* us */
+	uint64		timed_checkouts;
 	double		checked_out;
 	double		reported_open;
 } PmWorkload;

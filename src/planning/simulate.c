@@ -56,7 +56,7 @@ arrive(Run *run, int arrival)
 	int			process = arrival == PM_ARRIVAL ? some_process(run) : PM_ARRIVAL_AT(arrival);
 
 	Assert(process >= 0 && process < run->what->processes);
-	pm_queues_arrive(&run->queues, process, pm_duration(run->what->holds, &run->holding));
+	pm_queues_arrive(&run->queues, process, pm_hold(run->what->holds, &run->holding));
 }
 
 static void
@@ -131,9 +131,9 @@ fall_behind(Run *run, int process, double wait, double times)
 	double		waiting = wait / run->what->holds->mean * ceiling / times;
 
 	for (int i = 0; i < ceiling; i++)
-		pm_queues_arrive(&run->queues, process, pm_duration(run->what->holds, &run->waiting) * pg_prng_double(&run->waiting));
+		pm_queues_arrive(&run->queues, process, pm_hold(run->what->holds, &run->waiting) * pg_prng_double(&run->waiting));
 	for (waiting += pg_prng_double(&run->waiting); waiting >= 1; waiting--)
-		pm_queues_arrive(&run->queues, process, pm_duration(run->what->holds, &run->waiting) * times);
+		pm_queues_arrive(&run->queues, process, pm_hold(run->what->holds, &run->waiting) * times);
 }
 
 static void

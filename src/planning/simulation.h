@@ -5,7 +5,7 @@
 #ifndef PM_SIMULATION_H
 #define PM_SIMULATION_H
 
-#include "planning/durations.h"
+#include "planning/holds.h"
 #include "planning/totals.h"
 
 /* Arrivals at one rate. Seconds here and below. */
@@ -38,7 +38,7 @@ typedef struct PmSimulation
 	double		pool_timeout;
 	const PmStretch *stretches;
 	int			nstretches;
-	const PmDurations *holds;
+	const PmHolds *holds;
 	const PmDurations *setups;	/* of connections that are opened */
 	double		tick;
 	const PmBurstShape *shapes; /* of replications, in turn */

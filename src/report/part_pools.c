@@ -111,18 +111,18 @@ static void
 put_reported(PmPage *page, PmDoc span)
 {
 	double		waited = pm_doc_number(span, "waited_seconds");
-	double		checkouts = pm_doc_number(span, "checkouts");
+	double		timed = pm_doc_number(span, "timed_checkouts");
 	double		use = pm_doc_number(span, "checked_out_seconds");
 
 	begin_fact(page, "clients say");
-	pm_htmlf(page, "%s checkouts, ", pm_number_words(checkouts));
+	pm_htmlf(page, "%s checkouts, ", pm_number_words(pm_doc_number(span, "checkouts")));
 	if (!waits_are_counted(span))
 		pm_htmlf(page, "of which some waited, %s in all", pm_seconds_words(waited));
 	else
 		pm_htmlf(page, "%s of them waited, %s in all; %s gave up", pm_number_words(pm_doc_number(span, "checkout_waits")),
 				 pm_seconds_words(waited), pm_number_words(pm_doc_number(span, "checkout_timeouts")));
-	if (use > 0 && checkouts > 0)
-		pm_htmlf(page, "; each had its connection for %s on average", pm_seconds_words(use / checkouts));
+	if (timed > 0)
+		pm_htmlf(page, "; each had its connection for %s on average", pm_seconds_words(use / timed));
 	pm_html(page, "</dd>");
 }
 

@@ -81,6 +81,7 @@ static const PmField bucket_fields[] = {
 	PM_ROW_FIELD(PmBucket, UINT, "checkouts", checkouts),
 	PM_ROW_FIELD(PmBucket, UINT, "checkout waits", checkout_waits),
 	PM_ROW_FIELD(PmBucket, REAL, "waited", waited),
+	PM_ROW_FIELD(PmBucket, UINT, "timed checkouts", timed_checkouts),
 	PM_ROW_FIELD(PmBucket, REAL, "checked out", checked_out),
 	PM_ROW_FIELD(PmBucket, REAL, "reported open", reported_open),
 	PM_ROW_FIELD(PmBucket, UINT, "checkout timeouts", checkout_timeouts),

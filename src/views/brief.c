@@ -20,6 +20,8 @@
 
 #define WRONG			3.0		/* by this factor */
 #define SOME			0.01	/* a share that counts */
+#define MOSTLY			0.8		/* in transactions: else these are not the
+								 * load */
 #define SOME_CHECKOUTS	100		/* reported: below, it is chance */
 #define REPLICATIONS	4
 #define ARRIVALS		10000	/* of each */
@@ -46,11 +48,11 @@ static bool
 erlang_is_wrong(const PmReplay *replay, const PmPool *pool)
 {
 	int			processes = pool->servers * pool->workers;
-	double		load = replay->work.busy / (replay->work.seen * 1000.0) / replay->use.in_transaction;
+	double		load = replay->work.busy / (replay->work.seen * 1000.0);
 	double		isolated;
 	double		all;
 
-	if (replay->dispersion >= WRONG)
+	if (replay->dispersion >= WRONG || replay->use.in_transaction < MOSTLY)
 		return true;
 	if (pool->ceiling <= 0)
 		return false;

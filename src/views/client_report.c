@@ -67,12 +67,14 @@ get_seconds(FunctionCallInfo fcinfo, int arg, const char *name)
 	return (int64) rint(value * 1000000);
 }
 
-/* NULL: the client does not know it. */
+/* Nothing of it without how many are open. */
 static void
 get_use(FunctionCallInfo fcinfo, PmReport *report)
 {
-	report->knows_use = !PG_ARGISNULL(14);
-	report->sums.checked_out = get_seconds(fcinfo, 14, "checked_out_seconds");
+	double		seconds = get_seconds(fcinfo, 14, "checked_out_seconds");
+
+	report->knows_use = !PG_ARGISNULL(14) && report->open != PM_NOT_SAID;
+	report->sums.checked_out = report->knows_use ? seconds : 0;
 }
 
 /* A client that does not know who waits says nothing of how long, and of who gave up. */

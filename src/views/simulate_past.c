@@ -218,73 +218,59 @@ take_sizes(PmReplay *replay, const PmReport *report, const PmPool *declared)
 		replay->other_sizes = psprintf("%d + %d", report->size, report->max_overflow);
 }
 
-/* Those of the pool that report. */
-static PmClientProcess *
-processes_of(const PmQuestion *question, int *n)
+/* How many checkouts each process has, as those say that report. */
+static void
+take_rates(PmReplay *replay, const PmQuestion *question)
 {
 	PmClientProcess *processes = palloc(sizeof(PmClientProcess) * pm_max_client_processes);
 	int			nprocesses = pm_reports_copy(processes);
+	double	   *checkouts = palloc(sizeof(double) * (nprocesses + 1));
+	double	   *times = palloc(sizeof(double) * (nprocesses + 1));
+	int			n = 0;
 
-	*n = 0;
 	for (int i = 0; i < nprocesses; i++)
 	{
-		if (!processes[i].owner.discovered && strcmp(processes[i].owner.name, question->name) == 0)
-			processes[(*n)++] = processes[i];
-	}
-	return processes;
-}
+		const PmClientProcess *process = &processes[i];
 
-/* How many checkouts each process has, as those say that report. */
-static void
-take_rates(PmReplay *replay, const PmQuestion *question, const PmClientProcess *processes, int n)
-{
-	double	   *checkouts = palloc(sizeof(double) * (n + 1));
-	double	   *times = palloc(sizeof(double) * (n + 1));
-
-	for (int i = 0; i < n; i++)
-	{
-		const PmReport *report = &processes[i].report;
-
-		take_sizes(replay, report, question->pool);
-		checkouts[i] = report->sums.checkouts + report->sums.timeouts;
-		times[i] = Max(processes[i].at - processes[i].first_at, 0) + BEFORE_REPORTS;
+		if (process->owner.discovered || strcmp(process->owner.name, question->name) != 0)
+			continue;
+		take_sizes(replay, &process->report, question->pool);
+		checkouts[n] = process->report.sums.checkouts + process->report.sums.timeouts;
+		times[n++] = Max(process->at - process->first_at, 0) + BEFORE_REPORTS;
 	}
 	pm_rates_init(&replay->rates, checkouts, times, n, replay->dispersion);
-}
-
-/* Of the checkouts of a pool it is not known which are whose: so each process has to tell. */
-static bool
-all_know_use(const PmClientProcess *processes, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (processes[i].report.knows_waits && !processes[i].report.knows_use)
-			return false;
-	}
-	return true;
+	pfree(processes);
 }
 
 /* ---- all of it ---- */
 
 /*
- * From these on each hold and each set-up is drawn; false: there are no holds. How holds differ only
- * transactions tell, how long they are on average, whoever reports it.
+ * From these on each hold and each set-up is drawn; false: there are no holds. What is not in
+ * transactions, clients say.
  */
 static bool
 take_durations(PmReplay *replay, const PmFigures *figures)
 {
-	double		mean = replay->use.known ? replay->use.mean : replay->work.busy / 1000000.0 / replay->work.transactions;
+	const PmUse *use = &replay->use;
+	double		transactions = 1 / use->per_transaction;
+	double		mean = replay->work.busy / 1000000.0 / replay->work.transactions;
+	double		besides = 0;
 
-	pm_durations_init(&replay->holds, figures->holds, figures->hold_max, mean);
-	if (replay->holds.ranges.n == 0)
+	if (use->known)
+	{
+		mean = Min(mean, use->mean / transactions);
+		besides = use->mean - mean * transactions;
+	}
+	pm_holds_init(&replay->holds, figures->holds, figures->hold_max, mean, transactions, besides);
+	if (replay->holds.transaction.ranges.n == 0)
 		return false;
 	pm_durations_init(&replay->setups, figures->setups, figures->setup_max, 0);
 	return true;
 }
 
-/* processes: n that report. */
-static const char *
-take_all(PmReplay *replay, const PmQuestion *question, const PmClientProcess *processes, int n)
+/* What is there, as far as it is; returns what is missing for a simulation, NULL: nothing. */
+const char *
+pm_replay_take(PmReplay *replay, const PmQuestion *question)
 {
 	PmPast		rings;
 	PmFigures  *figures = palloc(sizeof(PmFigures));
@@ -297,25 +283,13 @@ take_all(PmReplay *replay, const PmQuestion *question, const PmClientProcess *pr
 	pm_workload_of(&rings, question->span, &replay->work);
 	if (replay->work.seen == 0 || replay->work.transactions == 0)
 		return "transactions in this span";
-	pm_use_take(&replay->use, &rings.rings[PM_MINUTES], all_know_use(processes, n));
+	pm_use_take(&replay->use, &rings.rings[PM_MINUTES]);
 	if (!take_durations(replay, figures))
 		return "hold times since its statistics were reset";
 	take_stretches(replay, &rings.rings[PM_MINUTES]);
 	take_measured(replay, question, &rings);
-	take_rates(replay, question, processes, n);
+	take_rates(replay, question);
 	return NULL;
-}
-
-/* What is there, as far as it is; returns what is missing for a simulation, NULL: nothing. */
-const char *
-pm_replay_take(PmReplay *replay, const PmQuestion *question)
-{
-	int			n;
-	PmClientProcess *processes = processes_of(question, &n);
-	const char *missing = take_all(replay, question, processes, n);
-
-	pfree(processes);
-	return missing;
 }
 
 /* The sizes that are declared; how often, how much and by which random numbers is the caller's. */

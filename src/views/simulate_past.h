@@ -19,7 +19,7 @@ typedef struct PmReplay
 	double		dispersion;		/* of checkouts */
 	PmUse		use;
 	PmWorkload	work;
-	PmDurations holds;
+	PmHolds		holds;
 	PmDurations setups;
 	PmMeasured	measured;		/* since the sizes are what they are */
 	double		all_busy;		/* likewise: share of time with all in a

@@ -20,50 +20,65 @@
 #define SOME_COVER		0.5		/* of its connections, likewise */
 #define SOME_BUSY		0.9		/* of the time in transactions: who reports
 								 * less for all does not count the same */
-#define SOME_AT_CEILING	0.3		/* of the time at it, seen as such */
+#define MOSTLY			0.8		/* of the time at the ceiling, seen as such */
 
-/* Of the minutes from the first to the last that has something of a report. */
-static PmBucket
-reported(const PmRingCopy *minutes)
+/* Of minutes; times in us, in sum. */
+typedef struct Sums
 {
-	PmBucket	sum = {0};
-	PmBucket	silent = {0};
+	double		transactions;
+	double		busy;
+	double		connections;
+	double		timed_checkouts;
+	double		checked_out;
+	double		reported_open;
+} Sums;
 
-	for (int i = 0; i < minutes->count; i++)
-	{
-		const PmBucket *bucket = &minutes->buckets[i];
-
-		if (bucket->reported_open <= 0)
-		{
-			if (sum.reported_open > 0)
-				pm_bucket_add(&silent, bucket);
-			continue;
-		}
-		pm_bucket_add(&sum, &silent);
-		pm_bucket_add(&sum, bucket);
-		memset(&silent, 0, sizeof(silent));
-	}
-	return sum;
+static void
+add_minute(Sums *sums, const PmBucket *bucket)
+{
+	sums->transactions += bucket->transactions;
+	sums->busy += bucket->busy;
+	sums->connections += bucket->connections;
+	sums->timed_checkouts += bucket->timed_checkouts;
+	sums->checked_out += bucket->checked_out;
+	sums->reported_open += bucket->reported_open;
 }
 
-/* all_know: does each process say it that reports? */
-void
-pm_use_take(PmUse *use, const PmRingCopy *minutes, bool all_know)
+/* From the first minute that has something of a report to the last. */
+static Sums
+reported(const PmRingCopy *minutes)
 {
-	PmBucket	sum = reported(minutes);
-	double		cover = sum.connections > 0 ? Min(sum.reported_open / sum.connections, 1) : 0;
+	Sums		sums = {0};
+	int			first = 0;
+	int			last = minutes->count - 1;
+
+	while (first <= last && minutes->buckets[first].reported_open <= 0)
+		first++;
+	while (last >= first && minutes->buckets[last].reported_open <= 0)
+		last--;
+	for (int i = first; i <= last; i++)
+		add_minute(&sums, &minutes->buckets[i]);
+	return sums;
+}
+
+/* An hour that a late report brings at once has its connections, too: so cover may be above 1. */
+void
+pm_use_take(PmUse *use, const PmRingCopy *minutes)
+{
+	Sums		sums = reported(minutes);
+	double		cover = sums.connections > 0 ? sums.reported_open / sums.connections : 0;
 
 	*use = (PmUse)
 	{
 		.per_transaction = 1,.in_transaction = 1
 	};
-	if (!all_know || sum.checkouts < SOME_CHECKOUTS || sum.transactions == 0 || cover < SOME_COVER ||
-		sum.checked_out <= 0 || sum.checked_out < SOME_BUSY * cover * sum.busy)
+	if (sums.timed_checkouts < SOME_CHECKOUTS || sums.transactions == 0 || cover < SOME_COVER ||
+		sums.checked_out < SOME_BUSY * cover * sums.busy)
 		return;
 	use->known = true;
-	use->per_transaction = sum.checkouts / cover / sum.transactions;
-	use->mean = sum.checked_out / 1000000.0 / sum.checkouts;
-	use->in_transaction = Min(sum.busy * cover / sum.checked_out, 1);
+	use->per_transaction = sums.timed_checkouts / cover / sums.transactions;
+	use->mean = sums.checked_out / 1000000.0 / sums.timed_checkouts;
+	use->in_transaction = sums.checked_out > 0 ? Min(sums.busy * cover / sums.checked_out, 1) : 1;
 }
 
 /*
@@ -84,16 +99,11 @@ pm_use_dispersion(const PmUse *use, double of_transactions)
 }
 
 /*
- * How long all connections were checked out at once, of how long all were in a transaction
- * (seen, a share of time): each of those that are out is in one by chance. PM_NOT_MEASURED, as
- * seen may be: hardly ever are all of them.
+ * The share of time with all connections checked out, by that with all of them in a transaction
+ * (seen, or PM_NOT_MEASURED), if it is about the same: each that is out is in one by chance.
  */
 double
 pm_use_exhausted(const PmUse *use, double seen, int ceiling)
 {
-	double		all = pow(use->in_transaction, Max(ceiling, 0));
-
-	if (seen < 0 || all < SOME_AT_CEILING)
-		return PM_NOT_MEASURED;
-	return Min(seen / all, 1);
+	return pow(use->in_transaction, Max(ceiling, 0)) < MOSTLY ? PM_NOT_MEASURED : seen;
 }

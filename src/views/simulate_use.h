@@ -17,7 +17,7 @@ typedef struct PmUse
 	double		in_transaction; /* share of this time */
 } PmUse;
 
-extern void pm_use_take(PmUse *use, const PmRingCopy *minutes, bool all_know);
+extern void pm_use_take(PmUse *use, const PmRingCopy *minutes);
 extern double pm_use_dispersion(const PmUse *use, double of_transactions);
 extern double pm_use_exhausted(const PmUse *use, double seen, int ceiling);
 

@@ -55,6 +55,7 @@ put_bucket(ReturnSetInfo *result, TimestampTz start, int64 resolution, const cha
 	pm_put_bound(&row, bucket->checkout_waits);
 	pm_put(&row, Float8GetDatum(bucket->waited / 1000000.0));
 	pm_put_bound(&row, bucket->checkout_timeouts);
+	pm_put_bound(&row, bucket->timed_checkouts);
 	pm_put(&row, Float8GetDatum(bucket->checked_out / 1000000.0));
 	pm_put(&row, Float8GetDatum(bucket->reported_open / 1000000.0));
 	pm_put_row(result, &row);

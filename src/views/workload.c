@@ -66,6 +66,7 @@ put_workload(ReturnSetInfo *result, const char *pool, const PmWorkload *work)
 	pm_put_bound(&row, work->checkout_waits);
 	pm_put(&row, Float8GetDatum(work->waited / 1000000.0));
 	pm_put_bound(&row, work->checkout_timeouts);
+	pm_put_bound(&row, work->timed_checkouts);
 	pm_put(&row, Float8GetDatum(work->checked_out / 1000000.0));
 	pm_put(&row, Float8GetDatum(work->reported_open / 1000000.0));
 	pm_put(&row, Float8GetDatum(pm_workload_samples(work)));

@@ -134,7 +134,7 @@ CREATE FUNCTION replay_arrivals(pool text, ticks int, squares bigint, checkouts 
 	RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_arrivals';
 CREATE FUNCTION replay_arrivals(pool text, ticks int, squares bigint, checkouts int, waits int, waited float8, timeouts int,
 	bucket_start timestamptz) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_arrivals';
-CREATE FUNCTION replay_use(pool text, checkouts int, checked_out float8, open float8)
+CREATE FUNCTION replay_use(pool text, minutes int, checkouts int, checked_out float8, open float8)
 	RETURNS void LANGUAGE c STRICT AS '$library', 'pm_replay_use';
 CREATE FUNCTION replay_guarded(pool text, minutes int, guarded int, would_be_guarded int, max_connections int, over float8,
 	guarded_by_reserves int, guarded_by_rate int)

@@ -236,8 +236,9 @@ sub bucket
 	@bucket{
 		qw(max_connections max_busy connects disconnects refused retired transactions rejected auth_failures checkouts),
 		'checkout waits',
-		'checkout timeouts'
-	} = map { $n + $_ } 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120;
+		'checkout timeouts',
+		'timed checkouts'
+	} = map { $n + $_ } 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130;
 	return \%bucket;
 }
 
@@ -246,7 +247,8 @@ sub bucket_row
 {
 	my ($n) = @_;
 	return join '|', 60, $n, $n + 10, $n / 2, map({ $n + $_ } 20, 30, 40, 50, 60, 70, 80, 90), 3,
-	  2, 1, 0.5, $n + 100, $n + 110, $n, $n + 120, 2 * $n, 4 * $n;
+	  2, 1, 0.5, $n + 100, $n + 110, $n, $n + 120, $n + 130,
+	  2 * $n, 4 * $n;
 }
 
 # A copy in which the ring of so many seconds has these starts, and each pool these stretches.

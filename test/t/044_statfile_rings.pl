@@ -25,7 +25,7 @@ sub forged_rows
 	return [
 		split /\n/,
 		ask(
-			"SELECT concat_ws('|', extract(epoch FROM bucket_start)::bigint, seen, avg_connections, max_connections, avg_busy, max_busy, connects, disconnects, refused, retired, transactions, rejected, auth_failures, overflow_seconds, exhausted_seconds, over_seconds, starved_seconds, checkouts, checkout_waits, waited_seconds, checkout_timeouts, checked_out_seconds, reported_open_seconds) FROM pool_monitor.history WHERE pool = 'app' AND resolution = '$r->{resolution}' AND bucket_start < to_timestamp($r->{end}) ORDER BY bucket_start"
+			"SELECT concat_ws('|', extract(epoch FROM bucket_start)::bigint, seen, avg_connections, max_connections, avg_busy, max_busy, connects, disconnects, refused, retired, transactions, rejected, auth_failures, overflow_seconds, exhausted_seconds, over_seconds, starved_seconds, checkouts, checkout_waits, waited_seconds, checkout_timeouts, timed_checkouts, checked_out_seconds, reported_open_seconds) FROM pool_monitor.history WHERE pool = 'app' AND resolution = '$r->{resolution}' AND bucket_start < to_timestamp($r->{end}) ORDER BY bucket_start"
 		)
 	];
 }

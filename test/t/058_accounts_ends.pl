@@ -314,7 +314,7 @@ is_deeply(
 		'auth_failures',                                                  # 013
 		'long_holds',                                                     # 052
 		qw(checkouts checkout_waits waited_seconds checkout_timeouts),    # 092
-		qw(checked_out_seconds reported_open_seconds),                    # 092
+		qw(timed_checkouts checked_out_seconds reported_open_seconds),    # 191
 		qw(overflow_seconds exhausted_seconds over_seconds),              # 110
 		'starved_seconds',                                                # 070
 		qw(retirement_paused_seconds storms),                             # 124

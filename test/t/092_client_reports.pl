@@ -35,13 +35,6 @@ sub counted
 	return query($node, "SELECT $columns FROM pool_monitor.pool_stats WHERE pool = '$pool'");
 }
 
-# Makes as if it had reported so many seconds earlier.
-sub forge_silence
-{
-	my ($node, $process, $seconds) = @_;
-	return query($node, "SELECT forge_silence('$process', 1000 * $seconds)");
-}
-
 sub reported
 {
 	my ($columns) = @_;
@@ -82,50 +75,6 @@ subtest 'what it says' => sub {
 	is(counted('checkouts'), '167', 'and is where the next begins');
 	is(reported("string_agg(process || coalesce(size::text, '-'), ' ')"),
 		'a- stranger-', 'what is not said is not known');
-};
-
-subtest 'for how long it has connections' => sub {
-	my $sums   = 'checked_out_seconds, reported_open_seconds';
-	my $number = 0;
-	my $say    = sub {
-		my ($open, $seconds) = @_;
-		my ($out, $all) = split /\|/, counted($sums);
-		forge_silence($node, 'user', 20);
-		$web->do(
-			"sql 0 $report('user', open => $open, checkouts => 10, checked_out_seconds => $seconds, reports_before => "
-			  . $number++
-			  . ')');
-		return counted(
-			"checked_out_seconds - $out, reported_open_seconds - $all BETWEEN 100 AND 199, reported_open_seconds - $all"
-		);
-	};
-	like($say->(4, 30), qr/^30\|/,   'is counted');
-	like($say->(6, 35), qr/^5\|t\|/, 'with those that it says are open, on average, since then');
-	like($say->(5, 'NULL'), qr/^0\|f\|0$/, 'who does not know it says nothing of either');
-	like($say->(5, 95),     qr/^0\|f\|0$/, 'and of what came until then');
-	like($say->(5, 96),     qr/^1\|t\|/,   'again');
-	is(reported("max(mean_use) FILTER (WHERE process = 'user')"), 9.6, 'it is shown');
-	$number = 0;
-	like($say->(1, 7), qr/^7\|f\|(?!0\b)/, 'of one that begins, since its session did so');
-	wait_for(
-		$node,
-		"SELECT string_agg(DISTINCT h.checked_out_seconds::text, ' ') = min(s.checked_out_seconds::text) AND bool_and(abs(h.reported_open_seconds - s.reported_open_seconds) < 0.001) FROM pool_monitor.history AS h JOIN pool_monitor.pool_stats AS s ON s.pool = h.pool WHERE h.pool = 'web' AND resolution = '1 hour'",
-		'and is in the history'
-	);
-	is(
-		query(
-			$node,
-			"SELECT w.checked_out_seconds = s.checked_out_seconds AND abs(w.reported_open_seconds - s.reported_open_seconds) < 0.001 FROM pool_monitor.workload(pool => 'web') AS w, pool_monitor.pool_stats AS s WHERE s.pool = 'web'"
-		),
-		't',
-		'and in the workload'
-	);
-	like(
-		query($node, 'SELECT pool_monitor.report()'),
-		qr/; each had its connection for [\d.]+ m?s on average</,
-		'and in the report'
-	);
-	forge_silence($node, 'user', 600);
 };
 
 subtest 'of whom' => sub {

@@ -36,14 +36,15 @@ query($node,
 	"SELECT count(replay_holds('of $_', (-200000 * ln((i - 0.5) / 20000))::bigint, 1)) FROM generate_series(1, 20000) AS i"
 ) foreach @sizes, $ample;
 
-# Bursts of so many at once, each to one process if together, 42 checkouts a second: [when,
-# process, hold], the first 10 s of which do not count.
+# Bursts of so many at once, each to one process if together, 42 checkouts a second or so many:
+# [when, process, hold], the first 10 s of which do not count.
 sub bursts
 {
-	my ($seconds, $size, $together) = @_;
+	my ($seconds, $size, $together, $rate) = @_;
+	$rate //= 42;
 	my ($at, @checkouts) = (-10);
 	srand(1);
-	while (($at -= log(1 - rand) * $size / 42) < $seconds)
+	while (($at -= log(1 - rand) * $size / $rate) < $seconds)
 	{
 		my $one = $together ? int rand $processes : undef;
 		push @checkouts, [$at, $one // int rand $processes, -0.2 * log(1 - rand)]
@@ -53,7 +54,8 @@ sub bursts
 }
 
 # First come first served in each process: what waits, and when connections are taken (1) and
-# given back (-1), and transactions in between begin and end (after besides, and so long before).
+# given back (-1), and transactions in between begin and end: after besides, on average and at
+# random, and so long before.
 sub play
 {
 	my ($checkouts, $size, $besides) = @_;
@@ -65,12 +67,13 @@ sub play
 		my $connections = $free[$process];
 		my ($next)      = sort { $connections->[$a] <=> $connections->[$b] } 0 .. $#$connections;
 		my $begins      = max($at, $connections->[$next]);
-		my $ends        = $begins + $hold + 2 * $besides;
+		my ($before, $after) = map { -$besides * log(1 - rand) } 1, 2;
+		my $ends = $begins + $before + $hold + $after;
 		$connections->[$next] = $ends;
 		push @waits, $begins - $at if $at >= 0;
 		push @ends, [$begins, 1, $process, 'out'], [$ends, -1, $process, 'out'];
-		push @ends, [$begins + $besides, 1, $process, 'busy'],
-		  [$ends - $besides, -1, $process, 'busy'];
+		push @ends, [$begins + $before, 1, $process, 'busy'],
+		  [$ends - $after, -1, $process, 'busy'];
 	}
 	@ends = sort { $a->[0] <=> $b->[0] || $a->[1] <=> $b->[1] } @ends;
 	return (\@waits, \@ends);
@@ -119,34 +122,45 @@ sub seen
 	return %seen;
 }
 
-# waits: none, where no client reports.
+# Of each size in %$pools what was seen, and waits: none, where no client reports. All pasts at
+# once: they are of the same minutes.
 sub lay
 {
-	my ($size, $waits, %seen) = @_;
-	forget($node, "of $size");
+	my ($pools) = @_;
+	my $seconds = 60 * $minutes;
+	forget($node, map { "of $_" } keys %$pools);
 	replay(
 		$node,
-		[
-			"of $size", $minutes,
-			busy         => $seen{busy} / (60 * $minutes),
-			max_busy     => $processes * ($size + $overflow),
-			connections  => $processes * $size,
-			transactions => floor($seen{ended} / $minutes),
-			exhausted    => $seen{exhausted} / (60 * $minutes),
-			overflow     => $seen{overflow} / (60 * $minutes)
-		]
+		map {
+			[
+				"of $_", $minutes,
+				busy         => $pools->{$_}{busy} / $seconds,
+				max_busy     => $processes * ($_ + $overflow),
+				connections  => $processes * $_,
+				transactions => floor($pools->{$_}{ended} / $minutes),
+				exhausted    => $pools->{$_}{exhausted} / $seconds,
+				overflow     => $pools->{$_}{overflow} / $seconds
+			]
+		} keys %$pools
 	);
-	my @arrivals = (
-		map { floor($_ / $minutes) } $seen{squares},
-		scalar @$waits,
-		scalar grep { $_ > 0 } @$waits
-	);
-	push @arrivals, sum(0, @$waits) / $minutes, 0;
-	query($node, "SELECT replay_arrivals('of $size', 60, " . join(', ', @arrivals) . ')');
-	my $out = $seen{out} / (60 * $minutes);
-	query($node, "SELECT replay_use('of $size', $arrivals[1], $out, $processes * $size)")
-	  if @$waits;
+	query($node, join '; ', map { reported($_, $pools->{$_}) } keys %$pools);
 	return;
+}
+
+# What clients say of that, as SQL.
+sub reported
+{
+	my ($size, $pool) = @_;
+	my @waits    = @{$pool->{waits}};
+	my @arrivals = map { floor($_ / $minutes) } $pool->{squares}, scalar @waits,
+	  scalar grep { $_ > 0 } @waits;
+	push @arrivals, sum(0, @waits) / $minutes, 0;
+	my $out  = $pool->{out} / (60 * $minutes);
+	my $open = @waits ? $processes * $size : 0;
+	return
+		"SELECT replay_arrivals('of $size', 60, "
+	  . join(', ', @arrivals)
+	  . "), replay_use('of $size', $minutes, $arrivals[1], $out, $open)";
 }
 
 # Within this share, or 5 ms.
@@ -173,16 +187,17 @@ sub compare_all
 	{
 		my ($waits, $ends) = play($checkouts, $size, $besides // 0);
 		$p95{$size}  = (sort { $a <=> $b } @$waits)[floor(0.95 * @$waits)];
-		$seen{$size} = {seen($size, $ends)};
-		lay($size, $waits, %{$seen{$size}});
+		$seen{$size} = {seen($size, $ends), waits => $waits};
 	}
+	lay(\%seen);
 	foreach my $past (@sizes)
 	{
 		like(compare($past, $past, $p95{$past}, $share), qr/^good/, 'calibrated');
 		compare($past, $_, $p95{$_}, $share) foreach grep { $_ != $past } @sizes;
 	}
 	return if !$unreported;
-	lay($_, [], %{$seen{$_}}) foreach @sizes;
+	$_->{waits} = [] foreach values %seen;
+	lay(\%seen);
 	subtest 'nobody reports' => sub { $unreported->(\%p95) };
 	return;
 }
@@ -224,12 +239,12 @@ subtest 'to one process' => sub {
 
 # Before a transaction, and after it, a client has its connection where the server does not see it.
 subtest 'to one process, by clients that have connections longer' => sub {
-	compare_all(bursts(60 * $minutes, 6, 1), 0.2, undef, 0.02);
+	compare_all(bursts(60 * $minutes, 6, 1, 21), 0.2, undef, 0.1);
 };
 
 subtest 'to a pool that is large enough for either' => sub {
 	my (undef, $ends) = play(bursts(60 * $minutes, 8, 0), $ample, 0);
-	lay($ample, [], seen($ample, $ends));
+	lay({$ample => {seen($ample, $ends), waits => []}});
 	my ($dispersion, $calibration) = split /\|/,
 	  query($node,
 		"SELECT dispersion > 5, calibration FROM pool_monitor.simulate('of $ample', span => '1 hour')"

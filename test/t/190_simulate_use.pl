@@ -17,7 +17,17 @@ $node->append_conf('postgresql.conf', "pool_monitor.sample_interval = 60s\n");
 $node->reload;
 
 # 40 transactions a second of 20 ms; in each tick ten times as many as come together.
-replay($node, ['web', 120, busy => 0.8, max_busy => 8, connections => 8, transactions => 2400]);
+replay(
+	$node,
+	[
+		'web', 120,
+		busy         => 0.8,
+		max_busy     => 8,
+		connections  => 8,
+		transactions => 2400,
+		exhausted    => 0.2
+	]
+);
 query($node,
 	"SELECT count(replay_holds('web', (-20000 * ln((i - 0.5) / 20000))::bigint, 1)) FROM generate_series(1, 20000) AS i"
 );
@@ -40,6 +50,24 @@ sub simulated
 	);
 }
 
+# Of so many minutes with so many transactions each; of one try in which no other one begins.
+sub rate_of_a_minute
+{
+	my (@past) = @_;
+	my $minute = q{SELECT date_trunc('minute', clock_timestamp())};
+	foreach (1 .. 3)
+	{
+		my $before = query($node, $minute);
+		forget($node, 'web');
+		replay($node, map { ['web', $_->[0], busy => 0.8, transactions => $_->[1]] } @past);
+		my $rate = query($node,
+			q{SELECT round(checkouts_per_second) FROM pool_monitor.simulate('web', span => '1 minute')}
+		);
+		return $rate if $before eq query($node, $minute);
+	}
+	die "this takes longer than a minute\n";
+}
+
 my $load   = 'round(checkouts_per_second::numeric, 1), round(hold_time::numeric, 2)';
 my $waits  = 's.waiting BETWEEN 0.95 * e.c AND 1.05 * e.c';
 my $bursts = 'round(dispersion)';
@@ -48,7 +76,7 @@ subtest 'all of them report' => sub {
 	arrive(240, 60 * 2000);
 	is(simulated("$load, $bursts"),
 		'40.0|0.02|10', 'who does not say for how long has a transaction with each checkout');
-	query($node, q{SELECT replay_use('web', 240, 5, 8)});
+	query($node, q{SELECT replay_use('web', 120, 240, 5, 8)});
 	is(simulated("$load, $bursts, $waits"), '4.0|1.25|1|t', 'else it is what they say');
 	like(simulated('calibration'), qr/^good: clients report/, 'which is what they have waited');
 	is(
@@ -62,35 +90,51 @@ subtest 'all of them report' => sub {
 
 subtest 'some of them report' => sub {
 	arrive(120, 60 * 2000);
-	query($node, q{SELECT replay_use('web', 120, 2.5, 4)});
+	query($node, q{SELECT replay_use('web', 120, 120, 2.5, 4)});
 	is(simulated("$load, $bursts, $waits"), '4.0|1.25|1|t', 'half of them stand for all');
-	query($node, q{SELECT replay_use('web', 96, 2, 3.2)});
+	query($node, q{SELECT replay_use('web', 120, 96, 2, 3.2)});
 	is(simulated($load), '40.0|0.02', 'fewer do not');
 };
 
+subtest 'some of them do not know' => sub {
+	arrive(240, 60 * 2000);
+	query($node, q{SELECT replay_use('web', 120, 120, 2.5, 4)});
+	is(simulated("$load, $bursts, $waits"),
+		'4.0|1.25|1|t', 'of those that do is known whose checkouts these are');
+};
+
+subtest 'some minutes of them' => sub {
+	query($node, q{SELECT replay_use('web', 30, 240, 5, 8)});
+	is(simulated($load), '4.0|1.25', 'where nobody reported before');
+	query($node, q{SELECT replay_use('web', 120, 480, 10, 16)});
+	is(simulated($load), '4.0|1.25', 'where a report brings what was earlier');
+	query($node, q{SELECT replay_use('web', 30, 3, 1, 8)});
+	is(simulated($load), '40.0|0.02', 'hardly any checkouts');
+	query($node, q{SELECT replay_use('web', 30, 4, 1, 8)});
+	is(simulated('hold_time'), '15', 'and some');
+};
+
+subtest 'what fit() makes of it' => sub {
+	my $fit =
+	  q{SELECT model, proposed_pool_size + proposed_max_overflow >= 8 FROM pool_monitor.fit() WHERE pool = 'web'};
+	query($node, q{SELECT replay_arrivals('web', 60, 60 * 40 * 41, 2400, 0, 0, 0)});
+	query($node, q{SELECT replay_use('web', 120, 2400, 0.8, 8)});
+	is(query($node, $fit) =~ s/\|.*//r, 'Erlang', 'what is busy is the load');
+	arrive(240, 60 * 40 * 41);
+	query($node, q{SELECT replay_use('web', 120, 240, 5, 8)});
+	is(query($node, $fit), 'simulated|t', 'unless clients have connections beside it');
+};
+
 subtest 'what does not fit' => sub {
-	query($node, q{SELECT replay_use('web', 240, 0.7, 8)});
+	query($node, q{SELECT replay_use('web', 120, 240, 0.7, 8)});
 	is(simulated($load), '40.0|0.02', 'connections in use for less time than in transactions');
 };
 
 subtest 'checkouts without a transaction' => sub {
 	arrive(4800, 60 * 1680);
-	query($node, q{SELECT replay_use('web', 4800, 2, 8)});
+	query($node, q{SELECT replay_use('web', 120, 4800, 2, 8)});
 	is(simulated("$load, $bursts"),
 		'80.0|0.03|3', 'are there, and bursts as much larger than the server sees them');
-};
-
-subtest 'some of them do not know' => sub {
-	my $session = app_holder($node, 'web', 1);
-	arrive(240, 60 * 2000);
-	query($node, q{SELECT replay_use('web', 240, 5, 8)});
-	$session->do("sql 0 SELECT pool_monitor.client_report('knows', checked_out_seconds => 1)");
-	is(simulated($load), '4.0|1.25', 'all do');
-	$session->do("sql 0 SELECT pool_monitor.client_report('of others', waits => NULL)");
-	is(simulated($load), '4.0|1.25', 'and one whose checkouts are not counted');
-	$session->do("sql 0 SELECT pool_monitor.client_report('does not')");
-	is(simulated($load), '40.0|0.02', 'whose checkouts these are is not known');
-	$session->close;
 };
 
 subtest 'of which minutes' => sub {

@@ -14,7 +14,7 @@ CREATE FUNCTION pool_monitor.pool_stats(
 	OUT guarded_by_reserves bigint, OUT guarded_by_rate bigint, OUT auth_failures bigint,
 	OUT transactions bigint, OUT long_holds bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
-	OUT checked_out_seconds float8, OUT reported_open_seconds float8,
+	OUT timed_checkouts bigint, OUT checked_out_seconds float8, OUT reported_open_seconds float8,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
 	OUT retirement_paused_seconds float8, OUT storms bigint,
 	OUT peak_connections int, OUT peak_at timestamptz,
@@ -98,11 +98,13 @@ COMMENT ON COLUMN pool_monitor.pool_stats.checkouts IS
 COMMENT ON COLUMN pool_monitor.pool_stats.checkout_waits IS 'of checkouts, as reported: those that had to wait';
 COMMENT ON COLUMN pool_monitor.pool_stats.waited_seconds IS 'for how long these have waited in all, as reported';
 COMMENT ON COLUMN pool_monitor.pool_stats.checkout_timeouts IS 'checkouts that gave up waiting, as reported';
+COMMENT ON COLUMN pool_monitor.pool_stats.timed_checkouts IS
+'of checkouts, those of clients that know for how long they have their connections: of them are the next two';
 COMMENT ON COLUMN pool_monitor.pool_stats.checked_out_seconds IS
-'for how long clients had connections checked out, in sum, as reported by those that know; more than busy_seconds where they keep '
+'for how long these clients had connections checked out, in sum, as reported; more than busy_seconds where they keep '
 'them while they are in no transaction';
 COMMENT ON COLUMN pool_monitor.pool_stats.reported_open_seconds IS
-'for how long the connections of those were open, in sum, as reported; checked_out_seconds is the part of it in which they had them';
+'for how long the connections of these clients were open, in sum, as many as they report; checked_out_seconds is a part of it';
 COMMENT ON COLUMN pool_monitor.pool_stats.overflow_seconds IS
 'seconds above base, also of a pool without a ceiling, as sampled. This and the next three are what history has, each '
 'condition for itself, where status in budgets is the worst alone: several can hold at once. A time in which the worker '

@@ -75,13 +75,13 @@ CREATE FUNCTION pool_monitor.share_in_transactions(
 	avg_busy float8, avg_connections float8, seen interval, checked_out_seconds float8, reported_open_seconds float8
 ) RETURNS float8
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN checked_out_seconds > 0 AND reported_open_seconds >= 0.5 * avg_connections * extract(epoch FROM seen)
-		THEN least(avg_busy / checked_out_seconds
-			* least(reported_open_seconds / nullif(avg_connections, 0), extract(epoch FROM seen)), 1) END;
+	RETURN CASE WHEN checked_out_seconds > 0 AND avg_busy >= 0 AND avg_connections > 0
+			AND reported_open_seconds >= 0.8 * avg_connections * extract(epoch FROM seen)
+		THEN least(avg_busy * reported_open_seconds / avg_connections / checked_out_seconds, 1) END;
 COMMENT ON FUNCTION pool_monitor.share_in_transactions(float8, float8, interval, float8, float8) IS
 'The share (0 to 1) of the time for which clients have connections checked out that is in transactions, as the server sees these; '
-'of columns of workload. Those that report stand for all, if half of the connections are theirs; NULL: fewer are, '
-'or none was checked out.';
+'of columns of workload. Those that report stand for all, if 80 % of the connections are theirs, all the time; NULL: '
+'fewer are, or none was checked out.';
 
 CREATE FUNCTION pool_monitor.names_of(names text[]) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE

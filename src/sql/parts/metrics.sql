@@ -13,7 +13,7 @@ CREATE FUNCTION pool_monitor.metrics_counted(
 	OUT guarded_by_reserves bigint, OUT guarded_by_rate bigint,
 	OUT auth_failures bigint, OUT transactions bigint, OUT long_holds bigint,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
-	OUT checked_out_seconds float8, OUT reported_open_seconds float8,
+	OUT timed_checkouts bigint, OUT checked_out_seconds float8, OUT reported_open_seconds float8,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
 	OUT retirement_paused_seconds float8, OUT storms bigint,
 	OUT busy_seconds float8,
@@ -56,6 +56,7 @@ CREATE VIEW pool_monitor.metrics_pool AS
 		c.transactions AS transactions_total, c.long_holds AS long_holds_total, c.checkouts AS checkouts_total,
 		c.checkout_waits AS checkout_waits_total,
 		c.waited_seconds AS waited_seconds_total, c.checkout_timeouts AS checkout_timeouts_total,
+		c.timed_checkouts AS timed_checkouts_total,
 		c.checked_out_seconds AS checked_out_seconds_total, c.reported_open_seconds AS reported_open_seconds_total,
 		c.overflow_seconds AS overflow_seconds_total, c.exhausted_seconds AS exhausted_seconds_total,
 		c.over_seconds AS over_seconds_total, c.starved_seconds AS starved_seconds_total,
@@ -127,8 +128,10 @@ COMMENT ON COLUMN pool_monitor.metrics_pool.checkout_waits_total IS
 'Checkouts that had to wait for a connection, as clients report';
 COMMENT ON COLUMN pool_monitor.metrics_pool.waited_seconds_total IS 'Time that checkouts waited, as clients report it';
 COMMENT ON COLUMN pool_monitor.metrics_pool.checkout_timeouts_total IS 'Checkouts that gave up waiting, as clients report it';
+COMMENT ON COLUMN pool_monitor.metrics_pool.timed_checkouts_total IS
+'Of these, checkouts of clients that report for how long they have their connections';
 COMMENT ON COLUMN pool_monitor.metrics_pool.checked_out_seconds_total IS
-'Time that clients had connections checked out, in sum, as they report it';
+'Time that such clients had connections checked out, in sum';
 COMMENT ON COLUMN pool_monitor.metrics_pool.reported_open_seconds_total IS
 'Time that the connections of these clients were open, in sum, as they report it';
 COMMENT ON COLUMN pool_monitor.metrics_pool.overflow_seconds_total IS

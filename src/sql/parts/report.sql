@@ -54,7 +54,13 @@ BEGIN ATOMIC
 	),
 	-- since these sizes are declared: what a queue of them is given
 	asked AS MATERIALIZED (
-		SELECT * FROM pool_monitor.workload(NULL, since, until, true) AS w
+		SELECT w.pool, w.quality,
+			CASE WHEN u.of_checkouts THEN w.checked_out_seconds / nullif(w.timed_checkouts, 0) ELSE w.hold_time END AS hold_time,
+			CASE WHEN u.of_checkouts THEN w.timed_checkouts * w.avg_connections / w.reported_open_seconds
+				ELSE w.transactions_per_second END AS rate
+		FROM pool_monitor.workload(NULL, since, until, true) AS w,
+			LATERAL (SELECT pool_monitor.share_in_transactions(w.avg_busy, w.avg_connections, w.seen, w.checked_out_seconds,
+				w.reported_open_seconds) < 0.8 AS of_checkouts) AS u
 	),
 	counted AS MATERIALIZED (
 		SELECT * FROM pool_monitor.pool_stats() AS s WHERE s.pool IS NOT NULL
@@ -90,7 +96,7 @@ BEGIN ATOMIC
 				SELECT jsonb_agg(jsonb_build_object('each', n.each, 'connections', n.each * d.processes, 'wait_p95',
 						CASE WHEN q.stable THEN q.wait_p95 END, 'timeouts', q.timeout_probability) ORDER BY n.each)
 				FROM generate_series(1, least(2 * d.each, 262143 / d.processes), greatest(d.each / 6, 1)) AS n(each)
-				CROSS JOIN LATERAL pool_monitor.queue(a.transactions_per_second, a.hold_time, n.each, d.processes,
+				CROSS JOIN LATERAL pool_monitor.queue(a.rate, a.hold_time, n.each, d.processes,
 					extract(epoch FROM d.pool_timeout)::float8) AS q
 				WHERE d.ceiling > 0 AND a.quality = 'good' AND a.hold_time > 0 AND q.model = 'isolated'))
 	FROM declared AS d

@@ -13,7 +13,7 @@ CREATE FUNCTION pool_monitor.history(
 	OUT retired bigint, OUT transactions bigint,
 	OUT overflow_seconds float8, OUT exhausted_seconds float8, OUT over_seconds float8, OUT starved_seconds float8,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
-	OUT checked_out_seconds float8, OUT reported_open_seconds float8
+	OUT timed_checkouts bigint, OUT checked_out_seconds float8, OUT reported_open_seconds float8
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100000
 	AS 'MODULE_PATHNAME', 'pm_history';
@@ -66,9 +66,9 @@ COMMENT ON COLUMN pool_monitor.history.checkouts IS
 COMMENT ON COLUMN pool_monitor.history.checkout_waits IS 'of these, those that had to wait; likewise';
 COMMENT ON COLUMN pool_monitor.history.waited_seconds IS 'for how long all of those waited, in sum; likewise';
 COMMENT ON COLUMN pool_monitor.history.checkout_timeouts IS 'who gave up waiting; likewise, and not in checkouts';
-COMMENT ON COLUMN pool_monitor.history.checked_out_seconds IS
-'for how long clients had connections checked out, in sum, as those report that know; likewise';
-COMMENT ON COLUMN pool_monitor.history.reported_open_seconds IS 'for how long the connections of those were open, in sum; likewise';
+COMMENT ON COLUMN pool_monitor.history.timed_checkouts IS 'of checkouts, those of clients that report the next two; likewise';
+COMMENT ON COLUMN pool_monitor.history.checked_out_seconds IS 'for how long these had connections checked out, in sum; likewise';
+COMMENT ON COLUMN pool_monitor.history.reported_open_seconds IS 'for how long the connections of these were open, in sum; likewise';
 
 CREATE FUNCTION pool_monitor.events(
 	OUT seq bigint, OUT at timestamptz, OUT pool text, OUT application_name text, OUT datname text, OUT usename text,

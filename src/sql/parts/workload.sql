@@ -13,7 +13,7 @@ CREATE FUNCTION pool_monitor.workload(
 	OUT rejected bigint, OUT auth_failures bigint,
 	OUT overflow_share float8, OUT exhausted_share float8, OUT over_share float8, OUT starved_share float8,
 	OUT checkouts bigint, OUT checkout_waits bigint, OUT waited_seconds float8, OUT checkout_timeouts bigint,
-	OUT checked_out_seconds float8, OUT reported_open_seconds float8,
+	OUT timed_checkouts bigint, OUT checked_out_seconds float8, OUT reported_open_seconds float8,
 	OUT effective_samples float8, OUT quality text
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
@@ -58,7 +58,7 @@ CREATE VIEW pool_monitor.workload AS
 		pool_monitor.rounded(w.overflow_share) AS overflow_share, pool_monitor.rounded(w.exhausted_share) AS exhausted_share,
 		pool_monitor.rounded(w.over_share) AS over_share, pool_monitor.rounded(w.starved_share) AS starved_share,
 		w.checkouts, w.checkout_waits, pool_monitor.rounded(w.waited_seconds) AS waited_seconds, w.checkout_timeouts,
-		pool_monitor.rounded(w.checked_out_seconds) AS checked_out_seconds,
+		w.timed_checkouts, pool_monitor.rounded(w.checked_out_seconds) AS checked_out_seconds,
 		pool_monitor.rounded(w.reported_open_seconds) AS reported_open_seconds,
 		pool_monitor.rounded(w.effective_samples) AS effective_samples, w.quality
 	FROM (VALUES ('hour', interval '1 hour'), ('day', interval '1 day')) AS s(span, length)
@@ -106,8 +106,9 @@ COMMENT ON COLUMN pool_monitor.workload.checkouts IS 'connections that clients''
 COMMENT ON COLUMN pool_monitor.workload.checkout_waits IS 'of these, those that had to wait';
 COMMENT ON COLUMN pool_monitor.workload.waited_seconds IS 'for how long all of those waited, in sum';
 COMMENT ON COLUMN pool_monitor.workload.checkout_timeouts IS 'who gave up waiting; not in checkouts';
+COMMENT ON COLUMN pool_monitor.workload.timed_checkouts IS 'of checkouts, those of clients that report the next two';
 COMMENT ON COLUMN pool_monitor.workload.checked_out_seconds IS
-'for how long clients had connections checked out, in sum, as far as they report it; as in history';
+'for how long these had connections checked out, in sum, as far as they report it; as in history';
 COMMENT ON COLUMN pool_monitor.workload.reported_open_seconds IS 'for how long the connections of those were open, in sum';
 COMMENT ON COLUMN pool_monitor.workload.effective_samples IS
 'how many independent looks the averages are worth: one a minute, or one in two mean hold times where these are '

@@ -50,9 +50,9 @@ pm_replay_arrivals(PG_FUNCTION_ARGS)
 }
 
 /*
- * replay_use(pool text, checkouts int, checked_out float8, open float8): in each minute that
- * the pool has had; so many checkouts as its clients report, which had so many connections of
- * so many on average.
+ * replay_use(pool text, minutes int, checkouts int, checked_out float8, open float8): in the last
+ * so many minutes that the pool has had; so many of the checkouts that its clients report, which
+ * had so many connections, of so many on average.
  */
 Datum
 pm_replay_use(PG_FUNCTION_ARGS)
@@ -66,10 +66,11 @@ pm_replay_use(PG_FUNCTION_ARGS)
 	for (int i = 0; i < ring->count && series >= 0; i++)
 	{
 		PmBucket   *bucket = &ring->buckets[(Size) series * ring->length + (ring->head - i + ring->length) % ring->length];
+		double		us = i < PG_GETARG_INT32(1) ? bucket->seen * 1000.0 : 0;
 
-		bucket->checkouts = PG_GETARG_INT32(1);
-		bucket->checked_out = PG_GETARG_FLOAT8(2) * bucket->seen * 1000;
-		bucket->reported_open = PG_GETARG_FLOAT8(3) * bucket->seen * 1000;
+		bucket->timed_checkouts = us > 0 ? PG_GETARG_INT32(2) : 0;
+		bucket->checked_out = PG_GETARG_FLOAT8(3) * us;
+		bucket->reported_open = PG_GETARG_FLOAT8(4) * us;
 	}
 	LWLockRelease(&history->lock);
 	PG_RETURN_VOID();
