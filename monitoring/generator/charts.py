@@ -48,7 +48,12 @@ POOL = (
         ("guarded_by_reserves", "guarded_by_rate"),
     ),
     Chart("transactions", "Transactions", "transactions/s", ("transactions", "long_holds")),
-    Chart("checkouts", "Checkouts, as clients report", "checkouts/s", ("checkouts", "checkout_waits", "checkout_timeouts", "timed_checkouts")),
+    Chart(
+        "checkouts",
+        "Checkouts, as clients report",
+        "checkouts/s",
+        ("checkouts", "checkout_waits", "checkout_timeouts", "timed_checkouts"),
+    ),
     Chart("waited", "Waited for a connection, as clients report", "seconds/s", ("waited_seconds",)),
     Chart(
         "checked_out",
