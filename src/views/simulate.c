@@ -166,7 +166,7 @@ put_no_answer(PmRow *row, const char *missing)
 }
 
 /*
- * Of whole minutes, so that answers in the same minute are of the same past; but of one that goes
+ * Of whole minutes, so that answers in the same minute are of the same ones; but of one that goes
  * on where there is no other. Returns what is missing, NULL: nothing.
  */
 static const char *
