@@ -61,12 +61,15 @@ reported(const PmRingCopy *minutes)
 	return sums;
 }
 
-/* An hour that a late report brings at once has its connections, too: so cover may be above 1. */
+/*
+ * How many are open clients say when they report, as at the end of a checkout, which may be when
+ * there are most: so cover comes out above 1, and is none.
+ */
 void
 pm_use_take(PmUse *use, const PmRingCopy *minutes)
 {
 	Sums		sums = reported(minutes);
-	double		cover = sums.connections > 0 ? sums.reported_open / sums.connections : 0;
+	double		cover = sums.connections > 0 ? Min(sums.reported_open / sums.connections, 1) : 0;
 
 	*use = (PmUse)
 	{

@@ -106,8 +106,8 @@ subtest 'some of them do not know' => sub {
 subtest 'some minutes of them' => sub {
 	query($node, q{SELECT replay_use('web', 30, 240, 5, 8)});
 	is(simulated($load), '4.0|1.25', 'where nobody reported before');
-	query($node, q{SELECT replay_use('web', 120, 480, 10, 16)});
-	is(simulated($load), '4.0|1.25', 'where a report brings what was earlier');
+	query($node, q{SELECT replay_use('web', 120, 240, 5, 11)});
+	is(simulated($load), '4.0|1.25', 'where they report when most are open');
 	query($node, q{SELECT replay_use('web', 30, 3, 1, 8)});
 	is(simulated($load), '40.0|0.02', 'hardly any checkouts');
 	query($node, q{SELECT replay_use('web', 30, 4, 1, 8)});
