@@ -31,9 +31,9 @@ EOC
 	);
 	my %parts = (
 		'History by the minute \("pool_monitor.max_pools" 1000, "pool_monitor.history_minutes" 44640\)'
-		  => [2000, 6000],
+		  => [2000, 8000],
 		'History by the hour \("pool_monitor.max_pools", "pool_monitor.history_hours" 17568\)' =>
-		  [800, 2400],
+		  [800, 3200],
 		'Events \("pool_monitor.max_events" 1000000\)'           => [100, 2000],
 		'Applications \("pool_monitor.max_applications" 10000\)' => [40,  400],
 		'Sessions \("max_connections" \d+ and other processes\)' => [0,   100],
@@ -56,7 +56,7 @@ EOC
 };
 
 my $node = new_server('limits',
-	"pool_monitor.max_pools = 20\npool_monitor.history_minutes = 40000\nwork_mem = 1MB");
+	"pool_monitor.max_pools = 20\npool_monitor.history_minutes = 30000\nwork_mem = 1MB");
 
 subtest 'a server of the usual size logs nothing of it' => sub {
 	is(log_count($node, qr/pool_monitor asks for/), 0, 'sizes as usual are not worth a line');
@@ -67,14 +67,14 @@ declare($node,
 	q{INSERT INTO pool_monitor.pools (name, application_name) SELECT 'p' || i, 'none' FROM generate_series(1, 20) AS i}
 );
 $node->safe_psql('postgres',
-	"SELECT replay_history('p' || i, 40000, 1, 1, 1, 1, 1, 1, 0, 1, 0, 0) FROM generate_series(1, 20) AS i"
+	"SELECT replay_history('p' || i, 30000, 1, 1, 1, 1, 1, 1, 0, 1, 0, 0) FROM generate_series(1, 20) AS i"
 );
 
 subtest 'very many rows of history take little more memory than one' => sub {
 	my $peak = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+(\d+)')};
 	my ($before, $rows, $after) = split /\n/,
 	  $node->safe_psql('postgres', "$peak; SELECT count(*) FROM pool_monitor.history(); $peak");
-	cmp_ok($rows,            '>=', 20 * 40000, 'a history of many rows');
+	cmp_ok($rows,            '>=', 20 * 30000, 'a history of many rows');
 	cmp_ok($after - $before, '<',  20_000, 'is read within 20 MB: ' . ($after - $before) . ' kB');
 };
 
