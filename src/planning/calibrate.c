@@ -262,22 +262,23 @@ pm_calibration(const PmMeasured *measured, const PmSimulation *simulation, const
 {
 	const PmEstimate *of = simulated->of;
 	const char *verdict = "good";
-	const char *reports = "no client reports its waits";
+	const char *nobody = measured->few_reports ? "too few checkouts are reported" : "no client reports its waits";
+	const char *bursts = "";
 
 	if (measured->mean_wait >= 0 || measured->timeouts >= 0)
 		return beside_reports(measured, simulated);
 	if (measured->exhausted >= NEAR_SHARE)
-		return psprintf("lower bound: the pool was at its ceiling %.1f %% of the time and nobody reports",
-						100 * measured->exhausted);
+		return psprintf("lower bound: the pool was at its ceiling %.1f %% of the time; %s",
+						100 * measured->exhausted, nobody);
 	if (measured->exhausted < 0)
-		return pstrdup("unknown: no client reports, and no time at a ceiling was measured with these sizes");
+		return psprintf("unknown: no time at a ceiling was measured with these sizes; %s", nobody);
 	if (!is_near(of[PM_SIM_ALL_FULL], measured->exhausted, NEAR_SHARE))
 		verdict = "off";
 	else if (may_wait_longer(simulation, measured, simulated))
 	{
 		verdict = "lower bound";
-		reports = "bursts that come to one process would wait longer, and no client reports";
+		bursts = "bursts that come to one process would wait longer; ";
 	}
-	return psprintf("%s: measured were %.2f %% of the time at the ceiling, simulated are %.2f %%; %s",
-					verdict, 100 * measured->exhausted, 100 * of[PM_SIM_ALL_FULL].mean, reports);
+	return psprintf("%s: measured were %.2f %% of the time at the ceiling, simulated are %.2f %%; %s%s",
+					verdict, 100 * measured->exhausted, 100 * of[PM_SIM_ALL_FULL].mean, bursts, nobody);
 }

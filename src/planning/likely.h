@@ -19,6 +19,7 @@ typedef struct PmMeasured
 	double		waiting;		/* share of checkouts, as clients report */
 	double		mean_wait;		/* s, of all checkouts; likewise */
 	double		timeouts;		/* share of checkouts; likewise */
+	bool		few_reports;	/* there are some, but too few for the three */
 } PmMeasured;
 
 extern double pm_misfit(const PmSimulated *simulated, int replications, const PmMeasured *measured);

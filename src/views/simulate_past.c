@@ -172,7 +172,8 @@ take_reports(PmMeasured *measured, const PmWorkload *work)
 	double		tried = (double) work->checkouts + work->checkout_timeouts;
 
 	measured->waiting = measured->mean_wait = measured->timeouts = PM_NOT_MEASURED;
-	if (tried == 0 || tried < Min(SOME_REPORTED, work->transactions / 2.0))
+	measured->few_reports = tried > 0 && tried < Min(SOME_REPORTED, work->transactions / 2.0);
+	if (tried == 0 || measured->few_reports)
 		return;
 	if (work->checkouts > 0)
 		measured->mean_wait = work->waited / 1000000.0 / work->checkouts;
