@@ -160,6 +160,7 @@ CREATE FUNCTION forge_guards_age(us bigint) RETURNS void LANGUAGE c STRICT AS '$
 CREATE FUNCTION forge_no_memory(context text, bytes int) RETURNS bool LANGUAGE c STRICT AS '$library', 'pm_forge_no_memory';
 CREATE FUNCTION forge_age(us bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_forge_age';
 CREATE FUNCTION forge_reset(pool text, us bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_forge_reset';
+CREATE FUNCTION forge_session_age(ms bigint) RETURNS void LANGUAGE c STRICT AS '$library', 'pm_forge_session_age';
 CREATE FUNCTION forge_silence(process text, ms bigint) RETURNS int LANGUAGE c STRICT AS '$library', 'pm_forge_silence';
 EOS
 	return;

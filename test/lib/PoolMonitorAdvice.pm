@@ -8,7 +8,7 @@ use Exporter 'import';
 use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(query advice_server row pools replay forget advice app_holder);
+our @EXPORT = qw(query advice_server row pools replay forget in_one_minute advice app_holder);
 
 # It has 79 slots for ordinary roles, and a budget of 65.
 sub advice_server
@@ -50,17 +50,31 @@ sub replay
 		"SELECT replay_history('$pool', $minutes, "
 		  . join(', ', map { $figures{$_} // 0 } @past) . ')'
 	} @calls;
-	my $minute = 'SELECT EXTRACT(minute FROM clock_timestamp())';
-	foreach (1 .. 3)
+
+	# or its first minute would be one too many
+	in_one_minute(
+		$node,
+		sub {
+			forget($node, map { $_->[0] } @calls) if $_[0] > 1;
+			$node->safe_psql('postgres', $sql);
+		}
+	);
+	return;
+}
+
+# What $do answers when no minute has begun meanwhile, which the worker would have added to a
+# past that it lays; given which try it is.
+sub in_one_minute
+{
+	my ($node, $do) = @_;
+	my $minute = q{SELECT date_trunc('minute', clock_timestamp())};
+	foreach my $try (1 .. 5)
 	{
 		my $before = $node->safe_psql('postgres', $minute);
-		$node->safe_psql('postgres', $sql);
-		return if $before eq $node->safe_psql('postgres', $minute);
-
-		# or its first minute would be one too many
-		forget($node, map { $_->[0] } @calls);
+		my @answer = $do->($try);
+		return @answer if $before eq $node->safe_psql('postgres', $minute);
 	}
-	die "a replay takes longer than a minute\n";
+	die "this takes longer than a minute\n";
 }
 
 # They have no past any more.

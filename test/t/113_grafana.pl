@@ -311,7 +311,7 @@ sub work
 	$web->do("sql $_ SELECT pg_sleep(0.01)") foreach 0 .. 2;
 	$said++;
 	$web->do(
-		"sql 0 SELECT pool_monitor.client_report('a', 2, 1, 3, 2, 1, $said, $said, 0.5 * $said, 1)"
+		"sql 0 SELECT pool_monitor.client_report('a', 2, 1, 3, 2, 1, $said, $said, 0.5 * $said, 1, checked_out_seconds => 0.1 * $said)"
 	);
 	foreach my $name ('web', 'odd')
 	{

@@ -3,7 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor       qw(:DEFAULT query insert_pool);
-use PoolMonitorAdvice qw(advice_server pools replay forget app_holder);
+use PoolMonitorAdvice qw(advice_server pools replay forget in_one_minute app_holder);
 use Test::More;
 
 my $node = advice_server('simulate_use');
@@ -50,22 +50,31 @@ sub simulated
 	);
 }
 
-# Of so many minutes with so many transactions each; of one try in which no other one begins.
+# Of the last minute, with a past of so many minutes with so many transactions each.
 sub rate_of_a_minute
 {
 	my (@past) = @_;
-	my $minute = q{SELECT date_trunc('minute', clock_timestamp())};
-	foreach (1 .. 3)
-	{
-		my $before = query($node, $minute);
-		forget($node, 'web');
-		replay($node, map { ['web', $_->[0], busy => 0.8, transactions => $_->[1]] } @past);
-		my $rate = query($node,
-			q{SELECT round(checkouts_per_second) FROM pool_monitor.simulate('web', span => '1 minute')}
-		);
-		return $rate if $before eq query($node, $minute);
-	}
-	die "this takes longer than a minute\n";
+	return in_one_minute(
+		$node,
+		sub {
+			forget($node, 'web');
+			replay(
+				$node,
+				map {
+					[
+						'web', $_->[0],
+						busy         => 0.8,
+						max_busy     => 8,
+						connections  => 8,
+						transactions => $_->[1]
+					]
+				} @past
+			);
+			return query($node,
+				q{SELECT round(checkouts_per_second) FROM pool_monitor.simulate('web', span => '1 minute')}
+			);
+		}
+	);
 }
 
 my $load   = 'round(checkouts_per_second::numeric, 1), round(hold_time::numeric, 2)';
@@ -86,6 +95,16 @@ subtest 'all of them report' => sub {
 		),
 		'beside what was measured'
 	);
+};
+
+subtest 'the time at the ceiling, where nothing else is measured' => sub {
+	arrive(0, 60 * 2000);
+	query($node, q{SELECT replay_use('web', 120, 240, 0.82, 8)});
+	like(simulated('calibration'), qr/^lower bound: the pool was at its ceiling 20.0 % of the time/,
+		'all checked out are all in a transaction');
+	query($node, q{SELECT replay_use('web', 120, 240, 0.83, 8)});
+	like(simulated('calibration'), qr/^unknown: no time at a ceiling was measured/,
+		'unless they have connections beside it: eight are hardly ever in one at once');
 };
 
 subtest 'some of them report' => sub {
@@ -138,18 +157,8 @@ subtest 'checkouts without a transaction' => sub {
 };
 
 subtest 'of which minutes' => sub {
-	my @minute = (busy => 0.8, max_busy => 8, connections => 8);
-	replay(
-		$node,
-		['web', 2, @minute, transactions => 600],
-		['web', 1, @minute, transactions => 6000]
-	);
-	my $rate =
-	  q{SELECT round(checkouts_per_second) FROM pool_monitor.simulate('web', span => '1 minute')};
-	is(query($node, $rate), 10, 'of those that are over');
-	forget($node, 'web');
-	replay($node, ['web', 1, @minute, transactions => 6000]);
-	is(query($node, $rate), 100, 'or of the one that goes on, where there is no other');
+	is(rate_of_a_minute([2, 600], [1, 6000]), 10, 'of those that are over');
+	is(rate_of_a_minute([1, 6000]), 100, 'or of the one that goes on, where there is no other');
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');

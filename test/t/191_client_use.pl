@@ -62,6 +62,14 @@ subtest 'of one process' => sub {
 		'10|0|0|as many', 'nothing without how many are open');
 };
 
+subtest 'of one that has just begun' => sub {
+	$web->do('sql 0 SELECT forge_session_age(10 * 1000)');
+	is(reports('c', 0, 3, 0, 30, 59), '10|10|0|as many', 'open for as long as its session');
+	$web->do('sql 0 SELECT forge_session_age(3600 * 1000)');
+	is(reports('d', 0, 3, 0, 180, 180),
+		'10|10|0|as many', 'which may be older, if a pooler has it: for a minute at most');
+};
+
 subtest 'where it is shown' => sub {
 	my $sums = 'timed_checkouts, checked_out_seconds, round(reported_open_seconds)';
 	my $here = counted($sums);

@@ -39,6 +39,7 @@ PG_FUNCTION_INFO_V1(pm_forge_slot_asked);
 PG_FUNCTION_INFO_V1(pm_forge_age);
 PG_FUNCTION_INFO_V1(pm_forge_reset);
 PG_FUNCTION_INFO_V1(pm_forge_silence);
+PG_FUNCTION_INFO_V1(pm_forge_session_age);
 PG_FUNCTION_INFO_V1(pm_forge_places);
 PG_FUNCTION_INFO_V1(pm_forge_guards_opened);
 PG_FUNCTION_INFO_V1(pm_forge_guards_age);
@@ -177,6 +178,14 @@ pm_forge_silence(PG_FUNCTION_ARGS)
 	}
 	LWLockRelease(&reports->lock);
 	PG_RETURN_INT32(n);
+}
+
+/* forge_session_age(ms bigint): the session that calls this is so old. */
+Datum
+pm_forge_session_age(PG_FUNCTION_ARGS)
+{
+	MyStartTimestamp = GetCurrentTimestamp() - PG_GETARG_INT64(0) * 1000;
+	PG_RETURN_VOID();
 }
 
 /*
