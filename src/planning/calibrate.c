@@ -220,7 +220,7 @@ beside_reports(const PmMeasured *measured, const PmSimulated *simulated)
 	bool		near = is_near(of[PM_SIM_MEAN_WAIT], measured->mean_wait, NEAR_WAIT) &&
 	is_near(of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, NEAR_SHARE);
 	const char *waits = measured->mean_wait < 0 ? "no checkout that got a connection" :
-	psprintf("waits of %.4f s on average", measured->mean_wait);
+	psprintf("waits of %.4f s for each checkout", measured->mean_wait);
 
 	if (measured->timeouts < 0)
 		return psprintf("%s: clients report %s, simulated are %.4f s", near ? "good" : "off", waits, of[PM_SIM_MEAN_WAIT].mean);

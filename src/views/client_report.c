@@ -206,6 +206,9 @@ pm_client_report(PG_FUNCTION_ARGS)
 	}
 	if (cut)
 		tell_of_cut();
+	if (!PG_ARGISNULL(14) && !report->knows_use)
+		ereport(NOTICE,
+				(errmsg("checked_out_seconds is not counted without open")));
 	PG_RETURN_BOOL(true);
 }
 

@@ -72,7 +72,8 @@ sub in_one_minute
 	{
 		my $before = $node->safe_psql('postgres', $minute);
 		my @answer = $do->($try);
-		return wantarray ? @answer : $answer[-1] if $before eq $node->safe_psql('postgres', $minute);
+		return wantarray ? @answer : $answer[-1]
+		  if $before eq $node->safe_psql('postgres', $minute);
 	}
 	die "this takes longer than a minute\n";
 }

@@ -161,6 +161,20 @@ subtest 'overflow that comes and goes' => sub {
 		qr/pool_size to 6 and lower max_overflow to 6/,
 		'with the same ceiling'
 	);
+	query($node, q{SELECT replay_use('churn', 600, 500, 4, 4)});
+	is(
+		advice($node, $numbers, 'overflow of churn'),
+		"warning|max_overflow|10|0|good\nwarning|pool_size|2|12|good",
+		'or that clients need, who have connections for twice as long as in transactions'
+	);
+	like(
+		advice($node, 'evidence', 'overflow of churn'),
+		qr/no more than 6 busy, which is 50 % of the time for which checkouts have their connection/,
+		'which it says'
+	);
+	query($node, q{SELECT replay_use('churn', 600, 500, 3, 4)});
+	is(advice($node, 'max(proposed)', "overflow of churn' AND setting = 'pool_size"),
+		9, 'not more than that');
 	replay($node, ['churn', 600, @churn, overflow => 0.3]);
 	is(advice($node, 'count(*)', 'overflow of churn'), 0, 'overflow that stays open: silent');
 	replay($node, ['churn', 600, @churn, connects => 40, disconnects => 40, overflow => 0.01]);

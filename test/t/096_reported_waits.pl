@@ -69,7 +69,7 @@ report(1000, 250, 12.5, 3);
 is_in_history('1000|250|12.5|3', 'what came');
 like(
 	advice($node, 'evidence', $exhausted),
-	qr/measured, as 1 of 1 processes report: of 1000 checkouts 25 % waited, for 0\.050 s on average, and 3 timed out besides$/,
+	qr/measured, as 1 of 1 processes report: of 1000 checkouts 25 % waited, each of these for 0\.050 s on average, and 3 timed out besides$/,
 	'what was measured goes before the model'
 );
 is(advice($node, 'severity, setting', $exhausted),

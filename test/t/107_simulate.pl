@@ -409,7 +409,8 @@ subtest 'kept over a restart' => sub {
 			arrivals('mmc', 60, 30 * 32**2);
 			my $before = simulated('dispersion', "'mmc'");
 			$node->restart;
-			wait_for($node, "SELECT dispersion > 0 FROM pool_monitor.simulate('mmc', $hour)", 'loaded');
+			wait_for($node, "SELECT dispersion > 0 FROM pool_monitor.simulate('mmc', $hour)",
+				'loaded');
 			return $before, simulated('dispersion', "'mmc'");
 		}
 	);

@@ -182,7 +182,13 @@ sub compare_pasts
 	my ($seen, $p95, $share) = @_;
 	return map {
 		my $past = $_;
-		in_one_minute($node, sub { lay($seen); map { compare($past, $_, $p95->{$_}, $share) } @sizes })
+		in_one_minute(
+			$node,
+			sub {
+				lay($seen);
+				map { compare($past, $_, $p95->{$_}, $share) } @sizes;
+			}
+		)
 	} @sizes;
 }
 

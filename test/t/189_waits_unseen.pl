@@ -58,7 +58,7 @@ subtest 'half of them wait' => sub {
 	is(advice($node, 'severity, quality', $of), 'warning|reported', 'it is told');
 	like(
 		advice($node, 'evidence', $of),
-		qr/^measured, as 0 of 3 processes report, in the last hour: of \d+ checkouts 50 % waited, for 0\.300 s on average, and 0 timed out besides; at the ceiling of 60 for 0 % of it$/,
+		qr/^measured, as clients reported, in the last hour: of \d+ checkouts 50 % waited, each of these for 0\.300 s on average, and 0 timed out besides; at the ceiling of 60 for 0 % of it$/,
 		'with what was measured'
 	);
 	my ($ask) = advice($node, 'recommendation', $of) =~ /(SELECT .*)\.$/;

@@ -100,11 +100,17 @@ subtest 'all of them report' => sub {
 subtest 'the time at the ceiling, where nothing else is measured' => sub {
 	arrive(0, 60 * 2000);
 	query($node, q{SELECT replay_use('web', 120, 240, 0.82, 8)});
-	like(simulated('calibration'), qr/^lower bound: the pool was at its ceiling 20.0 % of the time/,
-		'all checked out are all in a transaction');
+	like(
+		simulated('calibration'),
+		qr/^lower bound: the pool was at its ceiling 20.0 % of the time/,
+		'all checked out are all in a transaction'
+	);
 	query($node, q{SELECT replay_use('web', 120, 240, 0.83, 8)});
-	like(simulated('calibration'), qr/^unknown: no time at a ceiling was measured/,
-		'unless they have connections beside it: eight are hardly ever in one at once');
+	like(
+		simulated('calibration'),
+		qr/^unknown: no time at a ceiling was measured/,
+		'unless they have connections beside it: eight are hardly ever in one at once'
+	);
 };
 
 subtest 'some of them report' => sub {

@@ -60,14 +60,24 @@ subtest 'of one process' => sub {
 	is(reports('a', 200,  1, 5001,   200, 240), '10|10|1|as many', 'again');
 	is(reports('a', 200,  'NULL', 5002, 0, 0),
 		'10|0|0|as many', 'nothing without how many are open');
+	my (undef, undef, $told) = $node->psql('postgres',
+		q{SELECT pool_monitor.client_report('told', checkouts => 1, checked_out_seconds => 1)});
+	like(
+		$told,
+		qr/NOTICE:  checked_out_seconds is not counted without open/,
+		'of which a notice tells'
+	);
 };
 
 subtest 'of one that has just begun' => sub {
 	$web->do('sql 0 SELECT forge_session_age(10 * 1000)');
 	is(reports('c', 0, 3, 0, 30, 59), '10|10|0|as many', 'open for as long as its session');
 	$web->do('sql 0 SELECT forge_session_age(3600 * 1000)');
-	is(reports('d', 0, 3, 0, 180, 180),
-		'10|10|0|as many', 'which may be older, if a pooler has it: for a minute at most');
+	is(
+		reports('d', 0, 3, 0, 180, 180),
+		'10|10|0|as many',
+		'which may be older, if a pooler has it: for a minute at most'
+	);
 };
 
 subtest 'where it is shown' => sub {

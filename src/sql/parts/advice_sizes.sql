@@ -58,8 +58,9 @@
 		SELECT DISTINCT ON (d.pool) CASE WHEN w.span = 'hour' AND pool_monitor.gave_up(w.checkouts, w.checkout_timeouts)
 				THEN 'critical' ELSE 'warning' END AS severity, d.pool, 'exhausted' AS topic,
 			'checkouts waited, though not all connections of the pool were busy at once' AS finding,
-			format('measured, as %s of %s processes report, in %s: of %s checkouts %s waited, for %s s on average, and %s timed out '
-				'besides; at the ceiling of %s for %s of it', coalesce(g.processes, 0), d.processes,
+			format('measured, as %s, in %s: of %s checkouts %s waited, each of these for %s s on average, and %s timed out '
+				'besides; at the ceiling of %s for %s of it',
+				CASE WHEN g.processes > 0 THEN format('%s of %s processes report', g.processes, d.processes) ELSE 'clients reported' END,
 				pool_monitor.watched(w.seen, w.span), w.checkouts,
 				pool_monitor.percent(w.checkout_waits / nullif(w.checkouts, 0)::float8),
 				coalesce(round((w.waited_seconds / nullif(w.checkout_waits, 0))::numeric, 3)::text, '-'), w.checkout_timeouts,
@@ -137,13 +138,14 @@
 				CASE WHEN s.is_brief THEN ', the last at ' || t.last END,
 				round(s.avg_busy::numeric, 2), s.max_busy,
 				CASE WHEN s.checkouts + s.checkout_timeouts > 0
-					THEN format('measured, as %s of %s processes report: of %s checkouts ', s.reporting, s.processes, s.checkouts)
+					THEN format('measured, as %s: of %s checkouts ', CASE WHEN s.reporting > 0
+						THEN format('%s of %s processes report', s.reporting, s.processes) ELSE 'clients reported' END, s.checkouts)
 						-- PgBouncer tells for how long, and not how many
 						|| CASE WHEN s.checkout_waits + s.checkout_timeouts = 0 AND s.waited_seconds > 0
 							THEN format('some waited, %s s in all', round(s.waited_seconds::numeric, 3))
 							ELSE format('%s waited%s, and %s timed out besides',
 								pool_monitor.percent(s.checkout_waits / nullif(s.checkouts, 0)::float8),
-								', for ' || round((s.waited_seconds / nullif(s.checkout_waits, 0))::numeric, 3) || ' s on average',
+								', each of these for ' || round((s.waited_seconds / nullif(s.checkout_waits, 0))::numeric, 3) || ' s on average',
 								s.checkout_timeouts) END
 						|| coalesce('; ' || CASE WHEN s.waiting_simulated IS NOT NULL THEN s.simulated END, '')
 				WHEN s.waiting_simulated IS NOT NULL THEN 'Erlang''s model disagrees with what was seen; ' || s.simulated
@@ -183,9 +185,13 @@
 	churn AS MATERIALIZED (
 		SELECT d.*, w.overflow_share, w.disconnects, w.p95_busy, w.seen, w.effective_samples, w.quality,
 			w.avg_connections * extract(epoch FROM w.seen) / w.disconnects AS lifetime,
-			CASE WHEN w.quality = 'good' AND d.pool_size < n.ample
-				THEN least(greatest(n.most_minutes, d.pool_size + 1), d.each) END AS size
-		FROM sound AS d JOIN sized_day AS w ON w.pool = d.pool JOIN needs AS n ON n.pool = d.pool
+			u.share, CASE WHEN w.quality = 'good' AND d.pool_size < n.ample / u.share
+				THEN least(greatest(ceil(n.most_minutes / u.share), d.pool_size + 1), d.each)::int END AS size
+		FROM sound AS d JOIN sized_day AS w ON w.pool = d.pool JOIN needs AS n ON n.pool = d.pool,
+			-- base is of what is checked out, which is more than what is busy where clients say so
+			LATERAL (SELECT CASE WHEN s.share BETWEEN 0.001 AND 0.8 THEN s.share ELSE 1 END AS share
+				FROM pool_monitor.share_in_transactions(w.avg_busy, w.avg_connections, w.seen, w.checked_out_seconds,
+					w.reported_open_seconds) AS s(share)) AS u
 		WHERE d.max_overflow > 0 AND w.overflow_share >= 0.05
 			AND w.disconnects - w.retired >= 30
 			AND w.avg_connections * extract(epoch FROM w.seen) / w.disconnects
@@ -197,9 +203,11 @@
 		SELECT CASE WHEN c.quality = 'good' THEN 'warning' ELSE 'info' END,
 			c.pool, 'overflow', 'overflow connections are opened and closed all the time',
 			format('above base of %s for %s of %s; %s sessions ended, after %s s on average; '
-				'95 %% of the minutes needed no more than %s busy',
+				'95 %% of the minutes needed no more than %s busy%s',
 				c.base, pool_monitor.percent(c.overflow_share), pool_monitor.watched(c.seen, 'day'), c.disconnects,
-				round(c.lifetime::numeric, 1), c.p95_busy),
+				round(c.lifetime::numeric, 1), c.p95_busy,
+				CASE WHEN c.share < 1 THEN format(', which is %s of the time for which checkouts have their connection',
+					pool_monitor.percent(c.share)) END),
 			CASE WHEN c.quality <> 'good' THEN 'Watch for longer before sizes are changed.'
 				WHEN c.size IS NULL THEN 'Base has room for the load: look for bursts, and for processes that have more of it than others.'
 				ELSE format('Raise pool_size to %s and lower max_overflow to %s: the ceiling stays, much of the churn goes.',
