@@ -229,6 +229,7 @@ bound_news(PmPoolSums *news, PmPoolSums *drawn, int64 elapsed)
 	bound(&news->timed_checkouts, &drawn->timed_checkouts, CHECKOUTS, elapsed);
 	bound(&news->checked_out, &drawn->checked_out, OPEN, elapsed);
 	bound(&news->open, &drawn->open, OPEN, elapsed);
+	news->timed_checkouts = Min(news->timed_checkouts, news->checkouts);
 	return memcmp(news, &came, sizeof(came)) != 0;
 }
 

@@ -20,6 +20,11 @@
 #define SOME_COVER		0.5		/* of its connections, likewise */
 #define SOME_BUSY		0.9		/* of the time in transactions: who reports
 								 * less for all does not count the same */
+#define MOST_COVER		2.0		/* more than there are is no report */
+#define MOST_OUT		1.5		/* of the connections; likewise */
+#define MOST_CHECKOUTS	100		/* for each transaction; likewise */
+#define SOME_MINUTES	30		/* fewer stand for no more than ten times as
+								 * many transactions as they have */
 #define MOSTLY			0.8		/* of the time at the ceiling, seen as such */
 
 /* Of minutes; times in us, in sum. */
@@ -44,11 +49,16 @@ add_minute(Sums *sums, const PmBucket *bucket)
 	sums->reported_open += bucket->reported_open;
 }
 
-/* From the first minute that has something of a report to the last. */
+/*
+ * From the first minute that has something of a report to the last; nothing, if these are too few
+ * to stand for all: a single report, of whoever shares the pool, is not what a day was like.
+ */
 static Sums
 reported(const PmRingCopy *minutes)
 {
+	Sums		nothing = {0};
 	Sums		sums = {0};
+	Sums		all = {0};
 	int			first = 0;
 	int			last = minutes->count - 1;
 
@@ -58,13 +68,24 @@ reported(const PmRingCopy *minutes)
 		last--;
 	for (int i = first; i <= last; i++)
 		add_minute(&sums, &minutes->buckets[i]);
-	return sums;
+	for (int i = 0; i < minutes->count; i++)
+		add_minute(&all, &minutes->buckets[i]);
+	return last - first + 1 >= SOME_MINUTES || sums.transactions >= 0.1 * all.transactions ? sums : nothing;
 }
 
 /*
- * How many are open clients say when they report, as at the end of a checkout, which may be when
- * there are most: so cover comes out above 1, and is none.
+ * Could it be? Nobody has more connections than there are. Some may come out, as how many are open
+ * clients say when they report, at the end of a checkout, when there are most.
  */
+static bool
+is_possible(const Sums *sums)
+{
+	return sums->reported_open <= MOST_COVER * sums->connections &&
+		sums->checked_out <= MOST_OUT * sums->connections &&
+		sums->timed_checkouts <= MOST_CHECKOUTS * sums->transactions;
+}
+
+/* Cover is 1 at most, see above. */
 void
 pm_use_take(PmUse *use, const PmRingCopy *minutes)
 {
@@ -75,13 +96,13 @@ pm_use_take(PmUse *use, const PmRingCopy *minutes)
 	{
 		.per_transaction = 1,.in_transaction = 1
 	};
-	if (sums.timed_checkouts < SOME_CHECKOUTS || sums.transactions == 0 || cover < SOME_COVER ||
-		sums.checked_out < SOME_BUSY * cover * sums.busy)
+	if (sums.timed_checkouts < SOME_CHECKOUTS || sums.transactions == 0 || sums.checked_out <= 0 ||
+		cover < SOME_COVER || !is_possible(&sums) || sums.checked_out < SOME_BUSY * cover * sums.busy)
 		return;
 	use->known = true;
 	use->per_transaction = sums.timed_checkouts / cover / sums.transactions;
 	use->mean = sums.checked_out / 1000000.0 / sums.timed_checkouts;
-	use->in_transaction = sums.checked_out > 0 ? Min(sums.busy * cover / sums.checked_out, 1) : 1;
+	use->in_transaction = Min(sums.busy * cover / sums.checked_out, 1);
 }
 
 /*

@@ -133,6 +133,8 @@ subtest 'some minutes of them' => sub {
 	is(simulated($load), '4.0|1.25', 'where nobody reported before');
 	query($node, q{SELECT replay_use('web', 120, 240, 5, 11)});
 	is(simulated($load), '4.0|1.25', 'where they report when most are open');
+	query($node, q{SELECT replay_use('web', 2, 240, 5, 8)});
+	is(simulated($load), '40.0|0.02', 'two of 120 are not what these were like');
 	query($node, q{SELECT replay_use('web', 30, 3, 1, 8)});
 	is(simulated($load), '40.0|0.02', 'hardly any checkouts');
 	query($node, q{SELECT replay_use('web', 30, 4, 1, 8)});
@@ -153,6 +155,21 @@ subtest 'what fit() makes of it' => sub {
 subtest 'what does not fit' => sub {
 	query($node, q{SELECT replay_use('web', 120, 240, 0.7, 8)});
 	is(simulated($load), '40.0|0.02', 'connections in use for less time than in transactions');
+};
+
+subtest 'what cannot be' => sub {
+	foreach my $case (
+		['240, 5, 17',   'far more connections open than there are'],
+		['240, 13, 8',   'or in use'],
+		['250000, 5, 8', 'a hundred checkouts for each transaction'],
+		['240, 0, 8',    'checkouts that have no connection']
+	  )
+	{
+		query($node, "SELECT replay_use('web', 120, $case->[0])");
+		is(simulated($load), '40.0|0.02', $case->[1]);
+	}
+	query($node, q{SELECT replay_use('web', 120, 240, 7, 8)});
+	is(simulated($load), '4.0|1.75', 'and what can');
 };
 
 subtest 'checkouts without a transaction' => sub {

@@ -113,6 +113,8 @@ subtest 'in transactions' => sub {
 	is(share("2, 10, '1 hour', 14400, 36000"),   '0.500', 'half of the time');
 	is(share("2, 10, '1 hour', 12960, 32400"),   '0.500', 'as nine of ten report it');
 	is(share("2, 10, '1 hour', 7200, 18000"),    '',      'not as five of ten do');
+	is(share("2, 10, '1 hour', 14400, 71000"),   '0.986', 'as they report when most are open');
+	is(share("2, 10, '1 hour', 14400, 73000"),   '', 'not where they say far more than there are');
 	is(share("2, 10, '1 hour', 3600, 36000"),    '1.000', 'never more than all of it');
 	is(share("NULL, 10, '1 hour', 3600, 36000"), '',      'not known');
 	is(share("0, 0, '1 hour', 0, 0"),            '',      'of nothing');

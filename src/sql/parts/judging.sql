@@ -76,12 +76,12 @@ CREATE FUNCTION pool_monitor.share_in_transactions(
 ) RETURNS float8
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN checked_out_seconds > 0 AND avg_busy >= 0 AND avg_connections > 0
-			AND reported_open_seconds >= 0.8 * avg_connections * extract(epoch FROM seen)
+			AND reported_open_seconds / avg_connections / extract(epoch FROM seen) BETWEEN 0.8 AND 2
 		THEN least(avg_busy * reported_open_seconds / avg_connections / checked_out_seconds, 1) END;
 COMMENT ON FUNCTION pool_monitor.share_in_transactions(float8, float8, interval, float8, float8) IS
 'The share (0 to 1) of the time for which clients have connections checked out that is in transactions, as the server sees these; '
 'of columns of workload. Those that report stand for all, if 80 % of the connections are theirs, all the time; NULL: '
-'fewer are, or none was checked out.';
+'fewer are, or more than twice as many as there are, or none was checked out.';
 
 CREATE FUNCTION pool_monitor.names_of(names text[]) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
