@@ -36,7 +36,8 @@ pm_replay_arrivals(PG_FUNCTION_ARGS)
 		int			place = (ring->head - i + ring->length) % ring->length;
 		PmBucket   *bucket = &ring->buckets[(Size) series * ring->length + place];
 
-		if (PG_NARGS() > 7 && ring->starts[place] != PG_GETARG_TIMESTAMPTZ(7))
+		/* what is forgotten has left its place, and is no minute of the pool */
+		if (bucket->seen == 0 || (PG_NARGS() > 7 && ring->starts[place] != PG_GETARG_TIMESTAMPTZ(7)))
 			continue;
 		bucket->ticks = PG_GETARG_INT32(1);
 		bucket->squares = PG_GETARG_INT64(2);
