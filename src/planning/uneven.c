@@ -43,11 +43,35 @@ are_uneven(const double *checkouts, const double *times, int n, double dispersio
 	return square > Max(dispersion, 1) * (n - 1 + 3 * sqrt(2.0 * (n - 1)));
 }
 
-/* Each process had so many checkouts in such a time. */
+/* Leaves the most that had most checkouts; how many these are. */
+static int
+keep_busiest(double *checkouts, double *times, int n, int most)
+{
+	for (; n > most; n--)
+	{
+		int			least = 0;
+
+		for (int i = 1; i < n; i++)
+		{
+			if (checkouts[i] < checkouts[least])
+				least = i;
+		}
+		checkouts[least] = checkouts[n - 1];
+		times[least] = times[n - 1];
+	}
+	return n;
+}
+
+/*
+ * Each process had so many checkouts in such a time. Of more than most of them, as where one has
+ * just taken another one's place, or a job has the pool's name, those with fewest are left out. The
+ * order of both arrays changes.
+ */
 void
-pm_rates_init(PmRates *rates, const double *checkouts, const double *times, int n, double dispersion)
+pm_rates_init(PmRates *rates, double *checkouts, double *times, int n, int most, double dispersion)
 {
 	memset(rates, 0, sizeof(PmRates));
+	n = keep_busiest(checkouts, times, n, most);
 	if (n <= 1 || !are_uneven(checkouts, times, n, dispersion))
 		return;
 	rates->n = n;

@@ -14,7 +14,7 @@ typedef struct PmRates
 	double	   *all;
 } PmRates;
 
-extern void pm_rates_init(PmRates *rates, const double *checkouts, const double *times, int n, double dispersion);
+extern void pm_rates_init(PmRates *rates, double *checkouts, double *times, int n, int most, double dispersion);
 extern PmChoice *pm_shares(const PmRates *rates, int processes);
 
 #endif							/* PM_UNEVEN_H */

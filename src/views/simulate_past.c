@@ -235,11 +235,13 @@ take_rates(PmReplay *replay, const PmQuestion *question)
 
 		if (process->owner.discovered || strcmp(process->owner.name, question->name) != 0)
 			continue;
-		take_sizes(replay, &process->report, question->pool);
+		if (GetCurrentTimestamp() - process->at <= PM_REPORT_COUNTS)
+			take_sizes(replay, &process->report, question->pool);
 		checkouts[n] = process->report.sums.checkouts + process->report.sums.timeouts;
 		times[n++] = Max(process->at - process->first_at, 0) + BEFORE_REPORTS;
 	}
-	pm_rates_init(&replay->rates, checkouts, times, n, replay->dispersion);
+	pm_rates_init(&replay->rates, checkouts, times, n, question->pool->servers * question->pool->workers,
+				  replay->dispersion);
 	pfree(processes);
 }
 

@@ -58,6 +58,9 @@ subtest 'each process has its share of the checkouts, as it reports' => sub {
 	is(waits("'two'",                          0.6, 0.4), 't', 'else each has its share');
 	is(waits("'two', workers => 4, load => 2", 0.6, 0.4),
 		't', 'and of twice as many each two have them');
+	report('0cron' => 3);
+	is(waits("'two'", 0.6, 0.4),
+		't', 'one more than declared, with a few, takes no place of theirs');
 	is(
 		query(
 			$node,
