@@ -209,6 +209,13 @@ simulate_pool(Fitted *fitted, int account, int64 budget)
 	if (brief->is_off)
 		fit->least = Max(fit->least, fitted->each);
 	fit->waiting = pm_brief_curve(brief, fit->least, (int) (budget / fit->processes), PM_FIT_WORTH, &fit->nwaiting);
+
+	/*
+	 * it stays at that: what does not know how long one waits does not know
+	 * what more is worth
+	 */
+	if (brief->is_off)
+		fit->nwaiting = 1;
 	return true;
 }
 

@@ -141,7 +141,7 @@ subtest 'as clients report' => sub {
 	is(fitted('model'), 'simulated, off', 'what the simulation cannot explain either');
 	is(
 		fitted(
-			'proposed_ceiling >= ceiling, waiting, timeouts, proposed_waiting, proposed_timeouts'),
+			'proposed_ceiling = ceiling, waiting, timeouts, proposed_waiting, proposed_timeouts'),
 		't||||',
 		'for which no size is known to be better than the one it has'
 	);
