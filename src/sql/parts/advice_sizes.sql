@@ -145,7 +145,8 @@
 							THEN format('some waited, %s s in all', round(s.waited_seconds::numeric, 3))
 							ELSE format('%s waited%s, and %s timed out besides',
 								pool_monitor.percent(s.checkout_waits / nullif(s.checkouts, 0)::float8),
-								', each of these for ' || round((s.waited_seconds / nullif(s.checkout_waits, 0))::numeric, 3) || ' s on average',
+								', each of these for ' || round((s.waited_seconds / nullif(s.checkout_waits, 0))::numeric, 3)
+									|| ' s on average',
 								s.checkout_timeouts) END
 						|| coalesce('; ' || CASE WHEN s.waiting_simulated IS NOT NULL THEN s.simulated END, '')
 				WHEN s.waiting_simulated IS NOT NULL THEN 'Erlang''s model disagrees with what was seen; ' || s.simulated
