@@ -17,17 +17,24 @@ $node->append_conf('postgresql.conf', "pool_monitor.sample_interval = 60s\n");
 $node->reload;
 
 # 40 transactions a second of 20 ms; in each tick ten times as many as come together.
-replay(
-	$node,
-	[
-		'web', 120,
-		busy         => 0.8,
-		max_busy     => 8,
-		connections  => 8,
-		transactions => 2400,
-		exhausted    => 0.2
-	]
-);
+sub lay
+{
+	forget($node, 'web');
+	replay(
+		$node,
+		[
+			'web', 120,
+			busy         => 0.8,
+			max_busy     => 8,
+			connections  => 8,
+			transactions => 2400,
+			exhausted    => 0.2
+		]
+	);
+	return;
+}
+
+lay();
 query($node,
 	"SELECT count(replay_holds('web', (-20000 * ln((i - 0.5) / 20000))::bigint, 1)) FROM generate_series(1, 20000) AS i"
 );
@@ -173,10 +180,16 @@ subtest 'what cannot be' => sub {
 };
 
 subtest 'checkouts without a transaction' => sub {
-	arrive(4800, 60 * 1680);
-	query($node, q{SELECT replay_use('web', 120, 4800, 2, 8)});
-	is(simulated("$load, $bursts"),
-		'80.0|0.03|3', 'are there, and bursts as much larger than the server sees them');
+	my $answer = in_one_minute(
+		$node,
+		sub {
+			lay();
+			arrive(4800, 60 * 1680);
+			query($node, q{SELECT replay_use('web', 120, 4800, 2.08, 8)});
+			return simulated("$load, $bursts");
+		}
+	);
+	is($answer, '80.0|0.03|3', 'are there, and bursts as much larger than the server sees them');
 };
 
 subtest 'of which minutes' => sub {
