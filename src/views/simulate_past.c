@@ -235,6 +235,7 @@ take_rates(PmReplay *replay, const PmQuestion *question)
 
 		if (process->owner.discovered || strcmp(process->owner.name, question->name) != 0)
 			continue;
+		/* who is silent may be one of before the sizes were changed */
 		if (GetCurrentTimestamp() - process->at <= PM_REPORT_COUNTS)
 			take_sizes(replay, &process->report, question->pool);
 		checkouts[n] = process->report.sums.checkouts + process->report.sums.timeouts;

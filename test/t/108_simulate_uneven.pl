@@ -7,6 +7,7 @@ use PoolMonitorAdvice qw(advice_server pools replay app_holder);
 use Test::More;
 
 my $node = advice_server('simulate_uneven');
+create_forge($node);
 pools($node, insert_pool('two', workers => 2, pool_size => 5, max_overflow => 0));
 my $session = app_holder($node, 'two', 1);
 wait_for(
@@ -61,6 +62,15 @@ subtest 'each process has its share of the checkouts, as it reports' => sub {
 	report('0cron' => 3);
 	is(waits("'two'", 0.6, 0.4),
 		't', 'one more than declared, with a few, takes no place of theirs');
+	my $calibration = q{SELECT calibration FROM pool_monitor.simulate('two')};
+	$session->do(q{sql 0 SELECT pool_monitor.client_report('before', 7, 0)});
+	like(
+		query($node, $calibration),
+		qr/^off: clients report sizes 7 \+ 0/,
+		'one that has other sizes is told of'
+	);
+	query($node, q{SELECT forge_silence('before', 91000)});
+	unlike(query($node, $calibration), qr/clients report sizes/, 'not when it is silent');
 	is(
 		query(
 			$node,
