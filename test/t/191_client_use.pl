@@ -117,6 +117,7 @@ subtest 'in transactions' => sub {
 	is(share("2, 10, '1 hour', 14400, 73000"),   '', 'not where they say far more than there are');
 	is(share("2, 10, '1 hour', 3600, 36000"),    '1.000', 'never more than all of it');
 	is(share("NULL, 10, '1 hour', 3600, 36000"), '',      'not known');
+	is(share("2, 10, '0', 1, 1"),                '',      'in no time');
 	is(share("0, 0, '1 hour', 0, 0"),            '',      'of nothing');
 };
 

@@ -76,7 +76,8 @@ CREATE FUNCTION pool_monitor.share_in_transactions(
 ) RETURNS float8
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN checked_out_seconds > 0 AND avg_busy >= 0 AND avg_connections > 0
-			AND reported_open_seconds / avg_connections / extract(epoch FROM seen) BETWEEN 0.8 AND 2
+			AND reported_open_seconds BETWEEN 0.8 * avg_connections * extract(epoch FROM seen)
+				AND 2 * avg_connections * extract(epoch FROM seen)
 		THEN least(avg_busy * reported_open_seconds / avg_connections / checked_out_seconds, 1) END;
 COMMENT ON FUNCTION pool_monitor.share_in_transactions(float8, float8, interval, float8, float8) IS
 'The share (0 to 1) of the time for which clients have connections checked out that is in transactions, as the server sees these; '
