@@ -172,6 +172,33 @@ find_place(const PmClientProcess *process)
 	return silent ? silent : find_victim(process->role);
 }
 
+/*
+ * May it speak of so many connections as it says are open? As many as twice the sessions that its
+ * login name has in the pool, together with its other processes: how many these are was noted when
+ * they reported. So what somebody says of the pools' use weighs no more than what he has of it, and
+ * could keep busy just as well. Caller holds the lock.
+ */
+static bool
+has_as_many(const PmClientProcess *process)
+{
+	int64		open = process->report.open;
+	int64		sessions = process->sessions;
+
+	for (int i = 0; i < pm_max_client_processes; i++)
+	{
+		const PmClientProcess *place = &reports->all[i];
+
+		if (place->role != process->role || !pm_owner_equal(&place->owner, &process->owner))
+			continue;
+		if (strcmp(place->process, process->process) == 0)
+			sessions = Max(sessions, place->sessions);	/* some may just have
+														 * been closed */
+		else if (place->reported_at != 0 && process->reported_at - place->reported_at < PM_REPORT_COUNTS / 1000)
+			open += Max(place->report.open, 0);
+	}
+	return open <= 2 * sessions;
+}
+
 static PmPoolSums
 came_since(const PmPoolSums *before, const PmPoolSums *now)
 {
@@ -233,6 +260,17 @@ bound_news(PmPoolSums *news, PmPoolSums *drawn, int64 elapsed)
 	return memcmp(news, &came, sizeof(came)) != 0;
 }
 
+/* Who has waited has got a connection, or given up, or waits still. Says whether something was cut. */
+static bool
+bound_waits(PmPoolSums *news, int waiting)
+{
+	int64		most = news->checkouts + news->timeouts + (waiting == PM_NOT_SAID ? PM_MOST_WAITERS : waiting);
+	bool		cut = news->waits > most;
+
+	news->waits = Min(news->waits, most);
+	return cut;
+}
+
 /*
  * Of what has come, the connections of those that know for how long these are handed out: so
  * many were open, for so many ms. What was handed out was open, whatever it says.
@@ -259,7 +297,7 @@ first_news(const PmClientProcess *process)
 	const PmReport *report = &process->report;
 	PmPoolSums	news = report->sums;
 
-	add_use(&news, report->knows_use, report->open, Min(process->session_age, USUAL_INTERVAL));
+	add_use(&news, report->use_counts, report->open, Min(process->session_age, USUAL_INTERVAL));
 	return news;
 }
 
@@ -271,7 +309,7 @@ further_news(const PmClientProcess *place, const PmClientProcess *process)
 	const PmReport *report = &process->report;
 	PmPoolSums	news = came_since(&before->sums, &report->sums);
 
-	add_use(&news, before->knows_use && report->knows_use, (before->open + report->open) / 2.0,
+	add_use(&news, before->use_counts && report->use_counts, (before->open + report->open) / 2.0,
 			Min(Max(process->reported_at - place->reported_at, 0), ALLOWANCE));
 	return news;
 }
@@ -296,10 +334,10 @@ news_of(const PmClientProcess *place, bool known, const PmClientProcess *process
 
 /*
  * Notes the report of a process, and what came since the one before, of which what cannot be
- * is cut: both only when it is taken. Takes the lock; no error.
+ * is left out: all of it only when it is taken. Takes the lock; no error.
  */
 PmTaken
-pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut)
+pm_report_take(const PmClientProcess *process, PmPoolSums *news, PmLeftOut * left_out)
 {
 	const PmReport *report = &process->report;
 	PmClientProcess *place;
@@ -314,10 +352,13 @@ pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut)
 		LWLockRelease(&reports->lock);
 		return known ? PM_TAKEN_LATE : PM_TAKEN_NO_ROOM;
 	}
-	*news = news_of(place, known, process);
+	new.report.use_counts = report->knows_use && has_as_many(process);
+	left_out->use = report->knows_use && !new.report.use_counts;
+	*news = news_of(place, known, &new);
 	new.drawn = place->drawn;
 	new.reported_at = Max(process->reported_at, place->reported_at);	/* the lock came between */
-	*cut = bound_news(news, &new.drawn, new.reported_at - place->reported_at);
+	left_out->rest = bound_waits(news, report->waiting);
+	left_out->rest |= bound_news(news, &new.drawn, new.reported_at - place->reported_at);
 	if (known)
 	{
 		new.first_at = place->first_at;

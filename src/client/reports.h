@@ -44,6 +44,7 @@ typedef struct PmReport
 	bool		knows_waits;	/* and time-outs; else they are 0 */
 	bool		knows_use;		/* how many are open, and for how long they
 								 * were handed out; else that is 0 */
+	bool		use_counts;		/* that it knows; see pm_report_take() */
 	int64		longest_wait;	/* us, since the report before */
 	PmPoolSums	sums;
 	int64		number;			/* how many came before it, as the client
@@ -57,6 +58,7 @@ typedef struct PmClientProcess
 	char		process[PM_PROCESS_LEN];	/* as it calls itself */
 	Oid			role;			/* that logged in, and reported */
 	int			pid;			/* of the session by which it did */
+	int			sessions;		/* of the same login name in the account, then */
 	int64		session_age;	/* ms */
 	int64		reported_at;	/* ms, monotonic; 0: the place is free */
 	TimestampTz at;				/* the same moment */
@@ -93,7 +95,14 @@ typedef enum PmTaken
 	PM_TAKEN_NO_ROOM
 } PmTaken;
 
-extern PmTaken pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut);
+/* What of a report that was taken is not counted. */
+typedef struct PmLeftOut
+{
+	bool		rest;			/* more than a process can have done */
+	bool		use;			/* of more connections than there can be */
+}			PmLeftOut;
+
+extern PmTaken pm_report_take(const PmClientProcess *process, PmPoolSums *news, PmLeftOut * left_out);
 extern int	pm_reports_copy(PmClientProcess *processes);
 
 #endif							/* PM_REPORTS_H */

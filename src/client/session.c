@@ -226,6 +226,26 @@ pm_session_owner(PmOwner *owner)
 	return true;
 }
 
+/*
+ * How many sessions of the same login name are in the account of this one, itself among them.
+ * For a bound, not for a count: no lock, who comes or goes meanwhile may be in it or not.
+ */
+int
+pm_session_alike(void)
+{
+	int			account = my_sheet()->account;
+	int			n = 0;
+
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		const PmSlot *slot = &pm_slots->all[i];
+
+		n += pg_atomic_read_u32(&pm_slots->all[i].pid) != 0 && pm_sheets[i].begun && pm_sheets[i].account == account &&
+			strncmp(slot->usename, my_slot->usename, NAMEDATALEN) == 0;
+	}
+	return n;
+}
+
 void
 pm_session_count(const PmPoolSums *news)
 {

@@ -129,18 +129,24 @@ follow_name(void)
 }
 
 static void
-tell_of_cut(void)
+tell_of(const PmLeftOut * left_out)
 {
-	ereport(NOTICE,
-			(errmsg("the report says more than a process can have done since its last one: the rest is not counted"),
-			 errdetail("At most %d checkouts, waits and time-outs a second are counted, waits of %d callers at once, "
-					   "and %d connections.",
-					   PM_MOST_CHECKOUTS, PM_MOST_WAITERS, PM_MOST_OPEN)));
+	if (left_out->rest)
+		ereport(NOTICE,
+				(errmsg("the report says more than a process can have done since its last one: the rest is not counted"),
+				 errdetail("At most %d checkouts, waits and time-outs a second are counted, waits of %d callers at once, "
+						   "and %d connections; and as many waits as checkouts, time-outs and callers that wait now.",
+						   PM_MOST_CHECKOUTS, PM_MOST_WAITERS, PM_MOST_OPEN)));
+	if (left_out->use)
+		ereport(NOTICE,
+				(errmsg("checked_out_seconds is not counted: more than twice as many connections are said to be open as there are"),
+				 errdetail("Those of all processes that report by this login name count together, and its sessions of this pool, "
+						   "or application. Behind a pooler the server does not see the connections that its clients have.")));
 }
 
 /* Counts it; why it is not noted, NULL if it is. */
 static const char *
-note(PmClientProcess *process, Oid function, bool *cut)
+note(PmClientProcess *process, Oid function, PmLeftOut * left_out)
 {
 	PmPoolSums	news;
 
@@ -148,7 +154,8 @@ note(PmClientProcess *process, Oid function, bool *cut)
 		return "This session is not counted.";
 	if (!pm_hold_reports(function))
 		return "It must be a SELECT of client_report() alone, sent by the client, the first statement of its transaction.";
-	switch (pm_report_take(process, &news, cut))
+	process->sessions = pm_session_alike();
+	switch (pm_report_take(process, &news, left_out))
 	{
 		case PM_TAKEN_LATE:
 			return "One with as many reports_before, or more, has come already.";
@@ -175,7 +182,7 @@ pm_client_report(PG_FUNCTION_ARGS)
 	PmClientProcess process = {0};
 	PmReport   *report = &process.report;
 	const char *why_not;
-	bool		cut;
+	PmLeftOut	left_out = {0};
 
 	pm_require_preload();
 	get_process(fcinfo, 0, process.process);
@@ -196,7 +203,7 @@ pm_client_report(PG_FUNCTION_ARGS)
 	process.at = process.first_at = GetCurrentTimestamp();
 	process.session_age = Max((process.at - MyStartTimestamp) / 1000, 0);
 	follow_name();
-	why_not = note(&process, fcinfo->flinfo->fn_oid, &cut);
+	why_not = note(&process, fcinfo->flinfo->fn_oid, &left_out);
 	if (why_not)
 	{
 		ereport(NOTICE,
@@ -204,8 +211,7 @@ pm_client_report(PG_FUNCTION_ARGS)
 				 errdetail_internal("%s", why_not)));
 		PG_RETURN_BOOL(false);
 	}
-	if (cut)
-		tell_of_cut();
+	tell_of(&left_out);
 	if (!PG_ARGISNULL(14) && !report->knows_use)
 		ereport(NOTICE,
 				(errmsg("checked_out_seconds is not counted without open")));

@@ -339,6 +339,12 @@ subtest 'declared, observed, reported' => sub {
 		'warning|3 processes report, 2 are declared; 4 of 4 checkouts timed out ("c"); full, while others of its processes have 18 free ("a"); size 5 + 10, declared 2 + 1 ("c")|reported',
 		'and so says the advice'
 	);
+	query($node, q{SELECT forge_silence('c', 91000)});
+	is(
+		reported("$findings, process"),
+		"full, while others of its processes have 3 free|a\n|b\n4 of 4 checkouts timed out|c",
+		'the sizes of who has been silent are none that it has'
+	);
 	$web->do("sql 0 $report('c', 2, 1, 1, 0, 0, timeouts => 4, reports_before => 1)");
 	is(
 		query(
@@ -396,6 +402,33 @@ subtest 'who knows it now and then' => sub {
 		is($told->(70, sprintf $known, 8), $before, 'what came meanwhile is not counted');
 		isnt($told->(71, sprintf $known, 8), $before, 'what comes then is');
 	}
+};
+
+# Who waits now may have been counted among those that had to.
+subtest 'more waits than checkouts' => sub {
+	my $before = counted('checkout_waits');
+	my $counted =
+	  sub { my $now = counted('checkout_waits'); my $came = $now - $before; $before = $now; $came };
+	my $say = sub {
+		my (undef, undef, $told) = $node->psql(
+			'postgres',
+			"$report('greedy', $_[0])",
+			connstr => $node->connstr('postgres') . ' application_name=web user=app'
+		);
+		return $told;
+	};
+	is($say->('waiting => 3, checkouts => 5, waits => 9, timeouts => 1, reports_before => 0'),
+		'', 'those that gave up, or still wait');
+	is($counted->(), 9, 'are counted');
+	like(
+		$say->('waiting => 0, checkouts => 7, waits => 12, timeouts => 1, reports_before => 1'),
+		qr/NOTICE:  the report says more than a process can have done/,
+		'others cannot have been'
+	);
+	is($counted->(), 2, 'and are not counted');
+	is($say->('checkouts => 7, waits => 1012, timeouts => 1, reports_before => 2'),
+		'', 'how many wait may not be known');
+	is($counted->(), 1000, 'then they are');
 };
 
 subtest 'the advice names five findings of a pool' => sub {

@@ -130,7 +130,7 @@ subtest 'sizes that none can have' => sub {
 subtest 'as clients report' => sub {
 	past(1, $chance, 600, int(600 * $chance), 10, 0);
 	is(fitted("model, $erlang"), 'Erlang|t', 'what Erlang says, too');
-	past(2.7, $chance, 600, 75, 20, 0);
+	past(2.7, 0.06, 600, 75, 20, 0);
 	is(fitted('model'), 'simulated', 'more than three times as much');
 	like(
 		advice($node, 'evidence', 'exhausted of web'),
@@ -150,6 +150,8 @@ subtest 'as clients report' => sub {
 		qr/ 0 timed out besides$/,
 		'of which the advice makes nothing'
 	);
+	past(1, $chance, 600, 590, 3000, 600);
+	is(fitted('model'), 'simulated, off', 'nor time-outs that the server has seen no load of');
 };
 
 subtest 'a pool that is larger than its load seems to need' => sub {

@@ -25,7 +25,7 @@ sub said
 {
 	my ($process, $sum, $number) = @_;
 	return
-	  "$report('$process', 5, 0, 5, 5, 0, $sum, $sum, $sum, $sum, reports_before => $number, checked_out_seconds => $sum)";
+	  "$report('$process', 5, 0, 1, 1, 0, $sum, $sum, $sum, $sum, reports_before => $number, checked_out_seconds => $sum)";
 }
 
 # By psql, under a name; what the server says besides.

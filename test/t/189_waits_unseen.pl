@@ -18,7 +18,10 @@ wait_for(
 );
 query($node, "SELECT replay_holds('web', 200000, 1000)");
 
-# A day of five checkouts a second, and what clients report of each minute.
+# A day of five checkouts a second, and what clients report of each minute; above base for so
+# much of the time.
+my $overflow = 0;
+
 sub past
 {
 	my (@reported) = @_;
@@ -30,7 +33,8 @@ sub past
 			max_connections => 60,
 			busy            => 2,
 			max_busy        => 5,
-			transactions    => 300
+			transactions    => 300,
+			overflow        => $overflow
 		]
 	);
 	query($node, "SELECT replay_arrivals('web', 60, 1500, " . join(', ', @reported) . ')');
@@ -62,7 +66,17 @@ subtest 'half of them wait' => sub {
 		'with what was measured'
 	);
 	my ($ask) = advice($node, 'recommendation', $of) =~ /(SELECT .*)\.$/;
-	like(query($node, $ask), qr/\|/, 'and what to ask can be asked');
+	like(query($node, $ask), qr/\|/,               'and what to ask can be asked');
+	like($ask, qr/\('web', max_overflow => 10\)$/, 'with more of what it opens when it has to');
+	$overflow = 0.06;
+	past(300, 150, 45, 0);
+	like(
+		advice($node, 'recommendation', $of),
+		qr/\('web', pool_size => 30\)\.$/,
+		'or keeps, where that comes and goes'
+	);
+	$overflow = 0;
+	past(300, 150, 45, 0);
 	is(taken_away(), 0, 'none of them is to be taken away');
 	like(
 		advice($node, 'recommendation', $of),

@@ -2,14 +2,14 @@
 # Needs sessions that report, and a past between two reports.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
+use PoolMonitor qw(:DEFAULT query insert_pool app_holder holder);
 use Test::More;
 
 my $node = new_server('client_use');
 create_forge($node);
-query($node, 'CREATE ROLE app LOGIN');
+query($node, 'CREATE ROLE app LOGIN; CREATE ROLE other LOGIN');
 declare($node, insert_pool('web', workers => 2, pool_size => 2, max_overflow => 1));
-my $web = app_holder($node, 'web', 1);
+my $web = app_holder($node, 'web', 4);
 
 sub counted
 {
@@ -20,6 +20,7 @@ sub counted
 # What a report adds: checkouts, of them those of which the rest is, seconds checked out, and
 # whether as many are open. Its last one was so many seconds ago.
 my %sent;
+my $by = $web;
 
 sub reports
 {
@@ -29,7 +30,7 @@ sub reports
 	my $number  = $sent{$process} // 0;
 	my $sum     = 10 * ++$sent{$process};
 	query($node, "SELECT forge_silence('$process', 1000 * $ago)") if $ago > 0;
-	$web->do(
+	$by->do(
 		"sql 0 SELECT pool_monitor.client_report('$process', open => $open, checkouts => $sum, checked_out_seconds => $seconds, reports_before => $number)"
 	);
 	my @after   = split /\|/, counted($columns);
@@ -78,6 +79,28 @@ subtest 'of one that has just begun' => sub {
 		'10|10|0|as many',
 		'which may be older, if a pooler has it: for a minute at most'
 	);
+};
+
+# Another login name has one session of the pool.
+subtest 'of more than there are' => sub {
+	$by = holder($node, 'web', user => 'other');
+	is(reports('e', 0,  2, 4, 4,  4),  '10|10|4|as many', 'twice as many, which come and go');
+	is(reports('e', 60, 3, 5, 0,  0),  '10|0|0|as many',  'not more');
+	is(reports('e', 60, 1, 6, 0,  0),  '10|0|0|as many',  'nor what came since then');
+	is(reports('f', 0,  2, 7, 0,  0),  '10|0|0|as many',  'nor with its other processes together');
+	is(reports('e', 60, 0, 7, 30, 60), '10|10|1|as many', 'its own, still');
+	my (undef, undef, $told) = $node->psql(
+		'postgres',
+		q{SELECT pool_monitor.client_report('g', open => 9, checked_out_seconds => 1)},
+		connstr => $node->connstr('postgres') . ' application_name=web user=other'
+	);
+	like(
+		$told,
+		qr/NOTICE:  checked_out_seconds is not counted: more than twice as many connections/,
+		'of which a notice tells'
+	);
+	$by->close;
+	$by = $web;
 };
 
 subtest 'where it is shown' => sub {

@@ -68,13 +68,17 @@
 			concat(CASE WHEN u.share < 0.5 THEN format('Of the time for which checkouts have their connection, %s is in transactions: give '
 				'it back sooner, that comes first. ', pool_monitor.percent(u.share))
 				ELSE 'One process is full while others are not: see client_pools, and spread the load. ' END,
-				format('What more for each would do: SELECT wait_p95, timeouts, calibration FROM '
-					'pool_monitor.simulate(%L, max_overflow => %s).', d.pool, d.max_overflow + greatest(d.each / 2, 1))) AS recommendation,
+				-- where overflow comes and goes, more of it would, too
+				format('What more for each would do: SELECT wait_p95, timeouts, calibration FROM pool_monitor.simulate(%L, %s => %s).',
+					d.pool, b.which, b.size + greatest(d.each / 2, 1))) AS recommendation,
 			NULL::text AS setting, NULL::int AS current, NULL::int AS proposed, w.seen, w.effective_samples, 'reported' AS quality
 		FROM declared AS d JOIN workload AS w ON w.pool = d.pool LEFT JOIN reporting AS g ON g.pool = d.pool
 			LEFT JOIN saturation AS s ON s.pool = d.pool,
 			LATERAL (SELECT pool_monitor.share_in_transactions(w.avg_busy, w.avg_connections, w.seen, w.checked_out_seconds,
-				w.reported_open_seconds) AS share) AS u
+				w.reported_open_seconds) AS share) AS u,
+			LATERAL (SELECT w.overflow_share < 0.05 IS NOT TRUE AS is_base) AS o,
+			LATERAL (SELECT CASE WHEN o.is_base THEN 'pool_size' ELSE 'max_overflow' END AS which,
+				CASE WHEN o.is_base THEN d.pool_size ELSE d.max_overflow END AS size) AS b
 		WHERE s.pool IS NULL AND d.each > 0 AND (pool_monitor.gave_up(w.checkouts, w.checkout_timeouts)
 			OR w.checkouts >= 100 AND w.checkout_waits >= 0.1 * w.checkouts AND w.waited_seconds >= 0.01 * w.checkouts)
 		ORDER BY d.pool, w.span = 'hour' DESC

@@ -20,7 +20,9 @@ COMMENT ON FUNCTION pool_monitor.client_report(
 '(seconds, since the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that '
 'nothing is counted twice. checked_out_seconds: for how long its connections were handed out, in sum, each from when who '
 'asked for it had it until it was given back, those that are out now up to now if it can tell (NULL: not known). What is more '
-'than a process can have done is not counted; a NOTICE says so. False: nothing was noted; a NOTICE says why: the session is '
+'than a process can have done is not counted, as waits that are none of its checkouts, time-outs or callers that wait now; nor '
+'are checked_out_seconds where the processes that report by this login name have more connections open, as they say, than '
+'twice its sessions of this pool or application: a NOTICE says so. False: nothing was noted; a NOTICE says why: the session is '
 'not counted, there is no room for one more process, a later report has come already, or it was not a SELECT of this alone. A '
 'transaction of this alone is no transaction in our books, and no use of its session. Error: a value that cannot be. Needs '
 'shared_preload_libraries.';
@@ -88,7 +90,9 @@ CREATE VIEW pool_monitor.client_pools AS
 					s.beside) END,
 			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
 				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
+			-- who is silent may have ended, and have been of before the sizes were changed
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
+				AND r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
 				THEN format('size %s + %s, declared %s + %s', r.size, r.max_overflow, d.pool_size, d.max_overflow) END,
 			CASE WHEN r.timed_out_at > clock_timestamp() - interval '1 hour' AND r.timeouts > 0
 				THEN format('%s of %s checkouts timed out', r.timeouts, r.timeouts + r.checkouts) END,

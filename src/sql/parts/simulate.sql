@@ -51,12 +51,12 @@ COMMENT ON FUNCTION pool_monitor.simulate(text, int, int, int, interval, interva
 'measured. reported_waiting, reported_mean_wait (seconds of each checkout that got a connection), reported_timeout_share: as '
 'clients report; NULL: none does, or of fewer than 100 checkouts and of half of those that were seen. These, and '
 'measured_exhausted_share, are of the span since the sizes are declared as they are. Checkouts that are reported to have '
-'timed out are added to the load. calibration: the sizes that are declared, simulated, beside that: good (within 20 %, or 5 '
-'ms, or 1 % of the time), off (also where clients report other sizes than are declared), unknown, or lower bound: no client '
-'reports, and the pool was at its ceiling, where the server does not see what waits, or has bursts that would wait longer if '
-'each came to one process, which it does not see. quality: good, or not enough data: fewer than 30 effective samples, as in '
-'workload. NULL in all columns but the sizes where nothing was measured at all: calibration says what is missing. Needs '
-'shared_preload_libraries, and pg_read_all_stats.';
+'timed out are added to the load. calibration: the sizes that are declared, simulated, beside that: good (its interval comes '
+'within 20 %, or 5 ms, or 1 % of the time), off (also where clients report other sizes than are declared), unknown, or lower '
+'bound: no client reports, and the pool was at its ceiling, where the server does not see what waits, or has bursts that '
+'would wait longer if each came to one process, which it does not see. quality: good, or not enough data: fewer than 30 '
+'effective samples, as in workload. NULL in all columns but the sizes where nothing was measured at all: calibration says '
+'what is missing. Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.waits_simulated(
 	pool text, span interval, pool_size int, max_overflow int,
