@@ -99,6 +99,17 @@ subtest 'of more than there are' => sub {
 		qr/NOTICE:  checked_out_seconds is not counted: more than twice as many connections/,
 		'of which a notice tells'
 	);
+	is(reports('e', 0, 1, 8, 0, 0), '10|0|0|as many', 'nor beside others');
+	query($node, "SELECT forge_silence('$_', 91000)") foreach 'f', 'g';
+	is(reports('e', 0,  1, 9,  0,  0),   '10|0|0|as many',  'which say nothing any more,');
+	is(reports('e', 60, 2, 10, 90, 120), '10|10|1|as many', 'but only while they speak');
+	my $more = holder($node, 'web', user => 'other', sessions => 3);
+	is(reports('e', 60, 8, 11, 300, 330), '10|10|1|as many', 'of more sessions, more');
+	$more->close;
+	wait_for($node, q{SELECT count(*) FROM pool_monitor.sessions WHERE usename = 'other'},
+		'some end', 1);
+	is(reports('e', 60, 4, 12, 360, 390), '10|10|1|as many', 'which may have ended just now');
+	is(reports('e', 60, 4, 13, 0,   0),   '10|0|0|as many',  'but not long ago');
 	$by->close;
 	$by = $web;
 };
