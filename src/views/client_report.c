@@ -42,7 +42,7 @@ get_number(FunctionCallInfo fcinfo, int arg, const char *name, int least)
 	int			value = PG_ARGISNULL(arg) ? PM_NOT_SAID : PG_GETARG_INT32(arg);
 
 	if (!PG_ARGISNULL(arg) && (value < least || value > MOST_CONNECTIONS))
-		refuse(name, least < 0 ? "between -1 (unbounded) and 1000000" : "between 0 and 1000000");
+		refuse(name, psprintf("between %s and %d, not %d", least < 0 ? "-1 (unbounded)" : "0", MOST_CONNECTIONS, value));
 	return value;
 }
 
@@ -52,7 +52,7 @@ get_times(FunctionCallInfo fcinfo, int arg, const char *name)
 	int64		value = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT64(arg);
 
 	if (value < 0 || value > MOST_TIMES)
-		refuse(name, "between 0 and 1000000000000");
+		refuse(name, psprintf("between 0 and " INT64_FORMAT ", not " INT64_FORMAT, MOST_TIMES, value));
 	return value;
 }
 
@@ -63,7 +63,7 @@ get_seconds(FunctionCallInfo fcinfo, int arg, const char *name)
 	double		value = PG_ARGISNULL(arg) ? 0 : PG_GETARG_FLOAT8(arg);
 
 	if (!(value >= 0 && value <= MOST_SECONDS))
-		refuse(name, "between 0 and 1000000000000");
+		refuse(name, psprintf("between 0 and %.0f, not %g", MOST_SECONDS, value));
 	return (int64) rint(value * 1000000);
 }
 
@@ -104,7 +104,7 @@ get_process(FunctionCallInfo fcinfo, int arg, char *process)
 			*c = '?';
 	}
 	if (name[0] == '\0' || strlen(name) >= PM_PROCESS_LEN)
-		refuse("process", psprintf("of 1 to %d bytes", PM_PROCESS_LEN - 1));
+		refuse("process", psprintf("of 1 to %d bytes, not %zu", PM_PROCESS_LEN - 1, strlen(name)));
 	strlcpy(process, name, PM_PROCESS_LEN);
 }
 

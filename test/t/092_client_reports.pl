@@ -217,18 +217,20 @@ subtest 'of another role under the same names' => sub {
 subtest 'what it can not be' => sub {
 	$web = app_holder($node, 'web', 1);
 	my %wrong = (
-		"NULL"                 => 'process must be given',
-		"''"                   => 'process must be of 1 to 63 bytes',
-		"repeat('x', 64)"      => 'process must be of 1 to 63 bytes',
-		"'a', -1"              => 'size must be between 0 and 1000000',
-		"'a', 1, -2"           => 'max_overflow must be between -1 \(unbounded\) and 1000000',
-		"'a', open => 1000001" => 'open must be between 0 and 1000000',
-		"'a', checkouts => -1" => 'checkouts must be between 0 and 1000000000000',
-		"'a', waited_seconds => 'NaN'"   => 'waited_seconds must be between 0 and 1000000000000',
-		"'a', longest_wait => -0.1"      => 'longest_wait must be between 0 and 1000000000000',
+		"NULL"            => 'process must be given',
+		"''"              => 'process must be of 1 to 63 bytes, not 0',
+		"repeat('x', 64)" => 'process must be of 1 to 63 bytes, not 64',
+		"'a', -1"         => 'size must be between 0 and 1000000, not -1',
+		"'a', 1, -2"      => 'max_overflow must be between -1 \(unbounded\) and 1000000, not -2',
+		"'a', open => 1000001"         => 'open must be between 0 and 1000000, not 1000001',
+		"'a', checkouts => -1"         => 'checkouts must be between 0 and 1000000000000, not -1',
+		"'a', waited_seconds => 'NaN'" =>
+		  'waited_seconds must be between 0 and 1000000000000, not NaN',
+		"'a', longest_wait => -0.1" =>
+		  'longest_wait must be between 0 and 1000000000000, not -0\.1',
 		"'a', checked_out_seconds => -1" =>
-		  'checked_out_seconds must be between 0 and 1000000000000',
-		"'a', reports_before => -1" => 'reports_before must be between 0'
+		  'checked_out_seconds must be between 0 and 1000000000000, not -1',
+		"'a', reports_before => -1" => 'reports_before must be between 0 and 1000000000000, not -1'
 	);
 	foreach my $values (sort keys %wrong)
 	{
