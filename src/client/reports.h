@@ -58,7 +58,8 @@ typedef struct PmClientProcess
 	char		process[PM_PROCESS_LEN];	/* as it calls itself */
 	Oid			role;			/* that logged in, and reported */
 	int			pid;			/* of the session by which it did */
-	int			sessions;		/* of the same login name in the account, then */
+	int			sessions;		/* of the same login name in the account,
+								 * then; 0: nothing is known of use */
 	int64		session_age;	/* ms */
 	int64		reported_at;	/* ms, monotonic; 0: the place is free */
 	TimestampTz at;				/* the same moment */

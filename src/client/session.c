@@ -238,10 +238,8 @@ pm_session_alike(void)
 
 	for (int i = 0; i < MaxBackends; i++)
 	{
-		const PmSlot *slot = &pm_slots->all[i];
-
-		n += pg_atomic_read_u32(&pm_slots->all[i].pid) != 0 && pm_sheets[i].begun && pm_sheets[i].account == account &&
-			strncmp(slot->usename, my_slot->usename, NAMEDATALEN) == 0;
+		if (pm_sheets[i].begun && pm_sheets[i].account == account)
+			n += strncmp(pm_slots->all[i].usename, my_slot->usename, NAMEDATALEN) == 0;
 	}
 	return n;
 }

@@ -154,7 +154,8 @@ note(PmClientProcess *process, Oid function, PmLeftOut * left_out)
 		return "This session is not counted.";
 	if (!pm_hold_reports(function))
 		return "It must be a SELECT of client_report() alone, sent by the client, the first statement of its transaction.";
-	process->sessions = pm_session_alike();
+	if (process->report.knows_use)
+		process->sessions = pm_session_alike();
 	switch (pm_report_take(process, &news, left_out))
 	{
 		case PM_TAKEN_LATE:
