@@ -3,8 +3,8 @@
  *		What the pools of clients say of themselves, in shared memory.
  *
  * A report is of the pool of the session by which it comes, so nobody can report for
- * another one's; what he says of his own is not checked, and cannot be. There are
- * max_client_processes places. Who has been silent for SILENT_AFTER is shown no more, and
+ * another one's; whose reports of a pool count, speaks.c says. What they say is not checked,
+ * but for what cannot be. There are max_client_processes places. Who has been silent for SILENT_AFTER is shown no more, and
  * gives way to a new process. When all are taken, a new one gets that of the most silent
  * process of the login role that has the most, if its own role has two less at least: so
  * roles come to have alike.
@@ -172,33 +172,6 @@ find_place(const PmClientProcess *process)
 	return silent ? silent : find_victim(process->role);
 }
 
-/*
- * May it speak of so many connections as it says are open? As many as twice the sessions that its
- * login name has in the pool, together with its other processes: how many these are was noted when
- * they reported. So what somebody says of the pools' use weighs no more than what he has of it, and
- * could keep busy just as well. Caller holds the lock.
- */
-static bool
-has_as_many(const PmClientProcess *process)
-{
-	int64		open = process->report.open;
-	int64		sessions = process->sessions;
-
-	for (int i = 0; i < pm_max_client_processes; i++)
-	{
-		const PmClientProcess *place = &reports->all[i];
-
-		if (place->role != process->role || !pm_owner_equal(&place->owner, &process->owner))
-			continue;
-		if (strcmp(place->process, process->process) == 0)
-			sessions = Max(sessions, place->sessions);	/* some may just have
-														 * been closed */
-		else if (place->reported_at != 0 && process->reported_at - place->reported_at < PM_REPORT_COUNTS / 1000)
-			open += Max(place->report.open, 0);
-	}
-	return open <= 2 * sessions;
-}
-
 static PmPoolSums
 came_since(const PmPoolSums *before, const PmPoolSums *now)
 {
@@ -264,11 +237,14 @@ bound_news(PmPoolSums *news, PmPoolSums *drawn, int64 elapsed)
 static bool
 bound_waits(PmPoolSums *news, int waiting)
 {
-	int64		most = news->checkouts + news->timeouts + (waiting == PM_NOT_SAID ? PM_MOST_WAITERS : waiting);
-	bool		cut = news->waits > most;
+	int64		now = waiting == PM_NOT_SAID ? PM_MOST_WAITERS : Min(waiting, PM_MOST_WAITERS);
+	int64		most = news->checkouts + news->timeouts + now;
 
-	news->waits = Min(news->waits, most);
-	return cut;
+	if (news->waits <= most)
+		return false;
+	news->waited = (int64) ((double) news->waited / news->waits * most);
+	news->waits = most;
+	return true;
 }
 
 /*
@@ -289,15 +265,16 @@ add_use(PmPoolSums *news, bool known, double open, int64 ms)
 
 /*
  * What comes once, with the report that tells it first. For how long its pool has been there it
- * does not say: as its session, but that may be older, if a pooler has it.
+ * does not say: as its session, but that may be older, if a pooler has it; and not since before
+ * the last report of this name.
  */
 static PmPoolSums
-first_news(const PmClientProcess *process)
+first_news(const PmClientProcess *process, int64 most)
 {
 	const PmReport *report = &process->report;
 	PmPoolSums	news = report->sums;
 
-	add_use(&news, report->use_counts, report->open, Min(process->session_age, USUAL_INTERVAL));
+	add_use(&news, report->knows_use, report->open, Min(process->session_age, most));
 	return news;
 }
 
@@ -309,7 +286,7 @@ further_news(const PmClientProcess *place, const PmClientProcess *process)
 	const PmReport *report = &process->report;
 	PmPoolSums	news = came_since(&before->sums, &report->sums);
 
-	add_use(&news, before->use_counts && report->use_counts, (before->open + report->open) / 2.0,
+	add_use(&news, before->knows_use && report->knows_use, (before->open + report->open) / 2.0,
 			Min(Max(process->reported_at - place->reported_at, 0), ALLOWANCE));
 	return news;
 }
@@ -324,20 +301,21 @@ news_of(const PmClientProcess *place, bool known, const PmClientProcess *process
 {
 	const PmReport *report = &process->report;
 	PmPoolSums	nothing = {0};
+	int64		elapsed = known ? Max(process->reported_at - place->reported_at, 0) : USUAL_INTERVAL;
 
-	if (!report->knows_waits)
+	if (!report->knows_waits || !process->counts)
 		return nothing;
 	if (known ? is_anew(&place->report, report) : report->number == 0)
-		return first_news(process);
-	return known && place->report.knows_waits ? further_news(place, process) : nothing;
+		return first_news(process, Min(elapsed, USUAL_INTERVAL));
+	return known && place->counts && place->report.knows_waits ? further_news(place, process) : nothing;
 }
 
 /*
  * Notes the report of a process, and what came since the one before, of which what cannot be
- * is left out: all of it only when it is taken. Takes the lock; no error.
+ * is cut: both only when it is taken. Takes the lock; no error.
  */
 PmTaken
-pm_report_take(const PmClientProcess *process, PmPoolSums *news, PmLeftOut * left_out)
+pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut)
 {
 	const PmReport *report = &process->report;
 	PmClientProcess *place;
@@ -352,16 +330,15 @@ pm_report_take(const PmClientProcess *process, PmPoolSums *news, PmLeftOut * lef
 		LWLockRelease(&reports->lock);
 		return known ? PM_TAKEN_LATE : PM_TAKEN_NO_ROOM;
 	}
-	new.report.use_counts = report->knows_use && has_as_many(process);
-	left_out->use = report->knows_use && !new.report.use_counts;
-	*news = news_of(place, known, &new);
+	*news = news_of(place, known, process);
 	new.drawn = place->drawn;
 	new.reported_at = Max(process->reported_at, place->reported_at);	/* the lock came between */
-	left_out->rest = bound_waits(news, report->waiting);
-	left_out->rest |= bound_news(news, &new.drawn, new.reported_at - place->reported_at);
+	*cut = bound_news(news, &new.drawn, new.reported_at - place->reported_at);
+	*cut |= bound_waits(news, report->waiting);
 	if (known)
 	{
 		new.first_at = place->first_at;
+		new.first_reported_at = place->first_reported_at;
 		new.timed_out_at = place->timed_out_at;
 	}
 	if (news->timeouts > 0)

@@ -44,7 +44,6 @@ typedef struct PmReport
 	bool		knows_waits;	/* and time-outs; else they are 0 */
 	bool		knows_use;		/* how many are open, and for how long they
 								 * were handed out; else that is 0 */
-	bool		use_counts;		/* that it knows; see pm_report_take() */
 	int64		longest_wait;	/* us, since the report before */
 	PmPoolSums	sums;
 	int64		number;			/* how many came before it, as the client
@@ -58,12 +57,13 @@ typedef struct PmClientProcess
 	char		process[PM_PROCESS_LEN];	/* as it calls itself */
 	Oid			role;			/* that logged in, and reported */
 	int			pid;			/* of the session by which it did */
-	int			sessions;		/* of the same login name in the account,
-								 * then; 0: nothing is known of use */
+	bool		counts;			/* may it speak for the owner: speaks.h */
 	int64		session_age;	/* ms */
-	int64		reported_at;	/* ms, monotonic; 0: the place is free */
+	int64		first_reported_at;	/* ms, monotonic: of the first report that
+									 * is known */
+	int64		reported_at;	/* likewise, of this; 0: the place is free */
 	TimestampTz at;				/* the same moment */
-	TimestampTz first_at;		/* of its first report that is known */
+	TimestampTz first_at;		/* likewise of first_reported_at */
 	TimestampTz timed_out_at;	/* of the last one by which more checkouts had
 								 * timed out; 0: none is known */
 	PmReport	report;
@@ -96,14 +96,8 @@ typedef enum PmTaken
 	PM_TAKEN_NO_ROOM
 } PmTaken;
 
-/* What of a report that was taken is not counted. */
-typedef struct PmLeftOut
-{
-	bool		rest;			/* more than a process can have done */
-	bool		use;			/* of more connections than there can be */
-}			PmLeftOut;
-
-extern PmTaken pm_report_take(const PmClientProcess *process, PmPoolSums *news, PmLeftOut * left_out);
+/* Of news, nothing unless the process counts, and did so by its report before. */
+extern PmTaken pm_report_take(const PmClientProcess *process, PmPoolSums *news, bool *cut);
 extern int	pm_reports_copy(PmClientProcess *processes);
 
 #endif							/* PM_REPORTS_H */

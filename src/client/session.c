@@ -212,36 +212,20 @@ end_session(void)
 
 /* ---- what its client's pool reports ---- */
 
-bool
-pm_session_owner(PmOwner *owner)
+int
+pm_session_account(PmOwner *owner)
 {
 	PmSheet    *sheet;
+	int			account;
 
 	if (my_slot == NULL || pm_login_stage != PM_LOGIN_BEGUN)
-		return false;
+		return -1;
 	sheet = my_sheet();
 	LWLockAcquire(pm_sheet_lock(sheet), LW_SHARED);
-	*owner = pm_accounts->all[sheet->account].owner;
+	account = sheet->account;
+	*owner = pm_accounts->all[account].owner;
 	LWLockRelease(pm_sheet_lock(sheet));
-	return true;
-}
-
-/*
- * How many sessions of the same login name are in the account of this one, itself among them.
- * For a bound, not for a count: no lock, who comes or goes meanwhile may be in it or not.
- */
-int
-pm_session_alike(void)
-{
-	int			account = my_sheet()->account;
-	int			n = 0;
-
-	for (int i = 0; i < MaxBackends; i++)
-	{
-		if (pm_sheets[i].begun && pm_sheets[i].account == account)
-			n += strncmp(pm_slots->all[i].usename, my_slot->usename, NAMEDATALEN) == 0;
-	}
-	return n;
+	return account;
 }
 
 void

@@ -10,9 +10,11 @@
 
 extern void pm_session_install(void);
 
-/* Of this process. False: it has no session that is counted; then not the others. */
-extern bool pm_session_owner(PmOwner *owner);
-extern int	pm_session_alike(void);
+/*
+ * Of this process's session: its account, and whose that is; -1: it is not counted, and nothing can
+ * be counted for it. Both take the lock of its sheet.
+ */
+extern int	pm_session_account(PmOwner *owner);
 extern void pm_session_count(const PmPoolSums *news);
 
 #endif							/* PM_SESSION_H */

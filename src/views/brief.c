@@ -72,12 +72,14 @@ simulation_is_wrong(const PmReplay *replay, const PmSimulated *simulated)
 {
 	const PmMeasured *measured = &replay->measured;
 	const PmEstimate *of = simulated->of;
-	double		waiting = of[PM_SIM_WAITING].mean + of[PM_SIM_TIMEOUT_SHARE].mean;
+	double		gave_up = of[PM_SIM_TIMEOUT_SHARE].mean;
+	double		waiting = of[PM_SIM_WAITING].mean + gave_up;
 	double		exhausted = of[PM_SIM_ALL_FULL].mean;
 
 	if (!reports_count(replay))
 		return measured->exhausted >= 0 && differ(measured->exhausted, exhausted, exhausted);
 	return differ(measured->waiting + measured->timeouts, waiting, waiting) ||
+		differ(measured->timeouts, gave_up, gave_up) ||
 		(measured->exhausted >= 0 && exhausted >= SOME && exhausted > WRONG * measured->exhausted);
 }
 

@@ -13,6 +13,7 @@
 #include "client/holds.h"
 #include "client/reports.h"
 #include "client/session.h"
+#include "client/speaks.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "sessions/settle.h"
@@ -71,7 +72,7 @@ get_seconds(FunctionCallInfo fcinfo, int arg, const char *name)
 static void
 get_use(FunctionCallInfo fcinfo, PmReport *report)
 {
-	double		seconds = get_seconds(fcinfo, 14, "checked_out_seconds");
+	int64		seconds = get_seconds(fcinfo, 14, "checked_out_seconds");
 
 	report->knows_use = !PG_ARGISNULL(14) && report->open != PM_NOT_SAID;
 	report->sums.checked_out = report->knows_use ? seconds : 0;
@@ -129,34 +130,36 @@ follow_name(void)
 }
 
 static void
-tell_of(const PmLeftOut * left_out)
+tell_of_cut(void)
 {
-	if (left_out->rest)
-		ereport(NOTICE,
-				(errmsg("the report says more than a process can have done since its last one: the rest is not counted"),
-				 errdetail("At most %d checkouts, waits and time-outs a second are counted, waits of %d callers at once, "
-						   "and %d connections; and as many waits as checkouts, time-outs and callers that wait now.",
-						   PM_MOST_CHECKOUTS, PM_MOST_WAITERS, PM_MOST_OPEN)));
-	if (left_out->use)
-		ereport(NOTICE,
-				(errmsg("checked_out_seconds is not counted: more than twice as many connections are said to be open as there are"),
-				 errdetail("Those of all processes that report by this login name count together, and its sessions of this pool, "
-						   "or application. Behind a pooler the server does not see the connections that its clients have.")));
+	ereport(NOTICE,
+			(errmsg("the report says more than a process can have done since its last one: the rest is not counted"),
+			 errdetail("At most %d checkouts, waits and time-outs a second are counted, waits of %d callers at once, "
+					   "and %d connections; and as many waits as checkouts, time-outs and callers that wait now.",
+					   PM_MOST_CHECKOUTS, PM_MOST_WAITERS, PM_MOST_OPEN)));
+}
+
+static void
+tell_of_minority(void)
+{
+	ereport(NOTICE,
+			(errmsg("the report is shown, but not counted: less than half of its pool's sessions are of its login role"),
+			 errhint("Declare the pool's usename, as a pattern that the roles have which may speak for it.")));
 }
 
 /* Counts it; why it is not noted, NULL if it is. */
 static const char *
-note(PmClientProcess *process, Oid function, PmLeftOut * left_out)
+note(PmClientProcess *process, Oid function, bool *cut)
 {
 	PmPoolSums	news;
+	int			account = pm_session_account(&process->owner);
 
-	if (!pm_session_owner(&process->owner))
+	if (account < 0)
 		return "This session is not counted.";
 	if (!pm_hold_reports(function))
 		return "It must be a SELECT of client_report() alone, sent by the client, the first statement of its transaction.";
-	if (process->report.knows_use)
-		process->sessions = pm_session_alike();
-	switch (pm_report_take(process, &news, left_out))
+	process->counts = pm_may_speak(account);
+	switch (pm_report_take(process, &news, cut))
 	{
 		case PM_TAKEN_LATE:
 			return "One with as many reports_before, or more, has come already.";
@@ -183,7 +186,7 @@ pm_client_report(PG_FUNCTION_ARGS)
 	PmClientProcess process = {0};
 	PmReport   *report = &process.report;
 	const char *why_not;
-	PmLeftOut	left_out = {0};
+	bool		cut;
 
 	pm_require_preload();
 	get_process(fcinfo, 0, process.process);
@@ -200,11 +203,11 @@ pm_client_report(PG_FUNCTION_ARGS)
 	get_use(fcinfo, report);
 	process.role = GetAuthenticatedUserId();
 	process.pid = MyProcPid;
-	process.reported_at = pm_monotonic_ms();
+	process.reported_at = process.first_reported_at = pm_monotonic_ms();
 	process.at = process.first_at = GetCurrentTimestamp();
 	process.session_age = Max((process.at - MyStartTimestamp) / 1000, 0);
 	follow_name();
-	why_not = note(&process, fcinfo->flinfo->fn_oid, &left_out);
+	why_not = note(&process, fcinfo->flinfo->fn_oid, &cut);
 	if (why_not)
 	{
 		ereport(NOTICE,
@@ -212,7 +215,10 @@ pm_client_report(PG_FUNCTION_ARGS)
 				 errdetail_internal("%s", why_not)));
 		PG_RETURN_BOOL(false);
 	}
-	tell_of(&left_out);
+	if (cut)
+		tell_of_cut();
+	if (!process.counts)
+		tell_of_minority();
 	if (!PG_ARGISNULL(14) && !report->knows_use)
 		ereport(NOTICE,
 				(errmsg("checked_out_seconds is not counted without open")));
@@ -270,6 +276,7 @@ put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *vie
 	else
 		pm_put_null(&row);
 	pm_put_time(&row, process->timed_out_at);
+	pm_put_bool(&row, process->counts);
 	pm_put_row(result, &row);
 }
 

@@ -8,10 +8,10 @@
 
 #include "accounts/account.h"
 #include "accounts/figures.h"
+#include "base/clock.h"
 #include "base/guc.h"
 #include "client/reports.h"
 #include "history/arrivals.h"
-#include "utils/timestamp.h"
 #include "views/simulate_past.h"
 
 #define AROUND			5		/* minutes before and after, for the
@@ -179,7 +179,7 @@ take_reports(PmMeasured *measured, const PmWorkload *work)
 		measured->mean_wait = work->waited / 1000000.0 / work->checkouts;
 	if (work->checkout_waits + work->checkout_timeouts == 0 && work->waited > 0)
 		return;
-	measured->waiting = work->checkout_waits / tried;
+	measured->waiting = Min(work->checkout_waits / tried, 1);
 	measured->timeouts = work->checkout_timeouts / tried;
 }
 
@@ -233,13 +233,13 @@ take_rates(PmReplay *replay, const PmQuestion *question)
 	{
 		const PmClientProcess *process = &processes[i];
 
-		if (process->owner.discovered || strcmp(process->owner.name, question->name) != 0)
+		if (process->owner.discovered || !process->counts || strcmp(process->owner.name, question->name) != 0)
 			continue;
 		/* who is silent may be one of before the sizes were changed */
-		if (GetCurrentTimestamp() - process->at <= PM_REPORT_COUNTS)
+		if (pm_monotonic_ms() - process->reported_at <= PM_REPORT_COUNTS / 1000)
 			take_sizes(replay, &process->report, question->pool);
 		checkouts[n] = process->report.sums.checkouts + process->report.sums.timeouts;
-		times[n++] = Max(process->at - process->first_at, 0) + BEFORE_REPORTS;
+		times[n++] = Max(process->reported_at - process->first_reported_at, 0) * 1000 + BEFORE_REPORTS;
 	}
 	pm_rates_init(&replay->rates, checkouts, times, n, question->pool->servers * question->pool->workers,
 				  replay->dispersion);

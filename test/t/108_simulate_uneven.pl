@@ -2,7 +2,7 @@
 # Erlang's formulas. Needs a past, which regress has not, and a session that reports.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor       qw(:DEFAULT query insert_pool);
+use PoolMonitor       qw(:DEFAULT query insert_pool holder);
 use PoolMonitorAdvice qw(advice_server pools replay app_holder);
 use Test::More;
 
@@ -62,6 +62,14 @@ subtest 'each process has its share of the checkouts, as it reports' => sub {
 	report('0cron' => 3);
 	is(waits("'two'", 0.6, 0.4),
 		't', 'one more than declared, with a few, takes no place of theirs');
+	query($node, 'CREATE ROLE guest LOGIN');
+	my $more  = app_holder($node, 'two', 1);
+	my $guest = holder($node, 'two', user => 'guest');
+	$guest->do(
+		q{sql 0 SELECT pool_monitor.client_report('guest', 7, 0, 5, 3, 0, 900000, reports_before => 0)}
+	);
+	is(waits("'two'", 0.6, 0.4), 't', 'nor does one that does not speak for the pool');
+	$_->close foreach $guest, $more;
 	my $calibration = q{SELECT calibration FROM pool_monitor.simulate('two')};
 	$session->do(q{sql 0 SELECT pool_monitor.client_report('before', 7, 0)});
 	like(

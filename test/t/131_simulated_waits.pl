@@ -152,6 +152,8 @@ subtest 'as clients report' => sub {
 	);
 	past(1, $chance, 600, 590, 3000, 600);
 	is(fitted('model'), 'simulated, off', 'nor time-outs that the server has seen no load of');
+	past(1, 0.9, 600, 590, 3000, 600);
+	is(fitted('model'), 'simulated, off', 'nor so many of them');
 };
 
 subtest 'a pool that is larger than its load seems to need' => sub {

@@ -2,14 +2,14 @@
 # Needs sessions that report, and a past between two reports.
 use strict;
 use warnings FATAL => 'all';
-use PoolMonitor qw(:DEFAULT query insert_pool app_holder holder);
+use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
 use Test::More;
 
 my $node = new_server('client_use');
 create_forge($node);
-query($node, 'CREATE ROLE app LOGIN; CREATE ROLE other LOGIN');
+query($node, 'CREATE ROLE app LOGIN');
 declare($node, insert_pool('web', workers => 2, pool_size => 2, max_overflow => 1));
-my $web = app_holder($node, 'web', 4);
+my $web = app_holder($node, 'web', 1);
 
 sub counted
 {
@@ -20,7 +20,6 @@ sub counted
 # What a report adds: checkouts, of them those of which the rest is, seconds checked out, and
 # whether as many are open. Its last one was so many seconds ago.
 my %sent;
-my $by = $web;
 
 sub reports
 {
@@ -30,7 +29,7 @@ sub reports
 	my $number  = $sent{$process} // 0;
 	my $sum     = 10 * ++$sent{$process};
 	query($node, "SELECT forge_silence('$process', 1000 * $ago)") if $ago > 0;
-	$by->do(
+	$web->do(
 		"sql 0 SELECT pool_monitor.client_report('$process', open => $open, checkouts => $sum, checked_out_seconds => $seconds, reports_before => $number)"
 	);
 	my @after   = split /\|/, counted($columns);
@@ -79,39 +78,8 @@ subtest 'of one that has just begun' => sub {
 		'10|10|0|as many',
 		'which may be older, if a pooler has it: for a minute at most'
 	);
-};
-
-# Another login name has one session of the pool.
-subtest 'of more than there are' => sub {
-	$by = holder($node, 'web', user => 'other');
-	is(reports('e', 0,  2, 4, 4,  4),  '10|10|4|as many', 'twice as many, which come and go');
-	is(reports('e', 60, 3, 5, 0,  0),  '10|0|0|as many',  'not more');
-	is(reports('e', 60, 1, 6, 0,  0),  '10|0|0|as many',  'nor what came since then');
-	is(reports('f', 0,  2, 7, 0,  0),  '10|0|0|as many',  'nor with its other processes together');
-	is(reports('e', 60, 0, 7, 30, 60), '10|10|1|as many', 'its own, still');
-	my (undef, undef, $told) = $node->psql(
-		'postgres',
-		q{SELECT pool_monitor.client_report('g', open => 9, checked_out_seconds => 1)},
-		connstr => $node->connstr('postgres') . ' application_name=web user=other'
-	);
-	like(
-		$told,
-		qr/NOTICE:  checked_out_seconds is not counted: more than twice as many connections/,
-		'of which a notice tells'
-	);
-	is(reports('e', 0, 1, 8, 0, 0), '10|0|0|as many', 'nor beside others');
-	query($node, "SELECT forge_silence('$_', 91000)") foreach 'f', 'g';
-	is(reports('e', 0,  1, 9,  0,  0),   '10|0|0|as many',  'which say nothing any more,');
-	is(reports('e', 60, 2, 10, 90, 120), '10|10|1|as many', 'but only while they speak');
-	my $more = holder($node, 'web', user => 'other', sessions => 3);
-	is(reports('e', 60, 8, 11, 300, 330), '10|10|1|as many', 'of more sessions, more');
-	$more->close;
-	wait_for($node, q{SELECT count(*) FROM pool_monitor.sessions WHERE usename = 'other'},
-		'some end', 1);
-	is(reports('e', 60, 4, 12, 360, 390), '10|10|1|as many', 'which may have ended just now');
-	is(reports('e', 60, 4, 13, 0,   0),   '10|0|0|as many',  'but not long ago');
-	$by->close;
-	$by = $web;
+	$sent{d} = 0;
+	is(reports('d', 0, 3, 0, 0, 90), '10|10|0|as many', 'and not for longer than it was silent');
 };
 
 subtest 'where it is shown' => sub {

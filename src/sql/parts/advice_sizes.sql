@@ -19,7 +19,7 @@
 	-- has sessions of it, and of which none reports, no other one can say that it did not wait.
 	reports AS MATERIALIZED (
 		SELECT * FROM pool_monitor.client_reports() AS r
-		WHERE r.pool IS NOT NULL AND r.reported_at > pg_catalog.clock_timestamp() - pool_monitor.report_counts_for()
+		WHERE r.pool IS NOT NULL AND r.counted AND r.reported_at > pg_catalog.clock_timestamp() - pool_monitor.report_counts_for()
 	),
 	reporting AS MATERIALIZED (
 		SELECT r.pool, r.processes, r.since, r.all_know AND s.pool IS NULL AS all_know

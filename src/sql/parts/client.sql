@@ -20,9 +20,9 @@ COMMENT ON FUNCTION pool_monitor.client_report(
 '(seconds, since the report before) and reports_before: how many reports this pool has sent (NULL: not known), so that '
 'nothing is counted twice. checked_out_seconds: for how long its connections were handed out, in sum, each from when who '
 'asked for it had it until it was given back, those that are out now up to now if it can tell (NULL: not known). What is more '
-'than a process can have done is not counted, as waits that are none of its checkouts, time-outs or callers that wait now; nor '
-'are checked_out_seconds where the processes that report by this login name have more connections open, as they say, than '
-'twice its sessions of this pool or application: a NOTICE says so. False: nothing was noted; a NOTICE says why: the session is '
+'than a process can have done is not counted, as waits that are none of its checkouts, time-outs or callers that wait now, nor '
+'anything where the pool''s declaration has no usename and its login role has less than half of the pool''s sessions: a NOTICE '
+'says so. False: nothing was noted; a NOTICE says why: the session is '
 'not counted, there is no room for one more process, a later report has come already, or it was not a SELECT of this alone. A '
 'transaction of this alone is no transaction in our books, and no use of its session. Error: a value that cannot be. Needs '
 'shared_preload_libraries.';
@@ -32,14 +32,15 @@ CREATE FUNCTION pool_monitor.client_reports(
 	OUT reported_at timestamptz, OUT first_reported_at timestamptz, OUT size int, OUT max_overflow int, OUT open int,
 	OUT checked_out int, OUT waiting int, OUT checkouts bigint, OUT waits bigint, OUT waited_seconds float8, OUT timeouts bigint,
 	OUT creations bigint, OUT invalidations bigint, OUT longest_wait float8, OUT checked_out_seconds float8,
-	OUT timed_out_at timestamptz
+	OUT timed_out_at timestamptz, OUT counted bool
 ) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100
 	AS 'MODULE_PATHNAME', 'pm_client_reports';
 COMMENT ON FUNCTION pool_monitor.client_reports() IS
 'The last report of each process that has reported in the last five minutes, as it was given to client_report(); behind '
 'client_pools. timed_out_at: when it last reported that more checkouts had timed out; NULL: not since it is '
-'known. Needs shared_preload_libraries, and pg_read_all_stats.';
+'known. counted: does it add to the sums of its pool, as those do of roles that the pool''s usename names, or, where it has '
+'none, of a role with half of its sessions at least. Needs shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.report_counts_for() RETURNS interval
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -80,6 +81,8 @@ CREATE VIEW pool_monitor.client_pools AS
 		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting,
 		CASE WHEN t.processes > 0 THEN coalesce(o.connections, 0) END AS connections, t.open AS connections_reported,
 		array_remove(ARRAY[
+			CASE WHEN NOT r.counted THEN format('not counted: %s has less than half of the sessions, and the pool has no usename',
+				coalesce(r.reported_by, 'its login role')) END,
 			-- where they come and go, most are young; but for one of each that the server is about to end, no more can be theirs
 			CASE WHEN o.connections > t.ceiling + t.processes + s.others AND (o.connections - t.ceiling > o.older - t.open) IS NOT FALSE
 				THEN format('its processes can have %s, the server has %s of it: at least %s nobody owns%s', t.ceiling, o.connections,
@@ -146,7 +149,8 @@ COMMENT ON COLUMN pool_monitor.client_pools.connections IS
 'observed: sessions of this pool or application; NULL: none of its processes has reported so lately';
 COMMENT ON COLUMN pool_monitor.client_pools.connections_reported IS 'reported: open, of processes_reporting together';
 COMMENT ON COLUMN pool_monitor.client_pools.findings IS
-'where they differ: sessions that none of its processes owns (of those older than 90 seconds, so that each owner has reported since, '
-'more than all say that are open, and declared processes that do not report can have; at least, as some of what they say is '
-'younger; or more than all processes can have), more processes than declared (with its surge), other sizes, time-outs in the last '
-'hour (with all since the pool was made), a process that is full while others are not; {} when all is well';
+'where they differ: a process that does not speak for the pool (see client_reports().counted), sessions that none of its '
+'processes owns (of those older than 90 seconds, so that each owner has reported since, more than all say that are open, and '
+'declared processes that do not report can have; at least, as some of what they say is younger; or more than all processes can '
+'have), more processes than declared (with its surge), other sizes, time-outs in the last hour (with all since the pool was '
+'made), a process that is full while others are not; {} when all is well';

@@ -1,0 +1,60 @@
+/*
+ * speaks.c
+ *		Whose reports of a pool count.
+ *
+ * By what clients report sizes are proposed, and what one pool gets another one does not. Who
+ * may log in under a pool's application_name is in that pool; he is not to speak for it. So
+ * reports count of the roles that the pool's declaration names (usename), and where it names
+ * none, of a role that has half of its sessions at least: who is that could have the pool as
+ * busy as he says. Others are shown, and add to no sum.
+ */
+#include "postgres.h"
+
+#include "accounts/account.h"
+#include "accounts/sheet.h"
+#include "client/speaks.h"
+#include "miscadmin.h"
+#include "pools/declared.h"
+#include "pools/rules.h"
+#include "sessions/slot.h"
+#include "storage/proc.h"
+
+static bool
+names_its_roles(int account)
+{
+	const PmRules *rules = pm_rules_current();
+
+	for (int i = 0; i < rules->npools; i++)
+	{
+		if (rules->accounts[i] == account)
+			return rules->pools[i].usename.limited;
+	}
+	return false;
+}
+
+/*
+ * A look, without locks: who comes or goes meanwhile may be in it or not. Roles by what they are,
+ * and not by their names, which change.
+ */
+static bool
+has_half_of_it(int account)
+{
+	int			all = 0;
+	int			own = 0;
+
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		if (!pm_sheets[i].begun || pm_sheets[i].account != account)
+			continue;
+		all++;
+		own += pm_slots->all[i].proc->roleId == MyProc->roleId;
+	}
+	return 2 * own >= all;
+}
+
+/* For the session of this process, which is in that account. An application's has its role in its name. */
+bool
+pm_may_speak(int account)
+{
+	return account >= pm_first_application() || names_its_roles(account) || has_half_of_it(account);
+}

@@ -1,0 +1,136 @@
+# Whose client_report() counts in a pool that several login roles share. Needs sessions of these
+# that come and go, and report.
+use strict;
+use warnings FATAL => 'all';
+use PoolMonitor qw(:DEFAULT query insert_pool holder);
+use Test::More;
+
+my $node = new_server('who_speaks');
+query($node, 'CREATE ROLE app LOGIN; CREATE ROLE guest LOGIN');
+declare($node, insert_pool('web'));
+
+sub sessions
+{
+	my ($user, $sessions, $name) = @_;
+	return holder($node, $name // 'web', user => $user, sessions => $sessions);
+}
+
+sub checkouts
+{
+	my ($whose) = @_;
+	return query($node,
+		'SELECT coalesce(sum(checkouts), 0) FROM pool_monitor.pool_stats WHERE '
+		  . ($whose // "pool = 'web'"));
+}
+
+# How many checkouts count of a report of ten more.
+my %sent;
+
+sub came
+{
+	my ($who, $process, $whose) = @_;
+	my $before = checkouts($whose);
+	my $number = $sent{$process}++ // 0;
+	my $sum    = 10 * $sent{$process};
+	is(
+		$who->do(
+			"sql 0 SELECT pool_monitor.client_report('$process', checkouts => $sum, reports_before => $number)"
+		),
+		'True',
+		"$process reports"
+	);
+	return checkouts($whose) - $before;
+}
+
+sub left
+{
+	my ($user, $sessions) = @_;
+	wait_for(
+		$node,
+		"SELECT count(*) FROM pool_monitor.sessions WHERE usename = '$user'",
+		"$sessions of $user are there", $sessions
+	);
+	return;
+}
+
+my $app   = sessions('app',   2);
+my $guest = sessions('guest', 1);
+
+subtest 'who has half of the sessions, and who has less' => sub {
+	is(came($app,   'a'), 10, 'most');
+	is(came($guest, 'g'), 0,  'one of three');
+	is(
+		query(
+			$node, q{SELECT process, counted FROM pool_monitor.client_reports() ORDER BY process}
+		),
+		"a|t\ng|f",
+		'as is shown'
+	);
+	is(
+		query($node, q{SELECT findings[1] FROM pool_monitor.client_pools WHERE process = 'g'}),
+		'not counted: guest has less than half of the sessions, and the pool has no usename',
+		'and said'
+	);
+	my (undef, undef, $told) = $node->psql(
+		'postgres',
+		q{SELECT pool_monitor.client_report('one')},
+		connstr => $node->connstr('postgres') . ' application_name=web user=guest'
+	);
+	is($told, '', 'nothing to him who has half');
+	my $more = sessions('app', 1);
+	(undef, undef, $told) = $node->psql(
+		'postgres',
+		q{SELECT pool_monitor.client_report('one')},
+		connstr => $node->connstr('postgres') . ' application_name=web user=guest'
+	);
+	like(
+		$told,
+		qr/NOTICE:  the report is shown, but not counted: less than half of its pool's sessions/,
+		'else a notice'
+	);
+	$more->close;
+	left('app',   2);
+	left('guest', 1);
+};
+
+subtest 'when he has more' => sub {
+	my $more = sessions('guest', 1);
+	is(came($guest, 'g'), 0,  'what came meanwhile is not counted');
+	is(came($guest, 'g'), 10, 'what comes then is');
+	is(came($app,   'a'), 10, 'the other one has half, too');
+	$more->close;
+	left('guest', 1);
+	is(came($guest, 'g'), 0, 'and has not');
+};
+
+subtest 'sessions that are not of the pool' => sub {
+	my $else = sessions('guest', 5, 'else');
+	is(came($guest, 'g'), 0, 'are nothing in it');
+	is(came($else, 'e', "application_name = 'else'"),
+		10, 'an application is of one role, whoever it is');
+	my $others = sessions('app', 9, 'others');
+	is(came($app, 'a'), 10, 'nor do they take anything away');
+	$_->close foreach $else, $others;
+};
+
+subtest 'a role that gets another name' => sub {
+	query($node, 'ALTER ROLE app RENAME TO application');
+	my $more = sessions('application', 1);
+	is(came($app,  'a'), 10, 'is the same, on its old sessions');
+	is(came($more, 'a'), 10, 'and new ones');
+	$more->close;
+	left('application', 2);
+};
+
+subtest 'a pool that names its roles' => sub {
+	declare($node, "UPDATE pool_monitor.pools SET usename = '%'");
+	is(came($guest, 'g'), 0, 'not if it names all that there are');
+	declare($node, "UPDATE pool_monitor.pools SET usename = '_%'");
+	left('guest', 1);
+	is(came($guest, 'g'), 0,  'what came until then is not counted');
+	is(came($guest, 'g'), 10, 'it lets them speak');
+};
+
+$_->close foreach $app, $guest;
+is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
+done_testing();
