@@ -105,11 +105,11 @@ subtest 'when he has more' => sub {
 
 subtest 'sessions that are not of the pool' => sub {
 	my $else = sessions('guest', 5, 'else');
-	is(came($guest, 'g'), 0, 'are nothing in it');
+	is(came($guest, 'g'), 0, 'are nothing in it') foreach 1, 2;
 	is(came($else, 'e', "application_name = 'else'"),
 		10, 'an application is of one role, whoever it is');
 	my $others = sessions('app', 9, 'others');
-	is(came($app, 'a'), 10, 'nor do they take anything away');
+	is(came($app, 'a'), 10, 'nor do they take anything away') foreach 1, 2;
 	$_->close foreach $else, $others;
 };
 
@@ -124,7 +124,7 @@ subtest 'a role that gets another name' => sub {
 
 subtest 'a pool that names its roles' => sub {
 	declare($node, "UPDATE pool_monitor.pools SET usename = '%'");
-	is(came($guest, 'g'), 0, 'not if it names all that there are');
+	is(came($guest, 'g'), 0, 'not if it names all that there are') foreach 1, 2;
 	declare($node, "UPDATE pool_monitor.pools SET usename = '_%'");
 	left('guest', 1);
 	is(came($guest, 'g'), 0,  'what came until then is not counted');
