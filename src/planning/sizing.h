@@ -23,6 +23,7 @@ extern double pm_mean_wait(int connections, double load, double hold);
 extern double pm_mean_queue(int connections, double load);
 extern double pm_wait_quantile(int connections, double load, double hold, double quantile);
 extern double pm_timeout_probability(int connections, double load, double hold, double timeout);
+extern int	pm_needed_each(int busy, int processes);
 extern int	pm_connections_needed(double load, double hold, double timeout, double target, int most);
 extern void pm_plan(int64 processes, int64 surge_processes, int pool_size, int max_overflow, double headroom_percent, PmPlan *plan);
 

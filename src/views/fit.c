@@ -302,21 +302,26 @@ compare_freed(const void *a, const void *b)
 	return strcmp(left->pool->name, right->pool->name);
 }
 
-static void
-put_simulated(PmRow *row, const Fitted *fitted, int size)
+/*
+ * How many of a new size are kept open: what most minutes need, or as many as now; the rest is
+ * overflow, or it would come and go all the time. Not for a pool that has none, or keeps none.
+ */
+static int
+base_of(const Fitted *fitted, int size)
 {
-	int			base = fitted->pool->pool_size > 0 ? Min(fitted->pool->pool_size, size) : size;
-	PmBriefAnswer answer = pm_brief_ask(fitted->brief, base, size - base);
+	const PmPool *pool = fitted->pool;
 
-	pm_put(row, Float8GetDatum(answer.queue));
-	pm_put(row, Float8GetDatum(answer.timeouts));
+	if (pool->pool_size == 0 || pool->max_overflow == 0)
+		return size;
+	return Min(Max(pool->pool_size, pm_needed_each(Max(fitted->work.p95_busy, fitted->week_busy), fitted->fit.processes)), size);
 }
 
 /* What the model says of one size of each process; -1: unbounded, or not known. Nothing where it is off. */
 static void
-put_model(PmRow *row, const Fitted *fitted, int size)
+put_model(PmRow *row, const Fitted *fitted, int size, int base)
 {
 	const PmFitPool *fit = &fitted->fit;
+	PmBriefAnswer answer;
 
 	if (size < 0 || (fitted->brief && fitted->brief->is_off))
 	{
@@ -325,13 +330,15 @@ put_model(PmRow *row, const Fitted *fitted, int size)
 		return;
 	}
 	if (fitted->brief)
+		answer = pm_brief_ask(fitted->brief, base, size - base);
+	else
+		answer = (PmBriefAnswer)
 	{
-		put_simulated(row, fitted, size);
-		return;
-	}
-	pm_put(row, Float8GetDatum(fit->processes * pm_mean_queue(size, fit->load)));
-	pm_put(row, Float8GetDatum(pm_timeout_probability(size, fit->load, fitted->hold,
-													  fitted->pool->pool_timeout / 1000000.0)));
+		.queue = fit->processes * pm_mean_queue(size, fit->load),
+			.timeouts = pm_timeout_probability(size, fit->load, fitted->hold, fitted->pool->pool_timeout / 1000000.0)
+	};
+	pm_put(row, Float8GetDatum(answer.queue));
+	pm_put(row, Float8GetDatum(answer.timeouts));
 }
 
 static void
@@ -339,7 +346,7 @@ put_pool(ReturnSetInfo *result, const Fitted *fitted)
 {
 	const PmPool *pool = fitted->pool;
 	int			size = fitted->measured ? fitted->fit.size : -1;
-	int			kept = pool->pool_size > 0 ? Min(pool->pool_size, size) : size;
+	int			kept = size < 0 ? -1 : base_of(fitted, size);
 	PmRow		row = {0};
 
 	pm_put_text(&row, pool->name);
@@ -356,8 +363,8 @@ put_pool(ReturnSetInfo *result, const Fitted *fitted)
 	pm_put_bound(&row, proposed(fitted));
 	pm_put_bound(&row, pool->has_budget ? proposed(fitted) + fitted->reserve : -1);
 	pm_put(&row, Int64GetDatum(fitted->now - proposed(fitted)));
-	put_model(&row, fitted, fitted->measured ? fitted->each : -1);
-	put_model(&row, fitted, size);
+	put_model(&row, fitted, fitted->measured ? fitted->each : -1, pool->pool_size > 0 ? pool->pool_size : fitted->each);
+	put_model(&row, fitted, size, kept);
 	pm_put_text(&row, fitted->brief == NULL ? "Erlang" : fitted->brief->is_off ? "simulated, off" : "simulated");
 	pm_put_text(&row, fitted->measured ? "good" : "not enough data");
 	pm_put_row(result, &row);
