@@ -262,7 +262,7 @@ pm_calibration(const PmMeasured *measured, const PmSimulation *simulation, const
 {
 	const PmEstimate *of = simulated->of;
 	const char *verdict = "good";
-	const char *nobody = measured->few_reports ? "too few checkouts are reported" : "no client reports its waits";
+	const char *nobody = measured->few_reports ? "too few checkouts are reported" : "no waits are reported of this time and these sizes";
 	const char *bursts = "";
 
 	if (measured->mean_wait >= 0 || measured->timeouts >= 0)

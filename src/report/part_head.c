@@ -259,6 +259,21 @@ add_advice(Standing *standing, const PmReport *report)
 				 warnings == 1 ? "warning" : "warnings");
 }
 
+static double
+seconds_watched(const PmReport *report)
+{
+	return pm_doc_seconds(pm_doc_at(pm_doc_at(report->all, "server"), "span"), "seen");
+}
+
+/* Is there a history of this time? */
+static bool
+is_watched(const PmReport *report)
+{
+	TimestampTz from = pm_doc_time(pm_doc_at(pm_doc_at(report->all, "server"), "curve"), "seen_from");
+
+	return from != 0 && seconds_watched(report) > 0;
+}
+
 static void
 put_standing(PmPage *page, const PmReport *report)
 {
@@ -281,7 +296,9 @@ put_standing(PmPage *page, const PmReport *report)
 	if (standing.left_out > 0)
 		pm_htmlf(&standing.others, "<li>And %d more.</li>", standing.left_out);
 	if (standing.n == 0)
-		pm_html(&standing.others, "<li>Nothing was short in this time, and nothing is to be advised.</li>");
+		pm_html(&standing.others, is_watched(report) ?
+				"<li>Nothing was short in this time, and nothing is to be advised.</li>" :
+				"<li>Nothing is known of this time; and nothing is to be advised now.</li>");
 	pm_htmlf(page, "<ul class=\"stands%s\">%s%s</ul>\n", standing.is_bad ? " is-bad" : "", standing.bad.out.data,
 			 standing.others.out.data);
 }
@@ -307,11 +324,11 @@ put_watched(PmPage *page, const PmReport *report)
 {
 	PmDoc		server = pm_doc_at(report->all, "server");
 	TimestampTz from = pm_doc_time(pm_doc_at(server, "curve"), "seen_from");
-	double		seen = pm_doc_seconds(pm_doc_at(server, "span"), "seen");
+	double		seen = seconds_watched(report);
 	double		span = ((double) report->until - report->since) / USECS_PER_SEC;
 	char	   *loaded = pm_doc_text(report->all, "loaded");
 
-	if (from == 0 || !(seen > 0))
+	if (!is_watched(report))
 		pm_html(page, "<p class=\"warn\">There is no history of this time: nobody was watching, or it is no longer kept. What "
 				"follows is of the moment at which this was made, and of the counters.</p>\n");
 	else if (seen < 0.97 * span && from > report->since + 2.0 * USECS_PER_MINUTE)

@@ -347,7 +347,7 @@ subtest 'calibration' => sub {
 	);
 	is(
 		simulated('calibration', "'mmc'"),
-		'lower bound: the pool was at its ceiling 41.0 % of the time; no client reports its waits',
+		'lower bound: the pool was at its ceiling 41.0 % of the time; no waits are reported of this time and these sizes',
 		'there the server does not see who waits'
 	);
 	arrivals('mmc', 0, 0, 900, 366, 900 * $mean, 0);
