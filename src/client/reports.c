@@ -4,10 +4,12 @@
  *
  * A report is of the pool of the session by which it comes, so nobody can report for
  * another one's; whose reports of a pool count, speaks.c says. What they say is not checked,
- * but for what cannot be. There are max_client_processes places. Who has been silent for SILENT_AFTER is shown no more, and
- * gives way to a new process. When all are taken, a new one gets that of the most silent
- * process of the login role that has the most, if its own role has two less at least: so
- * roles come to have alike.
+ * but for what cannot be.
+ *
+ * There are max_client_processes places. Who has been silent for SILENT_AFTER is shown no
+ * more, and gives way to a new process. When all are taken, a new one gets that of the most
+ * silent process of the login role that has the most, if its own role has two less at least:
+ * so roles come to have alike.
  *
  * Sums are counted by what came since the report before, however long ago that was. Where
  * none is known (the server was restarted, the process gave way), what the client has done
@@ -303,11 +305,11 @@ news_of(const PmClientProcess *place, bool known, const PmClientProcess *process
 	PmPoolSums	nothing = {0};
 	int64		elapsed = known ? Max(process->reported_at - place->reported_at, 0) : USUAL_INTERVAL;
 
-	if (!report->knows_waits || !process->counts)
+	if (!report->knows_waits || !process->counts || (known && !place->counts))
 		return nothing;
 	if (known ? is_anew(&place->report, report) : report->number == 0)
 		return first_news(process, Min(elapsed, USUAL_INTERVAL));
-	return known && place->counts && place->report.knows_waits ? further_news(place, process) : nothing;
+	return known && place->report.knows_waits ? further_news(place, process) : nothing;
 }
 
 /*

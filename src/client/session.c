@@ -229,11 +229,16 @@ pm_session_account(PmOwner *owner)
 }
 
 void
-pm_session_count(const PmPoolSums *news)
+pm_session_count(int account, const PmPoolSums *news)
 {
 	PmSheet    *sheet = my_sheet();
 
 	LWLockAcquire(pm_sheet_lock(sheet), LW_SHARED);
+	if (sheet->account != account)
+	{
+		LWLockRelease(pm_sheet_lock(sheet));
+		return;
+	}
 	pm_account_add_reported(sheet->account, PM_CHECKOUTS, news->checkouts);
 	pm_account_add_reported(sheet->account, PM_CHECKOUT_WAITS, news->waits);
 	pm_account_add_reported(sheet->account, PM_WAITED_US, news->waited);

@@ -12,9 +12,10 @@ extern void pm_session_install(void);
 
 /*
  * Of this process's session: its account, and whose that is; -1: it is not counted, and nothing can
- * be counted for it. Both take the lock of its sheet.
+ * be counted for it. Nor is what was found for an account in which it is no more: whoever settles it
+ * may move it at any time. Both take the lock of its sheet.
  */
 extern int	pm_session_account(PmOwner *owner);
-extern void pm_session_count(const PmPoolSums *news);
+extern void pm_session_count(int account, const PmPoolSums *news);
 
 #endif							/* PM_SESSION_H */

@@ -5,8 +5,8 @@
  * By what clients report sizes are proposed, and what one pool gets another one does not. Who
  * may log in under a pool's application_name is in that pool; he is not to speak for it. So
  * reports count of the roles that the pool's declaration names (usename), and where it names
- * none, of a role that has half of its sessions at least: who is that could have the pool as
- * busy as he says. Others are shown, and add to no sum.
+ * none, of a role that has half of its sessions at least at that moment. Others are shown, and
+ * add to no sum of the pool.
  */
 #include "postgres.h"
 
@@ -44,12 +44,14 @@ has_half_of_it(int account)
 
 	for (int i = 0; i < MaxBackends; i++)
 	{
-		if (!pm_sheets[i].begun || pm_sheets[i].account != account)
+		const		PGPROC *proc = pm_slots->all[i].proc;
+
+		if (!pm_sheets[i].begun || pm_sheets[i].account != account || proc == NULL)
 			continue;
 		all++;
-		own += pm_slots->all[i].proc->roleId == MyProc->roleId;
+		own += proc->roleId == MyProc->roleId;
 	}
-	return 2 * own >= all;
+	return own > 0 && 2 * own >= all;
 }
 
 /* For the session of this process, which is in that account. An application's has its role in its name. */

@@ -196,22 +196,22 @@ join(const Point *points, int n, int *size)
 }
 
 /*
- * How many checkouts wait in each process, with least connections and each size above it:
+ * How many checkouts wait in each process, with least connections and each size above it, of
+ * which base are kept open:
  * until no more than worth wait, or most. Not every size is simulated, but 1, 2, 4 and so on
  * above the least, and below is the convex hull of these: as marginal analysis needs it, and
  * chance has little to say. n: how many sizes. Allocates in the current memory context.
  */
 double *
-pm_brief_curve(const PmBrief *brief, int least, int most, double worth, int *n)
+pm_brief_curve(const PmBrief *brief, int base, int least, int most, double worth, int *n)
 {
 	Point		points[32];
 	int			npoints = 0;
-	int			base = brief->pool->pool_size;
 
 	for (int more = 0; npoints < (int) lengthof(points); more = Max(2 * more, 1))
 	{
 		Point		point = {.size = Min(least + more, Max(most, least))};
-		int			kept = base > 0 ? Min(base, point.size) : point.size;
+		int			kept = Min(base, point.size);
 
 		point.queue = pm_brief_ask(brief, kept, point.size - kept).queue / brief->declared.processes;
 		npoints = keep_convex(points, npoints, point);

@@ -30,6 +30,6 @@ typedef struct PmBriefAnswer
 
 extern bool pm_brief_begin(PmBrief *brief, const PmPool *pool, int account, PmSpan span);
 extern PmBriefAnswer pm_brief_ask(const PmBrief *brief, int pool_size, int max_overflow);
-extern double *pm_brief_curve(const PmBrief *brief, int least, int most, double worth, int *n);
+extern double *pm_brief_curve(const PmBrief *brief, int base, int least, int most, double worth, int *n);
 
 #endif							/* PM_BRIEF_H */

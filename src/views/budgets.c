@@ -75,7 +75,7 @@ count_waiting(const PmRules *rules, TimestampTz now)
 		const PmClientProcess *process = &processes[i];
 		int			pool = process->owner.discovered ? -1 : pm_name_index_find(&index, process->owner.name);
 
-		if (pool >= 0 && process->report.waiting >= 0 && now - process->at < PM_REPORT_COUNTS)
+		if (pool >= 0 && process->counts && process->report.waiting >= 0 && now - process->at < PM_REPORT_COUNTS)
 			waiting[pool] = Max(waiting[pool], 0) + process->report.waiting;
 	}
 	return waiting;

@@ -144,7 +144,7 @@ tell_of_minority(void)
 {
 	ereport(NOTICE,
 			(errmsg("the report is shown, but not counted: less than half of its pool's sessions are of its login role"),
-			 errhint("Declare the pool's usename, as a pattern that the roles have which may speak for it.")));
+			 errhint("Declare the pool's usename, as a pattern of the roles that may speak for it; '_%%' is any.")));
 }
 
 /* Counts it; why it is not noted, NULL if it is. */
@@ -168,7 +168,7 @@ note(PmClientProcess *process, Oid function, bool *cut)
 		case PM_TAKEN:
 			break;
 	}
-	pm_session_count(&news);
+	pm_session_count(account, &news);
 	return NULL;
 }
 

@@ -192,6 +192,23 @@ compare_busy(const void *a, const void *b)
 }
 
 /*
+ * How many of any size are kept open: what most minutes need, or as many as now; the rest is
+ * overflow, or it would come and go all the time. All, where nothing is overflow now. Of what
+ * nothing is known of, as many as now.
+ */
+static int
+base_wanted(const Fitted *fitted)
+{
+	const PmPool *pool = fitted->pool;
+
+	if (pool->pool_size == 0 || pool->max_overflow == 0)
+		return MOST_CONNECTIONS;
+	if (fitted->brief && fitted->brief->is_off)
+		return pool->pool_size;
+	return Max(pool->pool_size, pm_needed_each(Max(fitted->work.p95_busy, fitted->week_busy), fitted->fit.processes));
+}
+
+/*
  * Where Erlang's formulas are wrong: how many wait, by size. False: they are not. Where that
  * is wrong, too, nothing is known that would speak for fewer than it has. Allocates in the
  * current memory context.
@@ -207,13 +224,9 @@ simulate_pool(Fitted *fitted, int account, int64 budget)
 		return false;
 	fitted->brief = brief;
 	if (brief->is_off)
-		fit->least = Max(fit->least, fitted->each);
-	fit->waiting = pm_brief_curve(brief, fit->least, (int) (budget / fit->processes), PM_FIT_WORTH, &fit->nwaiting);
-
-	/*
-	 * it stays at that: what does not know how long one waits does not know
-	 * what more is worth
-	 */
+		fit->least = Max(fit->least, fitted->each >= 0 ? fitted->each : (fitted->now + fit->processes - 1) / fit->processes);
+	fit->waiting = pm_brief_curve(brief, base_wanted(fitted), fit->least, (int) (budget / fit->processes), PM_FIT_WORTH, &fit->nwaiting);
+	/* nothing is known of what more would be worth */
 	if (brief->is_off)
 		fit->nwaiting = 1;
 	return true;
@@ -302,20 +315,6 @@ compare_freed(const void *a, const void *b)
 	return strcmp(left->pool->name, right->pool->name);
 }
 
-/*
- * How many of a new size are kept open: what most minutes need, or as many as now; the rest is
- * overflow, or it would come and go all the time. Not for a pool that has none, or keeps none.
- */
-static int
-base_of(const Fitted *fitted, int size)
-{
-	const PmPool *pool = fitted->pool;
-
-	if (pool->pool_size == 0 || pool->max_overflow == 0)
-		return size;
-	return Min(Max(pool->pool_size, pm_needed_each(Max(fitted->work.p95_busy, fitted->week_busy), fitted->fit.processes)), size);
-}
-
 /* What the model says of one size of each process; -1: unbounded, or not known. Nothing where it is off. */
 static void
 put_model(PmRow *row, const Fitted *fitted, int size, int base)
@@ -346,7 +345,7 @@ put_pool(ReturnSetInfo *result, const Fitted *fitted)
 {
 	const PmPool *pool = fitted->pool;
 	int			size = fitted->measured ? fitted->fit.size : -1;
-	int			kept = size < 0 ? -1 : base_of(fitted, size);
+	int			kept = size < 0 ? -1 : Min(base_wanted(fitted), size);
 	PmRow		row = {0};
 
 	pm_put_text(&row, pool->name);

@@ -169,6 +169,23 @@ subtest 'a pool that is larger than its load seems to need' => sub {
 	pools($node, row('web', pool_size => 10, max_overflow => 0));
 };
 
+subtest 'a pool with overflow' => sub {
+	my $sizes = 'model, proposed_pool_size, proposed_max_overflow';
+	pools($node, row('web', pool_size => 2, max_overflow => 8));
+	past(1, 0, 600, 300, 150, 0);
+	is(fitted($sizes), 'simulated, off|2|8', 'keeps what it has where nothing is known of it');
+	past(20, 0.3);
+	like(fitted($sizes), qr/^simulated\|10\|[1-9]/, 'or is to keep what most minutes need');
+	pools($node, row('web', pool_size => 2, max_overflow => -1, budget => 30));
+	past(20, 0, 600, 300, 150, 0);
+	is(
+		fitted("model, proposed_pool_size, proposed_ceiling"),
+		'simulated, off|2|30',
+		'and where it has no bound, its budget'
+	);
+	pools($node, row('web', pool_size => 10, max_overflow => 0));
+};
+
 subtest 'by the time at the ceiling' => sub {
 	past(1, 0.5);
 	is(fitted('model'), 'simulated, off', 'for which there is no explanation at all');

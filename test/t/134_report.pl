@@ -33,7 +33,7 @@ subtest 'before anything is declared or seen' => sub {
 	my $long_ago = report("until => now() - interval '1 year'");
 	is(well_formed($long_ago), '', 'of a time before all history: a page');
 	has($long_ago, qr/There is no history of this time/, 'which says so');
-	has($long_ago, qr/Nothing is known of this time/, 'not that all was well');
+	has($long_ago, qr/Nothing is known of this time/,    'not that all was well');
 	ok($long_ago !~ qr/class="plot"/, 'without an empty picture');
 };
 

@@ -265,7 +265,11 @@ subtest 'to a pool that is large enough for either' => sub {
 		"SELECT dispersion > 5, calibration FROM pool_monitor.simulate('of $ample', span => '1 hour')"
 	  );
 	is($dispersion, 't', 'there are bursts');
-	like($calibration, qr/^good: .*; no waits are reported of this time and these sizes$/, 'nobody would wait');
+	like(
+		$calibration,
+		qr/^good: .*; no waits are reported of this time and these sizes$/,
+		'nobody would wait'
+	);
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');

@@ -18,10 +18,7 @@ wait_for(
 );
 query($node, "SELECT replay_holds('web', 200000, 1000)");
 
-# A day of five checkouts a second, and what clients report of each minute; above base for so
-# much of the time.
-my $overflow = 0;
-
+# A day of five checkouts a second, and what clients report of each minute.
 sub past
 {
 	my (@reported) = @_;
@@ -33,8 +30,7 @@ sub past
 			max_connections => 60,
 			busy            => 2,
 			max_busy        => 5,
-			transactions    => 300,
-			overflow        => $overflow
+			transactions    => 300
 		]
 	);
 	query($node, "SELECT replay_arrivals('web', 60, 1500, " . join(', ', @reported) . ')');
@@ -66,17 +62,8 @@ subtest 'half of them wait' => sub {
 		'with what was measured'
 	);
 	my ($ask) = advice($node, 'recommendation', $of) =~ /(SELECT .*)\.$/;
-	like(query($node, $ask), qr/\|/,               'and what to ask can be asked');
-	like($ask, qr/\('web', max_overflow => 10\)$/, 'with more of what it opens when it has to');
-	$overflow = 0.06;
-	past(300, 150, 45, 0);
-	like(
-		advice($node, 'recommendation', $of),
-		qr/\('web', pool_size => 30\)\.$/,
-		'or keeps, where that comes and goes'
-	);
-	$overflow = 0;
-	past(300, 150, 45, 0);
+	like(query($node, $ask), qr/\|/,            'and what to ask can be asked');
+	like($ask, qr/\('web', pool_size => 30\)$/, 'of what it keeps, having no overflow');
 	is(taken_away(), 0, 'none of them is to be taken away');
 	like(
 		advice($node, 'recommendation', $of),
@@ -121,6 +108,40 @@ subtest 'clients of other sizes' => sub {
 	$web->do("$report 1)");
 	is(query($node, $says), 'off: clients report sizes 20 + 1, which are not declared', 'or not');
 	$web->close;
+};
+
+subtest 'what to ask where there is overflow' => sub {
+	my %overflow = (rare => 0, often => 0.3);
+	pools($node, map { row($_, workers => 3, pool_size => 10, max_overflow => 10) } keys %overflow);
+	wait_for(
+		$node,
+		"SELECT count(DISTINCT pool) FROM pool_monitor.history WHERE pool IN ('rare', 'often')",
+		'they have a history', 2
+	);
+	replay(
+		$node,
+		map {
+			[
+				$_, 60,
+				connections  => 40,
+				busy         => 2,
+				max_busy     => 5,
+				transactions => 300,
+				overflow     => $overflow{$_}
+			]
+		} keys %overflow
+	);
+	query($node, "SELECT replay_arrivals('$_', 60, 1500, 300, 150, 45, 0)") foreach keys %overflow;
+	like(
+		advice($node, 'recommendation', 'exhausted of rare'),
+		qr/\('rare', max_overflow => 20\)\.$/,
+		'more of it'
+	);
+	like(
+		advice($node, 'recommendation', 'exhausted of often'),
+		qr/\('often', pool_size => 20\)\.$/,
+		'or of what it keeps, where that comes and goes'
+	);
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');

@@ -53,6 +53,11 @@ sub left
 	return;
 }
 
+sub waiting
+{
+	return query($node, q{SELECT waiting FROM pool_monitor.budgets WHERE pool = 'web'});
+}
+
 my $app   = sessions('app',   2);
 my $guest = sessions('guest', 1);
 
@@ -71,12 +76,26 @@ subtest 'who has half of the sessions, and who has less' => sub {
 		'not counted: guest has less than half of the sessions, and the pool has no usename',
 		'and said'
 	);
+	$guest->do(q{sql 0 SELECT pool_monitor.client_report('w', size => 2, waiting => 7)});
+	is(waiting(), '', 'who waits in it is none of the pool');
+	$app->do(q{sql 0 SELECT pool_monitor.client_report('b', size => 2, waiting => 1)});
+	is(waiting(), 1, 'as others are');
+	my $declared = '%processes report, 1 are declared%';
+	is(
+		query(
+			$node,
+			"SELECT DISTINCT f FROM pool_monitor.client_pools, unnest(findings) AS f WHERE f LIKE '$declared'"
+		),
+		'2 processes report, 1 are declared',
+		'nor is it one of its processes'
+	);
 	my (undef, undef, $told) = $node->psql(
 		'postgres',
 		q{SELECT pool_monitor.client_report('one')},
 		connstr => $node->connstr('postgres') . ' application_name=web user=guest'
 	);
 	is($told, '', 'nothing to him who has half');
+	left('guest', 1);
 	my $more = sessions('app', 1);
 	(undef, undef, $told) = $node->psql(
 		'postgres',
@@ -95,7 +114,8 @@ subtest 'who has half of the sessions, and who has less' => sub {
 
 subtest 'when he has more' => sub {
 	my $more = sessions('guest', 1);
-	is(came($guest, 'g'), 0,  'what came meanwhile is not counted');
+	$sent{g} = 0;
+	is(came($guest, 'g'), 0,  'what came meanwhile is not counted, nor what a new pool says');
 	is(came($guest, 'g'), 10, 'what comes then is');
 	is(came($app,   'a'), 10, 'the other one has half, too');
 	$more->close;
@@ -115,10 +135,11 @@ subtest 'sessions that are not of the pool' => sub {
 
 subtest 'a role that gets another name' => sub {
 	query($node, 'ALTER ROLE app RENAME TO application');
-	my $more = sessions('application', 1);
-	is(came($app,  'a'), 10, 'is the same, on its old sessions');
-	is(came($more, 'a'), 10, 'and new ones');
-	$more->close;
+	my @more = (sessions('application', 1), sessions('guest', 2));
+	is(came($app,     'a'), 10, 'is the same, on its old sessions') foreach 1, 2;
+	is(came($more[0], 'a'), 10, 'and new ones')                     foreach 1, 2;
+	$_->close foreach @more;
+	left('guest',       1);
 	left('application', 2);
 };
 
@@ -126,7 +147,6 @@ subtest 'a pool that names its roles' => sub {
 	declare($node, "UPDATE pool_monitor.pools SET usename = '%'");
 	is(came($guest, 'g'), 0, 'not if it names all that there are') foreach 1, 2;
 	declare($node, "UPDATE pool_monitor.pools SET usename = '_%'");
-	left('guest', 1);
 	is(came($guest, 'g'), 0,  'what came until then is not counted');
 	is(came($guest, 'g'), 10, 'it lets them speak');
 };

@@ -76,7 +76,7 @@
 			LEFT JOIN saturation AS s ON s.pool = d.pool,
 			LATERAL (SELECT pool_monitor.share_in_transactions(w.avg_busy, w.avg_connections, w.seen, w.checked_out_seconds,
 				w.reported_open_seconds) AS share) AS u,
-			LATERAL (SELECT w.overflow_share < 0.05 IS NOT TRUE AS is_base) AS o,
+			LATERAL (SELECT d.max_overflow = 0 OR w.overflow_share < 0.05 IS NOT TRUE AS is_base) AS o,
 			LATERAL (SELECT CASE WHEN o.is_base THEN 'pool_size' ELSE 'max_overflow' END AS which,
 				CASE WHEN o.is_base THEN d.pool_size ELSE d.max_overflow END AS size) AS b
 		WHERE s.pool IS NULL AND d.each > 0 AND (pool_monitor.gave_up(w.checkouts, w.checkout_timeouts)

@@ -38,9 +38,10 @@ CREATE FUNCTION pool_monitor.client_reports(
 	AS 'MODULE_PATHNAME', 'pm_client_reports';
 COMMENT ON FUNCTION pool_monitor.client_reports() IS
 'The last report of each process that has reported in the last five minutes, as it was given to client_report(); behind '
-'client_pools. timed_out_at: when it last reported that more checkouts had timed out; NULL: not since it is '
-'known. counted: does it add to the sums of its pool, as those do of roles that the pool''s usename names, or, where it has '
-'none, of a role with half of its sessions at least. Needs shared_preload_libraries, and pg_read_all_stats.';
+'client_pools. timed_out_at: when it last reported that more checkouts had timed out; NULL: not since it is known. counted: '
+'does it add to the sums of its pool, if it knows who waits? Those do of roles that the pool''s usename names, or, where it has '
+'none, of a role with half of its sessions at least, when it reported; and all of what is undeclared. Needs '
+'shared_preload_libraries, and pg_read_all_stats.';
 
 CREATE FUNCTION pool_monitor.report_counts_for() RETURNS interval
 	LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -60,7 +61,9 @@ CREATE VIEW pool_monitor.client_pools AS
 			-- not known where one of them does not know
 			CASE WHEN count(r.open) = count(*) THEN sum(r.open) END AS open,
 			CASE WHEN count(r.ceiling) = count(*) THEN sum(r.ceiling) END AS ceiling,
-			sum(r.ceiling - r.checked_out) FILTER (WHERE r.ceiling > r.checked_out AND coalesce(r.waiting, 0) = 0) AS free
+			-- of those that speak for the pool
+			count(*) FILTER (WHERE r.counted)::int AS speaking,
+			sum(r.ceiling - r.checked_out) FILTER (WHERE r.counted AND r.ceiling > r.checked_out AND coalesce(r.waiting, 0) = 0) AS free
 		FROM reports AS r
 		WHERE r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
 		GROUP BY r.of_whom
@@ -82,7 +85,7 @@ CREATE VIEW pool_monitor.client_pools AS
 		CASE WHEN t.processes > 0 THEN coalesce(o.connections, 0) END AS connections, t.open AS connections_reported,
 		array_remove(ARRAY[
 			CASE WHEN NOT r.counted THEN format('not counted: %s has less than half of the sessions, and the pool has no usename',
-				coalesce(r.reported_by, 'its login role')) END,
+				coalesce(quote_ident(r.reported_by), 'its login role')) END,
 			-- where they come and go, most are young; but for one of each that the server is about to end, no more can be theirs
 			CASE WHEN o.connections > t.ceiling + t.processes + s.others AND (o.connections - t.ceiling > o.older - t.open) IS NOT FALSE
 				THEN format('its processes can have %s, the server has %s of it: at least %s nobody owns%s', t.ceiling, o.connections,
@@ -91,8 +94,8 @@ CREATE VIEW pool_monitor.client_pools AS
 				THEN format('its processes say %s, the server has %s of it for longer than %s s: at least %s nobody owns%s',
 					t.open, o.older, extract(epoch FROM pool_monitor.report_counts_for())::int, o.older - t.open - s.others,
 					s.beside) END,
-			CASE WHEN t.processes > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
-				THEN format('%s processes report, %s are declared', t.processes, d.servers * d.workers) END,
+			CASE WHEN t.speaking > d.servers * d.workers + ceil(d.servers * d.workers * (d.surge / 100.0))
+				THEN format('%s processes report, %s are declared', t.speaking, d.servers * d.workers) END,
 			-- who is silent may have ended, and have been of before the sizes were changed
 			CASE WHEN (r.size, r.max_overflow) <> (d.pool_size, d.max_overflow)
 				AND r.reported_at > clock_timestamp() - pool_monitor.report_counts_for()
