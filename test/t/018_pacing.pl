@@ -161,7 +161,7 @@ EOS
 
 subtest 'the kill switch, in the middle of it' => sub {
 	pool('switch', pool_size => 1, pool_recycle => "'1 s'");
-	my $switch = holder('switch', 4);
+	my $switch = holder('switch', 16);
 	has_begun($node, 'switch');
 	setting($node, "pool_monitor.recycle_enabled = off");
 	wait_for($node,
