@@ -33,8 +33,9 @@ names_its_roles(int account)
 }
 
 /*
- * A look, without locks: who comes or goes meanwhile may be in it or not. Roles by what they are,
- * and not by their names, which change.
+ * A look, without locks: who comes or goes meanwhile may be in it or not. A PGPROC stays where it
+ * is, but may be another process's by now, and proc is NULL in a slot that was never claimed: each
+ * is one session more or less, once. Roles by what they are, and not by their names, which change.
  */
 static bool
 has_half_of_it(int account)
