@@ -160,10 +160,15 @@ EOS
 };
 
 subtest 'the kill switch, in the middle of it' => sub {
-	pool('switch', pool_size => 1, pool_recycle => "'1 s'");
+
+	# one in three seconds, until it is switched off; and any number from then on
+	setting($node, "pool_monitor.recycle_limit = 1\npool_monitor.recycle_interval = 3s");
+	pool('switch', pool_size => 1000);
 	my $switch = holder('switch', 16);
 	has_begun($node, 'switch');
-	setting($node, "pool_monitor.recycle_enabled = off");
+	setting($node,
+		"pool_monitor.recycle_enabled = off\npool_monitor.recycle_limit = 100\npool_monitor.recycle_interval = 100ms"
+	);
 	wait_for($node,
 		"SELECT setting = 'off' FROM pg_settings WHERE name = 'pool_monitor.recycle_enabled'",
 		'off');

@@ -31,20 +31,17 @@ wait_for($node, $armed, 'the guard is in force');
 
 subtest 'what is counted too much is seen, and taken off' => sub {
 	my $web = holder($node, 'web', user => 'app');
-
-	# in one go, before the worker looks
-	is(query($node, "SELECT forge_places('web', 2); $places"),
-		"t\n3", 'two places are taken by nobody, so the pool seems to be full');
-	wait_for($node, $places, 'they are taken off',          1);
-	wait_for($node, $events, 'which is told, with its end', 'guard_disarmed guard_armed');
+	query($node, "SELECT forge_places('web', 2)");
+	wait_for($node, $events, 'it is seen and mended', 'guard_disarmed guard_armed');
 	is(
 		query(
 			$node,
-			"SELECT pool, detail ->> 'too_many' FROM pool_monitor.events WHERE event = 'guard_disarmed'"
+			"SELECT pool, detail ->> 'places', detail ->> 'too_many' FROM pool_monitor.events WHERE event = 'guard_disarmed'"
 		),
-		'web|2',
-		'of that pool, and how many'
+		'web|3|2',
+		'of that pool, which seemed to be full, and how many'
 	);
+	is(query($node, $places), 1, 'they are taken off');
 	is(log_count($node, qr/counted 2 connections too many for the guard of pool "web"/),
 		1, 'and in the log');
 	wait_for($node, $armed, 'it is in force again');
@@ -62,22 +59,14 @@ subtest 'likewise of the part that is anybody\'s' => sub {
 	wait_for($node, $armed, 'with a reserve');
 	my $hub  = holder($node, 'hub', sessions => 3);
 	my $free = query($node, $kept);
-	is(
-		query($node, "SELECT forge_places('', 3); $kept"),
-		"t\n" . ($free - 3),
-		'three places more seem to be taken'
-	);
-	wait_for($node, $kept, 'they are taken off', $free);
+	my $told =
+	  "SELECT string_agg(detail ->> 'too_many', ' ' ORDER BY seq) FROM pool_monitor.events WHERE event = 'guard_disarmed' AND pool IS NULL";
+	query($node, "SELECT forge_places('', 3)");
+	wait_for($node, $told, 'three more than there are', '3');
+	wait_for($node, $kept, 'they are taken off',        $free);
 	query($node, "SELECT forge_places('', -1)");
-	wait_for($node, $kept, 'and one less, too', $free);
-	is(
-		query(
-			$node,
-			"SELECT string_agg(detail ->> 'too_many', ' ' ORDER BY seq) FROM pool_monitor.events WHERE event = 'guard_disarmed' AND pool IS NULL"
-		),
-		'3 -1',
-		'which is told'
-	);
+	wait_for($node, $told, 'and one less',    '3 -1');
+	wait_for($node, $kept, 'is counted anew', $free);
 	$hub->close;
 };
 
