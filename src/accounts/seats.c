@@ -62,12 +62,11 @@ pm_shared_take_off(int n)
 		;
 }
 
-static void
-decide_shared(bool keep)
+/* Who finds the shared part full meanwhile looks again. */
+void
+pm_shared_decide(bool begin)
 {
-	if (!keep)
-		pm_shared_take_off(1);
-	pg_atomic_fetch_sub_u64(&pm_seats->shared, PM_ONE_DECIDES);
+	pg_atomic_fetch_add_u64(&pm_seats->shared, begin ? PM_ONE_DECIDES : -PM_ONE_DECIDES);
 }
 
 /* What of a pool's seats is of the shared part. */
@@ -169,8 +168,10 @@ conclude(const Attempt *attempt, uint64 word, bool taken)
 {
 	bool		needs_shared = taken && PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word);
 
+	if (attempt->has_shared && !needs_shared)
+		pm_shared_take_off(1);
 	if (attempt->has_shared)
-		decide_shared(needs_shared);
+		pm_shared_decide(false);
 	if (attempt->has_token && !(taken && needs_token(attempt->seen->pace, word)))
 		put_token_back(attempt->seat, attempt->seen->pace);
 }
@@ -218,43 +219,56 @@ pm_seat_enter_above(int which, PmSeatSeen *seen)
 	return try_to_enter(&attempt) == PM_SEAT_FITS;
 }
 
-/* Begun with more of the shared part than it may need, so that nobody sees too little in use. */
+/*
+ * Takes the seat. has_shared: one of the shared part is in the caller's hands, for which there
+ * may be no use. One that is needed is taken before the seat, so that nobody sees too little
+ * in use; the caller is deciding.
+ */
 static void
-begin_anyway(void)
+sit_down(PmSeat *seat, bool has_shared)
 {
-	pg_atomic_fetch_add_u64(&pm_seats->shared, 1 + PM_ONE_DECIDES);
+	uint64		word = pg_atomic_read_u64(&seat->word);
+
+	do
+	{
+		if (PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word) && !has_shared)
+		{
+			pg_atomic_fetch_add_u64(&pm_seats->shared, 1);
+			has_shared = true;
+		}
+	} while (!pg_atomic_compare_exchange_u64(&seat->word, &word, word + 1));
+	if (has_shared && PM_SEAT_HELD(word) < PM_SEAT_RESERVED(word))
+		pm_shared_take_off(1);
+	pm_seat_note_peak(seat, PM_SEAT_HELD(word) + 1);
 }
 
-/* Takes the seat; returns whether it is one of the shared part. */
+/* Gives the seat back; returns whether one of the shared part is now in the caller's hands. */
 static bool
-sit_down(PmSeat *seat)
+get_up(PmSeat *seat)
 {
-	uint64		word = pg_atomic_fetch_add_u64(&seat->word, 1);
+	uint64		word = pg_atomic_read_u64(&seat->word);
 
-	pm_seat_note_peak(seat, PM_SEAT_HELD(word) + 1);
-	return PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word);
+	do
+	{
+		if (PM_SEAT_HELD(word) == 0)
+			return false;
+	} while (!pg_atomic_compare_exchange_u64(&seat->word, &word, word - 1));
+	return PM_SEAT_HELD(word) > PM_SEAT_RESERVED(word);
 }
 
 /* Whatever the terms are. The shared part may be above its total then. */
 void
 pm_seat_enter_anyway(int which)
 {
-	begin_anyway();
-	decide_shared(sit_down(&pm_seats->all[which]));
+	pm_shared_decide(true);
+	sit_down(&pm_seats->all[which], false);
+	pm_shared_decide(false);
 }
 
 void
 pm_seat_leave(int which)
 {
-	PmSeat	   *seat = &pm_seats->all[which];
-	uint64		word = pg_atomic_read_u64(&seat->word);
-
-	do
-	{
-		if (PM_SEAT_HELD(word) == 0)
-			return;
-	} while (!pg_atomic_compare_exchange_u64(&seat->word, &word, word - 1));
-	if (PM_SEAT_HELD(word) > PM_SEAT_RESERVED(word))
+	if (get_up(&pm_seats->all[which]))
 		pm_shared_take_off(1);
 }
 
@@ -272,20 +286,18 @@ pm_seat_give_up(int which)
 }
 
 /*
- * A session is of another account now; it is never refused for that. For the moment in which
- * it has two seats it is "deciding": nobody is refused for want of the one that it gives back.
+ * A session is of another account now; it is never refused for that. What it had of the shared
+ * part goes along, so it never has two: nobody is refused for want of the second, however many
+ * move. In between it is "deciding", in no pool, and as many are used as before or afterwards.
  */
 void
 pm_seat_move(int from, int to)
 {
-	bool		shared;
-
 	if (from == to)
 		return;
-	begin_anyway();
-	shared = sit_down(&pm_seats->all[to]);
-	pm_seat_leave(from);
-	decide_shared(shared);
+	pm_shared_decide(true);
+	sit_down(&pm_seats->all[to], get_up(&pm_seats->all[from]));
+	pm_shared_decide(false);
 }
 
 /*

@@ -15,10 +15,10 @@
  *
  *		used = sum of what each pool has above its reserve
  *
- * whenever nobody is in between. Who is in between has taken a shared seat, and does not
- * know yet whether his pool has one, or has two, because he moves: he is "deciding", and who
- * finds the shared part full then looks again, for half a second if he must, before he says
- * so. When terms change, used errs upwards for the moment.
+ * whenever nobody is in between. Who is in between has a shared seat, and does not know yet
+ * whether he needs it where he goes: he is "deciding", and who finds the shared part full
+ * then looks again, for half a second if he must, before he says so. When terms change, used
+ * errs upwards for the moment.
  *
  * Atomics only, but for the sections of the worker: no lock, no allocation, no error. Nobody waits who finds a seat.
  */
@@ -42,8 +42,8 @@
 #define PM_SEAT_SUPERUSERS(word)	((bool) (((word) >> 62) & 1))
 
 /*
- * used 20 bits, deciding 24, total 20. Each of 262143 processes at most has two that are used
- * for the moment, and decides once; as many again are used while terms change.
+ * used 20 bits, deciding 24, total 20. Each of 262143 processes at most has one that is used,
+ * and decides once; as many again are used while terms change.
  */
 #define PM_SHARED_NONE	0xFFFFF /* no limit */
 #define PM_SHARED_TOTAL_SHIFT		44
@@ -158,6 +158,7 @@ extern void pm_shared_correct(int surplus);
 
 /* For this folder alone. */
 extern void pm_shared_take_off(int n);
+extern void pm_shared_decide(bool begin);
 extern void pm_seat_note_peak(PmSeat *seat, uint32 held);
 
 #endif							/* PM_SEATS_H */

@@ -28,13 +28,6 @@ add_shared(int n)
 		pg_atomic_fetch_add_u64(&pm_seats->shared, n);
 }
 
-/* Who finds the shared part full meanwhile looks again. */
-static void
-decide(bool begin)
-{
-	pg_atomic_fetch_add_u64(&pm_seats->shared, begin ? PM_ONE_DECIDES : -PM_ONE_DECIDES);
-}
-
 /* Puts another word in the place of one, whose held it has been made of. */
 static bool
 exchange(PmSeat *seat, uint64 *word, uint64 new)
@@ -72,10 +65,10 @@ pm_seat_set_terms(int which, const PmSeatTerms *terms)
 	if (other_pace)
 		pg_atomic_write_u64(&seat->due, 0); /* what was taken at another rate
 											 * is forgiven */
-	decide(true);
+	pm_shared_decide(true);
 	while (!exchange(seat, &word, word_of(terms, PM_SEAT_HELD(word))))
 		;
-	decide(false);
+	pm_shared_decide(false);
 	/* what is there now is in it, whoever comes in between, too */
 	pg_atomic_write_u32(&seat->peak, 0);
 	pm_seat_note_peak(seat, PM_SEAT_HELD(pg_atomic_read_u64(&seat->word)));

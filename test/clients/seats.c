@@ -39,7 +39,8 @@
 #define POOLS		3			/* the last is what is undeclared */
 #define RESERVED	2			/* of pool 0 */
 #define MOVERS		3
-#define SHORT		1			/* the shared part is so much less than pools 0 and 1 want */
+#define SHORT		1			/* the shared part is so much less than pools
+								 * 0 and 1 want */
 
 int			pm_max_pools = 1;
 int			pm_max_applications = 1;
@@ -87,9 +88,9 @@ typedef struct Common
 	pg_atomic_uint64 mistold;	/* likewise: full, by a word that is not */
 	pg_atomic_uint32 changing;	/* terms are: no verdict is judged */
 	pg_atomic_uint64 changes;
-} Common;
+}			Common;
 
-static Common *common;
+static Common * common;
 
 /* At most so many can be there for sure: who is on his way in is not counted, on his way out is. */
 static void
@@ -325,22 +326,37 @@ mover(void)
 	_exit(0);
 }
 
-/* Some move to and fro, with one place more than they have: who wants that must always get it. */
-static int
-check_moves(double seconds)
+/* Pool 0 may have a reserve; beside those that the movers need there is one place. */
+static void
+set_terms_of_moves(int reserved)
 {
-	pid_t		movers[MOVERS];
 	PmSeatTerms terms;
-	PmSeatSeen	seen;
-	int64		end = pm_monotonic_us() + (int64) (seconds * 1000000);
-	int			tried = 0;
-	int			refused = 0;
 
 	memset(&terms, 0, sizeof(terms));
 	terms.limit = -1;
 	for (int i = 0; i < POOLS; i++)
+	{
+		terms.reserved = i == 0 ? reserved : 0;
 		pm_seat_set_terms(i, &terms);
+	}
 	pm_seats_set_shared(MOVERS + 1, -1);
+}
+
+/*
+ * Some move to and fro, with one place more than they have: who wants that must always get
+ * it, and no mover may have two, not for a moment.
+ */
+static int
+check_moves(double seconds, int reserved)
+{
+	pid_t		movers[MOVERS];
+	PmSeatSeen	seen;
+	int64		end = pm_monotonic_us() + (int64) (seconds * 1000000);
+	int			tried = 0;
+	int			refused = 0;
+	int			twice = 0;
+
+	set_terms_of_moves(reserved);
 	pg_atomic_write_u32(&common->over, 0);
 	for (int i = 0; i < MOVERS; i++)
 	{
@@ -349,6 +365,7 @@ check_moves(double seconds)
 	}
 	for (; pm_monotonic_us() < end; tried++)
 	{
+		twice += PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) > MOVERS;
 		if (pm_seat_enter(1, &seen) == PM_SEAT_FITS)
 			pm_seat_leave(1);
 		else
@@ -357,8 +374,8 @@ check_moves(double seconds)
 	pg_atomic_write_u32(&common->over, 1);
 	for (int i = 0; i < MOVERS; i++)
 		waitpid(movers[i], NULL, 0);
-	printf("%d of %d refused while others moved\n", refused, tried);
-	return refused > 0 || tried == 0 || PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) != 0;
+	printf("%d of %d refused while others moved, %d times with two places\n", refused, tried, twice);
+	return refused > 0 || twice > 0 || tried == 0 || PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) != 0;
 }
 
 /* Should used be too low, it stays within its bits, and nothing beside it is touched. */
@@ -423,7 +440,8 @@ main(int argc, char **argv)
 	wrong |= race(atof(argv[1]));
 	set_all();
 	wrong |= check_alone();
-	wrong |= check_moves(atof(argv[1]) / 2);
+	wrong |= check_moves(atof(argv[1]) / 4, RESERVED);
+	wrong |= check_moves(atof(argv[1]) / 4, 0);
 	wrong |= check_too_low();
 	wrong |= check_settled();
 	wrong |= pg_atomic_read_u64(&common->above) != 0 || pg_atomic_read_u64(&common->mistold) != 0;
