@@ -200,19 +200,37 @@ set_all(void)
 	pm_seats_set_shared(limits[0] + limits[1] - RESERVED - SHORT, -1);
 }
 
+static int
+shared_used(void)
+{
+	return PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared));
+}
+
 /* Each count must be what the places say that were taken here, one after the other. */
 static int
 check_alone(void)
 {
 	int			first = fill(0);
 	int			second = fill(1);
-	int			used = PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared));
+	int			used = shared_used();
 	int			wrong = first != limits[0] || second != limits[1] - SHORT || used != first + second - RESERVED;
 
 	empty(1, second);
 	wrong |= fill(1) != limits[1] - SHORT;
-	empty(1, second);
+
+	/*
+	 * what is given back of the reserve is nobody else's; who goes to where
+	 * there is none needs one
+	 */
 	empty(0, first);
+	wrong |= shared_used() != second;
+	pm_seat_enter_anyway(0);
+	pm_seat_move(0, 2);
+	wrong |= shared_used() != second + 1;
+	pm_seat_move(2, 0);
+	wrong |= shared_used() != second;
+	empty(0, 1);
+	empty(1, second);
 	/* who is admitted anyway takes of the reserve first, too */
 	pm_seat_enter_anyway(0);
 	wrong |= (pg_atomic_read_u64(&pm_seats->shared) & ((UINT64CONST(1) << PM_SHARED_TOTAL_SHIFT) - 1)) != 0;
@@ -308,7 +326,7 @@ race(double seconds)
 	}
 	for (int i = 0; i < POOLS; i++)
 		wrong |= PM_SEAT_HELD(pg_atomic_read_u64(&pm_seats->all[i].word)) != 0;
-	wrong |= PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) != 0;
+	wrong |= shared_used() != 0;
 	wrong |= PM_SHARED_DECIDING(pg_atomic_read_u64(&pm_seats->shared)) != 0;
 	return wrong;
 }
@@ -365,7 +383,7 @@ check_moves(double seconds, int reserved)
 	}
 	for (; pm_monotonic_us() < end; tried++)
 	{
-		twice += PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) > MOVERS;
+		twice += shared_used() > MOVERS;
 		if (pm_seat_enter(1, &seen) == PM_SEAT_FITS)
 			pm_seat_leave(1);
 		else
@@ -375,7 +393,7 @@ check_moves(double seconds, int reserved)
 	for (int i = 0; i < MOVERS; i++)
 		waitpid(movers[i], NULL, 0);
 	printf("%d of %d refused while others moved, %d times with two places\n", refused, tried, twice);
-	return refused > 0 || twice > 0 || tried == 0 || PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) != 0;
+	return refused > 0 || twice > 0 || tried == 0 || shared_used() != 0;
 }
 
 /* Should used be too low, it stays within its bits, and nothing beside it is touched. */
@@ -388,10 +406,10 @@ check_too_low(void)
 
 	memset(&terms, 0, sizeof(terms));
 	terms.limit = -1;
-	pm_shared_correct(PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)));
+	pm_shared_correct(shared_used());
 	terms.reserved = 1;
 	pm_seat_set_terms(1, &terms);
-	wrong |= PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared)) != 0 ||
+	wrong |= shared_used() != 0 ||
 		PM_SHARED_DECIDING(pg_atomic_read_u64(&pm_seats->shared)) != 0 ||
 		PM_SHARED_TOTAL(pg_atomic_read_u64(&pm_seats->shared)) != MOVERS + 1 ||
 		pm_seat_enter(0, &seen) != PM_SEAT_FITS;
