@@ -175,7 +175,14 @@ subtest 'a pool with overflow' => sub {
 	past(1, 0, 600, 300, 150, 0);
 	is(fitted($sizes), 'simulated, off|2|8', 'keeps what it has where nothing is known of it');
 	past(20, 0.3);
-	like(fitted($sizes), qr/^simulated\|10\|[1-9]/, 'or is to keep what most minutes need');
+	my $proposed = fitted($sizes);
+	like($proposed, qr/^simulated\|10\|[1-9]/, 'or is to keep what most minutes need');
+	my (undef, $base, $overflow) = split /\|/, $proposed;
+	pools($node, row('web', pool_size => $base, max_overflow => $overflow));
+	is(fitted($sizes), $proposed, 'for which it proposes the same, once it has it');
+	past(20, 0);
+	is(fitted("$sizes, waiting = proposed_waiting"),
+		"$proposed|t", 'and by what it then has been through');
 	pools($node, row('web', pool_size => 2, max_overflow => -1, budget => 30));
 	past(20, 0, 600, 300, 150, 0);
 	is(
