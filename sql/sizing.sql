@@ -63,6 +63,9 @@ FROM (VALUES (0.5::float8), (0.05), (0.001), (0)) AS t(target), LATERAL pool_mon
 WHERE t.target > 0;
 SELECT pool_monitor.connections_needed(0, 0.2, 0, 0.01) AS no_load, pool_monitor.connections_needed(262143, 0.2, 0, 0.01) AS too_much;
 
+SELECT n.processes, pool_monitor.needed_each(n.busy, n.processes)
+FROM (VALUES (0, 1), (9, 1), (3, 3), (36, 3), (42, 40), (1, 262143)) AS n(busy, processes);
+
 -- unstable: 1 and infinity, never NaN
 SELECT c.connections, a.load, pool_monitor.erlang_b(c.connections, a.load) BETWEEN 0 AND 1 AS b,
 	pool_monitor.erlang_c(c.connections, a.load) AS c,
@@ -98,6 +101,8 @@ SELECT pool_monitor.erlang_b(1, 'Infinity');
 SELECT pool_monitor.wait_quantile(1, 0.5, 1, 1.1);
 SELECT pool_monitor.mean_wait(1, 0.5, -1);
 SELECT pool_monitor.connections_needed(1, 1, 1, -0.1);
+SELECT pool_monitor.needed_each(-1, 1);
+SELECT pool_monitor.needed_each(1, 0);
 SELECT pool_monitor.max_connections_for(-1);
 SELECT pool_monitor.max_connections_for(262144);
 SELECT * FROM pool_monitor.queue(1, 1, 0);

@@ -167,6 +167,17 @@ pm_connections_needed_sql(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(needed);
 }
 
+PG_FUNCTION_INFO_V1(pm_needed_each_sql);
+
+/* needed_each(busy int, processes int) */
+Datum
+pm_needed_each_sql(PG_FUNCTION_ARGS)
+{
+	int			busy = get_count(fcinfo, 0, "busy", 0, MOST_CONNECTIONS);
+
+	PG_RETURN_INT32(pm_needed_each(busy, get_count(fcinfo, 1, "processes", 1, PG_INT32_MAX)));
+}
+
 /* ---- a whole pool ---- */
 
 /* One row of queue(). */

@@ -131,7 +131,7 @@ pm_timeout_probability(int connections, double load, double hold, double timeout
 /*
  * What each process needs so that hardly ever one of them needs more, where all together have no
  * more than that busy in 95 % of the minutes: with what chance gives one of them above its share,
- * the deviations that one of n stays within in 0.95^(1/n) of the cases. As in the view advice.
+ * the deviations that one of n stays within in 0.95^(1/n) of the cases.
  */
 int
 pm_needed_each(int busy, int processes)

@@ -1,18 +1,13 @@
 --
 -- In the view advice: sizes, by what was measured
 --
-	-- What each process needs so that in 95 % of the minutes none of them needs more, with what chance gives one of them
-	-- more than its share: the deviations that one of n stays within in 0.95^(1/n) of the cases. And a quarter above, of
-	-- the day and of the week.
+	-- What each process needs in most minutes of the day. And of day and week, a quarter above its share, too.
 	needs AS MATERIALIZED (
 		SELECT d.pool, n.most_minutes,
-			greatest(ceil(1.25 * greatest(l.p95, l.week)), n.most_minutes,
-				ceil(l.week + c.deviations * sqrt(l.week * (1 - 1 / d.processes::float8))))::int AS ample
+			greatest(ceil(1.25 * greatest(w.p95_busy, k.p95_busy) / d.processes::float8), n.most_minutes,
+				pool_monitor.needed_each(k.p95_busy, d.processes))::int AS ample
 		FROM sound AS d JOIN day AS w ON w.pool = d.pool JOIN week AS k ON k.pool = d.pool,
-			LATERAL (SELECT 1.65 + 0.4 * ln(d.processes::float8) AS deviations) AS c,
-			LATERAL (SELECT w.p95_busy / d.processes::float8 AS p95, k.p95_busy / d.processes::float8 AS week) AS l,
-			LATERAL (SELECT greatest(ceil(l.p95 + c.deviations * sqrt(l.p95 * (1 - 1 / d.processes::float8))), 1)::int
-				AS most_minutes) AS n
+			LATERAL (SELECT pool_monitor.needed_each(w.p95_busy, d.processes) AS most_minutes) AS n
 	),
 
 	-- How many processes say who waits in their pool, since when all of them do, and whether all know. For a role that

@@ -70,6 +70,13 @@ COMMENT ON FUNCTION pool_monitor.connections_needed(float8, float8, float8, floa
 'The smallest pool in which no more than a share target (0 to 1) of the checkouts waits longer than pool_timeout '
 '(seconds, like hold_time; 0: has to wait at all). NULL: more than 262143 connections.';
 
+CREATE FUNCTION pool_monitor.needed_each(busy int, processes int) RETURNS int
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pm_needed_each_sql';
+COMMENT ON FUNCTION pool_monitor.needed_each(int, int) IS
+'The connections of each process that suffice for all of them in about 95 % of the cases, when so many of all are busy, '
+'and chance spreads them: s + z * sqrt(s * (1 - 1 / processes)) with s = busy / processes and z = 1.65 + 0.4 * '
+'ln(processes), rounded up, and at least 1 (binomial).';
+
 CREATE FUNCTION pool_monitor.queue(
 	rate float8, hold_time float8, connections int, workers int DEFAULT 1, pool_timeout float8 DEFAULT 30,
 	OUT model text, OUT queue_connections int, OUT offered_load float8, OUT utilization float8, OUT stable bool,
