@@ -24,9 +24,11 @@ typedef struct PmReport
 } PmReport;
 
 extern void pm_report_begin(PmReport *report, PmDoc all);
+extern bool pm_report_is_watched(const PmReport *report);
 
 extern void pm_report_title(PmPage *page, const PmReport *report);
 extern void pm_part_head(PmPage *page, const PmReport *report);
+extern void pm_put_standing(PmPage *page, const PmReport *report);
 extern void pm_part_server(PmPage *page, const PmReport *report);
 extern void pm_part_pools(PmPage *page, const PmReport *report);
 extern void pm_part_undeclared(PmPage *page, const PmReport *report);
