@@ -12,8 +12,8 @@
 #include "miscadmin.h"
 
 /*
- * Looks at the shared part while somebody decides: far more than he needs, if he runs. If he
- * does not, so many naps, of us.
+ * Looks of an attempt at a shared part that is full, while somebody decides: far more than he
+ * needs, if he runs. If he does not, so many naps, of us.
  */
 #define MOST_LOOKS		1000
 #define MOST_NAPS		500
@@ -24,32 +24,6 @@
 #define LATE_LEAST		10000
 
 /* ---- the shared part ---- */
-
-/* seen: how it was when it was full. */
-static bool
-take_shared(uint64 *seen)
-{
-	uint64		word = pg_atomic_read_u64(&pm_seats->shared);
-	int			looks = 0;
-
-	for (;;)
-	{
-		if (PM_SHARED_TOTAL(word) == PM_SHARED_NONE || PM_SHARED_USED(word) < PM_SHARED_TOTAL(word))
-		{
-			if (pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, word + 1 + PM_ONE_DECIDES))
-				return true;
-			continue;
-		}
-		*seen = word;
-		if (PM_SHARED_DECIDING(word) == 0 || ++looks > MOST_LOOKS + MOST_NAPS)
-			return false;
-		if (looks <= MOST_LOOKS)
-			pg_spin_delay();
-		else
-			pg_usleep(NAP);
-		word = pg_atomic_read_u64(&pm_seats->shared);
-	}
-}
 
 /* Not below none, should the count be wrong: the worker's check sees to that (guardcheck.c). */
 void
@@ -137,7 +111,49 @@ typedef struct Attempt
 	bool		above_terms;	/* only the others' reserves count */
 	bool		has_token;
 	bool		has_shared;
+	int			looks;			/* at the shared part, when it was full */
+	bool		is_stale;		/* seen->word is the pool's no more */
 } Attempt;
+
+/* For a moment: who is deciding needs no longer, if he runs. */
+static void
+wait_for_others(const Attempt *attempt)
+{
+	if (attempt->looks <= MOST_LOOKS)
+		pg_spin_delay();
+	else
+		pg_usleep(NAP);
+}
+
+/*
+ * Takes one of the shared part for a seat of seen->word. There is none only if all is taken,
+ * nobody decides, and that is still the pool's word: else who was in the pool's reserve may
+ * have moved, and have left his seat there. That it is all so at once two looks at both say,
+ * one after the other (but for who comes and goes in between, of both, and leaves no trace).
+ */
+static bool
+take_shared(Attempt *attempt)
+{
+	for (;;)
+	{
+		uint64		word = pg_atomic_read_u64(&pm_seats->shared);
+
+		while (PM_SHARED_TOTAL(word) == PM_SHARED_NONE || PM_SHARED_USED(word) < PM_SHARED_TOTAL(word))
+		{
+			if (pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, word + 1 + PM_ONE_DECIDES))
+				return true;
+		}
+		attempt->seen->shared = word;
+		if (++attempt->looks > MOST_LOOKS + MOST_NAPS)
+			return false;
+		attempt->is_stale = pg_atomic_read_u64(&attempt->seat->word) != attempt->seen->word;
+		if (!attempt->is_stale && PM_SHARED_DECIDING(word) == 0 && pg_atomic_read_u64(&pm_seats->shared) == word)
+			return false;
+		wait_for_others(attempt);
+		if (attempt->is_stale)
+			return false;
+	}
+}
 
 /* Sees to it that it has what a seat of this word needs; PM_SEAT_FITS: it has. */
 static PmSeatVerdict
@@ -155,7 +171,7 @@ prepare(Attempt *attempt, uint64 word)
 	}
 	if (!attempt->has_shared && PM_SEAT_HELD(word) >= PM_SEAT_RESERVED(word))
 	{
-		attempt->has_shared = take_shared(&attempt->seen->shared);
+		attempt->has_shared = take_shared(attempt);
 		if (!attempt->has_shared)
 			return PM_SEAT_SHARED_FULL;
 	}
@@ -185,9 +201,14 @@ try_to_enter(Attempt *attempt)
 
 	seen->pace = attempt->above_terms ? 0 : pg_atomic_read_u64(&attempt->seat->pace);
 	seen->word = pg_atomic_read_u64(&attempt->seat->word);
-	while ((verdict = prepare(attempt, seen->word)) == PM_SEAT_FITS)
+	for (;;)
 	{
-		if (pg_atomic_compare_exchange_u64(&attempt->seat->word, &seen->word, seen->word + 1))
+		attempt->is_stale = false;
+		verdict = prepare(attempt, seen->word);
+		if (attempt->is_stale)
+			seen->word = pg_atomic_read_u64(&attempt->seat->word);
+		else if (verdict != PM_SEAT_FITS ||
+				 pg_atomic_compare_exchange_u64(&attempt->seat->word, &seen->word, seen->word + 1))
 			break;
 	}
 	conclude(attempt, seen->word, verdict == PM_SEAT_FITS);
@@ -268,8 +289,10 @@ pm_seat_enter_anyway(int which)
 void
 pm_seat_leave(int which)
 {
+	pm_shared_decide(true);
 	if (get_up(&pm_seats->all[which]))
 		pm_shared_take_off(1);
+	pm_shared_decide(false);
 }
 
 /*

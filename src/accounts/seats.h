@@ -15,10 +15,10 @@
  *
  *		used = sum of what each pool has above its reserve
  *
- * whenever nobody is in between. Who is in between has a shared seat, and does not know yet
- * whether he needs it where he goes: he is "deciding", and who finds the shared part full
- * then looks again, for half a second if he must, before he says so. When terms change, used
- * errs upwards for the moment.
+ * whenever nobody is in between. Who is in between has one shared seat at most, and does not
+ * know yet whether he needs it where he goes: he is "deciding", and who finds the shared part
+ * full then looks again, for half a second if he must, before he says so. Till then used errs
+ * upwards, as it does when terms change.
  *
  * Atomics only, but for the sections of the worker: no lock, no allocation, no error. Nobody waits who finds a seat.
  */

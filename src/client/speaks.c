@@ -12,6 +12,7 @@
 
 #include "accounts/account.h"
 #include "accounts/sheet.h"
+#include "base/compat.h"
 #include "client/speaks.h"
 #include "miscadmin.h"
 #include "pools/declared.h"
@@ -19,17 +20,18 @@
 #include "sessions/slot.h"
 #include "storage/proc.h"
 
-static bool
-names_its_roles(int account)
+/* Of the pool whose account that is; NULL: it names none. */
+static const PmPattern *
+roles_named(int account)
 {
 	const PmRules *rules = pm_rules_current();
 
 	for (int i = 0; i < rules->npools; i++)
 	{
 		if (rules->accounts[i] == account)
-			return rules->pools[i].usename.limited;
+			return rules->pools[i].usename.limited ? &rules->pools[i].usename : NULL;
 	}
-	return false;
+	return NULL;
 }
 
 /*
@@ -55,9 +57,18 @@ has_half_of_it(int account)
 	return own > 0 && 2 * own >= all;
 }
 
-/* For the session of this process, which is in that account. An application's has its role in its name. */
+/*
+ * For the session of this process, which is in that account. An application's has its role in
+ * its name. Who is in a pool that names other roles is about to be moved: declared a moment ago,
+ * they are named because of him.
+ */
 bool
 pm_may_speak(int account)
 {
-	return account >= pm_first_application() || names_its_roles(account) || has_half_of_it(account);
+	const PmPattern *named;
+
+	if (account >= pm_first_application())
+		return true;
+	named = roles_named(account);
+	return named ? pm_like(named->like, pm_slots->all[pm_my_index()].usename) : has_half_of_it(account);
 }

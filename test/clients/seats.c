@@ -12,9 +12,8 @@
  *
  * What must hold: no pool is ever above its limit (each child that has got a place counts
  * itself in, apart from the code under test); who finds it full learns by what; alone,
- * exactly as many fit as there are places; nobody is refused for want of the place that
- * others have twice for a moment, because they move; and in the end, when all have left,
- * every count is 0.
+ * exactly as many fit as there are places; and in the end, when all have left, every count
+ * is 0. And what seats_moves.c says of those that move.
  * Ends with a line of what happened, and with 0 if all that held.
  */
 #include "postgres.h"
@@ -33,12 +32,13 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
+#include "seats_moves.h"
+
 #undef printf
 
 #define CHILDREN	8
 #define POOLS		3			/* the last is what is undeclared */
 #define RESERVED	2			/* of pool 0 */
-#define MOVERS		3
 #define SHORT		1			/* the shared part is so much less than pools
 								 * 0 and 1 want */
 
@@ -200,19 +200,13 @@ set_all(void)
 	pm_seats_set_shared(limits[0] + limits[1] - RESERVED - SHORT, -1);
 }
 
-static int
-shared_used(void)
-{
-	return PM_SHARED_USED(pg_atomic_read_u64(&pm_seats->shared));
-}
-
 /* Each count must be what the places say that were taken here, one after the other. */
 static int
 check_alone(void)
 {
 	int			first = fill(0);
 	int			second = fill(1);
-	int			used = shared_used();
+	int			used = seats_shared_used();
 	int			wrong = first != limits[0] || second != limits[1] - SHORT || used != first + second - RESERVED;
 
 	empty(1, second);
@@ -223,12 +217,12 @@ check_alone(void)
 	 * there is none needs one
 	 */
 	empty(0, first);
-	wrong |= shared_used() != second;
+	wrong |= seats_shared_used() != second;
 	pm_seat_enter_anyway(0);
 	pm_seat_move(0, 2);
-	wrong |= shared_used() != second + 1;
+	wrong |= seats_shared_used() != second + 1;
 	pm_seat_move(2, 0);
-	wrong |= shared_used() != second;
+	wrong |= seats_shared_used() != second;
 	empty(0, 1);
 	empty(1, second);
 	/* who is admitted anyway takes of the reserve first, too */
@@ -326,74 +320,9 @@ race(double seconds)
 	}
 	for (int i = 0; i < POOLS; i++)
 		wrong |= PM_SEAT_HELD(pg_atomic_read_u64(&pm_seats->all[i].word)) != 0;
-	wrong |= shared_used() != 0;
+	wrong |= seats_shared_used() != 0;
 	wrong |= PM_SHARED_DECIDING(pg_atomic_read_u64(&pm_seats->shared)) != 0;
 	return wrong;
-}
-
-static void
-mover(void)
-{
-	pm_seat_enter_anyway(0);
-	while (pg_atomic_read_u32(&common->over) == 0)
-	{
-		pm_seat_move(0, 2);
-		pm_seat_move(2, 0);
-	}
-	pm_seat_leave(0);
-	_exit(0);
-}
-
-/* Pool 0 may have a reserve; beside those that the movers need there is one place. */
-static void
-set_terms_of_moves(int reserved)
-{
-	PmSeatTerms terms;
-
-	memset(&terms, 0, sizeof(terms));
-	terms.limit = -1;
-	for (int i = 0; i < POOLS; i++)
-	{
-		terms.reserved = i == 0 ? reserved : 0;
-		pm_seat_set_terms(i, &terms);
-	}
-	pm_seats_set_shared(MOVERS + 1, -1);
-}
-
-/*
- * Some move to and fro, with one place more than they have: who wants that must always get
- * it, and no mover may have two, not for a moment.
- */
-static int
-check_moves(double seconds, int reserved)
-{
-	pid_t		movers[MOVERS];
-	PmSeatSeen	seen;
-	int64		end = pm_monotonic_us() + (int64) (seconds * 1000000);
-	int			tried = 0;
-	int			refused = 0;
-	int			twice = 0;
-
-	set_terms_of_moves(reserved);
-	pg_atomic_write_u32(&common->over, 0);
-	for (int i = 0; i < MOVERS; i++)
-	{
-		if ((movers[i] = fork()) == 0)
-			mover();
-	}
-	for (; pm_monotonic_us() < end; tried++)
-	{
-		twice += shared_used() > MOVERS;
-		if (pm_seat_enter(1, &seen) == PM_SEAT_FITS)
-			pm_seat_leave(1);
-		else
-			refused++;
-	}
-	pg_atomic_write_u32(&common->over, 1);
-	for (int i = 0; i < MOVERS; i++)
-		waitpid(movers[i], NULL, 0);
-	printf("%d of %d refused while others moved, %d times with two places\n", refused, tried, twice);
-	return refused > 0 || twice > 0 || tried == 0 || shared_used() != 0;
 }
 
 /* Should used be too low, it stays within its bits, and nothing beside it is touched. */
@@ -402,16 +331,17 @@ check_too_low(void)
 {
 	PmSeatTerms terms;
 	PmSeatSeen	seen;
+	int			total = PM_SHARED_TOTAL(pg_atomic_read_u64(&pm_seats->shared));
 	int			wrong = fill(1) == 0;
 
 	memset(&terms, 0, sizeof(terms));
 	terms.limit = -1;
-	pm_shared_correct(shared_used());
+	pm_shared_correct(seats_shared_used());
 	terms.reserved = 1;
 	pm_seat_set_terms(1, &terms);
-	wrong |= shared_used() != 0 ||
+	wrong |= seats_shared_used() != 0 ||
 		PM_SHARED_DECIDING(pg_atomic_read_u64(&pm_seats->shared)) != 0 ||
-		PM_SHARED_TOTAL(pg_atomic_read_u64(&pm_seats->shared)) != MOVERS + 1 ||
+		PM_SHARED_TOTAL(pg_atomic_read_u64(&pm_seats->shared)) != total ||
 		pm_seat_enter(0, &seen) != PM_SEAT_FITS;
 	empty(0, 1);
 	empty(1, PM_SEAT_HELD(pg_atomic_read_u64(&pm_seats->all[1].word)));
@@ -458,8 +388,7 @@ main(int argc, char **argv)
 	wrong |= race(atof(argv[1]));
 	set_all();
 	wrong |= check_alone();
-	wrong |= check_moves(atof(argv[1]) / 4, RESERVED);
-	wrong |= check_moves(atof(argv[1]) / 4, 0);
+	wrong |= check_moves(atof(argv[1]) / 2);
 	wrong |= check_too_low();
 	wrong |= check_settled();
 	wrong |= pg_atomic_read_u64(&common->above) != 0 || pg_atomic_read_u64(&common->mistold) != 0;

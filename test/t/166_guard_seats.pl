@@ -1,6 +1,6 @@
 # The guard's places are taken and given back by processes that may be stopped at any
 # instruction. A server cannot be made to stop there, so the code itself is raced, by a
-# program that has nothing else: test/clients/seats.c.
+# program that has nothing else: test/clients/seats.c and seats_moves.c.
 use strict;
 use warnings FATAL => 'all';
 use FindBin;
@@ -24,7 +24,7 @@ is(
 		'-o', $program,
 		(
 			map { "$top/$_.c" }
-			  qw(test/clients/seats test/clients/assertion src/accounts/seats src/accounts/seatterms src/accounts/seatsection)
+			  qw(test/clients/seats test/clients/seats_moves test/clients/assertion src/accounts/seats src/accounts/seatterms src/accounts/seatsection)
 		)
 	),
 	0,
@@ -36,8 +36,8 @@ ok(IPC::Run::run([$program, 5], '>', \$output),
 note($output);
 like(
 	$output,
-	qr/^[1-9]\d{3,} taken, [1-9]\d+ \+ [1-9]\d+ refused/m,
-	'while many took one, and found none'
+	qr/^[1-9]\d{3,} taken, [1-9]\d+ \+ [1-9]\d+ refused, [1-9]\d+ moved/m,
+	'while many took one, found none, and went elsewhere'
 );
 
 done_testing();
