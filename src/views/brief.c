@@ -20,6 +20,7 @@
 
 #define WRONG			3.0		/* by this factor */
 #define SOME			0.01	/* a share that counts */
+#define SOME_WAIT		0.1		/* of the use: a wait that counts */
 #define MOSTLY			0.8		/* in transactions: else these are not the
 								 * load */
 #define SOME_CHECKOUTS	100		/* reported: below, it is chance */
@@ -27,6 +28,13 @@
 #define ARRIVALS		10000	/* of each */
 
 /* ---- is it wrong? ---- */
+
+/* Of one checkout, in seconds. */
+static double
+use_of(const PmReplay *replay)
+{
+	return replay->use.known ? replay->use.mean : replay->work.busy / 1000000.0 / replay->work.transactions;
+}
 
 static bool
 reports_count(const PmReplay *replay)
@@ -38,6 +46,17 @@ static bool
 differ(double measured, double low, double high)
 {
 	return (measured >= SOME && measured > WRONG * high) || (low >= SOME && measured < low / WRONG);
+}
+
+/* Do those that report wait for about as long? As many may wait, and each for far longer, or not. */
+static bool
+waits_differ(const PmReplay *replay, double expected)
+{
+	double		measured = replay->measured.mean_wait;
+	double		some = SOME_WAIT * use_of(replay);
+
+	return measured >= 0 &&
+		((measured >= some && measured > WRONG * expected) || (expected >= some && measured < expected / WRONG));
 }
 
 /*
@@ -59,7 +78,8 @@ erlang_is_wrong(const PmReplay *replay, const PmPool *pool)
 	isolated = pm_erlang_c(pool->ceiling / processes, load / processes);
 	all = Min(pm_erlang_c(pool->ceiling, load), pow(isolated, processes));
 	if (reports_count(replay))
-		return differ(replay->measured.waiting + replay->measured.timeouts, isolated, isolated);
+		return differ(replay->measured.waiting + replay->measured.timeouts, isolated, isolated) ||
+			waits_differ(replay, pm_mean_wait(pool->ceiling / processes, load / processes, use_of(replay)));
 	return replay->measured.exhausted >= 0 && differ(replay->measured.exhausted, all, isolated);
 }
 
@@ -80,6 +100,7 @@ simulation_is_wrong(const PmReplay *replay, const PmSimulated *simulated)
 		return measured->exhausted >= 0 && differ(measured->exhausted, exhausted, exhausted);
 	return differ(measured->waiting + measured->timeouts, waiting, waiting) ||
 		differ(measured->timeouts, gave_up, gave_up) ||
+		waits_differ(replay, of[PM_SIM_MEAN_WAIT].mean) ||
 		(measured->exhausted >= 0 && exhausted >= SOME && exhausted > WRONG * measured->exhausted);
 }
 

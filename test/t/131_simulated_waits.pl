@@ -150,10 +150,24 @@ subtest 'as clients report' => sub {
 		qr/ 0 timed out besides$/,
 		'of which the advice makes nothing'
 	);
+	past(1, $chance, 600, int(600 * $chance), 600, 0);
+	is(fitted('model'), 'simulated, off', 'nor that those that wait do so for far longer');
 	past(1, $chance, 600, 590, 3000, 600);
 	is(fitted('model'), 'simulated, off', 'nor time-outs that the server has seen no load of');
 	past(1, 0.9, 600, 590, 3000, 600);
 	is(fitted('model'), 'simulated, off', 'nor so many of them');
+};
+
+subtest 'more time-outs than its processes can have callers for' => sub {
+	past(1, $chance);
+	my $minute =
+	  "(SELECT max(bucket_start) - interval '2 min' FROM pool_monitor.history('web', '1 minute'))";
+	query($node, "SELECT replay_arrivals('web', 60, 6590, 600, 0, 0, 50000, $minute)");
+	my $timeouts =
+	  query($node, q{SELECT timeouts FROM pool_monitor.simulate('web', span => '1 hour')});
+	note "$timeouts";
+	cmp_ok($timeouts, '<=', 3000, 'are not all taken for load: 1,000 at once, for 30 s each');
+	cmp_ok($timeouts, '>',  1000, 'but those are');
 };
 
 subtest 'a pool that is larger than its load seems to need' => sub {
