@@ -67,7 +67,7 @@ subtest 'half of them wait' => sub {
 	is(taken_away(), 0, 'none of them is to be taken away');
 	like(
 		advice($node, 'recommendation', $of),
-		qr/^One process is full while/,
+		qr/^A process is full while/,
 		'the others are said to be free'
 	);
 };

@@ -52,7 +52,8 @@
 	waited AS MATERIALIZED (
 		SELECT DISTINCT ON (d.pool) CASE WHEN w.span = 'hour' AND pool_monitor.gave_up(w.checkouts, w.checkout_timeouts)
 				THEN 'critical' ELSE 'warning' END AS severity, d.pool, 'exhausted' AS topic,
-			'checkouts waited, though not all connections of the pool were busy at once' AS finding,
+			CASE WHEN w.exhausted_share >= 0.01 THEN 'checkouts waited for a connection'
+				ELSE 'checkouts waited, though not all connections of the pool were busy at once' END AS finding,
 			format('measured, as %s, in %s: of %s checkouts %s waited, each of these for %s s on average, and %s timed out '
 				'besides; at the ceiling of %s for %s of it',
 				CASE WHEN g.processes > 0 THEN format('%s of %s processes report', g.processes, d.processes) ELSE 'clients reported' END,
@@ -62,7 +63,9 @@
 				coalesce(d.ceiling::text, 'any size'), coalesce(pool_monitor.percent(w.exhausted_share), '0 %')) AS evidence,
 			concat(CASE WHEN u.share < 0.5 THEN format('Of the time for which checkouts have their connection, %s is in transactions: give '
 				'it back sooner, that comes first. ', pool_monitor.percent(u.share))
-				ELSE 'One process is full while others are not: see client_pools, and spread the load. ' END,
+				-- else it would be a finding of the server's
+				WHEN w.exhausted_share >= 0.01 THEN 'First correct the declaration, see the topic declaration. '
+				ELSE 'A process is full while others are not: see client_pools, and spread the load, if it is always the same. ' END,
 				-- where overflow comes and goes, more of it would, too
 				format('What more for each would do: SELECT wait_p95, timeouts, calibration FROM pool_monitor.simulate(%L, %s => %s).',
 					d.pool, b.which, b.size + greatest(d.each / 2, 1))) AS recommendation,
