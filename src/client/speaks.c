@@ -20,16 +20,35 @@
 #include "sessions/slot.h"
 #include "storage/proc.h"
 
-/* Of the pool whose account that is; NULL: it names none. */
+/* NULL: it names none. */
 static const PmPattern *
-roles_named(int account)
+roles_named(const PmPool *pool)
+{
+	return pool != NULL && pool->usename.limited ? &pool->usename : NULL;
+}
+
+static const PmPool *
+pool_of(int account)
 {
 	const PmRules *rules = pm_rules_current();
 
 	for (int i = 0; i < rules->npools; i++)
 	{
 		if (rules->accounts[i] == account)
-			return rules->pools[i].usename.limited ? &rules->pools[i].usename : NULL;
+			return &rules->pools[i];
+	}
+	return NULL;
+}
+
+static const PmPool *
+pool_named(const char *name)
+{
+	const PmRules *rules = pm_rules_current();
+
+	for (int i = 0; i < rules->npools; i++)
+	{
+		if (strcmp(rules->pools[i].name, name) == 0)
+			return &rules->pools[i];
 	}
 	return NULL;
 }
@@ -69,6 +88,25 @@ pm_may_speak(int account)
 
 	if (account >= pm_first_application())
 		return true;
-	named = roles_named(account);
+	named = roles_named(pool_of(account));
 	return named ? pm_like(named->like, pm_slots->all[pm_my_index()].usename) : has_half_of_it(account);
+}
+
+/*
+ * Does what it said count? If it could when it said it, and the pool's declaration of now does
+ * not name other roles. Of a copy of its place; in a transaction, for the role's name.
+ */
+bool
+pm_still_speaks(const PmClientProcess *process)
+{
+	const PmPattern *named;
+	const char *role;
+
+	if (!process->counts || process->owner.discovered)
+		return process->counts;
+	named = roles_named(pool_named(process->owner.name));
+	if (named == NULL)
+		return true;
+	role = GetUserNameFromId(process->role, true);
+	return role != NULL && pm_like(named->like, role);
 }

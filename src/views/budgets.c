@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/shmem.h"
 #include "client/reports.h"
+#include "client/speaks.h"
 #include "pools/declared.h"
 #include "pools/rules.h"
 #include "sessions/scan.h"
@@ -75,7 +76,7 @@ count_waiting(const PmRules *rules, TimestampTz now)
 		const PmClientProcess *process = &processes[i];
 		int			pool = process->owner.discovered ? -1 : pm_name_index_find(&index, process->owner.name);
 
-		if (pool >= 0 && process->counts && process->report.waiting >= 0 && now - process->at < PM_REPORT_COUNTS)
+		if (pool >= 0 && process->report.waiting >= 0 && now - process->at < PM_REPORT_COUNTS && pm_still_speaks(process))
 			waiting[pool] = Max(waiting[pool], 0) + process->report.waiting;
 	}
 	return waiting;

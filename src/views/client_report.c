@@ -276,7 +276,7 @@ put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *vie
 	else
 		pm_put_null(&row);
 	pm_put_time(&row, process->timed_out_at);
-	pm_put_bool(&row, process->counts);
+	pm_put_bool(&row, pm_still_speaks(process));
 	pm_put_row(result, &row);
 }
 

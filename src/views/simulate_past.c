@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "client/reports.h"
+#include "client/speaks.h"
 #include "history/arrivals.h"
 #include "views/simulate_past.h"
 
@@ -132,12 +133,23 @@ take_chance_out(PmStretch *stretches, int n)
 	pfree(rates);
 }
 
+/* Who gave up, as far as it can be: no process has more callers, and each waits for pool_timeout. */
+static double
+gave_up_in(const PmBucket *bucket, const PmPool *pool)
+{
+	double		callers = (double) PM_MOST_WAITERS * pool->servers * pool->workers;
+
+	if (pool->pool_timeout <= 0)
+		return bucket->checkout_timeouts;
+	return Min(bucket->checkout_timeouts, callers * (1 + bucket->seen * 1000.0 / pool->pool_timeout));
+}
+
 /*
  * Each minute of which something was seen, at its own rate. The server does not see who gave
  * up, nor how many transactions a checkout has; that the client says.
  */
 static void
-take_stretches(PmReplay *replay, const PmRingCopy *minutes)
+take_stretches(PmReplay *replay, const PmRingCopy *minutes, const PmPool *pool)
 {
 	uint64		seen = 0;
 	uint64		ticks = 0;
@@ -152,7 +164,7 @@ take_stretches(PmReplay *replay, const PmRingCopy *minutes)
 		replay->stretches[replay->n++] = (PmStretch)
 		{
 			.seconds = bucket->seen / 1000.0,
-				.rate = (replay->use.per_transaction * bucket->transactions + bucket->checkout_timeouts) / (bucket->seen / 1000.0),
+				.rate = (replay->use.per_transaction * bucket->transactions + gave_up_in(bucket, pool)) / (bucket->seen / 1000.0),
 				.dispersion = pm_use_dispersion(&replay->use, dispersion_of(minutes, i))
 		};
 		seen += bucket->ticks > 0 ? bucket->seen : 0;
@@ -233,7 +245,7 @@ take_rates(PmReplay *replay, const PmQuestion *question)
 	{
 		const PmClientProcess *process = &processes[i];
 
-		if (process->owner.discovered || !process->counts || strcmp(process->owner.name, question->name) != 0)
+		if (process->owner.discovered || strcmp(process->owner.name, question->name) != 0 || !pm_still_speaks(process))
 			continue;
 		/* who is silent may be one of before the sizes were changed */
 		if (pm_monotonic_ms() - process->reported_at <= PM_REPORT_COUNTS / 1000)
@@ -290,7 +302,7 @@ pm_replay_take(PmReplay *replay, const PmQuestion *question)
 	pm_use_take(&replay->use, &rings.rings[PM_MINUTES]);
 	if (!take_durations(replay, figures))
 		return "hold times since its statistics were reset";
-	take_stretches(replay, &rings.rings[PM_MINUTES]);
+	take_stretches(replay, &rings.rings[PM_MINUTES], question->pool);
 	take_measured(replay, question, &rings);
 	take_rates(replay, question);
 	return NULL;

@@ -3,9 +3,11 @@
 use strict;
 use warnings FATAL => 'all';
 use PoolMonitor qw(:DEFAULT query insert_pool holder);
+use IPC::Run;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('who_speaks');
+my $node = new_server('who_speaks', "pool_monitor.max_client_processes = 1000\n");
 query($node, 'CREATE ROLE app LOGIN; CREATE ROLE guest LOGIN');
 declare($node, insert_pool('web'));
 
@@ -151,6 +153,49 @@ subtest 'a pool that names its roles' => sub {
 	is(came($guest, 'g'), 10, 'it lets them speak');
 };
 
-$_->close foreach $app, $guest;
+subtest 'who is named no more' => sub {
+	my $whose =
+	  q{SELECT counted, substring(findings[1] FROM '^not counted.*') FROM pool_monitor.client_pools AS p JOIN pool_monitor.client_reports() AS r USING (process) WHERE process = 'late'};
+	$guest->do(q{sql 0 SELECT pool_monitor.client_report('late', size => 2, waiting => 5)});
+	is(query($node, $whose), 't|', 'counts, while he is');
+	my $waiting = waiting();
+	declare($node, "UPDATE pool_monitor.pools SET usename = 'application'");
+	is(
+		query($node, $whose),
+		'f|not counted: the usename of the pool does not name guest',
+		'nor does what he said before'
+	);
+	is(waiting(), $waiting - 5, 'in the sum of those that wait, too');
+	$guest->close;
+	left('guest', 0);
+};
+
+# Until his session is moved out of the pool he is in it, and it names roles already. It is a
+# race, which he would win now and then.
+subtest 'whom a declaration shuts out' => sub {
+	my $file    = $node->basedir . '/reports.sql';
+	my $connstr = $node->connstr('postgres') . ' application_name=web user=guest';
+	declare($node, 'UPDATE pool_monitor.pools SET usename = NULL');
+	my $before = checkouts();
+	append_to_file($file,
+		"SELECT pool_monitor.client_report('late $_', checkouts => 1000, reports_before => 0);\nSELECT pg_sleep(0.002);\n"
+	) foreach 1 .. 950;
+	chmod 0644, $file;
+	my $out;
+	my $reports = IPC::Run::start(['psql', '-XqAt', '-d', $connstr, '-f', $file],
+		'>', \$out, '2>', '/dev/null');
+	query(
+		$node,
+		join ' ',
+		map {
+			"UPDATE pool_monitor.pools SET usename = $_ WHERE name = 'web'; SELECT pool_monitor.reload();"
+		} ("'app'", 'NULL') x 60
+	);
+	$reports->finish;
+	is(scalar(() = $out =~ /^t$/mg), 950,     'he reports all the time');
+	is(checkouts(),                  $before, 'and it counts at no moment');
+};
+
+$app->close;
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
 done_testing();
