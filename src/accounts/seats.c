@@ -136,8 +136,10 @@ take_shared(Attempt *attempt)
 {
 	for (;;)
 	{
-		uint64		word = pg_atomic_read_u64(&pm_seats->shared);
+		uint64		word;
 
+		pg_read_barrier();
+		word = pg_atomic_read_u64(&pm_seats->shared);
 		while (PM_SHARED_TOTAL(word) == PM_SHARED_NONE || PM_SHARED_USED(word) < PM_SHARED_TOTAL(word))
 		{
 			if (pg_atomic_compare_exchange_u64(&pm_seats->shared, &word, word + 1 + PM_ONE_DECIDES))
@@ -146,7 +148,9 @@ take_shared(Attempt *attempt)
 		attempt->seen->shared = word;
 		if (++attempt->looks > MOST_LOOKS + MOST_NAPS)
 			return false;
+		pg_read_barrier();
 		attempt->is_stale = pg_atomic_read_u64(&attempt->seat->word) != attempt->seen->word;
+		pg_read_barrier();
 		if (!attempt->is_stale && PM_SHARED_DECIDING(word) == 0 && pg_atomic_read_u64(&pm_seats->shared) == word)
 			return false;
 		wait_for_others(attempt);

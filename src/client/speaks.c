@@ -40,19 +40,6 @@ pool_of(int account)
 	return NULL;
 }
 
-static const PmPool *
-pool_named(const char *name)
-{
-	const PmRules *rules = pm_rules_current();
-
-	for (int i = 0; i < rules->npools; i++)
-	{
-		if (strcmp(rules->pools[i].name, name) == 0)
-			return &rules->pools[i];
-	}
-	return NULL;
-}
-
 /*
  * A look, without locks: who comes or goes meanwhile may be in it or not. A PGPROC stays where it
  * is, but may be another process's by now, and proc is NULL in a slot that was never claimed: each
@@ -78,8 +65,7 @@ has_half_of_it(int account)
 
 /*
  * For the session of this process, which is in that account. An application's has its role in
- * its name. Who is in a pool that names other roles is about to be moved: declared a moment ago,
- * they are named because of him.
+ * its name. Who is in a pool that names other roles is still to be moved out of it.
  */
 bool
 pm_may_speak(int account)
@@ -93,20 +79,18 @@ pm_may_speak(int account)
 }
 
 /*
- * Does what it said count? If it could when it said it, and the pool's declaration of now does
- * not name other roles. Of a copy of its place; in a transaction, for the role's name.
+ * Does what it said count? If it could when it said it, and the pool that it is of does not name
+ * other roles now; NULL: it is of none. Of a copy of its place; in a transaction, for the role's
+ * name, which is that of now.
  */
 bool
-pm_still_speaks(const PmClientProcess *process)
+pm_still_speaks(const PmClientProcess *process, const PmPool *pool)
 {
-	const PmPattern *named;
+	const PmPattern *named = roles_named(pool);
 	const char *role;
 
-	if (!process->counts || process->owner.discovered)
+	if (!process->counts || named == NULL)
 		return process->counts;
-	named = roles_named(pool_named(process->owner.name));
-	if (named == NULL)
-		return true;
 	role = GetUserNameFromId(process->role, true);
 	return role != NULL && pm_like(named->like, role);
 }

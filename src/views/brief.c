@@ -20,7 +20,8 @@
 
 #define WRONG			3.0		/* by this factor */
 #define SOME			0.01	/* a share that counts */
-#define SOME_WAIT		0.1		/* of the use: a wait that counts */
+#define SOME_WAIT		0.1		/* of the use: a wait that counts, if it is */
+#define LEAST_WAIT		0.005	/* so many seconds, too */
 #define MOSTLY			0.8		/* in transactions: else these are not the
 								 * load */
 #define SOME_CHECKOUTS	100		/* reported: below, it is chance */
@@ -53,7 +54,7 @@ static bool
 waits_differ(const PmReplay *replay, double expected)
 {
 	double		measured = replay->measured.mean_wait;
-	double		some = SOME_WAIT * use_of(replay);
+	double		some = Max(SOME_WAIT * use_of(replay), LEAST_WAIT);
 
 	return measured >= 0 &&
 		((measured >= some && measured > WRONG * expected) || (expected >= some && measured < expected / WRONG));

@@ -76,7 +76,8 @@ count_waiting(const PmRules *rules, TimestampTz now)
 		const PmClientProcess *process = &processes[i];
 		int			pool = process->owner.discovered ? -1 : pm_name_index_find(&index, process->owner.name);
 
-		if (pool >= 0 && process->report.waiting >= 0 && now - process->at < PM_REPORT_COUNTS && pm_still_speaks(process))
+		if (pool >= 0 && process->report.waiting >= 0 && now - process->at < PM_REPORT_COUNTS &&
+			pm_still_speaks(process, &rules->pools[pool]))
 			waiting[pool] = Max(waiting[pool], 0) + process->report.waiting;
 	}
 	return waiting;

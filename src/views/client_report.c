@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/nameindex.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "client/holds.h"
@@ -16,6 +17,8 @@
 #include "client/speaks.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pools/declared.h"
+#include "pools/rules.h"
 #include "sessions/settle.h"
 #include "sessions/tally.h"
 #include "utils/builtins.h"
@@ -243,8 +246,9 @@ put_of_waits(PmRow *row, const PmReport *report, Datum value)
 		pm_put_null(row);
 }
 
+/* pool: that it is of; NULL: of none that is declared. */
 static void
-put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *viewer)
+put_process(ReturnSetInfo *result, const PmClientProcess *process, const PmPool *pool, PmViewer *viewer)
 {
 	const PmReport *report = &process->report;
 	PmRow		row = {0};
@@ -276,7 +280,7 @@ put_process(ReturnSetInfo *result, const PmClientProcess *process, PmViewer *vie
 	else
 		pm_put_null(&row);
 	pm_put_time(&row, process->timed_out_at);
-	pm_put_bool(&row, pm_still_speaks(process));
+	pm_put_bool(&row, pm_still_speaks(process, pool));
 	pm_put_row(result, &row);
 }
 
@@ -289,17 +293,25 @@ pm_client_reports(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PmClientProcess *processes;
 	PmViewer	viewer;
+	const PmRules *rules;
+	PmNameIndex index;
 	int			n;
 
 	pm_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	pm_viewer_begin(&viewer);
+	rules = pm_rules_current();
+	pm_name_index_init(&index, rules->npools);
+	for (int i = 0; i < rules->npools; i++)
+		pm_name_index_add(&index, rules->pools[i].name, i);
 	processes = palloc(sizeof(PmClientProcess) * pm_max_client_processes);
 	n = pm_reports_copy(processes);
 	for (int i = 0; i < n; i++)
 	{
+		int			pool = processes[i].owner.discovered ? -1 : pm_name_index_find(&index, processes[i].owner.name);
+
 		CHECK_FOR_INTERRUPTS();
-		put_process(result, &processes[i], &viewer);
+		put_process(result, &processes[i], pool >= 0 ? &rules->pools[pool] : NULL, &viewer);
 	}
 	return (Datum) 0;
 }

@@ -245,7 +245,8 @@ take_rates(PmReplay *replay, const PmQuestion *question)
 	{
 		const PmClientProcess *process = &processes[i];
 
-		if (process->owner.discovered || strcmp(process->owner.name, question->name) != 0 || !pm_still_speaks(process))
+		if (process->owner.discovered || strcmp(process->owner.name, question->name) != 0 ||
+			!pm_still_speaks(process, question->pool))
 			continue;
 		/* who is silent may be one of before the sizes were changed */
 		if (pm_monotonic_ms() - process->reported_at <= PM_REPORT_COUNTS / 1000)

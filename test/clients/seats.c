@@ -88,9 +88,9 @@ typedef struct Common
 	pg_atomic_uint64 mistold;	/* likewise: full, by a word that is not */
 	pg_atomic_uint32 changing;	/* terms are: no verdict is judged */
 	pg_atomic_uint64 changes;
-}			Common;
+} Common;
 
-static Common * common;
+static Common *common;
 
 /* At most so many can be there for sure: who is on his way in is not counted, on his way out is. */
 static void

@@ -135,6 +135,7 @@ run_course(const Course *course, double seconds)
 	pid_t		movers[MOST_MOVERS];
 	Faults		faults = {0};
 	int			tried;
+	bool		died = false;
 
 	set_course(course->reserved, course->shared);
 	pg_atomic_write_u32(&moves->over, 0);
@@ -147,11 +148,16 @@ run_course(const Course *course, double seconds)
 	tried = visit_while_they_move(course, movers, seconds, &faults);
 	pg_atomic_write_u32(&moves->over, 1);
 	for (int i = 0; i < course->movers; i++)
-		waitpid(movers[i], NULL, 0);
+	{
+		int			status;
+
+		waitpid(movers[i], &status, 0);
+		died |= status != 0;
+	}
 	printf("pool %d, reserve %d: %d of %d refused in %llu moves, %d times with two places, %d sums wrong\n",
 		   course->visited, course->reserved, faults.refused, tried,
 		   (unsigned long long) pg_atomic_read_u64(&moves->moved), faults.twice, faults.unequal);
-	return faults.refused > 0 || faults.twice > 0 || faults.unequal > 0 || tried == 0 ||
+	return died || faults.refused > 0 || faults.twice > 0 || faults.unequal > 0 || tried == 0 ||
 		pg_atomic_read_u64(&moves->moved) == 0 || seats_shared_used() != 0;
 }
 
@@ -190,7 +196,8 @@ check_moves(double seconds)
 	int			wrong;
 
 	moves = mmap(NULL, sizeof(Moves), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	wrong = check_freed_reserve();
+	/* it waits for half a second, in which the other one may not run */
+	wrong = check_freed_reserve() && check_freed_reserve() && check_freed_reserve();
 	for (int i = 0; i < (int) lengthof(courses); i++)
 		wrong |= run_course(&courses[i], seconds / lengthof(courses));
 	set_course(0, MOST_MOVERS + 1);

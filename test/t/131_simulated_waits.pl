@@ -165,7 +165,6 @@ subtest 'more time-outs than its processes can have callers for' => sub {
 	query($node, "SELECT replay_arrivals('web', 60, 6590, 600, 0, 0, 50000, $minute)");
 	my $timeouts =
 	  query($node, q{SELECT timeouts FROM pool_monitor.simulate('web', span => '1 hour')});
-	note "$timeouts";
 	cmp_ok($timeouts, '<=', 3000, 'are not all taken for load: 1,000 at once, for 30 s each');
 	cmp_ok($timeouts, '>',  1000, 'but those are');
 };
