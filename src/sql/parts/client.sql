@@ -84,7 +84,8 @@ CREATE VIEW pool_monitor.client_pools AS
 		d.servers * d.workers AS processes_declared, t.processes AS processes_reporting,
 		CASE WHEN t.processes > 0 THEN coalesce(o.connections, 0) END AS connections, t.open AS connections_reported,
 		array_remove(ARRAY[
-			CASE WHEN NOT r.counted THEN format(CASE WHEN d.by_usename THEN 'not counted: the usename of the pool does not name %s, or did not when it reported'
+			CASE WHEN NOT r.counted THEN format(CASE WHEN d.by_usename
+					THEN 'not counted: the usename of the pool does not name %s, or did not when it reported'
 					ELSE 'not counted: %s has less than half of the sessions, and the pool has no usename' END,
 				coalesce(quote_ident(r.reported_by), 'its login role')) END,
 			-- where they come and go, most are young; but for one of each that the server is about to end, no more can be theirs
