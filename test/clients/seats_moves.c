@@ -1,6 +1,7 @@
 /*
  * seats_moves.c
- *		Sessions that move from one pool to another, and who comes meanwhile: see seats.c.
+ *		Sessions that move from one pool to another, leave and come back, and who comes
+ *		meanwhile: see seats.c.
  *
  * What must hold: no mover has two places, not for a moment, so whoever wants the one beside
  * theirs always gets it, in a pool without a reserve and in one with; and whenever all movers
@@ -24,7 +25,7 @@
 #define POOLS		3
 #define MOST_MOVERS	3
 
-/* Each mover has a place in pool 0 or 2; what is reserved is of pool 0. The visitor wants one in that. */
+/* Each mover has one place at most, in pool 0 or 2; what is reserved is of pool 0. The visitor wants one in that. */
 typedef struct Course
 {
 	int			movers;
@@ -76,6 +77,8 @@ mover(void)
 	{
 		pm_seat_move(0, 2);
 		pm_seat_move(2, 0);
+		pm_seat_leave(0);
+		pm_seat_enter_anyway(0);
 		pg_atomic_fetch_add_u64(&moves->moved, 2);
 	}
 	pm_seat_leave(0);
