@@ -81,7 +81,8 @@ pm_may_speak(int account)
 /*
  * Does what it said count? If it could when it said it, and the pool that it is of does not name
  * other roles now; NULL: it is of none. Of a copy of its place; in a transaction, for the role's
- * name, which is that of now.
+ * name, which is that of now. It must not ask for the declarations itself: callers hold pointers
+ * into those that they have, which pm_rules_current() may change in place.
  */
 bool
 pm_still_speaks(const PmClientProcess *process, const PmPool *pool)
