@@ -63,15 +63,21 @@ sub replay
 }
 
 # What $do answers when no minute has begun meanwhile, which the worker would have added to a
-# past that it lays; given which try it is.
+# past that it lays; given which try it is. With PM_MINUTE_BEGINS=1 one always has, at first.
+our $minute_begins = $ENV{PM_MINUTE_BEGINS};
+
 sub in_one_minute
 {
 	my ($node, $do) = @_;
+	my $begins = $minute_begins;
+	local $minute_begins = 0;    # in another one
 	my $minute = q{SELECT date_trunc('minute', clock_timestamp())};
 	foreach my $try (1 .. 5)
 	{
 		my $before = $node->safe_psql('postgres', $minute);
 		my @answer = $do->($try);
+		wait_for($node, "SELECT date_trunc('minute', clock_timestamp()) > '$before'", 'a minute')
+		  if $try == 1 && $begins;
 		return wantarray ? @answer : $answer[-1]
 		  if $before eq $node->safe_psql('postgres', $minute);
 	}

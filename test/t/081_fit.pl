@@ -296,10 +296,13 @@ subtest 'what undeclared ones have held in the last day leaves no room' => sub {
 		);
 	};
 
-	# a minute that begins after they are declared is none of before
+	# A minute that begins after they are declared is none of before; declared once more they
+	# are new only where they were none in between.
 	my $then = in_one_minute(
 		$node,
 		sub {
+			forget($node, '(undeclared)');
+			pools($node);
 			estate(@pools);
 			$past->();
 			return query($node, $most);
