@@ -41,6 +41,8 @@ HOLD = 0.5  # s, on average; exponential. What a client does besides takes milli
 RATE = 24.0  # checkouts a second
 BATCHES = {"bursty": 8, "together": 6}  # of the latter, each comes to one process
 SHARES = {"uneven": [0.5, 0.3, 0.2]}
+CALLERS = {"callers": 9}  # in each process: threads that each wait for an answer before they ask again
+THOUGHT = 0.5  # s between an answer and the next question, on average; exponential
 DRAWS = 40
 BEFORE = 10.0  # s, from when on arrivals count
 BESIDES = 0.01  # s, for which a client has its connection beside its hold, about
@@ -170,6 +172,22 @@ def drive(pools, found):
     return late
 
 
+def ask(pool, process, caller, seconds):
+    """One thread of a fixed number; it asks the same of a pool of any size."""
+    chance = random.Random(f"{process} {caller}")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(chance.expovariate(1 / THOUGHT))
+        pool.work(process, chance.expovariate(1 / HOLD))
+
+
+def drive_callers(pools, callers, seconds):
+    each = [(pool, process, caller) for pool in pools for process in range(PROCESSES) for caller in range(callers)]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(each)) as threads:
+        for running in [threads.submit(ask, *one, seconds) for one in each]:
+            running.result()
+
+
 def run_load(dsn, load, seconds, start, end):
     """(lines to print, for each comparison whether it is good). start, end: where all loads meet."""
     try:
@@ -194,22 +212,24 @@ def measure(dsn, load, seconds, start, end):
     cursor.execute("SELECT pool_monitor.reload()")
     pools = [Pool(dsn, name, *size) for name, size in zip(names, SIZES, strict=True)]
     # the load is there when the first minute begins, and until the last one ends
-    found = typical(load, seconds + BEFORE)
+    found = [] if load in CALLERS else typical(load, seconds + BEFORE)
     start.wait()
     time.sleep((60 - BEFORE - time.time()) % 60)
     since = (time.time() // 60 + 1) * 60
     for pool in pools:
         pool.since = since
     begun = time.time()
-    late = drive(pools, found)
+    late = drive_callers(pools, CALLERS[load], seconds + BEFORE) if load in CALLERS else drive(pools, found)
     time.sleep(6)  # the last report, and a tick
     end.wait()  # what is simulated takes the processors that other loads want
     cursor.execute("SELECT pool, avg_busy, exhausted_share FROM pool_monitor.workload() WHERE pool = ANY(%s)", (names,))
-    lines = [f"{load}: {len(pools[0].waits)} checkouts in {seconds} s, the driver was late by {late:.3f} s at most"]
+    lines = [f"{load}: {len(pools[0].waits)} checkouts in {seconds} s"]
+    if late is not None:
+        lines.append(f"  the driver was late by {late:.3f} s at most")
     for pool, busy, share in cursor.fetchall():
         lines.append(f"  {pool}: {busy:.2f} busy on average, at the ceiling {100 * share:.1f} % of the time")
     simulated = [[simulate(cursor, pool, past, since) for past in names] for pool in pools]
-    for besides in (0.0, BESIDES):
+    for besides in (0.0, BESIDES) if found else ():
         each = ", ".join(f"{exact(found, size + more, since - begun, besides):.3f}" for size, more in SIZES)
         lines.append(f"  p95 in an exact queue, with {besides:.2f} s besides the hold: {each}")
     lines.append("  measured with  p95, s  (about its chance)  from the past of  p95, s  (of the simulation)    off by")
@@ -265,7 +285,7 @@ def run_loads(dsn, loads, seconds):
 def main():
     bindir, scratch = sys.argv[1], sys.argv[2]
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 1200
-    loads = sys.argv[4:] or ["steady", "bursty", "uneven", "curve"]
+    loads = sys.argv[4:] or ["steady", "bursty", "uneven", "curve", "callers"]
     if len(set(loads)) < len(loads):
         raise SystemExit("simulate.py: each load once: its pools have its name")
     server = servers.Server(bindir, scratch, "simulate", "pool_monitor", "max_connections = 400")

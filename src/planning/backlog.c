@@ -13,28 +13,9 @@
 
 #include "planning/backlog.h"
 #include "planning/queues.h"
+#include "planning/uneven.h"
 
 /* ---- who is alike ---- */
-
-/* Of each process, of all checkouts. */
-static double *
-shares_of(const PmSimulation *what)
-{
-	const PmChoice *choice = what->shares;
-	double	   *shares = palloc0(sizeof(double) * what->processes);
-
-	for (int i = 0; i < what->processes; i++)
-	{
-		if (choice->n == 0)
-			shares[i] = 1.0 / what->processes;
-		else
-		{
-			shares[i] += choice->keep[i] / choice->n;
-			shares[choice->alias[i]] += (1 - choice->keep[i]) / choice->n;
-		}
-	}
-	return shares;
-}
 
 static bool
 are_alike(double one, double other)
@@ -52,7 +33,7 @@ pm_backlog_init(PmBacklog *backlog, const PmSimulation *what, int ceiling)
 	backlog->what = what;
 	if (ceiling == PM_UNBOUNDED)
 		return;
-	shares = shares_of(what);
+	shares = pm_shares_each(what->shares, what->processes);
 	backlog->all = palloc(sizeof(PmBehind) * what->processes);
 	for (int i = 0; i < what->processes; i++)
 	{

@@ -15,10 +15,11 @@
 #include <math.h>
 
 #include "planning/calibrate.h"
+#include "planning/calibrate_callers.h"
+#include "planning/near.h"
 #include "planning/simulate.h"
+#include "planning/trial.h"
 
-#define TRIES			8		/* replications of each, at most */
-#define TRY_BUDGET		15000	/* arrivals of each, likewise */
 #define CHECK_BUDGET	50000	/* of those that are found */
 #define SOME_BURSTS		0.2		/* dispersion above 1; below, the shape hardly
 								 * matters */
@@ -31,14 +32,6 @@
 #define LARGER			10
 #define USUAL			0.7		/* as a logarithm, they are mostly no farther
 								 * from what was measured */
-#define FAR				8.0		/* further on they have a 50th of the
-								 * replications */
-
-/* Within which a share, a wait (s) is as it was measured: of it, or this. */
-#define NEAR			0.2
-#define NEAR_SHARE		0.01
-#define NEAR_WAIT		0.005
-
 static const PmBurstShape shapes[] = {
 	{.size = 1,.spread = 0},
 	{.size = 1,.alike = true,.spread = 0},
@@ -52,23 +45,6 @@ static const PmBurstShape shapes[] = {
 	{.size = 1,.together = true,.spread = 0.4},
 	{.size = 1,.together = true,.spread = 3},
 };
-
-#define MOST_TRIED		(lengthof(shapes) * (SMALLER + 1 + LARGER))
-
-typedef struct Tried
-{
-	PmBurstShape shape;
-	double		misfit;
-} Tried;
-
-typedef struct Trial
-{
-	PmSimulation simulation;
-	const PmMeasured *measured;
-	int			n;
-	Tried	   *all;
-	double		least;			/* misfit */
-} Trial;
 
 static bool
 has_bursts(const PmSimulation *what, double ticks)
@@ -84,28 +60,15 @@ has_bursts(const PmSimulation *what, double ticks)
 	return bursts > (1 + Max(SOME_BURSTS, CHANCE * sqrt(2 / Max(ticks, 1)))) * all;
 }
 
-/* Returns how far that is from what was measured. */
 static double
-try_shape(Trial *trial, PmBurstShape shape)
+try_shape(PmTrial *trial, PmBurstShape shape)
 {
-	PmSimulated simulated;
-	double		misfit;
-
-	trial->simulation.shapes = &shape;
-	pm_simulate(&trial->simulation, &simulated);
-	misfit = pm_misfit(&simulated, trial->simulation.replications, trial->measured);
-	misfit += pow(log(shape.size) / USUAL, 2);
-	trial->all[trial->n++] = (Tried)
-	{
-		.shape = shape,.misfit = misfit
-	};
-	trial->least = Min(trial->least, misfit);
-	return misfit;
+	return pm_trial_try(trial, shape, pow(log(shape.size) / USUAL, 2));
 }
 
 /* Until it is far from the likeliest of this shape. */
 static void
-try_sizes(Trial *trial, PmBurstShape shape, double step, int most, double least)
+try_sizes(PmTrial *trial, PmBurstShape shape, double step, int most, double least)
 {
 	for (int i = 0; i < most; i++)
 	{
@@ -113,7 +76,7 @@ try_sizes(Trial *trial, PmBurstShape shape, double step, int most, double least)
 
 		shape.size *= step;
 		misfit = try_shape(trial, shape);
-		if (misfit > least + FAR)
+		if (misfit > least + PM_FAR)
 			break;
 		least = Min(least, misfit);
 	}
@@ -124,21 +87,14 @@ try_sizes(Trial *trial, PmBurstShape shape, double step, int most, double least)
  * are full at once. Of one process it is the same.
  */
 static bool
-can_tell_together(const Trial *trial)
+can_tell_together(const PmTrial *trial)
 {
 	return trial->simulation.processes > 1 && trial->measured->mean_wait >= 0;
 }
 
 static void
-try_all(Trial *trial, const PmSimulation *simulation)
+try_all(PmTrial *trial)
 {
-	trial->simulation = *simulation;
-	trial->simulation.nshapes = 1;
-	trial->simulation.replications = Min(TRIES, simulation->replications);
-	trial->simulation.budget = Min(TRY_BUDGET, simulation->budget / 4);
-	trial->n = 0;
-	trial->all = palloc(sizeof(Tried) * MOST_TRIED);
-	trial->least = INFINITY;
 	for (int i = 0; i < (int) lengthof(shapes); i++)
 	{
 		double		misfit;
@@ -151,82 +107,95 @@ try_all(Trial *trial, const PmSimulation *simulation)
 	}
 }
 
-static double
-weight(const Trial *trial, int i)
+static void
+check(const PmSimulation *simulation, PmSimulated *simulated)
 {
-	return exp((trial->least - trial->all[i].misfit) / 2);
+	PmSimulation brief = *simulation;
+
+	brief.budget = Min(CHECK_BUDGET, simulation->budget);
+	pm_simulate(&brief, simulated);
 }
 
-/* To each of n as many as it is likely, in order. */
-static void
-choose(const Trial *trial, PmBurstShape *chosen, int n)
+/* Is it as clients report? */
+static bool
+is_as_reported(const PmMeasured *measured, const PmSimulated *simulated)
 {
-	double		all = 0;
-	double		upto;
-	int			i = 0;
+	return pm_is_near(simulated->of[PM_SIM_MEAN_WAIT], measured->mean_wait, PM_NEAR_WAIT) &&
+		pm_is_near(simulated->of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, PM_NEAR_SHARE);
+}
 
-	for (int j = 0; j < trial->n; j++)
-		all += weight(trial, j);
-	upto = weight(trial, 0);
-	for (int k = 0; k < n; k++)
-	{
-		while (i < trial->n - 1 && upto < all * (k + 0.5) / n)
-			upto += weight(trial, ++i);
-		chosen[k] = trial->all[i].shape;
-	}
+/* In place of who asks at random; but not where they do not explain what was measured either. */
+static void
+try_callers(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *simulated)
+{
+	PmSimulation callers = *simulation;
+	PmSimulated of_callers;
+
+	if (!pm_calibrate_callers(&callers, measured, simulated))
+		return;
+	check(&callers, &of_callers);
+	if (!is_as_reported(measured, &of_callers))
+		return;
+	*simulation = callers;
+	*simulated = of_callers;
 }
 
 /*
- * simulation: of the sizes of then; gets the shapes of bursts, and is simulated with them. Allocates
- * in the current memory context.
+ * simulation: of the sizes of then; gets the shapes of bursts, or the callers, and is simulated with
+ * them. Allocates in the current memory context.
  */
 void
 pm_calibrate(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *simulated)
 {
-	PmSimulation check;
+	bool		bursts = has_bursts(simulation, measured->ticks);
 
 	simulation->shapes = shapes;
 	simulation->nshapes = 1;
-	if (has_bursts(simulation, measured->ticks))
+	if (bursts)
 	{
-		PmBurstShape *chosen = palloc(sizeof(PmBurstShape) * simulation->replications);
-		Trial		trial = {.measured = measured};
+		PmTrial		trial;
 
-		try_all(&trial, simulation);
-		choose(&trial, chosen, simulation->replications);
-		pfree(trial.all);
-		simulation->shapes = chosen;
+		pm_trial_begin(&trial, simulation, measured);
+		try_all(&trial);
+		simulation->shapes = pm_trial_choose(&trial, simulation->replications);
 		simulation->nshapes = simulation->replications;
 	}
-	check = *simulation;
-	check.budget = Min(CHECK_BUDGET, simulation->budget);
-	pm_simulate(&check, simulated);
+	check(simulation, simulated);
+	if (!bursts)
+		try_callers(simulation, measured, simulated);
 }
 
-/* Chance counts for the simulation: so much as its interval is wide. */
-static bool
-is_near(PmEstimate simulated, double measured, double little)
+/* In words; nothing, if who asks does not wait for anything. */
+static const char *
+of_callers(const PmSimulation *simulation)
 {
-	double		most = Max(NEAR * measured, little);
+	int			least = PG_INT32_MAX;
+	int			most = 0;
 
-	return measured < 0 || (simulated.low <= measured + most && simulated.high >= measured - most);
+	for (int i = 0; i < simulation->nshapes; i++)
+	{
+		if (simulation->shapes[i].callers == NULL)
+			return "";
+		least = Min(least, simulation->shapes[i].callers->n);
+		most = Max(most, simulation->shapes[i].callers->n);
+	}
+	return least == most ? psprintf(" for %d callers that each wait for an answer before they ask again", most) :
+		psprintf(" for %d to %d callers that each wait for an answer before they ask again", least, most);
 }
 
 /* What clients report, of which some gave up or all did, beside what is simulated. */
 static char *
-beside_reports(const PmMeasured *measured, const PmSimulated *simulated)
+beside_reports(const PmMeasured *measured, const PmSimulation *simulation, const PmSimulated *simulated)
 {
 	const PmEstimate *of = simulated->of;
-	bool		near = is_near(of[PM_SIM_MEAN_WAIT], measured->mean_wait, NEAR_WAIT) &&
-	is_near(of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, NEAR_SHARE);
+	bool		near = is_as_reported(measured, simulated);
 	const char *waits = measured->mean_wait < 0 ? "no checkout that got a connection" :
 	psprintf("waits of %.4f s for each checkout", measured->mean_wait);
+	const char *timeouts = measured->timeouts < 0 ? "" : psprintf(" and %.2f %% time-outs", 100 * measured->timeouts);
+	const char *simulated_timeouts = measured->timeouts < 0 ? "" : psprintf(" and %.2f %%", 100 * of[PM_SIM_TIMEOUT_SHARE].mean);
 
-	if (measured->timeouts < 0)
-		return psprintf("%s: clients report %s, simulated are %.4f s", near ? "good" : "off", waits, of[PM_SIM_MEAN_WAIT].mean);
-	return psprintf("%s: clients report %s and %.2f %% time-outs, simulated are %.4f s and %.2f %%",
-					near ? "good" : "off", waits, 100 * measured->timeouts,
-					of[PM_SIM_MEAN_WAIT].mean, 100 * of[PM_SIM_TIMEOUT_SHARE].mean);
+	return psprintf("%s: clients report %s%s, simulated are %.4f s%s%s", near ? "good" : "off", waits, timeouts,
+					of[PM_SIM_MEAN_WAIT].mean, simulated_timeouts, of_callers(simulation));
 }
 
 /*
@@ -252,8 +221,8 @@ may_wait_longer(const PmSimulation *simulation, const PmMeasured *measured, cons
 	check.budget = Min(CHECK_BUDGET, simulation->budget);
 	pm_simulate(&check, &together);
 	pfree(shapes_together);
-	return !is_near(together.of[PM_SIM_MEAN_WAIT], simulated->of[PM_SIM_MEAN_WAIT].mean, NEAR_WAIT) ||
-		!is_near(together.of[PM_SIM_WAIT_P95], simulated->of[PM_SIM_WAIT_P95].mean, NEAR_WAIT);
+	return !pm_is_near(together.of[PM_SIM_MEAN_WAIT], simulated->of[PM_SIM_MEAN_WAIT].mean, PM_NEAR_WAIT) ||
+		!pm_is_near(together.of[PM_SIM_WAIT_P95], simulated->of[PM_SIM_WAIT_P95].mean, PM_NEAR_WAIT);
 }
 
 /* In words. simulation: as it was calibrated. */
@@ -266,13 +235,13 @@ pm_calibration(const PmMeasured *measured, const PmSimulation *simulation, const
 	const char *bursts = "";
 
 	if (measured->mean_wait >= 0 || measured->timeouts >= 0)
-		return beside_reports(measured, simulated);
-	if (measured->exhausted >= NEAR_SHARE)
+		return beside_reports(measured, simulation, simulated);
+	if (measured->exhausted >= PM_NEAR_SHARE)
 		return psprintf("lower bound: the pool was at its ceiling %.1f %% of the time; %s",
 						100 * measured->exhausted, nobody);
 	if (measured->exhausted < 0)
 		return psprintf("unknown: no time at a ceiling was measured with these sizes; %s", nobody);
-	if (!is_near(of[PM_SIM_ALL_FULL], measured->exhausted, NEAR_SHARE))
+	if (!pm_is_near(of[PM_SIM_ALL_FULL], measured->exhausted, PM_NEAR_SHARE))
 		verdict = "off";
 	else if (may_wait_longer(simulation, measured, simulated))
 	{

@@ -48,11 +48,23 @@ somewhere(int64 turn)
 	return multiple - floor(multiple);
 }
 
+/* Each of which a part begins with, whether it asks in it or not. */
+static int
+most_callers(const PmSimulation *what)
+{
+	int			most = 0;
+
+	for (int i = 0; i < what->nshapes; i++)
+		most = Max(most, what->shapes[i].callers == NULL ? 0 : what->shapes[i].callers->n);
+	return most;
+}
+
 void
 pm_parts_init(PmParts *parts, const PmSimulation *what)
 {
 	double		arrivals = 0;
 	double		in_parts = 0;
+	int			callers = most_callers(what);
 
 	memset(parts, 0, sizeof(PmParts));
 	for (int i = 0; i < what->nstretches; i++)
@@ -62,7 +74,7 @@ pm_parts_init(PmParts *parts, const PmSimulation *what)
 
 		parts->seconds += stretch->seconds;
 		arrivals += stretch->seconds * stretch->rate;
-		in_parts += (seconds + run_up_of(seconds)) * stretch->rate;
+		in_parts += (seconds + run_up_of(seconds)) * stretch->rate + callers;
 	}
 	parts->run_up = Min(RUN_UP, parts->seconds);
 	if (arrivals > what->budget)

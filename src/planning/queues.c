@@ -187,9 +187,9 @@ pm_queues_arrive(PmQueues *queues, int process, double hold)
 
 /* ---- a connection is given back ---- */
 
-/* To whom it goes; false: nobody waits any more. */
+/* To whom it goes; false: nobody waits any more. n_gave_up: so many more did. */
 static bool
-next_waiter(PmQueues *queues, PmQueue *queue, Waiter *next)
+next_waiter(PmQueues *queues, PmQueue *queue, Waiter *next, int *n_gave_up)
 {
 	double		timeout = queues->what->pool_timeout;
 
@@ -208,22 +208,24 @@ next_waiter(PmQueues *queues, PmQueue *queue, Waiter *next)
 			*next = *waiter;
 			return true;
 		}
+		(*n_gave_up)++;
 	}
 	return false;
 }
 
-/* Now, by this process. */
-void
+/* Now, by this process; returns how many waiters turn out to have given up meanwhile. */
+int
 pm_queues_give_back(PmQueues *queues, int process)
 {
 	PmQueue    *queue = &queues->all[process];
+	int			gave_up = 0;
 	Waiter		next;
 
-	if (next_waiter(queues, queue, &next))
+	if (next_waiter(queues, queue, &next, &gave_up))
 	{
 		begin_hold(queues);
 		pm_agenda_add(queues->agenda, queues->now + next.hold, process);
-		return;
+		return gave_up;
 	}
 	queues->full -= queue->busy == queues->ceiling;
 	queue->busy--;
@@ -232,6 +234,7 @@ pm_queues_give_back(PmQueues *queues, int process)
 		queue->idle++;
 	else
 		queues->open--;
+	return gave_up;
 }
 
 void

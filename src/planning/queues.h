@@ -40,7 +40,7 @@ extern void pm_queues_begin(PmQueues *queues, int first, double from, double unt
 extern void pm_queues_lag(PmQueues *queues, int process, double lag);
 extern void pm_queues_go_on(PmQueues *queues, double at);
 extern void pm_queues_arrive(PmQueues *queues, int process, double hold);
-extern void pm_queues_give_back(PmQueues *queues, int process);
+extern int	pm_queues_give_back(PmQueues *queues, int process);
 extern void pm_queues_free(PmQueues *queues);
 
 #endif							/* PM_QUEUES_H */

@@ -6,6 +6,9 @@
  * Which process a checkout comes to, or a burst that stays together, is a matter of chance, by
  * the share of each and without a memory. What becomes of it there is queues.c's.
  *
+ * Or they come from callers, who wait for their answer before they ask again (callers.c): then
+ * each belongs to a process, and what it asks next goes to the agenda when it is answered.
+ *
  * Each replication has random numbers of its own, for arrivals, holds and set-ups apart, and
  * draws them when a checkout comes. So the same seed gives other sizes the same checkouts, and
  * what differs is what the sizes do (common random numbers). What each replays is said in
@@ -17,10 +20,12 @@
 #include "miscadmin.h"
 #include "planning/agenda.h"
 #include "planning/backlog.h"
+#include "planning/callers.h"
 #include "planning/parts.h"
 #include "planning/queues.h"
 #include "planning/simulate.h"
 #include "planning/stream.h"
+#include "planning/uneven.h"
 
 #define CHECK_INTERVAL	1024	/* events, between looks whether to stop */
 
@@ -32,7 +37,9 @@ typedef struct Run
 	pg_prng_state waiting;		/* for who waits where a part begins */
 	int64		events_seen;
 	PmAgenda	agenda;
-	PmStream	stream;
+	PmStream	stream;			/* of whom nobody waits for an answer */
+	PmAsking	asking;			/* if all do */
+	int		   *callers;		/* of each process; NULL: nobody does */
 	PmQueues	queues;
 	PmBacklog	backlog;
 	double		counted;		/* seconds, of all replications */
@@ -78,6 +85,28 @@ burst(Run *run)
 	pm_stream_go_on(&run->stream);
 }
 
+/* So many callers of this process think from now on, and ask then. */
+static void
+think(Run *run, int process, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		double		next = pm_asking_next(&run->asking, run->queues.now);
+
+		if (next < run->queues.until)
+			pm_agenda_add(&run->agenda, next, PM_ARRIVAL_AT(process));
+	}
+}
+
+static void
+give_back(Run *run, int process)
+{
+	int			gave_up = pm_queues_give_back(&run->queues, process);
+
+	if (run->callers != NULL)
+		think(run, process, 1 + gave_up);
+}
+
 /* Who waits does so because connections are busy, and these are given back. */
 static void
 due(Run *run)
@@ -90,7 +119,7 @@ due(Run *run)
 	event = pm_agenda_take(&run->agenda);
 	pm_queues_go_on(&run->queues, event.at);
 	if (event.process >= 0)
-		pm_queues_give_back(&run->queues, event.process);
+		give_back(run, event.process);
 	else if (event.at < run->queues.until)
 		arrive(run, event.process);
 }
@@ -156,18 +185,41 @@ begin_behind(Run *run, double until)
 
 /* ---- a replication ---- */
 
-/* Until nobody waits who came in it. */
+/* All callers think. */
 static void
-replay_part(Run *run, const PmPart *part, bool behind)
+begin_asking(Run *run, const PmPart *part)
+{
+	pm_asking_begin(&run->asking, part->first, part->last, part->run_up);
+	for (int i = 0; i < run->what->processes; i++)
+		think(run, i, run->callers[i]);
+	run->stream.next = INFINITY;
+}
+
+static void
+begin_part(Run *run, const PmPart *part, bool behind)
 {
 	double		until = part->run_up + part->seconds;
 
 	run->agenda.n = 0;
 	run->totals.weight = part->weight;
 	pm_queues_begin(&run->queues, part->first, part->run_up, until);
+	if (run->callers != NULL)
+	{
+		begin_asking(run, part);
+		return;
+	}
 	pm_stream_begin(&run->stream, part->first, part->last, part->run_up);
 	if (behind)
 		begin_behind(run, until);
+}
+
+/* Until nobody waits who came in it. */
+static void
+replay_part(Run *run, const PmPart *part, bool behind)
+{
+	double		until = part->run_up + part->seconds;
+
+	begin_part(run, part, behind);
 	for (;;)
 	{
 		double		next = pm_agenda_next(&run->agenda);
@@ -197,18 +249,35 @@ seed_run(Run *run, uint64 seed, int replication)
 }
 
 static void
+set_shape(Run *run, const PmBurstShape *shape)
+{
+	double	   *shares;
+
+	run->stream.shape = *shape;
+	run->asking.callers = shape->callers;
+	if (run->callers != NULL)
+		pfree(run->callers);
+	run->callers = NULL;
+	if (shape->callers == NULL)
+		return;
+	shares = pm_shares_each(run->what->shares, run->what->processes);
+	run->callers = pm_callers_each(shape->callers, shares, run->what->processes);
+	pfree(shares);
+}
+
+static void
 replicate(Run *run, const PmParts *parts, int replication)
 {
 	bool		whole = parts->step == 0;
 	PmPart		part;
 
 	seed_run(run, run->what->seed, replication);
-	run->stream.shape = run->what->shapes[replication % run->what->nshapes];
+	set_shape(run, &run->what->shapes[replication % run->what->nshapes]);
 	memset(&run->totals, 0, sizeof(PmTotals));
 	pm_backlog_begin(&run->backlog, parts->run_up);
 	for (int i = 0; pm_parts_next(parts, run->what, replication, i, &part); i++)
 	{
-		if (!whole)
+		if (!whole && run->callers == NULL)
 			pm_backlog_before(&run->backlog, &part);
 		replay_part(run, &part, !whole);
 	}
@@ -222,8 +291,8 @@ begin_run(const PmSimulation *what)
 	Run		   *run = palloc0(sizeof(Run));
 
 	run->what = what;
-	run->stream.what = what;
-	run->stream.random = &run->arriving;
+	run->stream.what = run->asking.what = what;
+	run->stream.random = run->asking.random = &run->arriving;
 	pm_agenda_init(&run->agenda);
 	pm_queues_init(&run->queues, what, &run->agenda, &run->totals);
 	pm_backlog_init(&run->backlog, what, run->queues.ceiling);
@@ -233,6 +302,8 @@ begin_run(const PmSimulation *what)
 static void
 end_run(Run *run)
 {
+	if (run->callers != NULL)
+		pfree(run->callers);
 	pm_backlog_free(&run->backlog);
 	pm_queues_free(&run->queues);
 	pm_agenda_free(&run->agenda);

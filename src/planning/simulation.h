@@ -17,7 +17,17 @@ typedef struct PmStretch
 								 * random */
 } PmStretch;
 
-/* How bursts look of which only the dispersion is known. */
+/* So many, each of which waits for its answer before it asks again. */
+typedef struct PmCallers
+{
+	int			n;				/* in all processes */
+	double	   *thoughts;		/* of each stretch: s from an answer to the
+								 * next question, on average; infinity: none */
+	double		most;			/* times as many checkouts as there were, if
+								 * nobody had to wait */
+} PmCallers;
+
+/* How bursts look of which only the dispersion is known; or that it is callers, and no bursts. */
 typedef struct PmBurstShape
 {
 	bool		alike;			/* all of one size; else geometric */
@@ -26,6 +36,7 @@ typedef struct PmBurstShape
 	double		size;			/* dispersion above 1, as a share of what was
 								 * measured */
 	double		spread;			/* of a burst, in ticks */
+	const PmCallers *callers;	/* NULL: who asks does not wait for anything */
 } PmBurstShape;
 
 /* What is simulated. */

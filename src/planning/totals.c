@@ -88,6 +88,7 @@ pm_totals_conclude(const PmTotals *totals, int processes, double time, double *o
 	outcomes[PM_SIM_FULL] = by(totals->full, totals->time * processes);
 	outcomes[PM_SIM_ALL_FULL] = by(totals->all_full, totals->time);
 	outcomes[PM_SIM_OVERFLOW] = by(totals->overflow, totals->time);
+	outcomes[PM_SIM_THROUGHPUT] = by(totals->checkouts - totals->timeouts, totals->time);
 	outcomes[PM_SIM_OPENED] = by(totals->opened * 3600.0, totals->time);
 	outcomes[PM_SIM_CONNECTIONS] = by(totals->connections, totals->time);
 	outcomes[PM_SIM_BUSY] = by(totals->busy, totals->time);

@@ -21,6 +21,7 @@ typedef enum PmOutcome
 	PM_SIM_FULL,				/* share of time, of a process at its ceiling */
 	PM_SIM_ALL_FULL,			/* of all of them at once */
 	PM_SIM_OVERFLOW,			/* with more than base open */
+	PM_SIM_THROUGHPUT,			/* checkouts a second that got a connection */
 	PM_SIM_OPENED,				/* an hour */
 	PM_SIM_CONNECTIONS,			/* on average */
 	PM_SIM_BUSY,

@@ -94,3 +94,22 @@ pm_shares(const PmRates *rates, int processes)
 		pm_choice_init(shares, weights, processes);
 	return shares;
 }
+
+/* Of each process, of all checkouts; alike, if there is no choice. In the current context. */
+double *
+pm_shares_each(const PmChoice *choice, int processes)
+{
+	double	   *shares = palloc0(sizeof(double) * processes);
+
+	for (int i = 0; i < processes; i++)
+	{
+		if (choice->n == 0)
+			shares[i] = 1.0 / processes;
+		else
+		{
+			shares[i] += choice->keep[i] / choice->n;
+			shares[choice->alias[i]] += (1 - choice->keep[i]) / choice->n;
+		}
+	}
+	return shares;
+}

@@ -16,5 +16,6 @@ typedef struct PmRates
 
 extern void pm_rates_init(PmRates *rates, double *checkouts, double *times, int n, int most, double dispersion);
 extern PmChoice *pm_shares(const PmRates *rates, int processes);
+extern double *pm_shares_each(const PmChoice *choice, int processes);
 
 #endif							/* PM_UNEVEN_H */

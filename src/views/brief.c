@@ -108,17 +108,13 @@ simulation_is_wrong(const PmReplay *replay, const PmSimulated *simulated)
 /* ---- what sizes come to ---- */
 
 static double
-rate_of(const PmReplay *replay)
+seconds_of(const PmReplay *replay)
 {
 	double		seconds = 0;
-	double		arrivals = 0;
 
 	for (int i = 0; i < replay->n; i++)
-	{
 		seconds += replay->stretches[i].seconds;
-		arrivals += replay->stretches[i].seconds * replay->stretches[i].rate;
-	}
-	return seconds > 0 ? arrivals / seconds : 0;
+	return seconds;
 }
 
 /* Unbounded pools may have more processes than any server has connections: not so much is laid out. */
@@ -141,7 +137,7 @@ pm_brief_begin(PmBrief *brief, const PmPool *pool, int account, PmSpan span)
 	if (is_too_large(pool) || pm_replay_take(&brief->replay, &question) != NULL || !erlang_is_wrong(&brief->replay, pool))
 		return false;
 	brief->pool = pool;
-	brief->rate = rate_of(&brief->replay);
+	brief->seconds = seconds_of(&brief->replay);
 	brief->declared = pm_replay_declared(&brief->replay, pool);
 	brief->declared.replications = REPLICATIONS;
 	brief->declared.budget = ARRIVALS;
@@ -156,19 +152,19 @@ pm_brief_ask(const PmBrief *brief, int pool_size, int max_overflow)
 {
 	PmSimulation asked = brief->declared;
 	PmSimulated simulated;
-	double		gave_up;
+	const PmEstimate *of = simulated.of;
 
 	CHECK_FOR_INTERRUPTS();
 	asked.pool_size = pool_size;
 	asked.max_overflow = max_overflow;
 	pm_simulate(&asked, &simulated);
-	gave_up = simulated.of[PM_SIM_TIMEOUT_SHARE].mean;
 	return (PmBriefAnswer)
 	{
 		/* by Little's law, those that give up among them */
-		.queue = brief->rate * ((1 - gave_up) * simulated.of[PM_SIM_MEAN_WAIT].mean + gave_up * asked.pool_timeout),
-			.waiting = simulated.of[PM_SIM_WAITING].mean,
-			.timeouts = gave_up
+		.queue = of[PM_SIM_THROUGHPUT].mean * of[PM_SIM_MEAN_WAIT].mean +
+			of[PM_SIM_TIMEOUTS].mean * asked.pool_timeout / brief->seconds,
+			.waiting = of[PM_SIM_WAITING].mean,
+			.timeouts = of[PM_SIM_TIMEOUT_SHARE].mean
 	};
 }
 

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "base/result.h"
 #include "base/shmem.h"
@@ -20,7 +22,8 @@
 #define ENOUGH			2000000 /* arrivals of all of these */
 #define ARRIVALS		800000	/* of each; a day of 100 a second is 8.64
 								 * million */
-#define COLUMNS			52		/* of the answer */
+#define MOST_CALLERS	100000	/* no more, whatever the load */
+#define COLUMNS			55		/* of the answer */
 
 /*
  * The same seed has the same luck with every pool and size, which nothing but more replications
@@ -37,7 +40,7 @@ replications_of(const PmSimulation *simulation)
 }
 
 /* Fewer, where it is more load: shapes go by their number, so each keeps its share. */
-static void
+static PmBurstShape *
 replicate(PmSimulation *asked, const PmSimulation *declared)
 {
 	PmBurstShape *shapes = palloc(sizeof(PmBurstShape) * declared->replications);
@@ -47,6 +50,28 @@ replicate(PmSimulation *asked, const PmSimulation *declared)
 	asked->nshapes = asked->replications;
 	for (int i = 0; i < asked->nshapes; i++)
 		shapes[i] = declared->shapes[(int64) i * declared->nshapes / asked->nshapes];
+	return shapes;
+}
+
+/* So many times the callers; what nobody has to wait for would be more than what was replayed. */
+static void
+more_callers(PmSimulation *asked, PmBurstShape *shapes, double load)
+{
+	double		most = 1;
+
+	for (int i = 0; i < asked->nshapes; i++)
+	{
+		PmCallers  *callers;
+
+		if (shapes[i].callers == NULL)
+			continue;
+		callers = palloc(sizeof(PmCallers));
+		*callers = *shapes[i].callers;
+		callers->n = (int) Min(Max(rint(callers->n * load), 1), MOST_CALLERS);
+		shapes[i].callers = callers;
+		most = Max(most, callers->most);
+	}
+	asked->budget = (int64) (asked->budget / most);
 }
 
 /* The same, with what is asked for. */
@@ -67,7 +92,7 @@ as_asked(const PmSimulation *declared, const PmReplay *replay, const PmQuestion 
 	asked.pool_size = question->pool_size;
 	asked.max_overflow = question->max_overflow;
 	asked.pool_timeout = question->pool_timeout / 1000000.0;
-	replicate(&asked, declared);
+	more_callers(&asked, replicate(&asked, declared), question->load);
 	return asked;
 }
 
@@ -111,8 +136,8 @@ static void
 put_outcomes(PmRow *row, const PmSimulated *simulated)
 {
 	static const PmOutcome columns[] = {PM_SIM_WAIT_P50, PM_SIM_WAIT_P95, PM_SIM_WAIT_P99, PM_SIM_LONGEST,
-		PM_SIM_WAITING, PM_SIM_TIMEOUTS, PM_SIM_TIMEOUT_SHARE, PM_SIM_FULL, PM_SIM_ALL_FULL, PM_SIM_OPENED,
-	PM_SIM_CONNECTIONS};
+		PM_SIM_WAITING, PM_SIM_TIMEOUTS, PM_SIM_TIMEOUT_SHARE, PM_SIM_FULL, PM_SIM_ALL_FULL, PM_SIM_THROUGHPUT,
+	PM_SIM_OPENED, PM_SIM_CONNECTIONS};
 
 	pm_put(row, Int64GetDatum(simulated->arrivals));
 	pm_put(row, Float8GetDatum(simulated->share));

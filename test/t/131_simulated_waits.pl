@@ -2,6 +2,7 @@
 # bursts, reported waits, or the time at the ceiling. Needs a past.
 use strict;
 use warnings FATAL => 'all';
+use List::Util qw(min sum);
 use PoolMonitor;
 use PoolMonitorAdvice;
 use Test::More;
@@ -214,6 +215,71 @@ subtest 'by the time at the ceiling' => sub {
 		qr/; Erlang's model is withheld: /,
 		'the advice says so'
 	);
+};
+
+# So many callers, each of which thinks for so long before it asks again, and so many connections
+# for 0.5 s each: the machine repair problem. Checkouts a second, the share of time with all
+# connections busy, the share of checkouts that wait (those find what one caller less makes of
+# it), and how long they do, on average of all.
+sub repaired
+{
+	my ($callers, $connections, $thought) = @_;
+	my @found = map {
+		my $n = $_;
+		my (@chances) = (1);
+		push @chances, $chances[$_] * ($n - $_) * 0.5 / $thought / min($_ + 1, $connections)
+		  foreach 0 .. $n - 1;
+		[map { $_ / sum(@chances) } @chances]
+	} $callers, $callers - 1;
+	my ($full, $waiting) = map { sum(0, @{$_}[$connections .. $#$_]) } @found;
+	my $present = sum(map { $_ * $found[0][$_] } 0 .. $callers);
+	my $rate    = ($callers - $present) / $thought;
+	return ($rate, $full, $waiting, $present / $rate - 0.5);
+}
+
+sub past_of_callers
+{
+	my ($connections) = @_;
+	my ($rate, $full, $waiting, $wait) = repaired(16, $connections, 0.4);
+	my $checkouts = int(60 * $rate);
+	replay(
+		$node,
+		[
+			'web', 1440,
+			busy         => 0.5 * $rate,
+			max_busy     => min(16, $connections),
+			connections  => $connections,
+			transactions => $checkouts,
+			exhausted    => $connections < 16 ? $full : 0
+		]
+	);
+	my $squares = int($rate**2 * 60 + 0.6 * $rate * 59);
+	query($node,
+		"SELECT replay_arrivals('web', 60, $squares, $checkouts, @{[int($waiting * $checkouts)]}, @{[$wait * $checkouts]}, 0)"
+	);
+	return;
+}
+
+# As many as there are wait, or not: no queue grows without end.
+subtest 'callers that wait for an answer before they ask again' => sub {
+	past_of_callers(10);
+	my $proposed = fitted('model, proposed_ceiling');
+	my ($size) = $proposed =~ /^simulated\|(1[1-6])$/;
+	ok($size, "no more connections than callers: $proposed");
+	my ($is) = map { $_->[0] * $_->[3] } [repaired(16, 10, 0.4)];
+	is(fitted("abs(waiting - $is) < 0.2 * $is, proposed_waiting < waiting / 10"),
+		't|t', 'so many wait')
+	  or diag fitted('waiting');
+	my @sizes = ($size);
+	while (@sizes < 2 || (@sizes < 5 && $sizes[-1] != $sizes[-2]))
+	{
+		pools($node, row('web', pool_size => $sizes[-1], max_overflow => 0));
+		past_of_callers($sizes[-1]);
+		push @sizes, fitted('proposed_ceiling');
+	}
+	is($sizes[-1], $sizes[-2], 'with what it proposes it comes to the same: ' . join ', ', @sizes);
+	cmp_ok($sizes[-1], '<=', 16, 'which is no more than there are');
+	pools($node, row('web', pool_size => 10, max_overflow => 0));
 };
 
 # Nothing is laid out for each process of it.
