@@ -5,7 +5,8 @@ holds (pg_sleep, so that a busy machine does not decide), of three processes eac
 a pool of their own). The loads run at the same time, too, each driven by a process of its own.
 A few minutes would say little: waits close to the ceiling differ much by chance, those of twenty
 minutes of the same load by a fifth. So of DRAWS random draws of arrivals each load gets the most
-typical one, by the waits in an exact queue; SIMULATE_DRAW=any takes the first.
+typical one, by the waits in an exact queue; SIMULATE_DRAW=any takes the first. The load "callers"
+is another one: a fixed number of threads of each pool, each of which waits for its answer.
 Afterwards the past of each is simulated with each of the sizes. A row is one size as it was
 measured, and one past that it was simulated from.
 
@@ -285,7 +286,7 @@ def run_loads(dsn, loads, seconds):
 def main():
     bindir, scratch = sys.argv[1], sys.argv[2]
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 1200
-    loads = sys.argv[4:] or ["steady", "bursty", "uneven", "curve", "callers"]
+    loads = sys.argv[4:] or ["steady", "bursty", "uneven", "curve"]
     if len(set(loads)) < len(loads):
         raise SystemExit("simulate.py: each load once: its pools have its name")
     server = servers.Server(bindir, scratch, "simulate", "pool_monitor", "max_connections = 400")

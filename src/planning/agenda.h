@@ -10,11 +10,15 @@
 #define PM_ARRIVAL	(-1)		/* as a process: that is found out then */
 #define PM_ARRIVAL_AT(process) (-2 - (process)) /* or is known; the same the
 												 * other way round */
+#define PM_GIVES_UP(process) (PG_INT32_MIN + (process)) /* who waits first in it
+														 * may; and back: */
+#define PM_WHO_GIVES_UP(process) ((process) - PG_INT32_MIN)
+#define PM_IS_GIVES_UP(process) ((process) < PG_INT32_MIN / 2)
 
 typedef struct PmDue
 {
 	double		at;
-	int			process;		/* gives a connection back, or an arrival */
+	int			process;		/* gives a connection back, or as above */
 } PmDue;
 
 /* A heap. */

@@ -107,37 +107,12 @@ try_all(PmTrial *trial)
 	}
 }
 
-static void
-check(const PmSimulation *simulation, PmSimulated *simulated)
-{
-	PmSimulation brief = *simulation;
-
-	brief.budget = Min(CHECK_BUDGET, simulation->budget);
-	pm_simulate(&brief, simulated);
-}
-
 /* Is it as clients report? */
 static bool
 is_as_reported(const PmMeasured *measured, const PmSimulated *simulated)
 {
 	return pm_is_near(simulated->of[PM_SIM_MEAN_WAIT], measured->mean_wait, PM_NEAR_WAIT) &&
 		pm_is_near(simulated->of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, PM_NEAR_SHARE);
-}
-
-/* In place of who asks at random; but not where they do not explain what was measured either. */
-static void
-try_callers(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *simulated)
-{
-	PmSimulation callers = *simulation;
-	PmSimulated of_callers;
-
-	if (!pm_calibrate_callers(&callers, measured, simulated))
-		return;
-	check(&callers, &of_callers);
-	if (!is_as_reported(measured, &of_callers))
-		return;
-	*simulation = callers;
-	*simulated = of_callers;
 }
 
 /*
@@ -148,6 +123,7 @@ void
 pm_calibrate(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *simulated)
 {
 	bool		bursts = has_bursts(simulation, measured->ticks);
+	PmSimulation check;
 
 	simulation->shapes = shapes;
 	simulation->nshapes = 1;
@@ -160,27 +136,34 @@ pm_calibrate(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *
 		simulation->shapes = pm_trial_choose(&trial, simulation->replications);
 		simulation->nshapes = simulation->replications;
 	}
-	check(simulation, simulated);
+	check = *simulation;
+	check.budget = Min(CHECK_BUDGET, simulation->budget);
+	pm_simulate(&check, simulated);
 	if (!bursts)
-		try_callers(simulation, measured, simulated);
+		pm_calibrate_callers(simulation, measured, simulated, check.budget);
 }
 
-/* In words; nothing, if who asks does not wait for anything. */
+/* In words; nothing, if they ask at random of any process. */
 static const char *
-of_callers(const PmSimulation *simulation)
+who_asks(const PmSimulation *simulation)
 {
 	int			least = PG_INT32_MAX;
 	int			most = 0;
+	bool		in_turn = false;
+	char	   *callers = "";
 
 	for (int i = 0; i < simulation->nshapes; i++)
 	{
-		if (simulation->shapes[i].callers == NULL)
-			return "";
-		least = Min(least, simulation->shapes[i].callers->n);
-		most = Max(most, simulation->shapes[i].callers->n);
+		const PmCallers *some = simulation->shapes[i].callers;
+
+		in_turn |= simulation->shapes[i].in_turn;
+		least = Min(least, some ? some->n : least);
+		most = Max(most, some ? some->n : most);
 	}
-	return least == most ? psprintf(" for %d callers that each wait for an answer before they ask again", most) :
-		psprintf(" for %d to %d callers that each wait for an answer before they ask again", least, most);
+	if (most > 0)
+		callers = psprintf("; callers that wait for their answer before they ask again: %d%s", least,
+						   least == most ? "" : psprintf(" to %d", most));
+	return psprintf("%s%s", callers, !in_turn ? "" : most > 0 ? ", or each process in turn" : "; each process in turn");
 }
 
 /* What clients report, of which some gave up or all did, beside what is simulated. */
@@ -195,7 +178,7 @@ beside_reports(const PmMeasured *measured, const PmSimulation *simulation, const
 	const char *simulated_timeouts = measured->timeouts < 0 ? "" : psprintf(" and %.2f %%", 100 * of[PM_SIM_TIMEOUT_SHARE].mean);
 
 	return psprintf("%s: clients report %s%s, simulated are %.4f s%s%s", near ? "good" : "off", waits, timeouts,
-					of[PM_SIM_MEAN_WAIT].mean, simulated_timeouts, of_callers(simulation));
+					of[PM_SIM_MEAN_WAIT].mean, simulated_timeouts, who_asks(simulation));
 }
 
 /*

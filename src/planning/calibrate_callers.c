@@ -4,8 +4,8 @@
  *
  * Nobody tells; but they wait for less than who asks without end, and the fewer they are the less.
  * So where clients report shorter waits than of who asks at random, or ask more evenly than by
- * chance, the load is tried as that of so many callers, from as many as there must have been on
- * average.
+ * chance, the load is tried as that of so many callers. Or something before the processes, that
+ * gives to each in turn, spreads evenly what comes at random: that is tried beside it.
  */
 #include "postgres.h"
 
@@ -14,14 +14,19 @@
 #include "planning/calibrate_callers.h"
 #include "planning/callers.h"
 #include "planning/near.h"
+#include "planning/simulate.h"
 #include "planning/trial.h"
 
 #define STEP			1.08	/* from one number to the next */
 #define MOST			50		/* for each connection: as good as without end */
 #define MOST_CONNECTIONS	1000	/* above, it would take too long */
+#define PARTS			4		/* of the budget: so many parts can begin with
+								 * all callers */
 #define CHANCE			3.0		/* standard deviations */
-#define BETTER			6.0		/* less misfit: by chance once in 70 times, of
-								 * one figure (chi square) */
+#define BETTER			10.0	/* less misfit, as many numbers are tried; by
+								 * which the past is 150 times as likely */
+#define LOST			0.95	/* of the checkouts: less are too few callers */
+#define WRONG			2.0		/* by this factor, of what the server saw */
 
 /* Do checkouts wait for longer, or more of them, or give up more, than clients report? */
 static bool
@@ -43,36 +48,57 @@ is_even(const PmMeasured *measured, const PmSimulated *simulated)
 	return pm_is_above(simulated->of[PM_SIM_DISPERSION], measured->dispersion, chance * measured->dispersion);
 }
 
-/* Little's law: so many checkouts had a connection or waited for one, on average. */
+/* The busiest stretch has had so many at once, but for its chance (Little's law). */
 static double
-present(const PmSimulation *simulation, double wait)
+present(const PmSimulation *simulation, PmTurn turn)
 {
-	double		checkouts = 0;
-	double		seconds = 0;
+	double		most = pm_rate_of(simulation) * (turn.hold + turn.wait);
 
 	for (int i = 0; i < simulation->nstretches; i++)
-	{
-		checkouts += simulation->stretches[i].rate * simulation->stretches[i].seconds;
-		seconds += simulation->stretches[i].seconds;
-	}
-	return seconds > 0 ? checkouts / seconds * (simulation->holds->mean + wait) : 0;
+		most = Max(most, LOST * simulation->stretches[i].rate * turn.hold);
+	return most;
 }
 
-/* None, where more than that are said to have waited: who reports is not to be trusted. */
+/*
+ * Until they are more than is likely. None, where more than most are said to have waited: who reports
+ * is not to be trusted.
+ */
 static void
-try_numbers(PmTrial *trial, int most)
+try_numbers(PmTrial *trial, PmTurn turn, int most)
 {
-	double		wait = trial->measured->mean_wait;
-	double		least = Max(ceil(present(&trial->simulation, wait)), 1);
+	double		least = INFINITY;
+	int			n = (int) Min(Max(ceil(present(&trial->simulation, turn)), 1), most + 1.0);
 
-	for (int n = (int) Min(least, most + 1.0); n <= most; n = Max(n + 1, (int) (n * STEP)))
+	for (; n <= most; n = Max(n + 1, (int) (n * STEP)))
 	{
-		PmBurstShape shape = {.callers = pm_callers_of(&trial->simulation, n, wait)};
+		PmBurstShape shape = {.callers = pm_callers_of(&trial->simulation, n, turn)};
 		double		misfit = pm_trial_try(trial, shape, 0);
 
-		if (misfit > trial->least + PM_FAR && trial->simulated.of[PM_SIM_MEAN_WAIT].mean > wait)
+		if (misfit > least + PM_FAR && trial->simulated.of[PM_SIM_MEAN_WAIT].mean >= trial->measured->mean_wait)
 			break;
+		least = Min(least, misfit);
 	}
+}
+
+static void
+try_turns(PmTrial *trial)
+{
+	PmBurstShape shape = {.size = 1,.in_turn = true};
+
+	if (trial->simulation.processes > 1 && trial->simulation.shares->n == 0)
+		pm_trial_try(trial, shape, 0);
+}
+
+static PmTurn
+turn_of(const PmSimulation *simulation, const PmMeasured *measured)
+{
+	double		gave_up = Min(Max(measured->timeouts, 0), 1);
+
+	return (PmTurn)
+	{
+		.hold = (1 - gave_up) * simulation->holds->mean,
+			.wait = (1 - gave_up) * measured->mean_wait + gave_up * simulation->pool_timeout
+	};
 }
 
 static int64
@@ -85,26 +111,73 @@ static bool
 is_bounded(const PmSimulation *simulation)
 {
 	return simulation->pool_size > 0 && simulation->max_overflow >= 0 && simulation->holds->mean > 0 &&
+		pm_rate_of(simulation) > 0 &&
 		connections_of(simulation) <= MOST_CONNECTIONS;
 }
 
-/*
- * simulation: of the sizes of then, as it was calibrated without callers; gets them, if that is
- * better than simulated, which it came to. Allocates in the current memory context.
- */
-bool
-pm_calibrate_callers(PmSimulation *simulation, const PmMeasured *measured, const PmSimulated *simulated)
+static bool
+is_about(PmEstimate simulated, double measured, double little)
 {
+	return measured < 0 || (simulated.mean <= WRONG * Max(measured, little) && measured <= WRONG * Max(simulated.mean, little));
+}
+
+/*
+ * Is what was measured explained, as clients report it, and as the server saw it? Who lies of the
+ * former does not lie of the latter.
+ */
+static bool
+explains(const PmSimulated *simulated, const PmMeasured *measured)
+{
+	const PmEstimate *of = simulated->of;
+
+	return pm_is_near(of[PM_SIM_MEAN_WAIT], measured->mean_wait, PM_NEAR_WAIT) &&
+		pm_is_near(of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, PM_NEAR_SHARE) &&
+		of[PM_SIM_THROUGHPUT].mean >= LOST * measured->throughput &&
+		is_about(of[PM_SIM_ALL_FULL], measured->exhausted, PM_NEAR_SHARE) &&
+		is_about(of[PM_SIM_DISPERSION], measured->dispersion, 0);
+}
+
+/* Those with whom the past is likely, in simulation. */
+static bool
+find_callers(PmSimulation *simulation, const PmMeasured *measured, const PmSimulated *simulated)
+{
+	int64		most = Min(MOST * connections_of(simulation), simulation->budget / PARTS);
 	PmTrial		trial;
 
-	if (!is_bounded(simulation) || measured->mean_wait < 0 ||
-		!(is_even(measured, simulated) || waits_longer(measured, simulated)))
-		return false;
 	pm_trial_begin(&trial, simulation, measured);
-	try_numbers(&trial, (int) (MOST * connections_of(simulation)));
-	if (trial.least + BETTER >= pm_misfit(simulated, simulation->replications, measured))
+	most = Min(most, trial.simulation.budget / PARTS);
+	try_turns(&trial);
+	try_numbers(&trial, turn_of(simulation, measured), (int) most);
+	if (!(trial.least + BETTER < pm_misfit(simulated, simulation->replications, measured)))
 		return false;
 	simulation->shapes = pm_trial_choose(&trial, simulation->replications);
 	simulation->nshapes = simulation->replications;
 	return true;
+}
+
+/*
+ * simulation: of the sizes of then, as it was calibrated without callers, and what it came to with
+ * so many arrivals; both get callers, if these explain what was measured, and better. Only if most
+ * checkouts are reported: it is about all of them. Allocates in the current memory context.
+ */
+void
+pm_calibrate_callers(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *simulated, int64 budget)
+{
+	PmSimulation callers = *simulation;
+	PmMeasured	all = *measured;
+	PmSimulated of_callers;
+
+	if (!is_bounded(simulation) || measured->mean_wait < 0 || !measured->most_reported ||
+		!(is_even(measured, simulated) || waits_longer(measured, simulated)))
+		return;
+	all.throughput = (1 - Max(measured->timeouts, 0)) * pm_rate_of(simulation);
+	if (!find_callers(&callers, &all, simulated))
+		return;
+	callers.budget = budget;
+	pm_simulate(&callers, &of_callers);
+	callers.budget = simulation->budget;
+	if (!explains(&of_callers, &all))
+		return;
+	*simulation = callers;
+	*simulated = of_callers;
 }

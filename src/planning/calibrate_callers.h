@@ -7,6 +7,6 @@
 
 #include "planning/likely.h"
 
-extern bool pm_calibrate_callers(PmSimulation *simulation, const PmMeasured *measured, const PmSimulated *simulated);
+extern void pm_calibrate_callers(PmSimulation *simulation, const PmMeasured *measured, PmSimulated *simulated, int64 budget);
 
 #endif							/* PM_CALIBRATE_CALLERS_H */

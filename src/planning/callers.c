@@ -8,11 +8,11 @@
  * (the machine repair problem: C. Palm, 1947; D. Gross, C. M. Harris, "Fundamentals of Queueing
  * Theory", on finite-source queues).
  *
- * How many checkouts there were in a stretch is known, how long a caller thinks is not, but follows:
- * of n callers, each for a hold, a wait and a thought in turn, it is n / rate - hold - wait
- * (J. Little's law). The wait of each stretch is as the formula for exponential holds has it,
- * all of them stretched to the mean that was measured. Thoughts are exponential, on which waits
- * hardly depend.
+ * How many checkouts there were in a stretch is known, how long a caller thinks is not, but follows
+ * from how many they are: from one question of a caller to his next it is n / rate (J. Little's
+ * law), which is a wait, a hold and a thought. The wait of each stretch is as the formula for
+ * exponential holds has it, all of them stretched to the mean that was measured. Thoughts are
+ * exponential, on which waits hardly depend.
  */
 #include "postgres.h"
 
@@ -25,10 +25,70 @@
 #define SHORTEST	0.001		/* of a hold: the least of a thought, so that
 								 * time goes on */
 #define LONGEST		10000.0
+#define FACTOR		4.0			/* of holds that are all alike it is 2 */
+
+/* ---- where they are ---- */
+
+/*
+ * Of all callers, in each process, but for their sum: as its share of the checkouts, and as long as
+ * one takes there from one question to the next, of which the wait is a part (Little's law).
+ */
+static double *
+weights_of(const PmCallers *callers, const PmSimulation *what, double *sum)
+{
+	double	   *weights = pm_shares_each(what->shares, what->processes);
+	double		mean = 0;
+
+	for (int i = 0; i < what->processes && what->waits != NULL; i++)
+		mean += weights[i] * what->waits[i];
+	*sum = 0;
+	for (int i = 0; i < what->processes; i++)
+	{
+		if (what->waits != NULL && callers->turn > 0)
+			weights[i] *= Max(1 + (what->waits[i] - mean) / callers->turn, 0);
+		*sum += weights[i];
+	}
+	return weights;
+}
+
+/* In each process; all of them are n. In the current memory context. */
+int *
+pm_callers_each(const PmCallers *callers, const PmSimulation *what)
+{
+	int		   *each = palloc(sizeof(int) * what->processes);
+	double		sum;
+	double	   *weights = weights_of(callers, what, &sum);
+	double		upto = 0;
+	int			given = 0;
+
+	for (int i = 0; i < what->processes; i++)
+	{
+		upto += weights[i];
+		each[i] = (int) rint(callers->n * Min(upto / sum, 1)) - given;
+		given += each[i];
+	}
+	pfree(weights);
+	return each;
+}
 
 /* ---- how long they think ---- */
 
-/* Holds that begin in a process's turn of one hold, with m callers, as r = hold / thought. */
+/* Checkouts a second, on average. */
+double
+pm_rate_of(const PmSimulation *what)
+{
+	double		checkouts = 0;
+	double		seconds = 0;
+
+	for (int i = 0; i < what->nstretches; i++)
+	{
+		checkouts += what->stretches[i].rate * what->stretches[i].seconds;
+		seconds += what->stretches[i].seconds;
+	}
+	return seconds > 0 ? checkouts / seconds : 0;
+}
+
+/* Holds that begin in the time of one, of m callers with so many connections; r: hold by thought. */
 static double
 throughput(int m, int connections, double r)
 {
@@ -54,11 +114,12 @@ throughput(int m, int connections, double r)
 typedef struct ThoughtTable
 {
 	double		thought[POINTS];	/* s, growing */
-	double		rate[POINTS];	/* of all processes, with that */
+	double		turn[POINTS];	/* s from one question to the next, with that;
+								 * of all processes, on average */
 } ThoughtTable;
 
 static void
-make_table(ThoughtTable *table, const PmSimulation *then, const int *each)
+make_table(ThoughtTable *table, const PmSimulation *then, const int *each, int n)
 {
 	double		hold = then->holds->mean;
 	int			connections = then->pool_size + then->max_overflow;
@@ -66,46 +127,47 @@ make_table(ThoughtTable *table, const PmSimulation *then, const int *each)
 	for (int i = 0; i < POINTS; i++)
 	{
 		double		relative = SHORTEST * pow(LONGEST / SHORTEST, (double) i / (POINTS - 1));
-		double		rate = 0;
+		double		all = 0;
+		double		one = 0;
 
 		for (int j = 0; j < then->processes; j++)
 		{
 			if (j == 0 || each[j] != each[j - 1])
-				rate = throughput(each[j], connections, 1 / relative);
-			table->rate[i] += rate / hold;
+				one = throughput(each[j], connections, 1 / relative);
+			all += one;
 		}
 		table->thought[i] = relative * hold;
+		table->turn[i] = n * hold / all;
 	}
 }
 
-/* With which there are so many checkouts a second; 0: not even without any. */
+/* With which a turn takes so long; 0: it does not, not even without any. Linear, as it is where nobody waits. */
 static double
-thought_for(const ThoughtTable *table, double rate)
+thought_for(const ThoughtTable *table, double turn)
 {
 	int			low = 0;
 	int			high = POINTS - 1;
-	double		part;
 
-	if (rate >= table->rate[0])
+	if (turn <= table->turn[0])
 		return 0;
-	if (rate <= table->rate[high])
-		return table->thought[high] * table->rate[high] / rate;
+	if (turn >= table->turn[high])
+		return table->thought[high] + turn - table->turn[high];
 	while (high - low > 1)
 	{
 		int			middle = (low + high) / 2;
 
-		if (table->rate[middle] >= rate)
+		if (table->turn[middle] <= turn)
 			low = middle;
 		else
 			high = middle;
 	}
-	part = log(table->rate[low] / rate) / log(table->rate[low] / table->rate[high]);
-	return table->thought[low] * pow(table->thought[high] / table->thought[low], part);
+	return table->thought[low] + (table->thought[high] - table->thought[low]) *
+		(turn - table->turn[low]) / (table->turn[high] - table->turn[low]);
 }
 
 /* In each stretch, that of a checkout by the formula; returns their mean. */
 static double
-waits_of(const PmSimulation *then, int n, const ThoughtTable *table, double *waits)
+waits_of(const PmSimulation *then, int n, PmTurn turn, const ThoughtTable *table, double *waits)
 {
 	double		sum = 0;
 	double		checkouts = 0;
@@ -113,19 +175,23 @@ waits_of(const PmSimulation *then, int n, const ThoughtTable *table, double *wai
 	for (int i = 0; i < then->nstretches; i++)
 	{
 		const PmStretch *stretch = &then->stretches[i];
-		double		turn = stretch->rate > 0 ? n / stretch->rate : 0;
 
 		waits[i] = 0;
 		if (stretch->rate > 0)
-			waits[i] = Max(turn - then->holds->mean - thought_for(table, stretch->rate), 0);
+		{
+			double		whole = n / stretch->rate;
+
+			waits[i] = Max(whole - turn.hold - thought_for(table, whole), 0);
+		}
 		sum += waits[i] * stretch->rate * stretch->seconds;
 		checkouts += stretch->rate * stretch->seconds;
 	}
 	return checkouts > 0 ? sum / checkouts : 0;
 }
 
+/* times: as long as by the formula. What nobody can have thought, by chance of a minute, is SHORTEST. */
 static void
-set_thoughts(PmCallers *callers, const PmSimulation *then, const double *waits, double times)
+set_thoughts(PmCallers *callers, const PmSimulation *then, PmTurn turn, const double *waits, double times)
 {
 	double		hold = then->holds->mean;
 	double		most = 0;
@@ -138,55 +204,58 @@ set_thoughts(PmCallers *callers, const PmSimulation *then, const double *waits, 
 		callers->thoughts[i] = INFINITY;
 		if (stretch->rate <= 0)
 			continue;
-		callers->thoughts[i] = Max(callers->n / stretch->rate - hold - waits[i] * times, SHORTEST * hold);
-		most += stretch->seconds * callers->n / (hold + callers->thoughts[i]);
+		callers->thoughts[i] = Max(callers->n / stretch->rate - turn.hold - waits[i] * times, SHORTEST * hold);
+		most += stretch->seconds * callers->n / (turn.hold + callers->thoughts[i]);
 		checkouts += stretch->seconds * stretch->rate;
 	}
 	callers->most = checkouts > 0 ? Max(most / checkouts, 1) : 1;
 }
 
 /*
- * n callers, who had the checkouts of then, with its sizes, which are bounded; each waited for so
- * many s on average. Allocates in the current memory context.
+ * n callers, who had the checkouts of then, of which there are some, with its sizes, which are
+ * bounded. Waits that differ from the formula by more than FACTOR are none of so many callers:
+ * that is left to who compares. Allocates in the current memory context.
  */
 PmCallers *
-pm_callers_of(const PmSimulation *then, int n, double wait)
+pm_callers_of(const PmSimulation *then, int n, PmTurn turn)
 {
 	PmCallers  *callers = palloc0(sizeof(PmCallers));
 	ThoughtTable *table = palloc0(sizeof(ThoughtTable));
 	double	   *waits = palloc(sizeof(double) * then->nstretches);
-	double	   *shares = pm_shares_each(then->shares, then->processes);
 	int		   *each;
 	double		mean;
 
 	callers->n = n;
 	callers->thoughts = palloc(sizeof(double) * then->nstretches);
-	each = pm_callers_each(callers, shares, then->processes);
-	make_table(table, then, each);
-	mean = waits_of(then, n, table, waits);
-	set_thoughts(callers, then, waits, mean > 0 ? wait / mean : 0);
+	callers->turn = n / pm_rate_of(then);
+	each = pm_callers_each(callers, then);
+	make_table(table, then, each, n);
+	mean = waits_of(then, n, turn, table, waits);
+	set_thoughts(callers, then, turn, waits, mean > 0 ? Min(Max(turn.wait / mean, 1 / FACTOR), FACTOR) : 1);
 	pfree(each);
-	pfree(shares);
 	pfree(waits);
 	pfree(table);
 	return callers;
 }
 
-/* Of each process, by its share; all of them are n. Allocates likewise. */
-int *
-pm_callers_each(const PmCallers *callers, const double *shares, int processes)
+/*
+ * So many times as many, none of whom had to wait: where that is no whole number, or more than
+ * most, they think longer or shorter for it. Allocates likewise.
+ */
+PmCallers *
+pm_callers_times(const PmCallers *callers, double load, int most, const PmSimulation *then)
 {
-	int		   *each = palloc(sizeof(int) * processes);
-	double		upto = 0;
-	int			given = 0;
+	PmCallers  *more = palloc(sizeof(PmCallers));
+	double		hold = then->holds->mean;
+	double		times;
 
-	for (int i = 0; i < processes; i++)
-	{
-		upto += shares[i];
-		each[i] = (int) rint(callers->n * Min(upto, 1)) - given;
-		given += each[i];
-	}
-	return each;
+	*more = *callers;
+	more->n = (int) Min(Max(rint(callers->n * load), 1), most);
+	times = more->n / (callers->n * load);
+	more->thoughts = palloc(sizeof(double) * then->nstretches);
+	for (int i = 0; i < then->nstretches; i++)
+		more->thoughts[i] = Max(times * (hold + callers->thoughts[i]) - hold, SHORTEST * hold);
+	return more;
 }
 
 /* ---- when they ask ---- */
@@ -198,6 +267,20 @@ pm_asking_begin(PmAsking *asking, int first, int last, double run_up)
 	asking->stretch = first;
 	asking->last_stretch = last;
 	asking->stretch_end = run_up + asking->what->stretches[first].seconds;
+}
+
+/* So many callers of a process, if they have done so for long with these sizes, think at the begin. */
+int
+pm_asking_think(PmAsking *asking, int callers, int connections)
+{
+	double		thought = asking->callers->thoughts[asking->stretch];
+	double		hold = asking->what->holds->mean;
+	double		think;
+
+	if (isinf(thought))
+		return callers;
+	think = throughput(callers, Max(connections, 1), hold / thought) * thought / hold;
+	return (int) Min(think + pg_prng_double(asking->random), callers);
 }
 
 /*
@@ -221,7 +304,7 @@ pm_asking_next(PmAsking *asking, double now)
 
 		if (at + left * thought <= end)
 			return at + left * thought;
-		left -= Max(end - at, 0) / thought;
+		left = Max(left - Max(end - at, 0) / thought, 0);
 		at = Max(at, end);
 		if (i < asking->last_stretch)
 			end += stretches[i + 1].seconds;

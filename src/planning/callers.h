@@ -8,6 +8,13 @@
 
 #include "planning/simulation.h"
 
+/* What of a turn, from one question to the next, was measured: s, of all that ask, on average. */
+typedef struct PmTurn
+{
+	double		hold;
+	double		wait;			/* of those that gave up, too */
+} PmTurn;
+
 /* When they ask, as a simulation goes on. */
 typedef struct PmAsking
 {
@@ -19,9 +26,12 @@ typedef struct PmAsking
 	double		stretch_end;
 } PmAsking;
 
-extern PmCallers *pm_callers_of(const PmSimulation *then, int n, double wait);
-extern int *pm_callers_each(const PmCallers *callers, const double *shares, int processes);
+extern double pm_rate_of(const PmSimulation *what);
+extern PmCallers *pm_callers_of(const PmSimulation *then, int n, PmTurn turn);
+extern PmCallers *pm_callers_times(const PmCallers *callers, double load, int most, const PmSimulation *then);
+extern int *pm_callers_each(const PmCallers *callers, const PmSimulation *what);
 extern void pm_asking_begin(PmAsking *asking, int first, int last, double run_up);
+extern int	pm_asking_think(PmAsking *asking, int callers, int connections);
 extern double pm_asking_next(PmAsking *asking, double now);
 
 #endif							/* PM_CALLERS_H */

@@ -56,5 +56,6 @@ pm_misfit(const PmSimulated *simulated, int replications, const PmMeasured *meas
 		share_misfit(&of[PM_SIM_OVERFLOW], measured->overflow, 0.01, chance, ticks) +
 		figure_misfit(&of[PM_SIM_WAITING], measured->waiting, 0.005, own, 0) +
 		figure_misfit(&of[PM_SIM_MEAN_WAIT], measured->mean_wait, 0.001, own, 0) +
-		figure_misfit(&of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, 0.005, own, 0);
+		figure_misfit(&of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, 0.005, own, 0) +
+		figure_misfit(&of[PM_SIM_THROUGHPUT], measured->throughput, 0, own, 0);
 }

@@ -19,7 +19,10 @@ typedef struct PmMeasured
 	double		waiting;		/* share of checkouts, as clients report */
 	double		mean_wait;		/* s, of all checkouts; likewise */
 	double		timeouts;		/* share of checkouts; likewise */
+	double		throughput;		/* checkouts a second; of who asks at random
+								 * it says nothing */
 	bool		few_reports;	/* there are some, but too few for the three */
+	bool		most_reported;	/* half of all checkouts */
 } PmMeasured;
 
 extern double pm_misfit(const PmSimulated *simulated, int replications, const PmMeasured *measured);

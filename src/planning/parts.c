@@ -26,7 +26,7 @@ pm_parts_most(const PmSimulation *what)
 
 /* Of one stretch alone, so many seconds count, after half as many at most. */
 static double
-part_of(const PmStretch *stretch, int64 budget)
+part_of(const PmStretch *stretch, double budget)
 {
 	double		most = stretch->rate > 0 ? budget / (1.5 * LEAST_PARTS) / stretch->rate : INFINITY;
 
@@ -48,7 +48,20 @@ somewhere(int64 turn)
 	return multiple - floor(multiple);
 }
 
-/* Each of which a part begins with, whether it asks in it or not. */
+/* Callers may ask more often than it was, and each part begins with all of them. */
+static double
+budget_of(const PmSimulation *what)
+{
+	double		most = 1;
+
+	for (int i = 0; i < what->nshapes; i++)
+	{
+		if (what->shapes[i].callers != NULL)
+			most = Max(most, what->shapes[i].callers->most);
+	}
+	return Max(what->budget / most, 1);
+}
+
 static int
 most_callers(const PmSimulation *what)
 {
@@ -67,18 +80,19 @@ pm_parts_init(PmParts *parts, const PmSimulation *what)
 	int			callers = most_callers(what);
 
 	memset(parts, 0, sizeof(PmParts));
+	parts->budget = budget_of(what);
 	for (int i = 0; i < what->nstretches; i++)
 	{
 		const PmStretch *stretch = &what->stretches[i];
-		double		seconds = part_of(stretch, what->budget);
+		double		seconds = part_of(stretch, parts->budget);
 
 		parts->seconds += stretch->seconds;
 		arrivals += stretch->seconds * stretch->rate;
 		in_parts += (seconds + run_up_of(seconds)) * stretch->rate + callers;
 	}
 	parts->run_up = Min(RUN_UP, parts->seconds);
-	if (arrivals > what->budget)
-		parts->step = Max((int) ceil(in_parts / what->budget), 1);
+	if (arrivals > parts->budget)
+		parts->step = (int) Min(Max(ceil(in_parts / parts->budget), 1), (what->nstretches + LEAST_PARTS - 1) / LEAST_PARTS);
 }
 
 /* The part n (from 0) of this replication; false: it has no more. */
@@ -99,7 +113,7 @@ pm_parts_next(const PmParts *parts, const PmSimulation *what, int replication, i
 	if (i >= what->nstretches)
 		return false;
 	part->first = part->last = (int) i;
-	part->seconds = part_of(&what->stretches[i], what->budget);
+	part->seconds = part_of(&what->stretches[i], parts->budget);
 	part->weight = what->stretches[i].seconds / part->seconds;
 	part->into = (what->stretches[i].seconds - part->seconds) * somewhere((int64) n * what->replications + replication + 1);
 	part->run_up = run_up_of(part->seconds);

@@ -11,6 +11,7 @@
 typedef struct PmParts
 {
 	int			step;			/* of so many stretches one; 0: all */
+	double		budget;			/* of each replication, as arrivals were */
 	double		seconds;		/* of all stretches */
 	double		run_up;			/* before all of them, in one piece */
 } PmParts;

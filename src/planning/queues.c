@@ -136,8 +136,10 @@ make_room(PmQueue *queue)
 }
 
 static void
-wait_in(PmQueues *queues, PmQueue *queue, double hold)
+wait_in(PmQueues *queues, int process, double hold)
 {
+	PmQueue    *queue = &queues->all[process];
+
 	if (queue->waiting == queue->room)
 		make_room(queue);
 	queue->waiters[(queue->first + queue->waiting++) % queue->room] = (Waiter)
@@ -145,6 +147,8 @@ wait_in(PmQueues *queues, PmQueue *queue, double hold)
 		.since = queues->now,.hold = hold
 	};
 	queues->waiting++;
+	if (queues->asks_again)
+		pm_agenda_add(queues->agenda, queues->now + queues->what->pool_timeout, PM_GIVES_UP(process));
 }
 
 /* A connection is taken from what is idle, or was opened. */
@@ -182,50 +186,53 @@ pm_queues_arrive(PmQueues *queues, int process, double hold)
 		check_out(queues, process, hold);
 	}
 	else
-		wait_in(queues, queue, hold);
+		wait_in(queues, process, hold);
 }
 
 /* ---- a connection is given back ---- */
 
-/* To whom it goes; false: nobody waits any more. n_gave_up: so many more did. */
-static bool
-next_waiter(PmQueues *queues, PmQueue *queue, Waiter *next, int *n_gave_up)
+/* It leaves the queue, with a connection or without. */
+static Waiter
+leave(PmQueues *queues, PmQueue *queue, bool gave_up)
 {
-	double		timeout = queues->what->pool_timeout;
+	Waiter		waiter = queue->waiters[queue->first];
+	double		waited = queues->now - waiter.since + queue->lag;
 
+	queue->first = (queue->first + 1) % queue->room;
+	queue->waiting--;
+	queues->waiting--;
+	settle_checkout(queues, waiter.since, gave_up ? queues->what->pool_timeout : waited, gave_up);
+	return waiter;
+}
+
+/* To whom it goes; false: nobody waits any more. Who asks again has left when he gave up. */
+static bool
+next_waiter(PmQueues *queues, PmQueue *queue, Waiter *next)
+{
 	while (queue->waiting > 0)
 	{
-		Waiter	   *waiter = &queue->waiters[queue->first];
-		double		waited = queues->now - waiter->since + queue->lag;
-		bool		gave_up = waited > timeout;
+		double		waited = queues->now - queue->waiters[queue->first].since + queue->lag;
+		bool		gave_up = !queues->asks_again && waited > queues->what->pool_timeout;
 
-		queue->first = (queue->first + 1) % queue->room;
-		queue->waiting--;
-		queues->waiting--;
-		settle_checkout(queues, waiter->since, gave_up ? timeout : waited, gave_up);
+		*next = leave(queues, queue, gave_up);
 		if (!gave_up)
-		{
-			*next = *waiter;
 			return true;
-		}
-		(*n_gave_up)++;
 	}
 	return false;
 }
 
-/* Now, by this process; returns how many waiters turn out to have given up meanwhile. */
-int
+/* Now, by this process. */
+void
 pm_queues_give_back(PmQueues *queues, int process)
 {
 	PmQueue    *queue = &queues->all[process];
-	int			gave_up = 0;
 	Waiter		next;
 
-	if (next_waiter(queues, queue, &next, &gave_up))
+	if (next_waiter(queues, queue, &next))
 	{
 		begin_hold(queues);
 		pm_agenda_add(queues->agenda, queues->now + next.hold, process);
-		return gave_up;
+		return;
 	}
 	queues->full -= queue->busy == queues->ceiling;
 	queue->busy--;
@@ -234,6 +241,17 @@ pm_queues_give_back(PmQueues *queues, int process)
 		queue->idle++;
 	else
 		queues->open--;
+}
+
+/* Who has waited for long enough now, in this process; returns how many. Nobody has work that is not in the queue. */
+int
+pm_queues_give_up(PmQueues *queues, int process)
+{
+	PmQueue    *queue = &queues->all[process];
+	int			gave_up = 0;
+
+	for (; queue->waiting > 0 && queue->waiters[queue->first].since + queues->what->pool_timeout <= queues->now; gave_up++)
+		leave(queues, queue, true);
 	return gave_up;
 }
 

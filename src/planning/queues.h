@@ -21,6 +21,7 @@ typedef struct PmQueues
 	pg_prng_state opening;		/* for set-ups */
 	int			ceiling;		/* of each process */
 	int			kept;			/* idle, in each */
+	bool		asks_again;		/* who gives up: the agenda gets when */
 
 	/* what counts */
 	double		from;
@@ -40,7 +41,8 @@ extern void pm_queues_begin(PmQueues *queues, int first, double from, double unt
 extern void pm_queues_lag(PmQueues *queues, int process, double lag);
 extern void pm_queues_go_on(PmQueues *queues, double at);
 extern void pm_queues_arrive(PmQueues *queues, int process, double hold);
-extern int	pm_queues_give_back(PmQueues *queues, int process);
+extern void pm_queues_give_back(PmQueues *queues, int process);
+extern int	pm_queues_give_up(PmQueues *queues, int process);
 extern void pm_queues_free(PmQueues *queues);
 
 #endif							/* PM_QUEUES_H */

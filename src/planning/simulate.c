@@ -4,14 +4,15 @@
  *
  * Checkouts come in bursts (stream.c), each checkout of one somewhere in its spread, evenly.
  * Which process a checkout comes to, or a burst that stays together, is a matter of chance, by
- * the share of each and without a memory. What becomes of it there is queues.c's.
+ * the share of each and without a memory; or each has its turn. What becomes of it there is queues.c's.
  *
  * Or they come from callers, who wait for their answer before they ask again (callers.c): then
  * each belongs to a process, and what it asks next goes to the agenda when it is answered.
  *
  * Each replication has random numbers of its own, for arrivals, holds and set-ups apart, and
  * draws them when a checkout comes. So the same seed gives other sizes the same checkouts, and
- * what differs is what the sizes do (common random numbers). What each replays is said in
+ * what differs is what the sizes do (common random numbers); but for callers, whose order is that
+ * of their answers. What each replays is said in
  * parts.c, who waits where a part begins in backlog.c, what the replications come to in
  * totals.c.
  */
@@ -25,7 +26,6 @@
 #include "planning/queues.h"
 #include "planning/simulate.h"
 #include "planning/stream.h"
-#include "planning/uneven.h"
 
 #define CHECK_INTERVAL	1024	/* events, between looks whether to stop */
 
@@ -36,6 +36,7 @@ typedef struct Run
 	pg_prng_state holding;
 	pg_prng_state waiting;		/* for who waits where a part begins */
 	int64		events_seen;
+	int			turn;			/* the process that had the last checkout */
 	PmAgenda	agenda;
 	PmStream	stream;			/* of whom nobody waits for an answer */
 	PmAsking	asking;			/* if all do */
@@ -53,6 +54,8 @@ some_process(Run *run)
 {
 	const PmSimulation *what = run->what;
 
+	if (run->stream.shape.in_turn)
+		return run->turn = (run->turn + 1) % what->processes;
 	return what->shares->n > 0 ? pm_choose(what->shares, &run->arriving) :
 		(int) (pg_prng_double(&run->arriving) * what->processes);
 }
@@ -99,12 +102,9 @@ think(Run *run, int process, int n)
 }
 
 static void
-give_back(Run *run, int process)
+give_up(Run *run, int process)
 {
-	int			gave_up = pm_queues_give_back(&run->queues, process);
-
-	if (run->callers != NULL)
-		think(run, process, 1 + gave_up);
+	think(run, process, pm_queues_give_up(&run->queues, process));
 }
 
 /* Who waits does so because connections are busy, and these are given back. */
@@ -119,7 +119,13 @@ due(Run *run)
 	event = pm_agenda_take(&run->agenda);
 	pm_queues_go_on(&run->queues, event.at);
 	if (event.process >= 0)
-		give_back(run, event.process);
+	{
+		pm_queues_give_back(&run->queues, event.process);
+		if (run->callers != NULL)
+			think(run, event.process, 1);
+	}
+	else if (PM_IS_GIVES_UP(event.process))
+		give_up(run, PM_WHO_GIVES_UP(event.process));
 	else if (event.at < run->queues.until)
 		arrive(run, event.process);
 }
@@ -185,14 +191,21 @@ begin_behind(Run *run, double until)
 
 /* ---- a replication ---- */
 
-/* All callers think. */
+/* As if it had gone on for long already. */
 static void
 begin_asking(Run *run, const PmPart *part)
 {
 	pm_asking_begin(&run->asking, part->first, part->last, part->run_up);
-	for (int i = 0; i < run->what->processes; i++)
-		think(run, i, run->callers[i]);
 	run->stream.next = INFINITY;
+	for (int i = 0; i < run->what->processes; i++)
+	{
+		int			thinking = pm_asking_think(&run->asking, run->callers[i], run->queues.ceiling);
+
+		CHECK_FOR_INTERRUPTS();
+		think(run, i, thinking);
+		for (int j = thinking; j < run->callers[i]; j++)
+			arrive(run, PM_ARRIVAL_AT(i));
+	}
 }
 
 static void
@@ -251,18 +264,14 @@ seed_run(Run *run, uint64 seed, int replication)
 static void
 set_shape(Run *run, const PmBurstShape *shape)
 {
-	double	   *shares;
-
 	run->stream.shape = *shape;
 	run->asking.callers = shape->callers;
 	if (run->callers != NULL)
 		pfree(run->callers);
 	run->callers = NULL;
-	if (shape->callers == NULL)
-		return;
-	shares = pm_shares_each(run->what->shares, run->what->processes);
-	run->callers = pm_callers_each(shape->callers, shares, run->what->processes);
-	pfree(shares);
+	run->queues.asks_again = shape->callers != NULL;
+	if (shape->callers != NULL)
+		run->callers = pm_callers_each(shape->callers, run->what);
 }
 
 static void

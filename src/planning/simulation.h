@@ -23,6 +23,8 @@ typedef struct PmCallers
 	int			n;				/* in all processes */
 	double	   *thoughts;		/* of each stretch: s from an answer to the
 								 * next question, on average; infinity: none */
+	double		turn;			/* s from one question to the next, when it
+								 * was measured */
 	double		most;			/* times as many checkouts as there were, if
 								 * nobody had to wait */
 } PmCallers;
@@ -36,6 +38,7 @@ typedef struct PmBurstShape
 	double		size;			/* dispersion above 1, as a share of what was
 								 * measured */
 	double		spread;			/* of a burst, in ticks */
+	bool		in_turn;		/* the next process has the next checkout */
 	const PmCallers *callers;	/* NULL: who asks does not wait for anything */
 } PmBurstShape;
 
@@ -44,6 +47,8 @@ typedef struct PmSimulation
 {
 	int			processes;
 	const PmChoice *shares;		/* of the checkouts, of each; none: alike */
+	const double *waits;		/* s that a checkout of each waited when it
+								 * was measured; NULL: alike */
 	int			pool_size;		/* of each; 0: unbounded */
 	int			max_overflow;	/* -1: unbounded */
 	double		pool_timeout;

@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "miscadmin.h"
 #include "planning/simulate.h"
 #include "planning/trial.h"
 
@@ -37,8 +38,10 @@ pm_trial_try(PmTrial *trial, PmBurstShape shape, double unlikely)
 {
 	double		misfit;
 
+	CHECK_FOR_INTERRUPTS();
 	trial->simulation.shapes = &shape;
 	pm_simulate(&trial->simulation, &trial->simulated);
+	trial->simulation.shapes = NULL;
 	misfit = unlikely + pm_misfit(&trial->simulated, trial->simulation.replications, trial->measured);
 	if (trial->n == trial->room)
 	{
@@ -68,6 +71,7 @@ pm_trial_choose(const PmTrial *trial, int n)
 	double		upto;
 	int			i = 0;
 
+	Assert(trial->n > 0);
 	for (int j = 0; j < trial->n; j++)
 		all += weight(trial, j);
 	upto = weight(trial, 0);

@@ -8,11 +8,17 @@
 
 #include "planning/uneven.h"
 
+static double
+rate_of(const PmReported *process)
+{
+	return process->checkouts / process->time;
+}
+
 /* For qsort. */
 static int
 compare_rates(const void *a, const void *b)
 {
-	double		difference = *(const double *) a - *(const double *) b;
+	double		difference = rate_of(a) - rate_of(b);
 
 	return (difference > 0) - (difference < 0);
 }
@@ -23,7 +29,7 @@ compare_rates(const void *a, const void *b)
  * many times as much as the dispersion is.
  */
 static bool
-are_uneven(const double *checkouts, const double *times, int n, double dispersion)
+are_uneven(const PmReported *reported, int n, double dispersion)
 {
 	double		all = 0;
 	double		time = 0;
@@ -31,21 +37,21 @@ are_uneven(const double *checkouts, const double *times, int n, double dispersio
 
 	for (int i = 0; i < n; i++)
 	{
-		all += checkouts[i];
-		time += times[i];
+		all += reported[i].checkouts;
+		time += reported[i].time;
 	}
 	for (int i = 0; i < n && all > 0; i++)
 	{
-		double		expected = all * times[i] / time;
+		double		expected = all * reported[i].time / time;
 
-		square += (checkouts[i] - expected) * (checkouts[i] - expected) / expected;
+		square += (reported[i].checkouts - expected) * (reported[i].checkouts - expected) / expected;
 	}
 	return square > Max(dispersion, 1) * (n - 1 + 3 * sqrt(2.0 * (n - 1)));
 }
 
 /* Leaves the most that had most checkouts; how many these are. */
 static int
-keep_busiest(double *checkouts, double *times, int n, int most)
+keep_busiest(PmReported *reported, int n, int most)
 {
 	for (; n > most; n--)
 	{
@@ -53,35 +59,39 @@ keep_busiest(double *checkouts, double *times, int n, int most)
 
 		for (int i = 1; i < n; i++)
 		{
-			if (checkouts[i] < checkouts[least])
+			if (reported[i].checkouts < reported[least].checkouts)
 				least = i;
 		}
-		checkouts[least] = checkouts[n - 1];
-		times[least] = times[n - 1];
+		reported[least] = reported[n - 1];
 	}
 	return n;
 }
 
 /*
- * Each process had so many checkouts in such a time. Of more than most of them, as where one has
- * just taken another one's place, or a job has the pool's name, those with fewest are left out. The
- * order of both arrays changes.
+ * Of more than most processes, as where one has just taken another one's place, or a job has the
+ * pool's name, those with fewest checkouts are left out. The array becomes part of the answer, in
+ * another order.
  */
 void
-pm_rates_init(PmRates *rates, double *checkouts, double *times, int n, int most, double dispersion)
+pm_rates_init(PmRates *rates, PmReported *reported, int n, int most, double dispersion)
 {
 	memset(rates, 0, sizeof(PmRates));
-	n = keep_busiest(checkouts, times, n, most);
-	if (n <= 1 || !are_uneven(checkouts, times, n, dispersion))
+	n = keep_busiest(reported, n, most);
+	if (n <= 1 || !are_uneven(reported, n, dispersion))
 		return;
+	qsort(reported, n, sizeof(PmReported), compare_rates);
 	rates->n = n;
-	rates->all = palloc(sizeof(double) * n);
-	for (int i = 0; i < n; i++)
-		rates->all[i] = checkouts[i] / times[i];
-	qsort(rates->all, n, sizeof(double), compare_rates);
+	rates->all = reported;
 }
 
-/* As unevenly on so many processes: of each the rate at its place among those that report. */
+/* Of that one, of so many processes: at its place among those that report, of which there are some. */
+static const PmReported *
+at_place(const PmRates *rates, int process, int processes)
+{
+	return &rates->all[(int) ((process + 0.5) * rates->n / processes)];
+}
+
+/* As unevenly on so many processes. */
 PmChoice *
 pm_shares(const PmRates *rates, int processes)
 {
@@ -89,10 +99,24 @@ pm_shares(const PmRates *rates, int processes)
 	double	   *weights = palloc(sizeof(double) * processes);
 
 	for (int i = 0; i < processes && rates->n > 0; i++)
-		weights[i] = rates->all[(int) ((i + 0.5) * rates->n / processes)];
+		weights[i] = rate_of(at_place(rates, i, processes));
 	if (rates->n > 0 && weights[processes - 1] > 0)
 		pm_choice_init(shares, weights, processes);
 	return shares;
+}
+
+/* s that a checkout of each process waited; NULL: they are alike. In the current context. */
+double *
+pm_waits_each(const PmRates *rates, int processes)
+{
+	double	   *waits;
+
+	if (rates->n == 0)
+		return NULL;
+	waits = palloc(sizeof(double) * processes);
+	for (int i = 0; i < processes; i++)
+		waits[i] = at_place(rates, i, processes)->wait;
+	return waits;
 }
 
 /* Of each process, of all checkouts; alike, if there is no choice. In the current context. */

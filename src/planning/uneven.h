@@ -7,15 +7,24 @@
 
 #include "planning/durations.h"
 
-/* Of the processes that report, in order. */
+/* What one process has reported. */
+typedef struct PmReported
+{
+	double		checkouts;
+	double		time;			/* in which these came; any unit */
+	double		wait;			/* s, of each of them */
+} PmReported;
+
+/* Of the processes that report, the one with fewest checkouts in its time first. */
 typedef struct PmRates
 {
 	int			n;				/* 0: they are alike */
-	double	   *all;
+	const PmReported *all;
 } PmRates;
 
-extern void pm_rates_init(PmRates *rates, double *checkouts, double *times, int n, int most, double dispersion);
+extern void pm_rates_init(PmRates *rates, PmReported *reported, int n, int most, double dispersion);
 extern PmChoice *pm_shares(const PmRates *rates, int processes);
 extern double *pm_shares_each(const PmChoice *choice, int processes);
+extern double *pm_waits_each(const PmRates *rates, int processes);
 
 #endif							/* PM_UNEVEN_H */

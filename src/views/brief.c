@@ -146,7 +146,7 @@ pm_brief_begin(PmBrief *brief, const PmPool *pool, int account, PmSpan span)
 	return true;
 }
 
-/* Of each process. The same checkouts come, whatever the sizes. */
+/* Of each process. The same checkouts come, whatever the sizes; or callers ask. */
 PmBriefAnswer
 pm_brief_ask(const PmBrief *brief, int pool_size, int max_overflow)
 {
@@ -162,7 +162,7 @@ pm_brief_ask(const PmBrief *brief, int pool_size, int max_overflow)
 	{
 		/* by Little's law, those that give up among them */
 		.queue = of[PM_SIM_THROUGHPUT].mean * of[PM_SIM_MEAN_WAIT].mean +
-			of[PM_SIM_TIMEOUTS].mean * asked.pool_timeout / brief->seconds,
+			of[PM_SIM_TIMEOUTS].mean * asked.pool_timeout / Max(brief->seconds, 1),
 			.waiting = of[PM_SIM_WAITING].mean,
 			.timeouts = of[PM_SIM_TIMEOUT_SHARE].mean
 	};

@@ -16,7 +16,7 @@ typedef struct PmBrief
 	const PmPool *pool;
 	PmReplay	replay;
 	PmSimulation declared;		/* with the shape of bursts that fits */
-	double		seconds;		/* that are replayed, more than 0 */
+	double		seconds;		/* that are replayed */
 	bool		is_off;			/* the simulation is wrong, too */
 } PmBrief;
 

@@ -4,12 +4,11 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/xact.h"
 #include "base/result.h"
 #include "base/shmem.h"
 #include "miscadmin.h"
+#include "planning/callers.h"
 #include "planning/simulate.h"
 #include "sessions/settle.h"
 #include "utils/builtins.h"
@@ -53,25 +52,14 @@ replicate(PmSimulation *asked, const PmSimulation *declared)
 	return shapes;
 }
 
-/* So many times the callers; what nobody has to wait for would be more than what was replayed. */
 static void
-more_callers(PmSimulation *asked, PmBurstShape *shapes, double load)
+more_callers(PmBurstShape *shapes, int n, double load, const PmSimulation *declared)
 {
-	double		most = 1;
-
-	for (int i = 0; i < asked->nshapes; i++)
+	for (int i = 0; i < n; i++)
 	{
-		PmCallers  *callers;
-
-		if (shapes[i].callers == NULL)
-			continue;
-		callers = palloc(sizeof(PmCallers));
-		*callers = *shapes[i].callers;
-		callers->n = (int) Min(Max(rint(callers->n * load), 1), MOST_CALLERS);
-		shapes[i].callers = callers;
-		most = Max(most, callers->most);
+		if (shapes[i].callers != NULL)
+			shapes[i].callers = pm_callers_times(shapes[i].callers, load, MOST_CALLERS, declared);
 	}
-	asked->budget = (int64) (asked->budget / most);
 }
 
 /* The same, with what is asked for. */
@@ -80,6 +68,7 @@ as_asked(const PmSimulation *declared, const PmReplay *replay, const PmQuestion 
 {
 	PmSimulation asked = *declared;
 	PmStretch  *stretches = palloc(sizeof(PmStretch) * declared->nstretches);
+	PmBurstShape *shapes;
 
 	for (int i = 0; i < declared->nstretches; i++)
 	{
@@ -89,10 +78,12 @@ as_asked(const PmSimulation *declared, const PmReplay *replay, const PmQuestion 
 	asked.stretches = stretches;
 	asked.processes = question->processes;
 	asked.shares = pm_shares(&replay->rates, question->processes);
+	asked.waits = pm_waits_each(&replay->rates, question->processes);
 	asked.pool_size = question->pool_size;
 	asked.max_overflow = question->max_overflow;
 	asked.pool_timeout = question->pool_timeout / 1000000.0;
-	more_callers(&asked, replicate(&asked, declared), question->load);
+	shapes = replicate(&asked, declared);
+	more_callers(shapes, asked.nshapes, question->load, declared);
 	return asked;
 }
 

@@ -23,6 +23,7 @@
 												 * report, about */
 #define SOME_REPORTED	100		/* checkouts, or half of all: fewer say
 								 * nothing of the pool */
+#define SOME_COVER		0.5		/* of the checkouts are most */
 #define MINUTE			INT64CONST(60000000)	/* us */
 
 /* ---- minutes ---- */
@@ -179,11 +180,13 @@ take_stretches(PmReplay *replay, const PmRingCopy *minutes, const PmPool *pool)
 
 /* What the clients have said in this time. PgBouncer tells for how long they waited, and not how many. */
 static void
-take_reports(PmMeasured *measured, const PmWorkload *work)
+take_reports(PmReplay *replay, const PmWorkload *work)
 {
+	PmMeasured *measured = &replay->measured;
 	double		tried = (double) work->checkouts + work->checkout_timeouts;
 
 	measured->waiting = measured->mean_wait = measured->timeouts = PM_NOT_MEASURED;
+	measured->most_reported = work->checkouts >= SOME_COVER * replay->use.per_transaction * work->transactions;
 	measured->few_reports = tried > 0 && tried < Min(SOME_REPORTED, work->transactions / 2.0);
 	if (tried == 0 || measured->few_reports)
 		return;
@@ -214,8 +217,9 @@ take_measured(PmReplay *replay, const PmQuestion *question, const PmPast *rings)
 
 	sized.since = Max(sized.since, pm_account_sized_since(question->account));
 	pm_workload_of(rings, sized, &work);
-	take_reports(&replay->measured, &work);
+	take_reports(replay, &work);
 	take_times_at_sizes(replay, &work, question->pool);
+	replay->measured.throughput = PM_NOT_MEASURED;
 	replay->measured.ticks = work.seen / 1000.0 / replay->tick;
 	replay->measured.dispersion = replay->dispersion;
 }
@@ -231,14 +235,26 @@ take_sizes(PmReplay *replay, const PmReport *report, const PmPool *declared)
 		replay->other_sizes = psprintf("%d + %d", report->size, report->max_overflow);
 }
 
+static PmReported
+reported_of(const PmClientProcess *process)
+{
+	const PmPoolSums *sums = &process->report.sums;
+
+	return (PmReported)
+	{
+		.checkouts = sums->checkouts + sums->timeouts,
+			.time = Max(process->reported_at - process->first_reported_at, 0) * 1000 + BEFORE_REPORTS,
+			.wait = sums->checkouts > 0 ? sums->waited / 1000000.0 / sums->checkouts : 0
+	};
+}
+
 /* How many checkouts each process has, as those say that report. */
 static void
 take_rates(PmReplay *replay, const PmQuestion *question)
 {
 	PmClientProcess *processes = palloc(sizeof(PmClientProcess) * pm_max_client_processes);
 	int			nprocesses = pm_reports_copy(processes);
-	double	   *checkouts = palloc(sizeof(double) * (nprocesses + 1));
-	double	   *times = palloc(sizeof(double) * (nprocesses + 1));
+	PmReported *reported = palloc(sizeof(PmReported) * (nprocesses + 1));
 	int			n = 0;
 
 	for (int i = 0; i < nprocesses; i++)
@@ -251,11 +267,9 @@ take_rates(PmReplay *replay, const PmQuestion *question)
 		/* who is silent may be one of before the sizes were changed */
 		if (pm_monotonic_ms() - process->reported_at <= PM_REPORT_COUNTS / 1000)
 			take_sizes(replay, &process->report, question->pool);
-		checkouts[n] = process->report.sums.checkouts + process->report.sums.timeouts;
-		times[n++] = Max(process->reported_at - process->first_reported_at, 0) * 1000 + BEFORE_REPORTS;
+		reported[n++] = reported_of(process);
 	}
-	pm_rates_init(&replay->rates, checkouts, times, n, question->pool->servers * question->pool->workers,
-				  replay->dispersion);
+	pm_rates_init(&replay->rates, reported, n, question->pool->servers * question->pool->workers, replay->dispersion);
 	pfree(processes);
 }
 
@@ -317,6 +331,7 @@ pm_replay_declared(const PmReplay *replay, const PmPool *pool)
 	{
 		.processes = pool->servers * pool->workers,
 			.shares = pm_shares(&replay->rates, pool->servers * pool->workers),
+			.waits = pm_waits_each(&replay->rates, pool->servers * pool->workers),
 			.pool_size = pool->pool_size,
 			.max_overflow = pool->max_overflow,
 			.pool_timeout = pool->pool_timeout / 1000000.0,

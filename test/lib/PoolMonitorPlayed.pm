@@ -108,8 +108,8 @@ sub seen
 	return %seen;
 }
 
-# Of each size in %$pools what was seen, and waits: none, where no client reports. All pasts at
-# once: they are of the same minutes.
+# Of each size in %$pools what was seen, and waits: none, where no client reports; and gave_up, how
+# many did. All pasts at once: they are of the same minutes.
 sub lay
 {
 	my ($pools) = @_;
@@ -140,7 +140,7 @@ sub reported
 	my @waits    = @{$pool->{waits}};
 	my @arrivals = map { floor($_ / $minutes) } $pool->{squares}, scalar @waits,
 	  scalar grep { $_ > 0 } @waits;
-	push @arrivals, sum(0, @waits) / $minutes, 0;
+	push @arrivals, sum(0, @waits) / $minutes, floor(($pool->{gave_up} // 0) / $minutes);
 	my $out  = $pool->{out} / (60 * $minutes);
 	my $open = @waits ? $processes * $size : 0;
 	return

@@ -2,9 +2,10 @@
 # bursts, reported waits, or the time at the ceiling. Needs a past.
 use strict;
 use warnings FATAL => 'all';
-use List::Util qw(min sum);
+use List::Util qw(min);
 use PoolMonitor;
 use PoolMonitorAdvice;
+use PoolMonitorRepair;
 use Test::More;
 
 my $node = advice_server('simulated_waits');
@@ -217,30 +218,11 @@ subtest 'by the time at the ceiling' => sub {
 	);
 };
 
-# So many callers, each of which thinks for so long before it asks again, and so many connections
-# for 0.5 s each: the machine repair problem. Checkouts a second, the share of time with all
-# connections busy, the share of checkouts that wait (those find what one caller less makes of
-# it), and how long they do, on average of all.
-sub repaired
-{
-	my ($callers, $connections, $thought) = @_;
-	my @found = map {
-		my $n = $_;
-		my (@chances) = (1);
-		push @chances, $chances[$_] * ($n - $_) * 0.5 / $thought / min($_ + 1, $connections)
-		  foreach 0 .. $n - 1;
-		[map { $_ / sum(@chances) } @chances]
-	} $callers, $callers - 1;
-	my ($full, $waiting) = map { sum(0, @{$_}[$connections .. $#$_]) } @found;
-	my $present = sum(map { $_ * $found[0][$_] } 0 .. $callers);
-	my $rate    = ($callers - $present) / $thought;
-	return ($rate, $full, $waiting, $present / $rate - 0.5);
-}
-
+# 16 callers, each of which thinks for 0.4 s.
 sub past_of_callers
 {
 	my ($connections) = @_;
-	my ($rate, $full, $waiting, $wait) = repaired(16, $connections, 0.4);
+	my ($rate, $full, $waiting, $wait) = repaired(16, $connections, 0.5, 0.4);
 	my $checkouts = int(60 * $rate);
 	replay(
 		$node,
@@ -266,7 +248,7 @@ subtest 'callers that wait for an answer before they ask again' => sub {
 	my $proposed = fitted('model, proposed_ceiling');
 	my ($size) = $proposed =~ /^simulated\|(1[1-6])$/;
 	ok($size, "no more connections than callers: $proposed");
-	my ($is) = map { $_->[0] * $_->[3] } [repaired(16, 10, 0.4)];
+	my ($is) = map { $_->[0] * $_->[3] } [repaired(16, 10, 0.5, 0.4)];
 	is(fitted("abs(waiting - $is) < 0.2 * $is, proposed_waiting < waiting / 10"),
 		't|t', 'so many wait')
 	  or diag fitted('waiting');

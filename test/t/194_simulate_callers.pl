@@ -3,8 +3,8 @@
 # without end. Each size is simulated from the past of each. Needs a past, which regress has not.
 use strict;
 use warnings FATAL => 'all';
-use List::Util        qw(max);
-use PoolMonitor       qw(:DEFAULT query);
+use List::Util        qw(max sum);
+use PoolMonitor       qw(:DEFAULT query app_holder);
 use PoolMonitorAdvice qw(in_one_minute);
 use PoolMonitorPlayed;
 use Test::More;
@@ -42,27 +42,33 @@ sub play_process
 	}
 }
 
+# Each process has as many callers, or as many as are in each; of_each has what waited in it.
 sub play
 {
 	my ($size, %with) = @_;
 	my %played = (gave_up => 0, asked => 0, waits => [], ends => []);
 	srand 1;
-	play_process(
-		$_,
-		{
-			callers     => $callers,
-			connections => $size + $overflow,
-			timeout     => 30,
-			%with
-		},
-		\%played
-	) foreach 0 .. $processes - 1;
+	foreach my $process (0 .. $processes - 1)
+	{
+		my $before = @{$played{waits}};
+		play_process(
+			$process,
+			{
+				callers     => $with{each} ? $with{each}[$process] : $callers,
+				connections => $size + $overflow,
+				timeout     => 30,
+				%with
+			},
+			\%played
+		);
+		push @{$played{of_each}}, [@{$played{waits}}[$before .. $#{$played{waits}}]];
+	}
 	return {seen($size, $played{ends}), %played};
 }
 
 my %played = map { $_ => play($_) } @sizes;
-my $who    = 'callers that each wait for an answer before they ask again';
-my $p95    = compare_played(\%played, 0.2, qr/^good: .* for \d+( to \d+)? $who$/);
+my $who    = 'callers that wait for their answer before they ask again';
+my $p95    = compare_played(\%played, 0.2, qr/^good: .*; $who: \d+/);
 note "p95 with $_ + $overflow: $p95->{$_}" foreach @sizes;
 
 # Of the past of 3 + 2; in the same minute as that was laid.
@@ -88,7 +94,7 @@ sub near
 
 subtest 'how many, and what they would do' => sub {
 	my $calibration = simulated('calibration', '');
-	my ($least, $most) = $calibration =~ / for (\d+)(?: to (\d+))? $who$/;
+	my ($least, $most) = $calibration =~ /; $who: (\d+)(?: to (\d+))?$/;
 	my $all = $processes * $callers;
 	cmp_ok($least, '<=', $all, "$all of them");
 	cmp_ok($most // $least, '>=', $all,       'are among those that it takes for likely');
@@ -119,6 +125,88 @@ subtest 'who gives up asks again' => sub {
 	near($share, $given->{gave_up} / $given->{asked}, 0.1, 'the share that does');
 	near($throughput, ($given->{asked} - $given->{gave_up}) / (60 * $minutes),
 		0.03, 'and the throughput of the others');
+};
+
+# What they did not get is none of what they ask for.
+subtest 'the past of who gave up' => sub {
+	declare($node, q{UPDATE pool_monitor.pools SET pool_timeout = '0.1 s'});
+	my %was = %played;
+	$played{3} = play(3, timeout => 0.1);
+	like(simulated('calibration', ''), qr/^good: .*; $who: \d+/, 'calibrated');
+	foreach my $size (2, 4)
+	{
+		my $given = play($size, timeout => 0.1);
+		my ($share, $throughput) = split /\|/,
+		  simulated('timeout_share, throughput', ", pool_size => $size");
+		near(
+			$share, $given->{gave_up} / $given->{asked},
+			0.15,   "the share that does with $size + $overflow"
+		);
+		near($throughput, ($given->{asked} - $given->{gave_up}) / (60 * $minutes),
+			0.03, 'and the throughput of the others');
+	}
+	declare($node, q{UPDATE pool_monitor.pools SET pool_timeout = '30 s'});
+	%played = %was;
+};
+
+# A balancer before the processes gives to each in turn what comes at random: these wait for less,
+# too, but are no number of callers.
+sub play_turns
+{
+	my ($size) = @_;
+	my %turns  = (waits => [], ends => []);
+	my @free   = map { [(-10) x ($size + $overflow)] } 1 .. $processes;
+	srand 2;
+	for (my ($at, $turn) = (-10, 0) ; $at < 60 * $minutes ; $at += random_time(1 / 60), $turn++)
+	{
+		my $connections = $free[$turn % $processes];
+		my ($next)      = sort { $connections->[$a] <=> $connections->[$b] } 0 .. $#$connections;
+		my $begins      = max($at, $connections->[$next]);
+		$connections->[$next] = $begins + random_time(0.2);
+		push @{$turns{ends}},
+		  ends_of($turn % $processes, $begins, 0, $connections->[$next] - $begins, 0);
+		push @{$turns{waits}}, $begins - $at if $at >= 0;
+	}
+	return {seen($size, $turns{ends}), %turns};
+}
+
+subtest 'each process in turn' => sub {
+	my %turns = map { $_ => play_turns($_) } 3, 4;
+	compare_played(\%turns, 0.2, qr/^good: .*; each process in turn$/);
+};
+
+# One process after the other reports a hundredth of what it has done, by which the server knows
+# how uneven they are.
+subtest 'most of them in one process' => sub {
+	query($node, 'CREATE ROLE app LOGIN');
+	my $session = app_holder($node, 'of 3', 1);
+	my $uneven  = play(3, each => [4, 8, 15]);
+	foreach my $process (0 .. $processes - 1)
+	{
+		my @waits  = @{$uneven->{of_each}[$process]};
+		my @report = map { int($_ / 100) } scalar @waits, scalar grep { $_ > 0 } @waits;
+		push @report, sum(@waits) / 100;
+		is(
+			$session->do(
+					"sql 0 SELECT pool_monitor.client_report('$process', 3, 2, 5, 3, 0, "
+				  . join(', ', @report)
+				  . ', 0, 0, reports_before => 0)'
+			),
+			'True',
+			"process $process reports"
+		);
+	}
+	$played{3} = $uneven;
+	foreach my $size (2, 3, 4)
+	{
+		my @waits = sort { $a <=> $b } @{play($size, each => [4, 8, 15])->{waits}};
+		near(
+			simulated('wait_p95', ", pool_size => $size"),
+			$waits[0.95 * @waits],
+			0.2, "p95 with $size + $overflow"
+		);
+	}
+	$session->close;
 };
 
 is(log_count($node, 'PANIC|TRAP'), 0, 'nothing broke');
