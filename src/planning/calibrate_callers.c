@@ -23,6 +23,8 @@
 #define PARTS			4		/* of the budget: so many parts can begin with
 								 * all callers */
 #define CHANCE			3.0		/* standard deviations */
+#define EVEN			0.2		/* dispersions below are alike: it takes holds
+								 * that are all alike */
 #define BETTER			10.0	/* less misfit, as many numbers are tried; by
 								 * which the past is 150 times as likely */
 #define LOST			0.95	/* of the checkouts: less are too few callers */
@@ -129,26 +131,30 @@ static bool
 explains(const PmSimulated *simulated, const PmMeasured *measured)
 {
 	const PmEstimate *of = simulated->of;
+	double		chance = CHANCE * sqrt(2 / Max(measured->ticks, 1));
 
 	return pm_is_near(of[PM_SIM_MEAN_WAIT], measured->mean_wait, PM_NEAR_WAIT) &&
 		pm_is_near(of[PM_SIM_TIMEOUT_SHARE], measured->timeouts, PM_NEAR_SHARE) &&
 		of[PM_SIM_THROUGHPUT].mean >= LOST * measured->throughput &&
 		is_about(of[PM_SIM_ALL_FULL], measured->exhausted, PM_NEAR_SHARE) &&
-		is_about(of[PM_SIM_DISPERSION], measured->dispersion, 0);
+		is_about(of[PM_SIM_DISPERSION], measured->dispersion, Max(EVEN, chance * Max(of[PM_SIM_DISPERSION].mean, measured->dispersion)));
 }
 
-/* Those with whom the past is likely, in simulation. */
+/* Those with whom the past is likely, in simulation. What is there is tried as they are. */
 static bool
-find_callers(PmSimulation *simulation, const PmMeasured *measured, const PmSimulated *simulated)
+find_callers(PmSimulation *simulation, const PmMeasured *measured)
 {
 	int64		most = Min(MOST * connections_of(simulation), simulation->budget / PARTS);
 	PmTrial		trial;
+	double		before;
 
+	pm_trial_begin(&trial, simulation, measured);
+	before = pm_trial_try(&trial, simulation->shapes[0], 0);
 	pm_trial_begin(&trial, simulation, measured);
 	most = Min(most, trial.simulation.budget / PARTS);
 	try_turns(&trial);
 	try_numbers(&trial, turn_of(simulation, measured), (int) most);
-	if (!(trial.least + BETTER < pm_misfit(simulated, simulation->replications, measured)))
+	if (!(trial.least + BETTER < before))
 		return false;
 	simulation->shapes = pm_trial_choose(&trial, simulation->replications);
 	simulation->nshapes = simulation->replications;
@@ -171,7 +177,7 @@ pm_calibrate_callers(PmSimulation *simulation, const PmMeasured *measured, PmSim
 		!(is_even(measured, simulated) || waits_longer(measured, simulated)))
 		return;
 	all.throughput = (1 - Max(measured->timeouts, 0)) * pm_rate_of(simulation);
-	if (!find_callers(&callers, &all, simulated))
+	if (!find_callers(&callers, &all))
 		return;
 	callers.budget = budget;
 	pm_simulate(&callers, &of_callers);

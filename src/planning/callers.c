@@ -22,8 +22,8 @@
 #include "planning/uneven.h"
 
 #define POINTS		64			/* of a table of thoughts */
-#define SHORTEST	0.001		/* of a hold: the least of a thought, so that
-								 * time goes on */
+#define SHORTEST	0.02		/* of a hold: the least of a thought. Who
+								 * gives up at once is not to ask without end */
 #define LONGEST		10000.0
 #define FACTOR		4.0			/* of holds that are all alike it is 2 */
 
@@ -193,28 +193,20 @@ waits_of(const PmSimulation *then, int n, PmTurn turn, const ThoughtTable *table
 static void
 set_thoughts(PmCallers *callers, const PmSimulation *then, PmTurn turn, const double *waits, double times)
 {
-	double		hold = then->holds->mean;
-	double		most = 0;
-	double		checkouts = 0;
+	double		least = SHORTEST * then->holds->mean;
 
 	for (int i = 0; i < then->nstretches; i++)
 	{
-		const PmStretch *stretch = &then->stretches[i];
+		double		rate = then->stretches[i].rate;
 
-		callers->thoughts[i] = INFINITY;
-		if (stretch->rate <= 0)
-			continue;
-		callers->thoughts[i] = Max(callers->n / stretch->rate - turn.hold - waits[i] * times, SHORTEST * hold);
-		most += stretch->seconds * callers->n / (turn.hold + callers->thoughts[i]);
-		checkouts += stretch->seconds * stretch->rate;
+		callers->thoughts[i] = rate > 0 ? Max(callers->n / rate - turn.hold - waits[i] * times, least) : INFINITY;
 	}
-	callers->most = checkouts > 0 ? Max(most / checkouts, 1) : 1;
 }
 
 /*
  * n callers, who had the checkouts of then, of which there are some, with its sizes, which are
- * bounded. Waits that differ from the formula by more than FACTOR are none of so many callers:
- * that is left to who compares. Allocates in the current memory context.
+ * bounded. Waits that are longer than by the formula by more than FACTOR are none of so many
+ * callers: that is left to who compares. (Shorter ones may be of those that give up.) Allocates in the current memory context.
  */
 PmCallers *
 pm_callers_of(const PmSimulation *then, int n, PmTurn turn)
@@ -231,7 +223,7 @@ pm_callers_of(const PmSimulation *then, int n, PmTurn turn)
 	each = pm_callers_each(callers, then);
 	make_table(table, then, each, n);
 	mean = waits_of(then, n, turn, table, waits);
-	set_thoughts(callers, then, turn, waits, mean > 0 ? Min(Max(turn.wait / mean, 1 / FACTOR), FACTOR) : 1);
+	set_thoughts(callers, then, turn, waits, mean > 0 ? Min(turn.wait / mean, FACTOR) : 1);
 	pfree(each);
 	pfree(waits);
 	pfree(table);
@@ -239,8 +231,29 @@ pm_callers_of(const PmSimulation *then, int n, PmTurn turn)
 }
 
 /*
- * So many times as many, none of whom had to wait: where that is no whole number, or more than
- * most, they think longer or shorter for it. Allocates likewise.
+ * As many asks in a second as can be, if nobody waits for longer than until he gives up, by those
+ * that there were; no less than 1.
+ */
+double
+pm_callers_most(const PmCallers *callers, const PmSimulation *what)
+{
+	double		least = Min(what->holds->mean, what->pool_timeout);
+	double		most = 0;
+	double		checkouts = 0;
+
+	for (int i = 0; i < what->nstretches; i++)
+	{
+		const PmStretch *stretch = &what->stretches[i];
+
+		most += stretch->seconds * callers->n / (least + callers->thoughts[i]);
+		checkouts += stretch->seconds * stretch->rate;
+	}
+	return checkouts > 0 ? Max(most / checkouts, 1) : 1;
+}
+
+/*
+ * So many times as many, if none of them has to wait: where that is no whole number, they think
+ * longer for it, and where it is more than most, shorter. Allocates likewise.
  */
 PmCallers *
 pm_callers_times(const PmCallers *callers, double load, int most, const PmSimulation *then)
@@ -250,7 +263,7 @@ pm_callers_times(const PmCallers *callers, double load, int most, const PmSimula
 	double		times;
 
 	*more = *callers;
-	more->n = (int) Min(Max(rint(callers->n * load), 1), most);
+	more->n = (int) Min(Max(ceil(callers->n * load - 1e-9), 1), most);
 	times = more->n / (callers->n * load);
 	more->thoughts = palloc(sizeof(double) * then->nstretches);
 	for (int i = 0; i < then->nstretches; i++)
@@ -269,18 +282,25 @@ pm_asking_begin(PmAsking *asking, int first, int last, double run_up)
 	asking->stretch_end = run_up + asking->what->stretches[first].seconds;
 }
 
-/* So many callers of a process, if they have done so for long with these sizes, think at the begin. */
-int
-pm_asking_think(PmAsking *asking, int callers, int connections)
+/*
+ * How many callers of a process wait at the begin, if they have done so for long with so many
+ * connections, and how many think; the others have one each. Nobody waits behind more than are
+ * served until he gives up.
+ */
+void
+pm_asking_present(PmAsking *asking, int callers, int connections, int *waiting, int *thinking)
 {
 	double		thought = asking->callers->thoughts[asking->stretch];
 	double		hold = asking->what->holds->mean;
-	double		think;
+	double		think = callers;
+	int			most = (int) Min(asking->what->pool_timeout * connections / hold, callers);
 
-	if (isinf(thought))
-		return callers;
-	think = throughput(callers, Max(connections, 1), hold / thought) * thought / hold;
-	return (int) Min(think + pg_prng_double(asking->random), callers);
+	if (!isinf(thought))
+		think = throughput(callers, connections, hold / thought) * thought / hold;
+	*thinking = (int) Min(think + pg_prng_double(asking->random), callers);
+	*waiting = Max(callers - *thinking - connections, 0);
+	*thinking += Max(*waiting - most, 0);
+	*waiting = Min(*waiting, most);
 }
 
 /*

@@ -28,10 +28,11 @@ typedef struct PmAsking
 
 extern double pm_rate_of(const PmSimulation *what);
 extern PmCallers *pm_callers_of(const PmSimulation *then, int n, PmTurn turn);
+extern double pm_callers_most(const PmCallers *callers, const PmSimulation *what);
 extern PmCallers *pm_callers_times(const PmCallers *callers, double load, int most, const PmSimulation *then);
 extern int *pm_callers_each(const PmCallers *callers, const PmSimulation *what);
 extern void pm_asking_begin(PmAsking *asking, int first, int last, double run_up);
-extern int	pm_asking_think(PmAsking *asking, int callers, int connections);
+extern void pm_asking_present(PmAsking *asking, int callers, int connections, int *waiting, int *thinking);
 extern double pm_asking_next(PmAsking *asking, double now);
 
 #endif							/* PM_CALLERS_H */

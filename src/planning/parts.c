@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "planning/callers.h"
 #include "planning/parts.h"
 
 #define RUN_UP		30.0		/* s */
@@ -57,7 +58,7 @@ budget_of(const PmSimulation *what)
 	for (int i = 0; i < what->nshapes; i++)
 	{
 		if (what->shapes[i].callers != NULL)
-			most = Max(most, what->shapes[i].callers->most);
+			most = Max(most, pm_callers_most(what->shapes[i].callers, what));
 	}
 	return Max(what->budget / most, 1);
 }

@@ -191,7 +191,27 @@ begin_behind(Run *run, double until)
 
 /* ---- a replication ---- */
 
-/* As if it had gone on for long already. */
+/* As if it had gone on for long already: who waits has done so since before, the first for longest. */
+static void
+begin_in(Run *run, int process)
+{
+	PmQueues   *queues = &run->queues;
+	int			callers = run->callers[process];
+	int			waiting;
+	int			thinking;
+
+	pm_asking_present(&run->asking, callers, queues->ceiling, &waiting, &thinking);
+	think(run, process, thinking);
+	for (int i = thinking + waiting; i < callers; i++)
+		arrive(run, PM_ARRIVAL_AT(process));
+	for (int i = waiting; i > 0; i--)
+	{
+		queues->now = -run->what->holds->mean * i / queues->ceiling;
+		arrive(run, PM_ARRIVAL_AT(process));
+	}
+	queues->now = 0;
+}
+
 static void
 begin_asking(Run *run, const PmPart *part)
 {
@@ -199,12 +219,8 @@ begin_asking(Run *run, const PmPart *part)
 	run->stream.next = INFINITY;
 	for (int i = 0; i < run->what->processes; i++)
 	{
-		int			thinking = pm_asking_think(&run->asking, run->callers[i], run->queues.ceiling);
-
 		CHECK_FOR_INTERRUPTS();
-		think(run, i, thinking);
-		for (int j = thinking; j < run->callers[i]; j++)
-			arrive(run, PM_ARRIVAL_AT(i));
+		begin_in(run, i);
 	}
 }
 

@@ -25,8 +25,6 @@ typedef struct PmCallers
 								 * next question, on average; infinity: none */
 	double		turn;			/* s from one question to the next, when it
 								 * was measured */
-	double		most;			/* times as many checkouts as there were, if
-								 * nobody had to wait */
 } PmCallers;
 
 /* How bursts look of which only the dispersion is known; or that it is callers, and no bursts. */

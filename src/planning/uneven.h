@@ -12,7 +12,7 @@ typedef struct PmReported
 {
 	double		checkouts;
 	double		time;			/* in which these came; any unit */
-	double		wait;			/* s, of each of them */
+	double		wait;			/* s, of each of them, also who gave up */
 } PmReported;
 
 /* Of the processes that report, the one with fewest checkouts in its time first. */

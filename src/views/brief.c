@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "planning/callers.h"
 #include "planning/simulate.h"
 #include "planning/sizing.h"
 #include "pools/columns.h"
@@ -117,6 +118,20 @@ seconds_of(const PmReplay *replay)
 	return seconds;
 }
 
+/* Checkouts a second. Callers ask the more, the less they wait. */
+static double
+rate_of(const PmBrief *brief, const PmSimulated *simulated)
+{
+	const PmSimulation *declared = &brief->declared;
+
+	for (int i = 0; i < declared->nshapes; i++)
+	{
+		if (declared->shapes[i].callers != NULL)
+			return simulated->of[PM_SIM_THROUGHPUT].mean + simulated->of[PM_SIM_TIMEOUTS].mean / Max(seconds_of(&brief->replay), 1);
+	}
+	return pm_rate_of(declared);
+}
+
 /* Unbounded pools may have more processes than any server has connections: not so much is laid out. */
 static bool
 is_too_large(const PmPool *pool)
@@ -137,7 +152,6 @@ pm_brief_begin(PmBrief *brief, const PmPool *pool, int account, PmSpan span)
 	if (is_too_large(pool) || pm_replay_take(&brief->replay, &question) != NULL || !erlang_is_wrong(&brief->replay, pool))
 		return false;
 	brief->pool = pool;
-	brief->seconds = seconds_of(&brief->replay);
 	brief->declared = pm_replay_declared(&brief->replay, pool);
 	brief->declared.replications = REPLICATIONS;
 	brief->declared.budget = ARRIVALS;
@@ -152,19 +166,20 @@ pm_brief_ask(const PmBrief *brief, int pool_size, int max_overflow)
 {
 	PmSimulation asked = brief->declared;
 	PmSimulated simulated;
-	const PmEstimate *of = simulated.of;
+	double		gave_up;
 
 	CHECK_FOR_INTERRUPTS();
 	asked.pool_size = pool_size;
 	asked.max_overflow = max_overflow;
 	pm_simulate(&asked, &simulated);
+	gave_up = simulated.of[PM_SIM_TIMEOUT_SHARE].mean;
 	return (PmBriefAnswer)
 	{
 		/* by Little's law, those that give up among them */
-		.queue = of[PM_SIM_THROUGHPUT].mean * of[PM_SIM_MEAN_WAIT].mean +
-			of[PM_SIM_TIMEOUTS].mean * asked.pool_timeout / Max(brief->seconds, 1),
-			.waiting = of[PM_SIM_WAITING].mean,
-			.timeouts = of[PM_SIM_TIMEOUT_SHARE].mean
+		.queue = rate_of(brief, &simulated) *
+			((1 - gave_up) * simulated.of[PM_SIM_MEAN_WAIT].mean + gave_up * asked.pool_timeout),
+			.waiting = simulated.of[PM_SIM_WAITING].mean,
+			.timeouts = gave_up
 	};
 }
 

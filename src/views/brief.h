@@ -16,7 +16,6 @@ typedef struct PmBrief
 	const PmPool *pool;
 	PmReplay	replay;
 	PmSimulation declared;		/* with the shape of bursts that fits */
-	double		seconds;		/* that are replayed */
 	bool		is_off;			/* the simulation is wrong, too */
 } PmBrief;
 

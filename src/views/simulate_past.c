@@ -236,15 +236,16 @@ take_sizes(PmReplay *replay, const PmReport *report, const PmPool *declared)
 }
 
 static PmReported
-reported_of(const PmClientProcess *process)
+reported_of(const PmClientProcess *process, const PmPool *pool)
 {
 	const PmPoolSums *sums = &process->report.sums;
+	double		tried = (double) sums->checkouts + sums->timeouts;
 
 	return (PmReported)
 	{
-		.checkouts = sums->checkouts + sums->timeouts,
+		.checkouts = tried,
 			.time = Max(process->reported_at - process->first_reported_at, 0) * 1000 + BEFORE_REPORTS,
-			.wait = sums->checkouts > 0 ? sums->waited / 1000000.0 / sums->checkouts : 0
+			.wait = tried > 0 ? (sums->waited + (double) sums->timeouts * pool->pool_timeout) / 1000000.0 / tried : 0
 	};
 }
 
@@ -267,7 +268,7 @@ take_rates(PmReplay *replay, const PmQuestion *question)
 		/* who is silent may be one of before the sizes were changed */
 		if (pm_monotonic_ms() - process->reported_at <= PM_REPORT_COUNTS / 1000)
 			take_sizes(replay, &process->report, question->pool);
-		reported[n++] = reported_of(process);
+		reported[n++] = reported_of(process, question->pool);
 	}
 	pm_rates_init(&replay->rates, reported, n, question->pool->servers * question->pool->workers, replay->dispersion);
 	pfree(processes);

@@ -162,20 +162,23 @@ sub compare
 	return [$near, "$size + $overflow from the past of $past + $overflow: $answer", $calibration];
 }
 
-# Each size from the past of each, laid anew; $p95: what they have.
+# Each size from the past of each, laid anew for it; $p95: what they have.
 sub compare_pasts
 {
 	my ($seen, $p95, $share) = @_;
 	my @sizes = sort { $a <=> $b } keys %$p95;
 	return map {
-		my $past = $_;
+		my ($past, $size) = @$_;
 		in_one_minute(
 			$node,
 			sub {
 				lay($seen);
-				map { compare($past, $_, $p95->{$_}, $share) } @sizes;
+				return compare($past, $size, $p95->{$size}, $share);
 			}
 		)
+	} map {
+		my $past = $_;
+		map { [$past, $_] } @sizes
 	} @sizes;
 }
 

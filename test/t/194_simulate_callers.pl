@@ -129,13 +129,18 @@ subtest 'who gives up asks again' => sub {
 
 # What they did not get is none of what they ask for.
 subtest 'the past of who gave up' => sub {
-	declare($node, q{UPDATE pool_monitor.pools SET pool_timeout = '0.1 s'});
 	my %was = %played;
-	$played{3} = play(3, timeout => 0.1);
-	like(simulated('calibration', ''), qr/^good: .*; $who: \d+/, 'calibrated');
-	foreach my $size (2, 4)
+	foreach my $with (['0.1', 2], ['0.1', 4], ['0.02', 2], ['0.02', 4])
 	{
-		my $given = play($size, timeout => 0.1);
+		my ($timeout, $size) = @$with;
+		declare($node, "UPDATE pool_monitor.pools SET pool_timeout = '$timeout s'");
+		$played{3} = play(3, timeout => $timeout);
+		like(
+			simulated('calibration', ''),
+			qr/^good: .*; $who: \d+/,
+			"pool_timeout $timeout s: calibrated"
+		);
+		my $given = play($size, timeout => $timeout);
 		my ($share, $throughput) = split /\|/,
 		  simulated('timeout_share, throughput', ", pool_size => $size");
 		near(
@@ -149,29 +154,45 @@ subtest 'the past of who gave up' => sub {
 	%played = %was;
 };
 
-# A balancer before the processes gives to each in turn what comes at random: these wait for less,
-# too, but are no number of callers.
-sub play_turns
+# Nobody waits with the next question: 60 at random a second, each for the process that $whose
+# gives for its number.
+sub play_open
 {
-	my ($size) = @_;
-	my %turns  = (waits => [], ends => []);
-	my @free   = map { [(-10) x ($size + $overflow)] } 1 .. $processes;
-	srand 2;
-	for (my ($at, $turn) = (-10, 0) ; $at < 60 * $minutes ; $at += random_time(1 / 60), $turn++)
+	my ($size, $seed, $whose) = @_;
+	my %open = (waits => [], ends => []);
+	my @free = map { [(-10) x ($size + $overflow)] } 1 .. $processes;
+	srand $seed;
+	for (my ($at, $n) = (-10, 0) ; $at < 60 * $minutes ; $at += random_time(1 / 60), $n++)
 	{
-		my $connections = $free[$turn % $processes];
+		my $process     = $whose->($n);
+		my $connections = $free[$process];
 		my ($next)      = sort { $connections->[$a] <=> $connections->[$b] } 0 .. $#$connections;
 		my $begins      = max($at, $connections->[$next]);
 		$connections->[$next] = $begins + random_time(0.2);
-		push @{$turns{ends}},
-		  ends_of($turn % $processes, $begins, 0, $connections->[$next] - $begins, 0);
-		push @{$turns{waits}}, $begins - $at if $at >= 0;
+		push @{$open{ends}},  ends_of($process, $begins, 0, $connections->[$next] - $begins, 0);
+		push @{$open{waits}}, $begins - $at if $at >= 0;
 	}
-	return {seen($size, $turns{ends}), %turns};
+	return {seen($size, $open{ends}), %open};
 }
 
+# As many as in turn, below.
+subtest 'at random, of any process' => sub {
+	my $was = $played{3};
+	foreach my $seed (1 .. 3)
+	{
+		$played{3} = play_open(3, $seed, sub { int rand $processes });
+		unlike(simulated('calibration', ''), qr/callers|turn/, "seed $seed: that is none of both");
+	}
+	$played{3} = $was;
+};
+
+# A balancer before the processes gives to each in turn what comes at random: these wait for less,
+# too, but are no number of callers.
 subtest 'each process in turn' => sub {
-	my %turns = map { $_ => play_turns($_) } 3, 4;
+	my %turns =
+	  map {
+		$_ => play_open($_, 2, sub { $_[0] % $processes })
+	  } 3, 4;
 	compare_played(\%turns, 0.2, qr/^good: .*; each process in turn$/);
 };
 
