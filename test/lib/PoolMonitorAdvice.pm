@@ -38,11 +38,40 @@ sub pools
 }
 
 # Minutes of the past, all alike; several calls come to be of the same minutes. The
-# worker goes on with the last one of them, so averages are a little less exact.
+# worker goes on with the last one of them, so averages are a little less exact. When a minute
+# begins meanwhile, all that was laid of these pools is laid anew.
 my @past =
   qw(connections max_connections busy max_busy connects disconnects refused transactions overflow exhausted);
 
 sub replay
+{
+	my ($node, @calls) = @_;
+	my @pools  = map { $_->[0] } @calls;
+	my @before = map { calls_of($node, $_) } @pools;
+
+	# or its first minute would be one too many
+	in_one_minute(
+		$node,
+		sub {
+			my ($try) = @_;
+			forget($node, @pools) if $try > 1;
+			lay_again($node, @before) if $try > 1;
+			lay_again($node, @calls);
+		}
+	);
+	return;
+}
+
+# Those that a pool's past is made of: what is laid over it leaves the rest of it.
+my %laid;
+
+sub calls_of
+{
+	my ($node, $pool) = @_;
+	return @{$laid{$node->name}{$pool} // []};
+}
+
+sub lay_again
 {
 	my ($node, @calls) = @_;
 	my $sql = join ";\n", map {
@@ -50,15 +79,13 @@ sub replay
 		"SELECT replay_history('$pool', $minutes, "
 		  . join(', ', map { $figures{$_} // 0 } @past) . ')'
 	} @calls;
-
-	# or its first minute would be one too many
-	in_one_minute(
-		$node,
-		sub {
-			forget($node, map { $_->[0] } @calls) if $_[0] > 1;
-			$node->safe_psql('postgres', $sql);
-		}
-	);
+	$node->safe_psql('postgres', $sql) if @calls;
+	foreach my $call (@calls)
+	{
+		my ($pool, $minutes) = @$call;
+		$laid{$node->name}{$pool} =
+		  [(grep { $_->[1] > $minutes } calls_of($node, $pool)), $call];
+	}
 	return;
 }
 
@@ -88,8 +115,11 @@ sub in_one_minute
 sub forget
 {
 	my ($node, @pools) = @_;
-	$node->safe_psql('postgres', "SELECT replay_history('$_', 0" . ', 0' x @past . ')')
-	  foreach @pools;
+	foreach (@pools)
+	{
+		$node->safe_psql('postgres', "SELECT replay_history('$_', 0" . ', 0' x @past . ')');
+		delete $laid{$node->name}{$_};
+	}
 	return;
 }
 
