@@ -9,10 +9,22 @@ use PoolMonitorAdvice qw(in_one_minute);
 use PoolMonitorPlayed;
 use Test::More;
 
-my @sizes   = (2, 3, 4, 8);    # of the last, there are more connections than callers
-my $callers = 9;               # of each process
-my $thought = 0.2;             # s, from an answer to the next question, on average
+my @sizes   = (3, 4, 8);    # of the last, there are more connections than callers
+my $callers = 9;            # of each process
+my $thought = 0.2;          # s, from an answer to the next question, on average
 my $node    = played_server('simulate_callers', @sizes);
+
+# The place of the least.
+sub first_of
+{
+	my ($times) = @_;
+	my $first = 0;
+	foreach (1 .. $#$times)
+	{
+		$first = $_ if $times->[$_] < $times->[$first];
+	}
+	return $first;
+}
 
 # Of one process, first come first served: $with has how many callers, connections, s until one
 # gives up, and the hold; waits, ends_of() and how many gave up are added to $played.
@@ -23,10 +35,10 @@ sub play_process
 	my @asks = map { -10 + random_time($thought) } 1 .. $with->{callers};
 	while (1)
 	{
-		my ($caller) = sort { $asks[$a] <=> $asks[$b] } 0 .. $#asks;
-		my ($next)   = sort { $free[$a] <=> $free[$b] } 0 .. $#free;
-		my $at       = $asks[$caller];
-		my $begins   = max($at, $free[$next]);
+		my $caller = first_of(\@asks);
+		my $next   = first_of(\@free);
+		my $at     = $asks[$caller];
+		my $begins = max($at, $free[$next]);
 		return             if $at >= 60 * $minutes;
 		$played->{asked}++ if $at >= 0;
 		if ($begins - $at > $with->{timeout})
@@ -99,7 +111,7 @@ subtest 'how many, and what they would do' => sub {
 	cmp_ok($least, '<=', $all, "$all of them");
 	cmp_ok($most // $least, '>=', $all,       'are among those that it takes for likely');
 	cmp_ok($most // $least, '<',  1.2 * $all, 'and not many more');
-	foreach my $size (2, 4)
+	foreach my $size (4, 8)
 	{
 		near(
 			simulated('throughput', ", pool_size => $size"),
@@ -130,7 +142,7 @@ subtest 'who gives up asks again' => sub {
 # What they did not get is none of what they ask for.
 subtest 'the past of who gave up' => sub {
 	my %was = %played;
-	foreach my $with (['0.1', 2], ['0.1', 4], ['0.02', 2], ['0.02', 4])
+	foreach my $with (['0.1', 2], ['0.02', 4])
 	{
 		my ($timeout, $size) = @$with;
 		declare($node, "UPDATE pool_monitor.pools SET pool_timeout = '$timeout s'");
@@ -166,7 +178,7 @@ sub play_open
 	{
 		my $process     = $whose->($n);
 		my $connections = $free[$process];
-		my ($next)      = sort { $connections->[$a] <=> $connections->[$b] } 0 .. $#$connections;
+		my $next        = first_of($connections);
 		my $begins      = max($at, $connections->[$next]);
 		$connections->[$next] = $begins + random_time(0.2);
 		push @{$open{ends}},  ends_of($process, $begins, 0, $connections->[$next] - $begins, 0);
@@ -178,7 +190,7 @@ sub play_open
 # As many as in turn, below.
 subtest 'at random, of any process' => sub {
 	my $was = $played{3};
-	foreach my $seed (1 .. 3)
+	foreach my $seed (1, 2)
 	{
 		$played{3} = play_open(3, $seed, sub { int rand $processes });
 		unlike(simulated('calibration', ''), qr/callers|turn/, "seed $seed: that is none of both");
@@ -218,7 +230,7 @@ subtest 'most of them in one process' => sub {
 		);
 	}
 	$played{3} = $uneven;
-	foreach my $size (2, 3, 4)
+	foreach my $size (2, 4)
 	{
 		my @waits = sort { $a <=> $b } @{play($size, each => [4, 8, 15])->{waits}};
 		near(
