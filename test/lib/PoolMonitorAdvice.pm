@@ -8,7 +8,8 @@ use Exporter 'import';
 use PoolMonitor qw(:DEFAULT query insert_pool app_holder);
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(query advice_server row pools replay forget in_one_minute advice app_holder);
+our @EXPORT =
+  qw(query advice_server row pools replay forget no_past in_one_minute advice app_holder);
 
 # It has 79 slots for ordinary roles, and a budget of 65.
 sub advice_server
@@ -120,6 +121,17 @@ sub forget
 		$node->safe_psql('postgres', "SELECT replay_history('$_', 0" . ', 0' x @past . ')');
 		delete $laid{$node->name}{$_};
 	}
+	return;
+}
+
+# Nor has any other, nor the server.
+sub no_past
+{
+	my ($node) = @_;
+	$node->safe_psql('postgres',
+		"SELECT replay_rings(ARRAY[date_trunc('minute', now())], ARRAY[date_trunc('hour', now())])"
+	);
+	delete $laid{$node->name};
 	return;
 }
 

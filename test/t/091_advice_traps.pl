@@ -17,14 +17,6 @@ sub full
 	return (busy => $most, max_busy => $most, connections => $most, max_connections => $most);
 }
 
-sub no_past
-{
-	query($node,
-		"SELECT replay_rings(ARRAY[date_trunc('minute', now())], ARRAY[date_trunc('hour', now())])"
-	);
-	return;
-}
-
 subtest 'full for an hour, and no transaction ends' => sub {
 	pools($node, row('stuck', pool_size => 10, max_overflow => 0));
 	replay($node, ['stuck', 60, full(10), exhausted => 1]);
@@ -42,7 +34,7 @@ subtest 'full for an hour, and no transaction ends' => sub {
 		qr/leak_suspects/, 'and it says where to look');
 	replay($node, ['stuck', 60, full(10), exhausted => 0.3]);
 	is(query($node, $rows), 'critical stuck exhausted', 'the same for 30 % of it');
-	no_past();
+	no_past($node);
 	replay($node, ['stuck', 1, full(10), exhausted => 0.5]);
 	is(query($node, $rows), 'info stuck exhausted', 'half a minute of it is not');
 };
@@ -215,7 +207,7 @@ subtest 'two pools with the same numbers' => sub {
 		"m1|\n|pool m2, which is not declared any more",
 		'one that is not declared any more is none'
 	);
-	no_past();
+	no_past($node);
 };
 
 subtest 'one muted pool of several that are idle together' => sub {
