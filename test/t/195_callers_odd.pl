@@ -133,14 +133,15 @@ subtest 'another load' => sub {
 subtest 'who does not think, nor wait' => sub {
 	foreach my $timeout (0, 10)
 	{
-		my ($few, $share) = split /\|/,
+		my ($few, $share, $calibration) = split /\|/,
 		  of_past(
-			[0.001, 0.2],
-			'arrivals < 2 * 800000 * 10, timeout_share',
+			[0.001, 0.9],
+			'arrivals < 2 * 800000 * 10, timeout_share, calibration',
 			"pool_size => 5, pool_timeout => '$timeout ms', span => '1 hour'"
 		  );
 		is($few, 't', "pool_timeout $timeout ms: not more than another load");
 		cmp_ok($share, '>', 0.5, 'most give up');
+		like($calibration, qr/^good: .*; $who: \d+/, 'callers they are');
 	}
 };
 
