@@ -206,7 +206,8 @@ set_thoughts(PmCallers *callers, const PmSimulation *then, PmTurn turn, const do
 /*
  * n callers, who had the checkouts of then, of which there are some, with its sizes, which are
  * bounded. Waits that are longer than by the formula by more than FACTOR are none of so many
- * callers: that is left to who compares. (Shorter ones may be of those that give up.) Allocates in the current memory context.
+ * callers: that is left to who compares. (Shorter ones may be of those that give up.) Allocates
+ * in the current memory context.
  */
 PmCallers *
 pm_callers_of(const PmSimulation *then, int n, PmTurn turn)
